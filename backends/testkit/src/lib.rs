@@ -1,0 +1,1 @@
+//! Fairlead: backends/testkit.

@@ -1,0 +1,1 @@
+//! Fairlead: policy/authn.
