@@ -1,1 +1,33 @@
-//! Fairlead: proxy/canon.
+//! The canonical message model: the values that every room speaks.
+//!
+//! Pure: no I/O, no clock, no randomness, no protocol. Begin with [`Message`] and [`Batch`].
+
+mod address;
+mod batch;
+pub mod codec;
+mod entity;
+mod headers;
+pub mod limits;
+mod loss;
+mod message;
+mod pattern;
+mod principal;
+mod properties;
+mod time;
+mod value;
+
+pub use address::{Address, Path, PathBuilder, PathTooLong, RealmId, Segments};
+pub use batch::{Batch, BatchFlags, Codec, Key, Stamp};
+pub use codec::{Damage, Opened};
+pub use entity::{
+    Class, DeadReason, EntityId, EpochTag, Kind, Offset, Outcome, Overflow, ProducerId, Promise,
+    Retention, SizeLimits, Spec, SyncMode,
+};
+pub use headers::{Header, Headers, HeadersBuilder};
+pub use loss::{Loss, LossCode};
+pub use message::{Home, Message, Origin, Terms};
+pub use pattern::{Part, Pattern};
+pub use principal::{Principal, Proof, TenantId};
+pub use properties::{BodyFormat, Properties, ReplyTo, TraceContext, User};
+pub use time::{EventTime, Timestamp};
+pub use value::{Text, Value};

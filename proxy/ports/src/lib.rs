@@ -1,1 +1,21 @@
-//! Fairlead: proxy/ports.
+//! The doors between rooms: traits with several implementations, and their errors.
+//!
+//! Names no implementation. Begin with [`Store`] (where messages live) and [`Policy`] (who may do what).
+
+mod clock;
+mod io;
+mod login;
+mod policy;
+mod store;
+
+pub use clock::{Clock, Entropy};
+pub use io::{ConnInfo, Io, fill};
+pub use login::{Directory, Login, Step};
+pub use policy::{Action, Denied, Policy, Verdict};
+pub use store::{
+    Appended, By, Chunk, Committed, CursorId, Document, Documents, Entry, Grown, KeyPage, Log, Lsn,
+    Marks, Op, Place, Placed, Placement, Space, Store, StoreError, Stored, Target, Unit, Version,
+    Want,
+};
+/// A future behind a door.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,40 @@
+//! The two written forms of a batch, and opening them into messages.
+
+pub mod envelope;
+pub mod records;
+
+use thiserror::Error;
+
+use crate::{Address, Batch, Message};
+
+/// Bytes that are not what they claim to be.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{what} at byte {at}")]
+pub struct Damage {
+    /// What is wrong, naming the field.
+    pub what: &'static str,
+    /// Where, from the first byte of the batch.
+    pub at: usize,
+}
+
+/// One message of an opened batch.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Its offset minus the batch's first offset.
+    pub delta: u32,
+    /// The message; slices of the batch's bytes where nothing had to be inflated.
+    pub message: Message,
+}
+
+impl Batch {
+    /// The messages in this batch, in order; control batches hold none.
+    ///
+    /// `place` is the address of messages whose form does not carry one.
+    /// Compressed batches are inflated up to [`limits::INFLATE_BYTES_MAX`](crate::limits::INFLATE_BYTES_MAX).
+    pub fn open(&self, place: &Address) -> Result<Vec<Opened>, Damage> {
+        match self.codec {
+            crate::Codec::Envelope => envelope::open(self),
+            crate::Codec::RecordsV2 => records::open(self, place),
+        }
+    }
+}

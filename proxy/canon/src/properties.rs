@@ -1,0 +1,68 @@
+//! The vocabulary that the protocols share.
+
+use bytes::Bytes;
+
+use crate::{Address, Text, Value};
+
+/// Shared properties, each optional (`mapping.md` section 7).
+#[derive(Clone, Debug, Default)]
+pub struct Properties {
+    /// MIME type of the body.
+    pub content_type: Option<Text>,
+    /// Encoding of the body, such as `gzip`.
+    pub content_encoding: Option<Text>,
+    /// The application's name for this type of message.
+    pub kind: Option<Text>,
+    /// The publishing application.
+    pub app: Option<Text>,
+    /// The publisher's identifier of this message.
+    pub message_id: Option<Value>,
+    /// What a reply refers to.
+    pub correlation: Option<Value>,
+    /// Where replies are wanted.
+    pub reply_to: Option<ReplyTo>,
+    /// Who published.
+    pub user: Option<User>,
+    /// W3C trace context.
+    pub trace: Option<TraceContext>,
+    /// What the publisher says its body is.
+    pub format: Option<BodyFormat>,
+}
+
+/// Where replies are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplyTo {
+    /// An address that any protocol can publish to.
+    Address(Address),
+    /// A queue by its name.
+    Entity(Text),
+    /// Text that only the requester's protocol understands.
+    Opaque(Bytes),
+}
+
+/// Who published a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The name.
+    pub name: Text,
+    /// Whether we checked it against the login.
+    pub is_verified: bool,
+}
+
+/// W3C trace context, as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// `traceparent`.
+    pub parent: Text,
+    /// `tracestate`.
+    pub state: Option<Text>,
+}
+
+/// What the publisher says its body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// Said to be unspecified bytes.
+    Bytes,
+    /// Said to be UTF-8 text.
+    Text,
+}

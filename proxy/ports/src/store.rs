@@ -1,0 +1,416 @@
+//! Where messages live (`storage.md` section 4).
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_canon::{Batch, EntityId, EpochTag, Offset, Outcome, Promise, Spec, Timestamp};
+use smallvec::SmallVec;
+use thiserror::Error;
+
+use crate::BoxFuture;
+
+/// A place where entities live.
+///
+/// Laws: each unit is all or nothing; the units of one call take effect in order, and calls of one
+/// caller in the order in which they were made (not in which they were awaited). Offsets of an
+/// entity are dense unless placed by [`Place::At`]. What was shown never changes.
+pub trait Store: Debug + Send + Sync {
+    /// Its word in configuration and metric labels.
+    fn name(&self) -> &'static str;
+
+    /// Hands over units at once; the future resolves when every one has kept its promise or failed.
+    /// Waits while the store is full: back-pressure, not an error. Dropping the future does not
+    /// undo what was taken.
+    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>>;
+
+    /// A handle for reading: opens no file, starts no task, creates nothing.
+    fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError>;
+
+    /// Tells `grown` from now on what becomes visible. Called once, before the first commit.
+    fn watch(&self, grown: Arc<dyn Grown>);
+}
+
+/// Is told what became visible. Called on a store's thread: short, and never back into the store.
+pub trait Grown: Debug + Send + Sync {
+    /// These messages can be read from this moment on.
+    fn grown(&self, appended: &[Appended]);
+}
+
+/// One entity, for reading. Reads see only what is visible.
+pub trait Log: Debug + Send + Sync {
+    /// Its bounds and sizes.
+    fn marks(&self) -> BoxFuture<'_, Result<Marks, StoreError>>;
+    /// Batches from the one that holds `from`. Returns one batch even when it exceeds `bytes_max`;
+    /// none when `from` is the end; `OutOfRange` when it lies outside start and end.
+    fn read(&self, from: Offset, want: Want) -> BoxFuture<'_, Result<Chunk, StoreError>>;
+    /// The batches that hold these offsets, in this order; an offset that is gone is left out.
+    fn fetch(&self, at: Vec<Offset>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>>;
+    /// Unsettled entries of a cursor from `from`, oldest first, without bodies.
+    fn backlog(
+        &self,
+        cursor: CursorId,
+        from: Offset,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>>;
+    /// Where to begin for a time.
+    fn find(&self, by: By) -> BoxFuture<'_, Result<Option<Offset>, StoreError>>;
+    /// The newest message of each key that begins with `prefix` and comes after `after`, in key
+    /// order, at most `max`. Only for `Kind::Latest`.
+    fn latest(
+        &self,
+        prefix: Bytes,
+        after: Option<Bytes>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<KeyPage, StoreError>>;
+}
+
+/// Small values that change together with messages.
+pub trait Documents: Debug + Send + Sync {
+    /// The document under a key.
+    fn get(&self, space: Space, key: Bytes) -> BoxFuture<'_, Result<Option<Document>, StoreError>>;
+    /// Documents whose key begins with `prefix` and comes after `after`, in key order.
+    fn list(
+        &self,
+        space: Space,
+        prefix: Bytes,
+        after: Option<Bytes>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>>;
+    /// Documents that are due, earliest first.
+    fn due(&self, now: Timestamp, max: usize) -> BoxFuture<'_, Result<Vec<Document>, StoreError>>;
+}
+
+/// Operations that take effect together or not at all.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    /// In this order. At most [`Unit::OPS_MAX`].
+    pub ops: Vec<Op>,
+    /// When it is acknowledged; `Nothing` counts as `Accepted`.
+    pub promise: Promise,
+}
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Fail with `Conflict` unless the document has this version (0: absent).
+    Expect {
+        /// Space of the document.
+        space: Space,
+        /// Its key.
+        key: Bytes,
+        /// The version it must have.
+        version: Version,
+    },
+    /// Make an entity; `Exists` if there is one.
+    Create {
+        /// Its number.
+        entity: EntityId,
+        /// What it is.
+        spec: Spec,
+    },
+    /// Change an entity's settings (never its kind).
+    Alter {
+        /// Its number.
+        entity: EntityId,
+        /// What it becomes.
+        spec: Spec,
+    },
+    /// Remove an entity and everything in it.
+    Delete {
+        /// Its number.
+        entity: EntityId,
+    },
+    /// Append one batch to all targets; its body is stored once. At most [`Unit::TARGETS_MAX`].
+    Append {
+        /// Where to.
+        to: Vec<Target>,
+        /// What.
+        batch: Batch,
+    },
+    /// End deliveries.
+    Settle {
+        /// Of this entity.
+        entity: EntityId,
+        /// As seen by this cursor; 0 for a queue's own.
+        cursor: CursorId,
+        /// These offsets; already settled ones are passed over.
+        ranges: SmallVec<[Range<u64>; 1]>,
+        /// How they ended.
+        outcome: Outcome,
+    },
+    /// Forget everything below an offset.
+    Trim {
+        /// Of this entity.
+        entity: EntityId,
+        /// The new start; at most the end.
+        to: Offset,
+    },
+    /// Write or (`None`) delete a document.
+    Put {
+        /// Space of the document.
+        space: Space,
+        /// Its key.
+        key: Bytes,
+        /// The value.
+        value: Option<Bytes>,
+        /// When [`Documents::due`] is to show it.
+        due: Option<Timestamp>,
+    },
+}
+
+/// One target of an append.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// The entity.
+    pub entity: EntityId,
+    /// Where in it.
+    pub place: Place,
+    /// Must equal the entity's, else `Fenced`.
+    pub tag: EpochTag,
+}
+
+/// Where an append goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At the end.
+    Next,
+    /// At this offset, at or above the end; producer state is recorded and not judged.
+    At(Offset),
+}
+
+/// What a unit did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Where its last record lies; 0 in memory.
+    pub lsn: Lsn,
+    /// One per target of its appends, in order.
+    pub placed: SmallVec<[Placed; 2]>,
+}
+
+/// Where one target's copy went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The entity.
+    pub entity: EntityId,
+    /// First offset of the batch there; of the first copy for a duplicate.
+    pub base: Offset,
+    /// How.
+    pub how: Placement,
+}
+
+/// How an append to one target ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Kept.
+    New,
+    /// Its producer had already sent it.
+    Duplicate,
+    /// The entity was full and is set to drop new messages.
+    Dropped,
+}
+
+/// Part of an entity that became visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The entity.
+    pub entity: EntityId,
+    /// First offset of the batch.
+    pub base: Offset,
+    /// Offsets it takes.
+    pub span: u32,
+    /// Bytes of the batch.
+    pub bytes: u32,
+    /// Its deadline.
+    pub deadline: Option<Timestamp>,
+}
+
+/// How much to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    /// Stop once this many bytes are there.
+    pub bytes_max: u32,
+    /// Stop once this many batches are there.
+    pub count_max: u32,
+}
+
+/// What a read gave.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// In offset order.
+    pub batches: Vec<Stored>,
+    /// Bounds at the moment of reading.
+    pub marks: Marks,
+}
+
+/// A batch in its place.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// First offset.
+    pub base: Offset,
+    /// The batch.
+    pub batch: Batch,
+    /// How often an offset of it was returned; 0 for a `Log`.
+    pub requeued: u16,
+}
+
+/// Bounds and sizes of an entity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// First offset kept.
+    pub start: Offset,
+    /// One above the last visible offset.
+    pub end: Offset,
+    /// Unsettled messages (for a `Log`: messages kept).
+    pub count: u64,
+    /// Bytes of the batches kept.
+    pub bytes: u64,
+    /// Everything below was possibly handed out before this process started.
+    pub handed_out: Offset,
+}
+
+/// An unsettled stretch of an entity: one batch, or what is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// First unsettled offset of the stretch.
+    pub base: Offset,
+    /// How many unsettled offsets follow without a gap.
+    pub span: u32,
+    /// Bytes of the batch.
+    pub bytes: u32,
+    /// Its deadline.
+    pub deadline: Option<Timestamp>,
+    /// How often it was returned.
+    pub requeued: u16,
+}
+
+/// A way to find an offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The first batch whose latest time is at or after this one.
+    Time(Timestamp),
+}
+
+/// One page of the newest messages per key.
+#[derive(Clone, Debug, Default)]
+pub struct KeyPage {
+    /// Key and message, in key order.
+    pub entries: Vec<(Bytes, Stored)>,
+    /// Whether more follow after the last key.
+    pub is_cut: bool,
+}
+
+/// A small value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Its key.
+    pub key: Bytes,
+    /// The value.
+    pub value: Bytes,
+    /// Changes with each write; never 0.
+    pub version: Version,
+    /// When it is due.
+    pub due: Option<Timestamp>,
+}
+
+/// A name space of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Space(pub u16);
+
+/// Version of a document: the LSN of its last write; 0 is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+/// Address of a byte in a commit log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lsn(pub u64);
+
+/// A reader's own set of settled offsets; 0 is a queue's only one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CursorId(pub u64);
+
+/// Why a store refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// Away for now; nothing was kept.
+    #[error("the store is not available")]
+    Unavailable,
+    /// There is no such entity.
+    #[error("no entity {}", .0.0)]
+    NoEntity(EntityId),
+    /// There is one already.
+    #[error("entity {} exists", .0.0)]
+    Exists(EntityId),
+    /// Outside the entity's bounds.
+    #[error("offset outside {} to {}", .start.0, .end.0)]
+    OutOfRange {
+        /// First offset kept.
+        start: Offset,
+        /// One above the last.
+        end: Offset,
+    },
+    /// A document has another version.
+    #[error("a document has another version than expected")]
+    Conflict,
+    /// The entity's epoch is another.
+    #[error("another epoch owns the entity")]
+    Fenced,
+    /// A gap in a producer's sequence.
+    #[error("producer sequence {got} does not follow {last}")]
+    OutOfSequence {
+        /// The last sequence seen.
+        last: i32,
+        /// The one that came.
+        got: i32,
+    },
+    /// A newer instance of the producer took over.
+    #[error("a newer epoch of the producer took over")]
+    ProducerFenced,
+    /// A limit is reached; nothing was kept.
+    #[error("full: {limit}")]
+    Full {
+        /// The limit's name.
+        limit: &'static str,
+    },
+    /// Larger than can ever be kept.
+    #[error("larger than {max} bytes")]
+    TooLarge {
+        /// The most, in bytes.
+        max: u64,
+    },
+    /// This store cannot do that.
+    #[error("the store does not support {what}")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// What was read is not what was written.
+    #[error("damage in {file} at byte {at}")]
+    Corrupt {
+        /// The file.
+        file: String,
+        /// The byte.
+        at: u64,
+    },
+    /// A write or sync failed; nothing is acknowledged any more.
+    #[error("the log is poisoned: a write or sync failed")]
+    Poisoned,
+}
+
+impl Unit {
+    /// Most operations in a unit.
+    pub const OPS_MAX: usize = 16_384;
+    /// Most targets of one append.
+    pub const TARGETS_MAX: usize = 65_535;
+}
+
+impl Want {
+    /// A read of up to so many bytes, with no limit on batches.
+    pub fn bytes(bytes_max: u32) -> Self {
+        Self {
+            bytes_max,
+            count_max: u32::MAX,
+        }
+    }
+}
