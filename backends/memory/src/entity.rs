@@ -1,0 +1,388 @@
+//! One entity: its batches, cursors and producers. Whoever calls has judged before.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use bytes::Bytes;
+use fairlead_canon::{Batch, Kind, Offset, Outcome, ProducerId, Spec, Stamp, Timestamp};
+use fairlead_ports::{CursorId, Entry, KeyPage, Marks, StoreError, Stored, Want};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::cursor::Cursor;
+use crate::producer::Producer;
+
+/// Producers remembered per entity: above it the one that was idle longest is forgotten, so that
+/// clients which take a new identity at each start do not grow the map for ever.
+pub(crate) const PRODUCERS_MAX: usize = 4_096;
+
+#[derive(Debug)]
+pub(crate) struct Entity {
+    pub(crate) spec: Spec,
+    pub(crate) end: Offset,
+    /// Everything below was trimmed; a queue's start follows from what is left.
+    floor: Offset,
+    batches: BTreeMap<u64, Item>,
+    /// The newest message of each key, for `Kind::Latest`.
+    keys: BTreeMap<Bytes, u64>,
+    cursors: BTreeMap<CursorId, Cursor>,
+    producers: HashMap<ProducerId, Producer, FixedState>,
+    count: u64,
+    bytes: u64,
+    weight: u64,
+}
+
+#[derive(Debug)]
+struct Item {
+    batch: Batch,
+    /// Messages that keep it here: unsettled ones, those kept, or keys whose newest it is.
+    live: u32,
+    /// What it counts for against the cap of the store.
+    weight: u64,
+}
+
+impl Entity {
+    pub(crate) fn new(spec: Spec) -> Self {
+        Self {
+            spec,
+            end: Offset(0),
+            floor: Offset(0),
+            batches: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            producers: HashMap::default(),
+            count: 0,
+            bytes: 0,
+            weight: 0,
+        }
+    }
+
+    pub(crate) fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) fn producer(&self, producer: ProducerId) -> Option<&Producer> {
+        self.producers.get(&producer)
+    }
+
+    /// Messages and bytes of its batches from `from`, oldest first, with the offset after each.
+    pub(crate) fn sizes(&self, from: Offset) -> impl Iterator<Item = (Offset, u64, u64)> {
+        self.batches.range(from.0..).map(|(base, item)| {
+            let after = Offset(base + u64::from(item.batch.span));
+            (after, u64::from(item.live), bytes_of(&item.batch))
+        })
+    }
+
+    pub(crate) fn append(&mut self, base: Offset, batch: &Batch, weight: u64) {
+        if self.batches.is_empty() && self.floor == self.end {
+            self.floor = base;
+        }
+        self.end = base.plus(u64::from(batch.span));
+        if let Some(stamp) = batch.stamp {
+            self.record(stamp, base);
+        }
+        let live = match self.spec.kind {
+            Kind::Log => batch.count,
+            Kind::Queue => batch.span,
+            Kind::Latest => self.supersede(base, batch),
+        };
+        if live == 0 {
+            return;
+        }
+        self.count += u64::from(live);
+        self.bytes += bytes_of(batch);
+        self.weight += weight;
+        let batch = batch.clone();
+        self.batches.insert(
+            base.0,
+            Item {
+                batch,
+                live,
+                weight,
+            },
+        );
+    }
+
+    fn record(&mut self, stamp: Stamp, base: Offset) {
+        if let Some(known) = self.producers.get_mut(&stamp.producer) {
+            known.record(stamp, base);
+            return;
+        }
+        if self.producers.len() >= PRODUCERS_MAX {
+            let idle = |(id, known): (&ProducerId, &Producer)| (known.last_base(), *id);
+            if let Some((_, oldest)) = self.producers.iter().map(idle).min() {
+                self.producers.remove(&oldest);
+            }
+        }
+        self.producers
+            .insert(stamp.producer, Producer::begin(stamp, base));
+    }
+
+    /// Makes the batch the newest of its keys; returns how many messages of it are.
+    fn supersede(&mut self, base: Offset, batch: &Batch) -> u32 {
+        let mut live = 0_u32;
+        for (at, key) in (base.0..).zip(&batch.keys) {
+            let Some(name) = &key.key else { continue };
+            let older = if key.has_value {
+                live += 1;
+                self.keys.insert(name.clone(), at)
+            } else {
+                self.keys.remove(name)
+            };
+            match older {
+                Some(older) if older >= base.0 => live = live.saturating_sub(1),
+                Some(older) => self.release(older, 1),
+                None => {}
+            }
+        }
+        live
+    }
+
+    /// Ends the deliveries of a range, as seen by one cursor.
+    pub(crate) fn settle(&mut self, cursor: CursorId, range: Range<u64>, outcome: Outcome) {
+        let range = range.start.max(self.floor.0)..range.end.min(self.end.0);
+        if range.is_empty() {
+            return;
+        }
+        match outcome {
+            Outcome::Returned => self.requeue(cursor, range),
+            Outcome::Done | Outcome::Dead(_) if self.spec.kind == Kind::Queue => {
+                self.consume(range)
+            }
+            Outcome::Done | Outcome::Dead(_) => {
+                self.cursors.entry(cursor).or_default().settle(range);
+            }
+        }
+    }
+
+    fn requeue(&mut self, cursor: CursorId, range: Range<u64>) {
+        let stretches = self.unsettled(cursor, range);
+        let cursor = self.cursors.entry(cursor).or_default();
+        for at in stretches.into_iter().flatten() {
+            cursor.requeue(at);
+        }
+    }
+
+    /// Unsettled offsets in a range of whole batches.
+    fn unsettled(&self, cursor: CursorId, range: Range<u64>) -> Vec<Range<u64>> {
+        let none = Cursor::default();
+        let cursor = self.cursors.get(&cursor).unwrap_or(&none);
+        let mut stretches = Vec::new();
+        for (base, item) in self.holding(range.clone()) {
+            let mut rest =
+                base.max(range.start)..(base + u64::from(item.batch.span)).min(range.end);
+            while let Some(stretch) = cursor.stretch(rest.clone()) {
+                rest.start = stretch.end;
+                stretches.push(stretch);
+            }
+        }
+        stretches
+    }
+
+    /// Settles offsets of a queue; batches without unsettled ones go.
+    fn consume(&mut self, range: Range<u64>) {
+        let own = CursorId::default();
+        for stretch in self.unsettled(own, range) {
+            let lost = stretch.end - stretch.start;
+            self.cursors.entry(own).or_default().settle(stretch.clone());
+            self.release(stretch.start, u32::try_from(lost).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// `lost` messages no longer keep the batch that holds `at`.
+    fn release(&mut self, at: u64, lost: u32) {
+        let Some((&base, item)) = self.batches.range_mut(..=at).next_back() else {
+            return;
+        };
+        item.live = item.live.saturating_sub(lost);
+        self.count = self.count.saturating_sub(u64::from(lost));
+        if item.live == 0 {
+            self.remove(base);
+        }
+    }
+
+    fn remove(&mut self, base: u64) {
+        let Some(item) = self.batches.remove(&base) else {
+            return;
+        };
+        self.count = self.count.saturating_sub(u64::from(item.live));
+        self.bytes = self.bytes.saturating_sub(bytes_of(&item.batch));
+        self.weight = self.weight.saturating_sub(item.weight);
+        for cursor in self.cursors.values_mut() {
+            cursor.forget(base..base + u64::from(item.batch.span));
+        }
+    }
+
+    /// Forgets everything below an offset.
+    pub(crate) fn trim(&mut self, to: Offset) {
+        if to <= self.floor {
+            return;
+        }
+        match self.spec.kind {
+            Kind::Queue => self.consume(self.floor.0..to.0),
+            Kind::Log => {
+                while let Some((&base, item)) = self.batches.iter().next()
+                    && base + u64::from(item.batch.span) <= to.0
+                {
+                    self.remove(base);
+                }
+            }
+            Kind::Latest => {
+                let below = |(key, at): (&Bytes, &u64)| (*at < to.0).then(|| (key.clone(), *at));
+                let gone: Vec<_> = self.keys.iter().filter_map(below).collect();
+                for (key, at) in gone {
+                    self.keys.remove(&key);
+                    self.release(at, 1);
+                }
+            }
+        }
+        self.floor = to;
+    }
+
+    pub(crate) fn marks(&self) -> Marks {
+        let kept = self
+            .batches
+            .keys()
+            .next()
+            .map_or(self.end, |base| Offset(*base));
+        Marks {
+            start: match self.spec.kind {
+                Kind::Queue => kept.max(self.floor),
+                Kind::Log | Kind::Latest => self.floor,
+            },
+            end: self.end,
+            count: self.count,
+            bytes: self.bytes,
+            handed_out: Offset(0),
+        }
+    }
+
+    pub(crate) fn read(&self, from: Offset, want: Want) -> Result<Vec<Stored>, StoreError> {
+        let Marks { start, end, .. } = self.marks();
+        if from < start || from > end {
+            return Err(StoreError::OutOfRange { start, end });
+        }
+        let mut batches = Vec::new();
+        let mut bytes = 0;
+        for (base, item) in self.holding(from.0..end.0) {
+            bytes += bytes_of(&item.batch);
+            let full =
+                bytes > u64::from(want.bytes_max) || batches.len() >= want.count_max as usize;
+            if full && !batches.is_empty() {
+                break;
+            }
+            batches.push(self.stored(base, item));
+        }
+        Ok(batches)
+    }
+
+    pub(crate) fn fetch(&self, at: &[Offset]) -> Vec<Stored> {
+        let mut found: Vec<Stored> = Vec::with_capacity(at.len());
+        for at in at {
+            let Some((base, item)) = self.holding(at.0..at.0 + 1).next() else {
+                continue;
+            };
+            let again = found.last().is_some_and(|last| last.base.0 == base);
+            if !again && !self.is_settled(*at) && *at >= self.floor {
+                found.push(self.stored(base, item));
+            }
+        }
+        found
+    }
+
+    fn is_settled(&self, at: Offset) -> bool {
+        let own = self.cursors.get(&CursorId::default());
+        let is_settled = |own: &Cursor| own.stretch(at.0..at.0 + 1).is_none();
+        self.spec.kind == Kind::Queue && own.is_some_and(is_settled)
+    }
+
+    pub(crate) fn backlog(&self, cursor: CursorId, from: Offset, max: usize) -> Vec<Entry> {
+        let none = Cursor::default();
+        let cursor = self.cursors.get(&cursor).unwrap_or(&none);
+        let first = from.max(self.floor).0;
+        let mut entries = Vec::new();
+        for (base, item) in self.holding(first..self.end.0) {
+            let mut rest = base.max(first)..base + u64::from(item.batch.span);
+            while let Some(stretch) = cursor.stretch(rest.clone()) {
+                if entries.len() >= max {
+                    return entries;
+                }
+                rest.start = stretch.end;
+                entries.push(Entry {
+                    base: Offset(stretch.start),
+                    span: u32::try_from(stretch.end - stretch.start).unwrap_or(u32::MAX),
+                    bytes: u32::try_from(item.batch.bytes.len()).unwrap_or(u32::MAX),
+                    deadline: item.batch.deadline,
+                    requeued: cursor.times(stretch.start),
+                });
+            }
+        }
+        entries
+    }
+
+    pub(crate) fn first_at(&self, time: Timestamp) -> Option<Offset> {
+        let late = |(_, item): &(&u64, &Item)| item.batch.time >= time;
+        let found = self.batches.iter().find(late);
+        found.map(|(base, _)| Offset(*base).max(self.floor))
+    }
+
+    pub(crate) fn latest(&self, prefix: &Bytes, after: Option<&Bytes>, max: usize) -> KeyPage {
+        let mut page = KeyPage::default();
+        let from = after.map_or(prefix, |after| after.max(prefix)).clone();
+        for (key, at) in self.keys.range(from..) {
+            if !key.starts_with(prefix) {
+                break;
+            }
+            if after == Some(key) {
+                continue;
+            }
+            if page.entries.len() >= max {
+                page.is_cut = true;
+                break;
+            }
+            if let Some((base, item)) = self.holding(*at..*at + 1).next() {
+                page.entries.push((key.clone(), self.stored(base, item)));
+            }
+        }
+        page
+    }
+
+    fn stored(&self, base: u64, item: &Item) -> Stored {
+        let own = self.cursors.get(&CursorId::default());
+        let span = base..base + u64::from(item.batch.span);
+        let requeued = match self.spec.kind {
+            Kind::Queue => own.map_or(0, |own| own.times_most(span)),
+            Kind::Log | Kind::Latest => 0,
+        };
+        Stored {
+            base: Offset(base),
+            batch: item.batch.clone(),
+            requeued,
+        }
+    }
+
+    /// Batches that hold an offset of the range, in order.
+    fn holding(&self, range: Range<u64>) -> impl Iterator<Item = (u64, &Item)> {
+        let before = self.batches.range(..range.start).next_back();
+        let reaches =
+            |(base, item): &(&u64, &Item)| **base + u64::from(item.batch.span) > range.start;
+        let inside = range.start..range.end.max(range.start);
+        before
+            .filter(reaches)
+            .into_iter()
+            .chain(self.batches.range(inside))
+            .map(|(base, item)| (*base, item))
+    }
+}
+
+fn bytes_of(batch: &Batch) -> u64 {
+    batch.bytes.len() as u64
+}

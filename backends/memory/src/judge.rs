@@ -1,0 +1,403 @@
+//! Decides a unit before any of it is applied: each operation is judged as if those before it in
+//! the unit had taken effect, by way of a [`Draft`] of the few facts that later ones can see.
+
+use bytes::Bytes;
+use fairlead_canon::{Batch, EntityId, EpochTag, Kind, Offset, Overflow, ProducerId, Spec};
+use fairlead_ports::{Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::producer::{Judgement, Producer};
+use crate::world::World;
+
+/// Longest key of a document, in bytes.
+const KEY_BYTES_MAX: usize = 4 * 1024;
+/// Longest value of a document, in bytes.
+const VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest key of a message in an entity that keeps the newest per key, in bytes.
+const MESSAGE_KEY_BYTES_MAX: usize = 64 * 1024 - 1;
+/// Longest body of a batch, in bytes.
+const BODY_BYTES_MAX: usize = fairlead_canon::limits::BODY_BYTES_MAX + 1024 * 1024;
+/// What a message costs beside its body, so that tiny ones count as well.
+const MESSAGE_WEIGHT: u64 = 128;
+
+/// What becomes of one operation.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// It is applied as it stands, or only asked a question.
+    Plain,
+    /// A batch is appended where `placed` says so, after the heads that it displaces are trimmed.
+    Append {
+        placed: Vec<Placed>,
+        trims: Vec<(EntityId, Offset)>,
+        weight: u64,
+    },
+    /// A document gets this version.
+    Version(Version),
+}
+
+/// Facts about entities and documents as the operations judged so far leave them.
+#[derive(Debug, Default)]
+struct Draft {
+    entities: HashMap<EntityId, Sketch, FixedState>,
+    producers: HashMap<(EntityId, ProducerId), Producer, FixedState>,
+    versions: HashMap<(Space, Bytes), Version, FixedState>,
+    weight: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sketch {
+    spec: Option<Spec>,
+    end: Offset,
+    count: u64,
+    bytes: u64,
+    /// Batches below were displaced by earlier appends of the unit.
+    floor: Offset,
+    /// Whether the entity is made in this unit, so that the world's has nothing to say.
+    is_fresh: bool,
+}
+
+pub(crate) fn judge(world: &World, unit: &Unit) -> Result<Vec<Effect>, StoreError> {
+    if unit.ops.len() > Unit::OPS_MAX {
+        return Err(StoreError::TooLarge {
+            max: Unit::OPS_MAX as u64,
+        });
+    }
+    let mut judge = Judge {
+        world,
+        draft: Draft::default(),
+        writes: 0,
+    };
+    unit.ops.iter().map(|op| judge.op(op)).collect()
+}
+
+struct Judge<'a> {
+    world: &'a World,
+    draft: Draft,
+    writes: u64,
+}
+
+impl Judge<'_> {
+    fn op(&mut self, op: &Op) -> Result<Effect, StoreError> {
+        match op {
+            Op::Expect {
+                space,
+                key,
+                version,
+            } => self.expect(*space, key, *version)?,
+            Op::Create { entity, spec } => self.create(*entity, *spec)?,
+            Op::Alter { entity, spec } => self.alter(*entity, *spec)?,
+            Op::Delete { entity } => self.live(*entity)?.spec = None,
+            Op::Append { to, batch } => return self.append(to, batch),
+            Op::Settle { entity, cursor, .. } => {
+                let kind = self.live(*entity)?.spec.map(|spec| spec.kind);
+                if kind == Some(Kind::Queue) && cursor.0 != 0 {
+                    return Err(StoreError::Unsupported {
+                        what: "a second cursor on a queue",
+                    });
+                }
+            }
+            Op::Trim { entity, to } => self.trim(*entity, *to)?,
+            Op::Mark { entity, .. } => {
+                self.live(*entity)?;
+            }
+            Op::Put {
+                space, key, value, ..
+            } => return self.put(*space, key, value.as_ref()),
+        }
+        Ok(Effect::Plain)
+    }
+
+    fn expect(&self, space: Space, key: &Bytes, version: Version) -> Result<(), StoreError> {
+        let drafted = self.draft.versions.get(&(space, key.clone())).copied();
+        let current = drafted.unwrap_or_else(|| self.world.documents.version(space, key));
+        if current == version {
+            Ok(())
+        } else {
+            Err(StoreError::Conflict)
+        }
+    }
+
+    fn create(&mut self, entity: EntityId, spec: Spec) -> Result<(), StoreError> {
+        if self.sketch(entity).spec.is_some() {
+            return Err(StoreError::Exists(entity));
+        }
+        *self.sketch(entity) = Sketch {
+            spec: Some(spec),
+            end: Offset(0),
+            count: 0,
+            bytes: 0,
+            floor: Offset(0),
+            is_fresh: true,
+        };
+        Ok(())
+    }
+
+    fn alter(&mut self, entity: EntityId, spec: Spec) -> Result<(), StoreError> {
+        let sketch = self.live(entity)?;
+        match sketch.spec {
+            Some(old) if old.kind != spec.kind => Err(StoreError::Unsupported {
+                what: "a change of kind",
+            }),
+            Some(old) if spec.tag < old.tag => Err(StoreError::Fenced),
+            _ => {
+                sketch.spec = Some(spec);
+                Ok(())
+            }
+        }
+    }
+
+    fn trim(&mut self, entity: EntityId, to: Offset) -> Result<(), StoreError> {
+        let start = self
+            .world
+            .entities
+            .get(&entity)
+            .map_or(Offset(0), |e| e.marks().start);
+        let end = self.live(entity)?.end;
+        if to > end {
+            Err(StoreError::OutOfRange { start, end })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn put(
+        &mut self,
+        space: Space,
+        key: &Bytes,
+        value: Option<&Bytes>,
+    ) -> Result<Effect, StoreError> {
+        within(key.len(), KEY_BYTES_MAX)?;
+        within(value.map_or(0, Bytes::len), VALUE_BYTES_MAX)?;
+        self.writes += 1;
+        let version = match value {
+            Some(_) => Version(self.world.writes + self.writes),
+            None => Version(0),
+        };
+        self.draft.versions.insert((space, key.clone()), version);
+        Ok(Effect::Version(version))
+    }
+
+    fn append(&mut self, to: &[Target], batch: &Batch) -> Result<Effect, StoreError> {
+        if to.len() > Unit::TARGETS_MAX {
+            return Err(StoreError::TooLarge {
+                max: Unit::TARGETS_MAX as u64,
+            });
+        }
+        within(batch.bytes.len(), BODY_BYTES_MAX)?;
+        if batch.flags.transactional {
+            return Err(StoreError::Unsupported {
+                what: "transactions",
+            });
+        }
+        let share = (batch.bytes.len() as u64).div_ceil(to.len().max(1) as u64);
+        let weight = MESSAGE_WEIGHT * u64::from(batch.count) + share;
+        let mut placed = Vec::with_capacity(to.len());
+        let mut trims = Vec::new();
+        for target in to {
+            placed.push(self.place(target, batch, &mut trims)?);
+        }
+        let kept = placed
+            .iter()
+            .filter(|placed| placed.how == Placement::New)
+            .count() as u64;
+        self.draft.weight += weight * kept;
+        if kept > 0 && self.world.weight + self.draft.weight > self.world.weight_max {
+            return Err(StoreError::Full { limit: "memory" });
+        }
+        Ok(Effect::Append {
+            placed,
+            trims,
+            weight,
+        })
+    }
+
+    fn place(
+        &mut self,
+        target: &Target,
+        batch: &Batch,
+        trims: &mut Vec<(EntityId, Offset)>,
+    ) -> Result<Placed, StoreError> {
+        let entity = target.entity;
+        let sketch = *self.live(entity)?;
+        let spec = sketch.spec.ok_or(StoreError::NoEntity(entity))?;
+        fenced(spec.tag, target.tag)?;
+        keyed(spec.kind, batch)?;
+        let base = match target.place {
+            Place::At(at) if at < sketch.end => {
+                let start = self
+                    .world
+                    .entities
+                    .get(&entity)
+                    .map_or(Offset(0), |e| e.marks().start);
+                return Err(StoreError::OutOfRange {
+                    start,
+                    end: sketch.end,
+                });
+            }
+            Place::At(at) => at,
+            Place::Next => sketch.end,
+        };
+        if target.place == Place::Next
+            && let Judgement::Duplicate(base) = self.stamped(entity, sketch.is_fresh, batch)?
+        {
+            return Ok(Placed {
+                entity,
+                base,
+                how: Placement::Duplicate,
+            });
+        }
+        let Some(trim) = self.room(entity, &spec, batch)? else {
+            return Ok(Placed {
+                entity,
+                base: sketch.end,
+                how: Placement::Dropped,
+            });
+        };
+        if trim > sketch.floor {
+            trims.push((entity, trim));
+        }
+        self.record(entity, base, batch);
+        Ok(Placed {
+            entity,
+            base,
+            how: Placement::New,
+        })
+    }
+
+    fn stamped(
+        &self,
+        entity: EntityId,
+        is_fresh: bool,
+        batch: &Batch,
+    ) -> Result<Judgement, StoreError> {
+        let Some(stamp) = batch.stamp else {
+            return Ok(Judgement::New);
+        };
+        let world = self.world.entities.get(&entity).filter(|_| !is_fresh);
+        let drafted = self.draft.producers.get(&(entity, stamp.producer));
+        let known = drafted.or_else(|| world.and_then(|entity| entity.producer(stamp.producer)));
+        known.map_or(Ok(Judgement::New), |known| known.judge(stamp))
+    }
+
+    /// Where the entity must be trimmed to so that the batch fits; `None` when it is to be dropped.
+    fn room(
+        &mut self,
+        entity: EntityId,
+        spec: &Spec,
+        batch: &Batch,
+    ) -> Result<Option<Offset>, StoreError> {
+        let world = self.world;
+        let sketch = self.sketch(entity);
+        let count_max = spec.limits.count_max.unwrap_or(u64::MAX);
+        let bytes_max = spec.limits.bytes_max.unwrap_or(u64::MAX);
+        let (more, bytes) = (u64::from(batch.count), batch.bytes.len() as u64);
+        let fits = |sketch: &Sketch| {
+            sketch.count.saturating_add(more) <= count_max
+                && sketch.bytes.saturating_add(bytes) <= bytes_max
+        };
+        if fits(sketch) {
+            return Ok(Some(sketch.floor));
+        }
+        match spec.limits.overflow {
+            Overflow::Reject => return Err(StoreError::Full { limit: "entity" }),
+            Overflow::DropNew => return Ok(None),
+            Overflow::DropHead => {}
+        }
+        if let Some(kept) = world.entities.get(&entity).filter(|_| !sketch.is_fresh) {
+            for (after, live, bytes) in kept.sizes(sketch.floor) {
+                if fits(sketch) {
+                    break;
+                }
+                sketch.floor = after;
+                sketch.count = sketch.count.saturating_sub(live);
+                sketch.bytes = sketch.bytes.saturating_sub(bytes);
+            }
+        }
+        Ok(fits(sketch).then_some(sketch.floor))
+    }
+
+    fn record(&mut self, entity: EntityId, base: Offset, batch: &Batch) {
+        let sketch = self.sketch(entity);
+        sketch.end = base.plus(u64::from(batch.span));
+        sketch.count += u64::from(batch.count);
+        sketch.bytes += batch.bytes.len() as u64;
+        let is_fresh = sketch.is_fresh;
+        let Some(stamp) = batch.stamp else { return };
+        let world = self.world.entities.get(&entity).filter(|_| !is_fresh);
+        let known = world.and_then(|entity| entity.producer(stamp.producer));
+        self.draft
+            .producers
+            .entry((entity, stamp.producer))
+            .and_modify(|drafted| drafted.record(stamp, base))
+            .or_insert_with(|| match known {
+                Some(known) => {
+                    let mut known = known.clone();
+                    known.record(stamp, base);
+                    known
+                }
+                None => Producer::begin(stamp, base),
+            });
+    }
+
+    /// The draft of an entity that exists at this point of the unit.
+    fn live(&mut self, entity: EntityId) -> Result<&mut Sketch, StoreError> {
+        let sketch = self.sketch(entity);
+        if sketch.spec.is_some() {
+            Ok(sketch)
+        } else {
+            Err(StoreError::NoEntity(entity))
+        }
+    }
+
+    fn sketch(&mut self, entity: EntityId) -> &mut Sketch {
+        let world = self.world;
+        self.draft.entities.entry(entity).or_insert_with(|| {
+            let kept = world.entities.get(&entity);
+            Sketch {
+                spec: kept.map(|kept| kept.spec),
+                end: kept.map_or(Offset(0), |kept| kept.end),
+                count: kept.map_or(0, |kept| kept.count()),
+                bytes: kept.map_or(0, |kept| kept.bytes()),
+                floor: Offset(0),
+                is_fresh: false,
+            }
+        })
+    }
+}
+
+fn fenced(has: EpochTag, said: EpochTag) -> Result<(), StoreError> {
+    if has == said {
+        Ok(())
+    } else {
+        Err(StoreError::Fenced)
+    }
+}
+
+/// An entity that keeps the newest per key can only take messages that have one.
+fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
+    if kind != Kind::Latest {
+        return Ok(());
+    }
+    let has_all = batch.keys.len() == batch.count as usize && batch.count == batch.span;
+    if !has_all || batch.keys.iter().any(|key| key.key.is_none()) {
+        return Err(StoreError::Unsupported {
+            what: "a message without a key in an entity of latest values",
+        });
+    }
+    let longest = batch
+        .keys
+        .iter()
+        .filter_map(|key| key.key.as_ref())
+        .map(Bytes::len)
+        .max();
+    within(longest.unwrap_or(0), MESSAGE_KEY_BYTES_MAX)
+}
+
+fn within(len: usize, max: usize) -> Result<(), StoreError> {
+    if len <= max {
+        Ok(())
+    } else {
+        Err(StoreError::TooLarge { max: max as u64 })
+    }
+}

@@ -1,0 +1,73 @@
+//! What is known of one idempotent producer in one entity.
+
+use std::collections::VecDeque;
+
+use fairlead_canon::{Offset, Stamp};
+use fairlead_ports::StoreError;
+
+/// Batches of a producer that are recognised when they come again.
+const REMEMBERED_MAX: usize = 5;
+
+/// Epoch and latest batches of a producer.
+#[derive(Clone, Debug)]
+pub(crate) struct Producer {
+    epoch: i16,
+    /// Oldest first, never empty.
+    batches: VecDeque<(Stamp, Offset)>,
+}
+
+/// What a stamp says about the batch that carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    New,
+    Duplicate(Offset),
+}
+
+impl Producer {
+    pub(crate) fn begin(stamp: Stamp, base: Offset) -> Self {
+        Self {
+            epoch: stamp.epoch,
+            batches: VecDeque::from([(stamp, base)]),
+        }
+    }
+
+    /// Offset of its latest batch: how recently it was used.
+    pub(crate) fn last_base(&self) -> Offset {
+        self.batches.back().map_or(Offset(0), |(_, base)| *base)
+    }
+
+    pub(crate) fn judge(&self, stamp: Stamp) -> Result<Judgement, StoreError> {
+        if stamp.epoch < self.epoch {
+            return Err(StoreError::ProducerFenced);
+        }
+        if stamp.epoch > self.epoch {
+            return follows(-1, 0, stamp.first);
+        }
+        let known =
+            |(seen, _): &&(Stamp, Offset)| (seen.first, seen.last) == (stamp.first, stamp.last);
+        if let Some((_, base)) = self.batches.iter().find(known) {
+            return Ok(Judgement::Duplicate(*base));
+        }
+        let last = self.batches.back().map_or(-1, |(seen, _)| seen.last);
+        follows(last, last.checked_add(1).unwrap_or(0), stamp.first)
+    }
+
+    pub(crate) fn record(&mut self, stamp: Stamp, base: Offset) {
+        if stamp.epoch != self.epoch {
+            self.epoch = stamp.epoch;
+            self.batches.clear();
+        }
+        if self.batches.len() == REMEMBERED_MAX {
+            self.batches.pop_front();
+        }
+        self.batches.push_back((stamp, base));
+    }
+}
+
+fn follows(last: i32, next: i32, got: i32) -> Result<Judgement, StoreError> {
+    if got == next {
+        Ok(Judgement::New)
+    } else {
+        Err(StoreError::OutOfSequence { last, got })
+    }
+}

@@ -1,0 +1,89 @@
+//! The ports, over one world behind one lock.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_canon::{EntityId, Timestamp};
+use fairlead_ports::{
+    BoxFuture, Committed, Document, Documents, Grown, Log, Space, Store, StoreError, Unit,
+};
+use parking_lot::Mutex;
+
+use crate::log::Handle;
+use crate::world::World;
+
+/// A store whose content ends with the process. Every promise is kept as soon as it is given, so a
+/// commit has taken effect when the call returns.
+#[derive(Debug)]
+pub struct Memory {
+    world: Arc<Mutex<World>>,
+    watcher: Mutex<Option<Arc<dyn Grown>>>,
+}
+
+impl Memory {
+    /// An empty store that answers `Full` when its messages would count for more than `bytes_max`.
+    pub fn new(bytes_max: u64) -> Self {
+        Self {
+            world: Arc::new(Mutex::new(World::new(bytes_max))),
+            watcher: Mutex::new(None),
+        }
+    }
+}
+
+impl Store for Memory {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
+        let mut grown = Vec::new();
+        // Held until the watcher knows, so that it hears of offsets in their order.
+        let watcher = self.watcher.lock();
+        let mut world = self.world.lock();
+        let results: Vec<_> = units
+            .into_iter()
+            .map(|unit| world.take(unit, &mut grown))
+            .collect();
+        drop(world);
+        if let Some(watcher) = watcher.as_ref().filter(|_| !grown.is_empty()) {
+            watcher.grown(&grown);
+        }
+        Box::pin(std::future::ready(results))
+    }
+
+    fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {
+        let world = Arc::clone(&self.world);
+        Ok(Arc::new(Handle { world, entity }))
+    }
+
+    fn watch(&self, grown: Arc<dyn Grown>) {
+        *self.watcher.lock() = Some(grown);
+    }
+}
+
+impl Documents for Memory {
+    fn get(&self, space: Space, key: Bytes) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
+        let document = self.world.lock().documents.get(space, &key).cloned();
+        Box::pin(std::future::ready(Ok(document)))
+    }
+
+    fn list(
+        &self,
+        space: Space,
+        prefix: Bytes,
+        after: Option<Bytes>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        let documents = self
+            .world
+            .lock()
+            .documents
+            .list(space, &prefix, after.as_ref(), max);
+        Box::pin(std::future::ready(Ok(documents)))
+    }
+
+    fn due(&self, now: Timestamp, max: usize) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        let documents = self.world.lock().documents.due(now, max);
+        Box::pin(std::future::ready(Ok(documents)))
+    }
+}
