@@ -3,9 +3,12 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Base64;
@@ -27,25 +30,24 @@ public final class Client {
 
     public static void main(String[] args) throws Exception {
         switch (args[0]) {
-            case "publish" -> publish(args[1], args[2]);
-            case "consume" -> consume(args[1], args[2], Integer.parseInt(args[3]));
-            default -> throw new IllegalArgumentException("publish PORT TOPIC | consume PORT TOPIC COUNT");
+            case "publish" -> publish(args[1]);
+            case "consume" -> consume(args[1], args[2]);
+            default -> throw new IllegalArgumentException("publish PORT | consume PORT TOPIC");
         }
     }
 
-    private static void publish(String port, String topic) throws Exception {
+    private static void publish(String port) throws Exception {
         Properties config = new Properties();
         config.put("bootstrap.servers", "127.0.0.1:" + port);
         config.put("max.request.size", 4 << 20);
         config.put("linger.ms", 5);
         var lines = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         try (var producer = new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer())) {
-            producer.partitionsFor(topic);
             say("ready", true);
             int id = 0;
             for (String line; (line = lines.readLine()) != null; id++) {
                 int number = id;
-                producer.send(record(topic, JsonParser.parseString(line).getAsJsonObject()), (where, failure) -> {
+                producer.send(record(JsonParser.parseString(line).getAsJsonObject()), (where, failure) -> {
                     if (failure == null) say("acked", number);
                     else say("failed", failure.toString());
                 });
@@ -53,18 +55,18 @@ public final class Client {
         }
     }
 
-    private static ProducerRecord<byte[], byte[]> record(String topic, JsonObject said) {
+    private static ProducerRecord<byte[], byte[]> record(JsonObject said) {
         Long timestamp = said.has("timestamp_ms") ? said.get("timestamp_ms").getAsLong() : null;
-        var record = new ProducerRecord<>(topic, null, timestamp, bytes(said.get("key")), bytes(said.get("body")));
+        var record = new ProducerRecord<>(said.get("to").getAsString(), null, timestamp, bytes(said.get("key")), bytes(said.get("body")));
         if (said.has("headers"))
             for (JsonElement pair : said.getAsJsonArray("headers")) {
                 JsonArray header = pair.getAsJsonArray();
-                record.headers().add(header.get(0).getAsString(), bytes(header.get(1)));
+                record.headers().add(header.get(0).getAsString(), headerBytes(header.get(1)));
             }
         return record;
     }
 
-    private static void consume(String port, String topic, int count) {
+    private static void consume(String port, String topic) {
         Properties config = new Properties();
         config.put("bootstrap.servers", "127.0.0.1:" + port);
         config.put("auto.offset.reset", "earliest");
@@ -75,11 +77,8 @@ public final class Client {
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);
             say("ready", true);
-            for (int seen = 0; seen < count; )
-                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofSeconds(1))) {
-                    print(record);
-                    seen++;
-                }
+            while (true)
+                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofSeconds(1))) print(record);
         }
     }
 
@@ -95,7 +94,7 @@ public final class Client {
         for (Header header : record.headers()) {
             JsonArray pair = new JsonArray();
             pair.add(header.key());
-            pair.add(text(header.value()));
+            pair.add(headerText(header.value()));
             headers.add(pair);
         }
         heard.add("headers", headers);
@@ -121,6 +120,24 @@ public final class Client {
 
     private static JsonElement text(byte[] bytes) {
         if (bytes == null) return JsonNull.INSTANCE;
-        return new com.google.gson.JsonPrimitive(Base64.getEncoder().encodeToString(bytes));
+        return new JsonPrimitive(Base64.getEncoder().encodeToString(bytes));
+    }
+
+    private static byte[] headerBytes(JsonElement said) {
+        if (said.isJsonNull()) return null;
+        if (said.isJsonObject()) return bytes(said.getAsJsonObject().get("b64"));
+        return said.getAsString().getBytes(StandardCharsets.UTF_8);
+    }
+
+    /** Bytes that are text become text; other bytes are marked. */
+    private static JsonElement headerText(byte[] bytes) {
+        if (bytes == null) return JsonNull.INSTANCE;
+        try {
+            return new JsonPrimitive(StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString());
+        } catch (CharacterCodingException notText) {
+            JsonObject marked = new JsonObject();
+            marked.add("b64", text(bytes));
+            return marked;
+        }
     }
 }

@@ -1,0 +1,109 @@
+"""confluent-kafka (librdkafka) as a publisher or a consumer."""
+
+import argparse
+
+from confluent_kafka import Consumer, KafkaException, OFFSET_BEGINNING, Producer, TopicPartition
+
+from lines import fail, login, pack, pack_value, present, records, say, unpack, unpack_value
+
+arguments = argparse.ArgumentParser()
+arguments.add_argument("verb", choices=["publish", "consume"])
+arguments.add_argument("port", type=int)
+arguments.add_argument("topic", nargs="?")
+arguments.add_argument("--group")
+arguments.add_argument("--compression", default="none")
+arguments.add_argument("--login")
+asked = arguments.parse_args()
+
+config = {
+    "bootstrap.servers": f"127.0.0.1:{asked.port}",
+    "broker.address.family": "v4",
+    # A test that kills the broker learns of it from `failed`, not after minutes of retries.
+    "message.timeout.ms": 10_000,
+} if asked.verb == "publish" else {
+    "bootstrap.servers": f"127.0.0.1:{asked.port}",
+    "broker.address.family": "v4",
+}
+if asked.login:
+    name, password = login(asked.login)
+    config |= {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": name,
+        "sasl.password": password,
+    }
+
+
+def header(pair):
+    name, value = pair
+    value = unpack_value(value)
+    return name, value.encode() if isinstance(value, str) else value
+
+
+def publish():
+    producer = Producer(
+        config
+        | {
+            "acks": "all",
+            "linger.ms": 5,
+            "message.max.bytes": 4 << 20,
+            "enable.idempotence": True,
+            "compression.type": asked.compression,
+        }
+    )
+    producer.list_topics(timeout=10)
+    say(ready=True)
+
+    def delivered(number):
+        return lambda error, _message: fail(error) if error else say(acked=number)
+
+    for number, record in enumerate(records()):
+        producer.produce(
+            record["to"],
+            key=unpack(record.get("key")),
+            value=unpack(record.get("body")),
+            headers=[header(pair) for pair in record.get("headers", [])],
+            timestamp=record.get("timestamp_ms", 0),
+            on_delivery=delivered(number),
+        )
+        producer.poll(0)
+    producer.flush(30)
+
+
+def consume():
+    consumer = Consumer(
+        config
+        | {
+            "group.id": asked.group or "alone",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": bool(asked.group),
+            "auto.commit.interval.ms": 100,
+        }
+    )
+    if asked.group:
+        consumer.subscribe([asked.topic], on_assign=lambda _consumer, given: say(ready=True, assigned=len(given)))
+    else:
+        known = consumer.list_topics(asked.topic, timeout=10).topics[asked.topic]
+        consumer.assign([TopicPartition(asked.topic, number, OFFSET_BEGINNING) for number in known.partitions])
+        say(ready=True)
+    while True:
+        message = consumer.poll(1.0)
+        if message is None:
+            continue
+        if message.error():
+            fail(message.error())
+        say(
+            to=message.topic(),
+            partition=message.partition(),
+            offset=message.offset(),
+            timestamp_ms=message.timestamp()[1],
+            key=pack(message.key()),
+            body=pack(message.value()),
+            headers=[[name, pack_value(value)] for name, value in message.headers() or []],
+        )
+
+
+try:
+    {"publish": publish, "consume": consume}[asked.verb]()
+except KafkaException as error:
+    fail(error)
