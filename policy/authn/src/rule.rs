@@ -1,0 +1,178 @@
+//! The rule: which logins are offered, and who may enter without one.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use bytes::Bytes;
+use fairlead_canon::{Principal, Proof, TenantId, Text};
+use fairlead_ports::{
+    Action, BoxFuture, ConnInfo, Denied, Directory, Entropy, Login, Policy, Step, Verdict,
+};
+
+use crate::keys::Sha256Digest;
+use crate::patience::Patience;
+use crate::plain::{self, Plain};
+use crate::scram::{self, Scram};
+use crate::user::User;
+use crate::verifier::Verifier;
+
+/// The name space of the directory in which users are kept, one document under each name.
+pub const NAMESPACE: &str = "users";
+
+const ANONYMOUS: &str = "ANONYMOUS";
+
+/// Whether clients without proof may enter at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Anonymous {
+    /// Never.
+    Never,
+    /// While no user exists, where both ends are loopback addresses.
+    #[default]
+    Loopback,
+}
+
+/// Checks logins, and keeps those out who have none.
+#[derive(Debug)]
+pub struct Authn {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    anonymous: Anonymous,
+    directory: Arc<dyn Directory>,
+    entropy: Arc<dyn Entropy>,
+    pub(crate) verifier: Verifier,
+    pub(crate) patience: Patience,
+    /// Of this process: makes what an unknown user is shown unpredictable.
+    pub(crate) secret: Sha256Digest,
+}
+
+impl Authn {
+    /// The rule over these users. Starts the thread that checks passwords; it ends with the rule
+    /// and its last login.
+    pub fn start(
+        anonymous: Anonymous,
+        directory: Arc<dyn Directory>,
+        entropy: Arc<dyn Entropy>,
+    ) -> io::Result<Self> {
+        let mut secret = [0; 32];
+        entropy.fill(&mut secret);
+        let shared = Arc::new(Shared {
+            anonymous,
+            directory,
+            verifier: Verifier::start(&*entropy)?,
+            entropy,
+            patience: Patience::default(),
+            secret,
+        });
+        Ok(Self { shared })
+    }
+}
+
+impl Policy for Authn {
+    fn name(&self) -> &'static str {
+        "authn"
+    }
+
+    fn admit(&self, who: &Principal, action: &Action<'_>) -> Verdict {
+        match action {
+            Action::Connect(conn) if who.proof == Proof::Anonymous => {
+                if self.shared.admits_anonymous(conn) {
+                    Verdict::Yes
+                } else {
+                    Verdict::No(Denied {
+                        policy: "authn",
+                        why: "anonymous clients may enter over loopback only, while no user exists",
+                    })
+                }
+            }
+            Action::Connect(_)
+            | Action::Publish(_)
+            | Action::Subscribe(_)
+            | Action::Consume(_)
+            | Action::Declare(_) => Verdict::Yes,
+        }
+    }
+
+    fn mechanisms(&self, conn: &ConnInfo) -> &'static [&'static str] {
+        if self.shared.admits_anonymous(conn) {
+            &[scram::NAME, plain::NAME, ANONYMOUS]
+        } else {
+            &[scram::NAME, plain::NAME]
+        }
+    }
+
+    fn login(&self, conn: &ConnInfo, mechanism: &str) -> Option<Box<dyn Login>> {
+        let shared = Arc::clone(&self.shared);
+        let conn = conn.clone();
+        match mechanism {
+            plain::NAME => Some(Box::new(Plain { shared, conn })),
+            scram::NAME => Some(Box::new(Scram::new(shared, conn))),
+            ANONYMOUS => Some(Box::new(Unproven { shared, conn })),
+            _ => None,
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn admits_anonymous(&self, conn: &ConnInfo) -> bool {
+        self.anonymous == Anonymous::Loopback
+            && conn.is_loopback()
+            && self.directory.is_empty(NAMESPACE)
+    }
+
+    /// A user by name; one whose document is damaged counts as unknown.
+    pub(crate) fn user(&self, name: &str) -> Option<User> {
+        let document = self.directory.get(NAMESPACE, name.as_bytes())?;
+        User::from_json(&document).ok()
+    }
+
+    pub(crate) fn nonce(&self) -> String {
+        let mut bytes = [0; 18];
+        self.entropy.fill(&mut bytes);
+        STANDARD_NO_PAD.encode(bytes)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("anonymous", &self.anonymous)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The principal of a user that showed its password.
+pub(crate) fn proven(name: &str) -> Principal {
+    Principal {
+        tenant: TenantId::default(),
+        name: Text::from(name),
+        groups: Box::default(),
+        proof: Proof::Password,
+    }
+}
+
+/// ANONYMOUS (RFC 4505): the client says that it has no proof.
+#[derive(Debug)]
+struct Unproven {
+    shared: Arc<Shared>,
+    conn: ConnInfo,
+}
+
+impl Login for Unproven {
+    fn step<'a>(&'a mut self, _trace: &'a [u8]) -> BoxFuture<'a, Step> {
+        let step = if self.shared.admits_anonymous(&self.conn) {
+            Step::Done(Principal::anonymous(), Bytes::new())
+        } else {
+            Step::Refused("anonymous clients may not enter here")
+        };
+        Box::pin(std::future::ready(step))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

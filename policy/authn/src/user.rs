@@ -1,0 +1,155 @@
+//! A user as it is kept: proofs of its password, never the password.
+
+use std::fmt;
+
+use argon2::password_hash::{PasswordHash, SaltString};
+use argon2::{Argon2, Params, PasswordHasher};
+use fairlead_ports::Entropy;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::keys::ScramKeys;
+
+/// Longest name of a user, in bytes: what the strictest protocol can carry.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// Longest password, in bytes. Longer ones are refused before any work is done on them.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+
+/// The most memory one check may take, in KiB. A stored hash that asks for more is refused.
+const HASH_KIB_MAX: u32 = 64 * 1024;
+
+/// The most passes over that memory.
+const HASH_PASSES_MAX: u32 = 16;
+
+/// The proofs of one user's password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    pub(crate) argon2id: String,
+    pub(crate) scram_sha_256: ScramKeys,
+}
+
+/// Why a user could not be made or read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum UserError {
+    /// The password is empty or too long.
+    #[error("a password has 1 to {PASSWORD_BYTES_MAX} bytes")]
+    Password,
+    /// The document is not what [`User::to_json`] writes, or asks for more work than we do.
+    #[error("not a user's document")]
+    Document,
+}
+
+/// Whether this can be a user's name: 1 to [`NAME_BYTES_MAX`] bytes, no control characters, and
+/// neither `/` nor space, so that it stays one word in paths, logs and configuration.
+pub fn is_user_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && !name.contains(|c: char| c.is_control() || c.is_whitespace() || c == '/')
+}
+
+impl User {
+    /// A user with this password. Takes tens of milliseconds and 19 MiB on purpose: not for a
+    /// thread that serves clients.
+    pub fn with_password(password: &str, entropy: &dyn Entropy) -> Result<Self, UserError> {
+        if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+            return Err(UserError::Password);
+        }
+        let mut salts = [[0; 16]; 2];
+        for salt in &mut salts {
+            entropy.fill(salt);
+        }
+        let [hash_salt, scram_salt] = salts;
+        Ok(Self {
+            argon2id: hash(password.as_bytes(), &hash_salt)?,
+            scram_sha_256: ScramKeys::derive(password.as_bytes(), scram_salt),
+        })
+    }
+
+    /// Reads a stored user.
+    pub fn from_json(document: &[u8]) -> Result<Self, UserError> {
+        let user: Self = serde_json::from_slice(document).map_err(|_| UserError::Document)?;
+        if is_affordable(&user.argon2id) {
+            Ok(user)
+        } else {
+            Err(UserError::Document)
+        }
+    }
+
+    /// The form in which it is stored.
+    pub fn to_json(&self) -> Result<Vec<u8>, UserError> {
+        serde_json::to_vec(self).map_err(|_| UserError::Document)
+    }
+}
+
+/// Proofs are secrets: they stay out of logs.
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("User(***)")
+    }
+}
+
+/// An argon2id hash in PHC text form, with the crate's defaults (19 MiB, 2 passes).
+pub(crate) fn hash(password: &[u8], salt: &[u8; 16]) -> Result<String, UserError> {
+    let salt = SaltString::encode_b64(salt).map_err(|_| UserError::Password)?;
+    Argon2::default()
+        .hash_password(password, &salt)
+        .map(|hash| hash.to_string())
+        .map_err(|_| UserError::Password)
+}
+
+fn is_affordable(argon2id: &str) -> bool {
+    PasswordHash::new(argon2id)
+        .ok()
+        .filter(|hash| hash.algorithm == argon2::ARGON2ID_IDENT)
+        .and_then(|hash| Params::try_from(&hash).ok())
+        .is_some_and(|p| p.m_cost() <= HASH_KIB_MAX && p.t_cost() <= HASH_PASSES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::tests::Counter;
+
+    #[test]
+    fn a_user_reads_back_as_it_was_written_and_holds_no_password() {
+        let user = User::with_password("correct horse", &Counter::default()).unwrap();
+        let json = user.to_json().unwrap();
+        assert_eq!(User::from_json(&json).unwrap(), user);
+        let text = String::from_utf8(json).unwrap();
+        assert!(text.contains("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
+        assert!(!text.contains("correct horse"));
+        assert_eq!(format!("{user:?}"), "User(***)");
+    }
+
+    #[test]
+    fn a_document_that_asks_for_a_gigabyte_is_refused() {
+        let user = User::with_password("pw", &Counter::default()).unwrap();
+        let text = String::from_utf8(user.to_json().unwrap()).unwrap();
+        assert!(User::from_json(text.as_bytes()).is_ok());
+        let greedy = text.replace("m=19456", "m=1048576");
+        assert_eq!(User::from_json(greedy.as_bytes()), Err(UserError::Document));
+        let other = text.replace("argon2id$", "argon2d$");
+        assert_eq!(User::from_json(other.as_bytes()), Err(UserError::Document));
+    }
+
+    #[test]
+    fn a_password_is_neither_empty_nor_endless() {
+        let longest = "x".repeat(PASSWORD_BYTES_MAX);
+        assert!(User::with_password(&longest, &Counter::default()).is_ok());
+        for wrong in ["", &format!("{longest}x")] {
+            let made = User::with_password(wrong, &Counter::default());
+            assert_eq!(made, Err(UserError::Password));
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_word() {
+        assert!(is_user_name("ada"));
+        assert!(is_user_name(&"n".repeat(NAME_BYTES_MAX)));
+        for wrong in ["", "a b", "a/b", "a\n", &"n".repeat(NAME_BYTES_MAX + 1)] {
+            assert!(!is_user_name(wrong), "{wrong:?}");
+        }
+    }
+}
