@@ -1,0 +1,48 @@
+//! CONNACK: the answer to CONNECT.
+
+use bytes::BytesMut;
+use fairlead_wire::{Reader, WireError};
+
+use super::header::{Kind, frame};
+use super::property::Place;
+use super::{DecodeError, Properties, ReasonCode, Version};
+
+/// Whether there is a session, and on which terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnAck {
+    /// The server goes on with a session that it had kept.
+    pub session_present: bool,
+    /// Success or why not. In 3.1.1 one of its six return codes.
+    pub code: ReasonCode,
+    /// Empty in 3.1.1.
+    pub properties: Properties,
+}
+
+impl ConnAck {
+    pub(super) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
+        let flags = r.u8("acknowledge flags")?;
+        //= MQTT-3.2.2-1: bits 7 to 1 are 0.
+        if flags > 1 {
+            return Err(DecodeError::Malformed("reserved acknowledge flags"));
+        }
+        Ok(Self {
+            session_present: flags == 1,
+            code: ReasonCode(r.u8("reason code")?),
+            properties: match version {
+                Version::V311 => Properties::NONE,
+                Version::V5 => Properties::decode(r, Place::CONNACK)?,
+            },
+        })
+    }
+
+    pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), WireError> {
+        frame(out, Kind::ConnAck, |w| {
+            w.u8(u8::from(self.session_present));
+            w.u8(self.code.0);
+            if version == Version::V5 {
+                self.properties.encode(w);
+            }
+            Ok(())
+        })
+    }
+}
