@@ -1,1 +1,19 @@
-//! What crosses two rooms.
+//! What the tests that cross rooms share: a running Fairlead, programs around other people's clients,
+//! and the records that they exchange. It holds no expectations; those stand in `tests/*.rs`.
+//!
+//! Begin with [`Node`], which starts the binary, and [`Client`], which starts a client beside it.
+//! A test whose tools are absent says so on stderr and passes: see [`tools`].
+
+mod client;
+mod node;
+mod record;
+pub mod tools;
+
+pub use client::{Client, Line, Program};
+pub use node::{Mesh, Node};
+pub use record::{Record, Value, header_value};
+
+use std::time::Duration;
+
+/// How long a test waits for a line, a connection or an exit before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);

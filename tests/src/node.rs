@@ -1,0 +1,282 @@
+//! A Fairlead of the test's own: the built binary, a fresh data directory, free loopback ports.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::PATIENCE;
+
+/// What a test can reach: the three doors and the admin page.
+const DOORS: [&str; 4] = ["mqtt", "kafka", "amqp", "admin"];
+
+const CONFIGURATION: &str = r#"
+[admin]
+bind = "127.0.0.1:0"
+[[listeners]]
+translator = "mqtt"
+bind = "127.0.0.1:0"
+[[listeners]]
+translator = "kafka"
+bind = "127.0.0.1:0"
+[[listeners]]
+translator = "amqp"
+bind = "127.0.0.1:0"
+"#;
+
+/// A data directory and a configuration; the processes come and go.
+#[derive(Debug)]
+pub struct Node {
+    home: TempDir,
+}
+
+impl Node {
+    /// # Panics
+    /// When there is no room for a temporary directory.
+    #[expect(clippy::new_without_default, reason = "it makes a directory")]
+    pub fn new() -> Self {
+        let home = TempDir::new().expect("a temporary directory");
+        fs::write(home.path().join("fairlead.toml"), CONFIGURATION)
+            .expect("the configuration is written");
+        Self { home }
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    /// All that the processes of this node have logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
+    }
+
+    /// Starts the binary and waits until every door is open.
+    ///
+    /// # Panics
+    /// With its log, when it ends before that.
+    pub fn start(&self) -> Mesh {
+        self.launch(&[])
+    }
+
+    /// Starts a second process that takes the doors over from the running one.
+    ///
+    /// # Panics
+    /// As [`Node::start`].
+    pub fn upgrade(&self) -> Mesh {
+        self.launch(&["--upgrade"])
+    }
+
+    /// Runs the binary with these arguments until it ends.
+    pub fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        let output = Command::new(binary())
+            .args(arguments)
+            .output()
+            .expect("the binary runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status, String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// Starts the binary where it is expected to refuse, and gives back how it ended and what it logged.
+    pub fn refuses_to_start(&self) -> (ExitStatus, String) {
+        let before = self.log().len();
+        let mut child = self.spawn(&[]);
+        let status = child.wait().expect("a child can be waited for");
+        (status, self.log().split_off(before))
+    }
+
+    fn spawn(&self, more: &[&str]) -> Child {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.home.path().join("log"))
+            .expect("a log file");
+        Command::new(binary())
+            .arg("serve")
+            .arg("--data-dir")
+            .arg(self.data_dir())
+            .arg("--config")
+            .arg(self.home.path().join("fairlead.toml"))
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts")
+    }
+
+    fn launch(&self, more: &[&str]) -> Mesh {
+        let mut child = self.spawn(more);
+        let said = listen(child.stdout.take().expect("stdout is piped"));
+        let mut ports = BTreeMap::new();
+        while ports.len() < DOORS.len() {
+            match said.recv_timeout(PATIENCE) {
+                Ok(line) => ports.extend(door(&line)),
+                Err(gone) => panic!("fairlead opened only {ports:?}: {gone}\n{}", self.log()),
+            }
+        }
+        Mesh { child, ports }
+    }
+}
+
+/// A running Fairlead. Dropping it kills it.
+#[derive(Debug)]
+pub struct Mesh {
+    child: Child,
+    ports: BTreeMap<&'static str, SocketAddr>,
+}
+
+impl Mesh {
+    /// The port of `mqtt`, `kafka`, `amqp` or `admin`, as text for a command line.
+    pub fn port(&self, door: &str) -> String {
+        self.ports[door].port().to_string()
+    }
+
+    /// A plain connection to a door, with [`PATIENCE`] on reads and writes.
+    pub fn connect(&self, door: &str) -> TcpStream {
+        let stream = TcpStream::connect(self.ports[door]).expect("the door is open");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a timeout is legal");
+        stream
+            .set_write_timeout(Some(PATIENCE))
+            .expect("a timeout is legal");
+        stream
+    }
+
+    /// The body of an admin page.
+    pub fn page(&self, path: &str) -> String {
+        let mut stream = self.connect("admin");
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        )
+        .expect("admin listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("admin answers");
+        let (head, body) = answer
+            .split_once("\r\n\r\n")
+            .unwrap_or_else(|| panic!("not HTTP: {answer}"));
+        assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}");
+        body.to_owned()
+    }
+
+    /// The sum of all series of a metric whose labels include these.
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let page = self.page("/metrics");
+        let wanted: Vec<String> = labels
+            .iter()
+            .map(|(label, value)| format!("{label}=\"{value}\""))
+            .collect();
+        let series = page.lines().filter_map(|line| line.rsplit_once(' '));
+        series
+            .filter(|(key, _)| {
+                key.split('{').next() == Some(name)
+                    && wanted.iter().all(|label| key.contains(label))
+            })
+            .filter_map(|(_, value)| value.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// The most memory the process has had resident so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .expect("Linux tells");
+        let kib: u64 = line
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("a number");
+        kib * 1024
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("a child can be waited for");
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn stop(mut self) -> ExitStatus {
+        self.terminate();
+        self.child.wait().expect("a child can be waited for")
+    }
+
+    /// SIGTERM, without waiting.
+    pub fn terminate(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("it runs");
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        // It may have ended by itself; both calls then say so and nothing is lost.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// `fairlead` as cargo builds it beside this test, built if it is not up to date.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "fairlead",
+            "--bin",
+            "fairlead",
+        ]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        assert!(
+            build.status().expect("cargo runs").success(),
+            "fairlead does not build"
+        );
+        // The test is target/<profile>/deps/<test>.
+        let test = std::env::current_exe().expect("a test has a path");
+        let profile = test.ancestors().nth(2).expect("cargo's layout");
+        profile.join("fairlead")
+    })
+}
+
+/// The door that a start-up line speaks of: a name and the address it listens on.
+fn door(line: &str) -> Option<(&'static str, SocketAddr)> {
+    let name = DOORS.into_iter().find(|name| {
+        line.split_whitespace()
+            .any(|word| word.trim_end_matches(':') == *name)
+    })?;
+    let address = line.split_whitespace().find_map(|word| word.parse().ok())?;
+    Some((name, address))
+}
+
+fn listen(output: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = channel();
+    let read = move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // The test stops listening when the doors are open; the pipe is read on, so that it never fills.
+            drop(sender.send(line));
+        }
+    };
+    thread::Builder::new()
+        .name("fairlead output".into())
+        .spawn(read)
+        .expect("a thread starts");
+    lines
+}

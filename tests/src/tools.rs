@@ -1,0 +1,30 @@
+//! Where `tests/tools` put the clients.
+
+use std::path::{Path, PathBuf};
+
+/// The folder `tests/` of the project.
+pub fn home() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Whether `tests/tools` has run. If not, says on stderr that the calling test is skipped, and why.
+pub fn ready() -> bool {
+    let there = python().exists() && java_classes().exists();
+    if !there {
+        eprintln!("skipped: no clients here; tests/tools installs them");
+    }
+    there
+}
+
+pub(crate) fn python() -> PathBuf {
+    home().join(".tools/venv/bin/python")
+}
+
+pub(crate) fn java_classes() -> PathBuf {
+    home().join(".tools/java/classes")
+}
+
+pub(crate) fn java_path() -> String {
+    let home = home().display();
+    format!("{home}/.tools/java/lib/*:{home}/.tools/java/classes")
+}
