@@ -1,1 +1,7 @@
-//! Fairlead: proxy/delivery.
+//! Who has read what: the pure state behind deliveries, without I/O, time or a protocol.
+//!
+//! Begin with [`Queue`].
+
+mod queue;
+
+pub use queue::{Assigned, MemberId, Queue, Stretch};

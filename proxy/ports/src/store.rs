@@ -147,6 +147,13 @@ pub enum Op {
         /// The new start; at most the end.
         to: Offset,
     },
+    /// Everything below was handed out at least once: after a restart it says redelivered.
+    Mark {
+        /// Of this entity.
+        entity: EntityId,
+        /// One above the highest such offset.
+        upto: Offset,
+    },
     /// Write or (`None`) delete a document.
     Put {
         /// Space of the document.

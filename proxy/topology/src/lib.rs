@@ -1,1 +1,18 @@
-//! Fairlead: proxy/topology.
+//! What exists: streams, realms, bindings and directory entries. Slow, definitional, pure.
+//!
+//! [`Topology::apply`] is the only mutation. Positions live elsewhere (`delivery`). Begin with
+//! [`Change`] and [`Topology`].
+
+mod change;
+mod document;
+mod route;
+mod stream;
+mod topology;
+mod trie;
+
+pub use change::{Change, Declared, NewRealm, NewStream, Refused};
+pub use document::{DocumentError, decode, encode, encode_key};
+pub use route::{Route, Router};
+pub use stream::{Binding, Destination, Family, HeaderMatch, Lifetime, Match, Realm, Rule, Stream, StreamKey};
+pub use topology::{Applied, Topology};
+pub use trie::Trie;

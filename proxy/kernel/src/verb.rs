@@ -1,0 +1,266 @@
+//! The words of the verbs: what goes in and what comes out.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fairlead_canon::{
+    Address, Batch, EntityId, Message, Offset, Outcome, Pattern, Promise, Timestamp,
+};
+use fairlead_ports::{Chunk, Version};
+use fairlead_topology::StreamKey;
+use smallvec::SmallVec;
+
+use crate::Error;
+
+/// A publish.
+#[derive(Debug)]
+pub struct Publish<'a> {
+    /// Where to.
+    pub to: To<'a>,
+    /// What.
+    pub content: Content,
+    /// What the receipt must mean; with `Nothing` there is no receipt event.
+    pub promise: Promise,
+    /// Documents of the translator's own name space, written in the same unit (QoS ids and the
+    /// like). With documents the publish is kept as one unit even when nothing is bound.
+    pub with: Vec<PutDocument>,
+    /// Bindings flagged `no_local` that lead to this stream are passed over.
+    pub own_mailbox: Option<&'a StreamKey>,
+}
+
+/// Where a publish goes.
+#[derive(Clone, Copy, Debug)]
+pub enum To<'a> {
+    /// To everything bound to the address; streams of several lanes choose one by key, or by
+    /// publisher and address.
+    Address(&'a Address),
+    /// To one lane of a stream, and to everything else that is bound to `address`.
+    Lane {
+        /// The stream; unknown is an error.
+        stream: &'a StreamKey,
+        /// Its lane; out of bounds is an error.
+        lane: u32,
+        /// The address its readers elsewhere see. `None`: the lane and nothing else.
+        address: Option<&'a Address>,
+    },
+}
+
+/// What is published.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// One message.
+    Message(Message),
+    /// A batch that is kept byte for byte.
+    Batch(Batch),
+}
+
+/// A document to write with a publish or a settlement.
+#[derive(Clone, Debug)]
+pub struct PutDocument {
+    /// Its key in the translator's own name space.
+    pub key: Bytes,
+    /// Its value; `None` deletes.
+    pub value: Option<Bytes>,
+    /// The version it must have now (0: absent), else the whole unit fails with `Conflict`.
+    pub expect: Option<Version>,
+    /// When it is due.
+    pub due: Option<Timestamp>,
+}
+
+/// A publish or settlement under way; its receipt carries the same number. Grows by one each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pending(pub u64);
+
+/// What a kept promise says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// How many streams and live subscriptions it reached.
+    pub matched: u32,
+    /// Where it went: first offset per entity.
+    pub positions: SmallVec<[(EntityId, Offset); 1]>,
+}
+
+/// Number of an attachment within its caller; never reused there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttachmentId(pub u32);
+
+/// One delivery within its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId {
+    /// By which attachment.
+    pub attachment: AttachmentId,
+    /// The message's offset in the attached entity.
+    pub offset: Offset,
+}
+
+/// A wish to be pushed messages.
+#[derive(Clone, Debug)]
+pub struct Attach {
+    /// From where.
+    pub source: Source,
+    /// Most unsettled deliveries at a time; 0 pauses. `u32::MAX`: no limit of the consumer's own
+    /// (the kernel still hands out at most [`Attach::AHEAD_MAX`] that the consumer has not taken).
+    pub window: u32,
+    /// How deliveries are settled.
+    pub settling: Settling,
+    /// Refused with `Locked` while anybody else is attached; then nobody else may attach.
+    pub is_exclusive: bool,
+    /// Not shown what this caller published itself (live sources only).
+    pub no_local: bool,
+}
+
+/// From where messages are pushed.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The single lane of a queue or mailbox.
+    Stream(StreamKey),
+    /// Whatever is published at matching addresses from this moment on; nothing is stored.
+    Live(Pattern),
+}
+
+/// How deliveries are settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Settling {
+    /// By [`Caller::settle`](crate::Caller::settle); what is open at the end goes back.
+    Explicit,
+    /// By being delivered.
+    OnDelivery,
+}
+
+/// One message that was pushed, or taken, from a queue or mailbox.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// For settling; already settled with [`Settling::OnDelivery`].
+    pub id: DeliveryId,
+    /// The message.
+    pub message: Arc<Message>,
+    /// Whether it was possibly delivered before.
+    pub is_redelivered: bool,
+    /// How often it was returned.
+    pub returned: u16,
+}
+
+/// One message that was pushed to live subscriptions.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// The message.
+    pub message: Arc<Message>,
+    /// The attachments of this caller that asked for it; at least one.
+    pub via: SmallVec<[AttachmentId; 1]>,
+}
+
+/// One message taken by [`Caller::take`](crate::Caller::take).
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The message.
+    pub delivery: Delivery,
+    /// How many ready ones were left.
+    pub remaining: u64,
+}
+
+/// How much is in a queue or mailbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages that nobody holds.
+    pub ready: u64,
+    /// Messages delivered and not settled.
+    pub unsettled: u64,
+    /// Consumers attached.
+    pub consumers: u32,
+}
+
+/// How deliveries end.
+#[derive(Debug)]
+pub struct Settle<'a> {
+    /// Which; those that are settled already are passed over.
+    pub ids: &'a [DeliveryId],
+    /// How.
+    pub outcome: Outcome,
+    /// With `Durable` there is a receipt event once it is kept; otherwise there is none.
+    pub promise: Promise,
+    /// Documents of the same unit.
+    pub with: Vec<PutDocument>,
+}
+
+/// Where a fetch begins in one entity.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchAt {
+    /// The entity.
+    pub entity: EntityId,
+    /// The first offset wanted.
+    pub from: Offset,
+    /// Most bytes of this entity.
+    pub bytes_max: u32,
+}
+
+/// How long and how much a fetch takes.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchLimits {
+    /// Answer at once when so many bytes are there.
+    pub bytes_min: u32,
+    /// Most bytes in all; the first batch is given even if it is larger.
+    pub bytes_max: u32,
+    /// Answer after this time in any case.
+    pub wait_max: Duration,
+}
+
+/// The answer for one [`FetchAt`].
+#[derive(Debug)]
+pub struct Fetched {
+    /// The entity.
+    pub entity: EntityId,
+    /// Its batches and bounds.
+    pub result: Result<Chunk, Error>,
+}
+
+/// A committed position of a group in an entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The entity.
+    pub entity: EntityId,
+    /// The next offset to read.
+    pub offset: u64,
+    /// The reader's idea of a leader epoch; -1 for none.
+    pub leader_epoch: i32,
+    /// The reader's own note.
+    pub metadata: Bytes,
+}
+
+/// What a caller is told.
+#[derive(Debug)]
+pub enum Event {
+    /// A publish or settlement kept its promise, or failed. In the order in which they were made.
+    Receipt(Pending, Result<Receipt, Error>),
+    /// Messages from a queue or mailbox, in order.
+    Deliveries(AttachmentId, Vec<Delivery>),
+    /// Messages from live subscriptions, in order.
+    Live(Vec<Live>),
+    /// An attachment is over: its stream was removed.
+    Ended(AttachmentId),
+    /// Another caller claimed the same name: say goodbye and drop the caller.
+    Displaced,
+}
+
+impl Attach {
+    /// Most deliveries handed out ahead of a consumer that takes them: bounds memory per consumer.
+    pub const AHEAD_MAX: u32 = 1_024;
+
+    /// An attachment with explicit settling, shared with others.
+    pub fn new(source: Source, window: u32) -> Self {
+        Self { source, window, settling: Settling::Explicit, is_exclusive: false, no_local: false }
+    }
+}
+
+/// Joins single offsets into ranges; `offsets` is sorted.
+pub(crate) fn ranges(offsets: impl IntoIterator<Item = u64>) -> SmallVec<[Range<u64>; 1]> {
+    let mut ranges: SmallVec<[Range<u64>; 1]> = SmallVec::new();
+    for offset in offsets {
+        match ranges.last_mut() {
+            Some(last) if last.end == offset => last.end = offset + 1,
+            _ => ranges.push(offset..offset + 1),
+        }
+    }
+    ranges
+}

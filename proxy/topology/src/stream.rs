@@ -1,0 +1,161 @@
+//! The things that exist.
+
+use bytes::Bytes;
+use fairlead_canon::{
+    Class, EntityId, Headers, Kind, Origin, Pattern, RealmId, SizeLimits, Text, Timestamp,
+};
+
+/// The name space in which a stream is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// Logs that readers read by offset.
+    Log = 1,
+    /// Queues with competing consumers.
+    Queue = 2,
+    /// A mailbox for one owner.
+    Mailbox = 3,
+    /// Newest values.
+    Latest = 4,
+}
+
+/// The name of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamKey {
+    /// Its name space.
+    pub family: Family,
+    /// Its name there.
+    pub name: Text,
+}
+
+/// A named set of one or more entities, its lanes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Its name.
+    pub key: StreamKey,
+    /// How it is consumed.
+    pub kind: Kind,
+    /// Where it is kept. `Memory` streams do not outlive the process.
+    pub class: Class,
+    /// Its entities; at least one.
+    pub lanes: Box<[EntityId]>,
+    /// When it is removed by itself.
+    pub lifetime: Lifetime,
+    /// Limits of each lane.
+    pub limits: SizeLimits,
+    /// Who made it.
+    pub origin: Origin,
+    /// When.
+    pub created_at: Timestamp,
+    /// Opaque to all but its translator: settings and arguments.
+    pub document: Bytes,
+}
+
+/// When a stream is removed by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Lifetime {
+    /// Never.
+    Forever,
+    /// With the connection of this number, which alone may use it.
+    Connection(u64),
+    /// When its last consumer leaves (not before the first has come).
+    LastConsumer,
+    /// When nobody has consumed from it for so long, in milliseconds.
+    Unused {
+        /// The time without a consumer.
+        after_ms: u64,
+    },
+}
+
+/// A set of addresses with one matching rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm {
+    /// Its number in addresses.
+    pub id: RealmId,
+    /// Its name; unique.
+    pub name: Text,
+    /// How bindings in it match.
+    pub rule: Rule,
+    /// Whether it outlives the process.
+    pub is_durable: bool,
+    /// Who made it.
+    pub origin: Origin,
+    /// Opaque to all but its translator.
+    pub document: Bytes,
+}
+
+/// How the bindings of a realm match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// By pattern over segments.
+    Pattern = 1,
+    /// By equality; wildcards are letters.
+    Exact = 2,
+    /// Every binding matches.
+    All = 3,
+    /// By headers of the message.
+    Headers = 4,
+}
+
+/// A way from a realm to a stream or to another realm.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Binding {
+    /// Where it starts.
+    pub from: RealmId,
+    /// What it takes.
+    pub on: Match,
+    /// Where it leads.
+    pub to: Destination,
+    /// Passes over messages that the owner of the destination published itself.
+    pub no_local: bool,
+    /// Opaque to all but its translator; part of the binding's identity.
+    pub document: Bytes,
+}
+
+/// What a binding takes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Match {
+    /// Addresses that the pattern matches (in a realm of rule `All`: every address).
+    Pattern(Pattern),
+    /// Messages by their headers.
+    Headers(HeaderMatch),
+}
+
+/// What a header binding wants.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HeaderMatch {
+    /// All of them, or at least one.
+    pub wants_all: bool,
+    /// Names and values; `Null` asks for the name only.
+    pub wanted: Headers,
+}
+
+/// Where a binding leads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Destination {
+    /// To a stream.
+    Stream(StreamKey),
+    /// To a realm, at the same path.
+    Realm(RealmId),
+}
+
+impl StreamKey {
+    /// A name in a family.
+    pub fn new(family: Family, name: impl Into<Text>) -> Self {
+        Self { family, name: name.into() }
+    }
+}
+
+impl Stream {
+    /// Whether its definition is kept on disk.
+    pub fn is_durable(&self) -> bool {
+        self.class != Class::Memory
+    }
+
+    /// The connection that alone may use it.
+    pub fn owner(&self) -> Option<u64> {
+        match self.lifetime {
+            Lifetime::Connection(owner) => Some(owner),
+            Lifetime::Forever | Lifetime::LastConsumer | Lifetime::Unused { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! The map of everything that exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_canon::{
+    Address, EntityId, Headers, Origin, Pattern, RealmId, Text, Timestamp,
+};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use crate::route::{Atlas, route};
+use crate::{
+    Binding, Change, Declared, Destination, Match, NewRealm, NewStream, Realm, Refused, Route,
+    Router, Rule, Stream, StreamKey,
+};
+
+/// Everything that exists. Changed only by [`Topology::apply`] and, at start, by `restore_*`.
+#[derive(Debug)]
+pub struct Topology {
+    streams: HashMap<StreamKey, Arc<Stream>, RandomState>,
+    realms: BTreeMap<RealmId, Territory>,
+    realm_names: BTreeMap<Text, RealmId>,
+    incoming: HashMap<Destination, BTreeSet<Arc<Binding>>, RandomState>,
+    entries: BTreeMap<(Text, Bytes), Bytes>,
+    next_entity: u64,
+    next_realm: u64,
+}
+
+#[derive(Debug)]
+struct Territory {
+    realm: Arc<Realm>,
+    router: Router,
+    outgoing: BTreeSet<Arc<Binding>>,
+}
+
+/// What one change did, so that it can be kept and told.
+#[derive(Clone, Debug)]
+pub enum Applied {
+    /// A stream was made.
+    Stream(Arc<Stream>),
+    /// A stream was altered, or given lanes.
+    Altered {
+        /// As it was.
+        old: Arc<Stream>,
+        /// As it is.
+        new: Arc<Stream>,
+    },
+    /// A stream was removed.
+    StreamGone(Arc<Stream>),
+    /// A realm was made.
+    Realm(Arc<Realm>),
+    /// A realm was removed.
+    RealmGone(Arc<Realm>),
+    /// A binding was made.
+    Bound(Arc<Binding>),
+    /// A binding was removed.
+    Unbound(Arc<Binding>),
+    /// A directory entry was written or removed.
+    Entry {
+        /// Its name space.
+        namespace: Text,
+        /// Its key.
+        key: Bytes,
+        /// What it was.
+        old: Option<Bytes>,
+        /// What it is.
+        new: Option<Bytes>,
+    },
+}
+
+impl Default for Topology {
+    /// The two fixed realms, and nothing else.
+    fn default() -> Self {
+        let mut topology = Self {
+            streams: HashMap::default(),
+            realms: BTreeMap::new(),
+            realm_names: BTreeMap::new(),
+            incoming: HashMap::default(),
+            entries: BTreeMap::new(),
+            next_entity: 1,
+            next_realm: Self::FIRST_FREE_REALM,
+        };
+        for (id, name, rule) in [
+            (RealmId::SHARED, "=shared", Rule::Pattern),
+            (RealmId::QUEUES, "=queues", Rule::Exact),
+        ] {
+            topology.restore_realm(Realm {
+                id,
+                name: Text::from_static(name),
+                rule,
+                is_durable: false,
+                origin: Origin(0),
+                document: Bytes::new(),
+            });
+        }
+        topology
+    }
+}
+
+impl Topology {
+    /// Realm numbers below are fixed.
+    const FIRST_FREE_REALM: u64 = 16;
+
+    /// Applies changes in order: all of them, or none. `now` stamps what is made.
+    pub fn apply(
+        &mut self,
+        changes: Vec<Change>,
+        now: Timestamp,
+    ) -> Result<(Declared, Vec<Applied>), Refused> {
+        let mut declared = Declared::default();
+        let mut applied = Vec::with_capacity(changes.len());
+        for change in changes {
+            if let Err(refused) = self.step(change, now, &mut declared, &mut applied) {
+                self.revert(applied);
+                return Err(refused);
+            }
+        }
+        Ok((declared, applied))
+    }
+
+    /// The streams that an address leads to, for a message with these headers.
+    pub fn route(&self, address: &Address, headers: &Headers) -> Route {
+        route(self, address, headers)
+    }
+
+    /// A stream by its name.
+    pub fn stream(&self, key: &StreamKey) -> Option<&Arc<Stream>> {
+        self.streams.get(key)
+    }
+
+    /// Every stream, in no particular order.
+    pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
+        self.streams.values()
+    }
+
+    /// A realm by its name.
+    pub fn realm(&self, name: &str) -> Option<&Arc<Realm>> {
+        self.realm_names.get(name).and_then(|id| self.realm_by_id(*id))
+    }
+
+    /// A realm by its number.
+    pub fn realm_by_id(&self, id: RealmId) -> Option<&Arc<Realm>> {
+        self.realms.get(&id).map(|territory| &territory.realm)
+    }
+
+    /// Every realm, by number.
+    pub fn realms(&self) -> impl Iterator<Item = &Arc<Realm>> {
+        self.realms.values().map(|territory| &territory.realm)
+    }
+
+    /// The bindings that lead to a destination.
+    pub fn bindings_to(&self, to: &Destination) -> impl Iterator<Item = &Arc<Binding>> {
+        self.incoming.get(to).into_iter().flatten()
+    }
+
+    /// The bindings that start in a realm.
+    pub fn bindings_from(&self, from: RealmId) -> impl Iterator<Item = &Arc<Binding>> {
+        self.realms.get(&from).into_iter().flat_map(|territory| &territory.outgoing)
+    }
+
+    /// A directory entry.
+    pub fn entry(&self, namespace: &str, key: &[u8]) -> Option<&Bytes> {
+        self.entries.get(&(Text::from(namespace), Bytes::copy_from_slice(key)))
+    }
+
+    /// The directory entries of a name space, by key.
+    pub fn entries_of(&self, namespace: &str) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        let from = (Text::from(namespace), Bytes::new());
+        let own = self.entries.range(from..);
+        let namespace = Text::from(namespace);
+        own.take_while(move |((held, _), _)| *held == namespace).map(|((_, key), value)| (key, value))
+    }
+
+    /// The next entity counter that was never given out.
+    pub fn next_entity(&self) -> u64 {
+        self.next_entity
+    }
+
+    /// Never gives out entity counters below `next`.
+    pub fn reserve_entities(&mut self, next: u64) {
+        self.next_entity = self.next_entity.max(next);
+    }
+
+    /// Never gives out realm numbers below `next`.
+    pub fn reserve_realms(&mut self, next: u64) {
+        self.next_realm = self.next_realm.max(next);
+    }
+
+    /// Puts back a stream that was kept.
+    pub fn restore_stream(&mut self, stream: Stream) {
+        for lane in &stream.lanes {
+            self.next_entity = self.next_entity.max((lane.0 & ((1 << 48) - 1)) + 1);
+        }
+        self.streams.insert(stream.key.clone(), Arc::new(stream));
+    }
+
+    /// Puts back a realm that was kept.
+    pub fn restore_realm(&mut self, realm: Realm) {
+        self.next_realm = self.next_realm.max(realm.id.0 + 1);
+        self.add_realm(&Arc::new(realm));
+    }
+
+    /// Puts back a binding that was kept.
+    pub fn restore_binding(&mut self, binding: Binding) {
+        self.add_binding(&Arc::new(binding));
+    }
+
+    /// Puts back a directory entry that was kept.
+    pub fn restore_entry(&mut self, namespace: Text, key: Bytes, value: Bytes) {
+        self.entries.insert((namespace, key), value);
+    }
+
+    fn step(
+        &mut self,
+        change: Change,
+        now: Timestamp,
+        declared: &mut Declared,
+        applied: &mut Vec<Applied>,
+    ) -> Result<(), Refused> {
+        match change {
+            Change::CreateStream(new) => {
+                let stream = self.create_stream(new, now, applied)?;
+                declared.streams.push(stream);
+            }
+            Change::AlterStream { key, document, lifetime } => {
+                let old = self.known(&key)?;
+                let altered = Stream { document, lifetime, ..Stream::clone(&old) };
+                self.replace(old, altered, applied);
+            }
+            Change::AddLanes { key, lanes } => {
+                let stream = self.add_lanes(&key, lanes, applied)?;
+                declared.streams.push(stream);
+            }
+            Change::RemoveStream(key) => {
+                let stream = self.known(&key)?;
+                self.unbind_all_to(&Destination::Stream(key), applied);
+                self.take_step(Applied::StreamGone(stream), applied);
+            }
+            Change::CreateRealm(new) => {
+                let realm = self.create_realm(new, applied)?;
+                declared.realms.push(realm);
+            }
+            Change::RemoveRealm(id) => self.remove_realm(id, applied)?,
+            Change::Bind(binding) => self.bind(Arc::new(binding), applied)?,
+            Change::Unbind(binding) => {
+                let held = self.incoming.get(&binding.to).and_then(|set| set.get(&binding));
+                if let Some(binding) = held.cloned() {
+                    self.take_step(Applied::Unbound(binding), applied);
+                }
+            }
+            Change::PutEntry { namespace, key, value } => {
+                let old = self.entry(&namespace, &key).cloned();
+                self.take_step(Applied::Entry { namespace, key, old, new: value }, applied);
+            }
+        }
+        Ok(())
+    }
+
+    fn create_stream(
+        &mut self,
+        new: NewStream,
+        now: Timestamp,
+        applied: &mut Vec<Applied>,
+    ) -> Result<Arc<Stream>, Refused> {
+        if self.streams.contains_key(&new.key) {
+            return Err(Refused::Exists(new.key.name));
+        }
+        check_lanes(new.lanes)?;
+        let lanes = (0..new.lanes).map(|_| self.take_entity(&new.key)).collect();
+        let stream = Arc::new(Stream {
+            key: new.key,
+            kind: new.kind,
+            class: new.class,
+            lanes,
+            lifetime: new.lifetime,
+            limits: new.limits,
+            origin: new.origin,
+            created_at: now,
+            document: new.document,
+        });
+        self.take_step(Applied::Stream(Arc::clone(&stream)), applied);
+        if let Some(at) = new.at {
+            let on = Match::Pattern(Pattern::exact(at.realm, &at.path));
+            let to = Destination::Stream(stream.key.clone());
+            let binding =
+                Binding { from: at.realm, on, to, no_local: false, document: Bytes::new() };
+            self.bind(Arc::new(binding), applied)?;
+        }
+        Ok(stream)
+    }
+
+    fn add_lanes(
+        &mut self,
+        key: &StreamKey,
+        lanes: u32,
+        applied: &mut Vec<Applied>,
+    ) -> Result<Arc<Stream>, Refused> {
+        let old = self.known(key)?;
+        check_lanes(lanes)?;
+        let mut all = old.lanes.to_vec();
+        while all.len() < lanes as usize {
+            all.push(self.take_entity(key));
+        }
+        let altered = Stream { lanes: all.into(), ..Stream::clone(&old) };
+        Ok(self.replace(old, altered, applied))
+    }
+
+    fn replace(
+        &mut self,
+        old: Arc<Stream>,
+        new: Stream,
+        applied: &mut Vec<Applied>,
+    ) -> Arc<Stream> {
+        let new = Arc::new(new);
+        self.take_step(Applied::Altered { old, new: Arc::clone(&new) }, applied);
+        new
+    }
+
+    fn create_realm(
+        &mut self,
+        new: NewRealm,
+        applied: &mut Vec<Applied>,
+    ) -> Result<Arc<Realm>, Refused> {
+        if self.realm_names.contains_key(&new.name) {
+            return Err(Refused::Exists(new.name));
+        }
+        let id = RealmId(self.next_realm);
+        self.next_realm += 1;
+        let realm = Arc::new(Realm {
+            id,
+            name: new.name,
+            rule: new.rule,
+            is_durable: new.is_durable,
+            origin: new.origin,
+            document: new.document,
+        });
+        self.take_step(Applied::Realm(Arc::clone(&realm)), applied);
+        Ok(realm)
+    }
+
+    fn remove_realm(&mut self, id: RealmId, applied: &mut Vec<Applied>) -> Result<(), Refused> {
+        let Some(territory) = self.realms.get(&id).filter(|_| id.0 >= Self::FIRST_FREE_REALM)
+        else {
+            return Err(Refused::Unknown(Text::from(format!("realm {}", id.0))));
+        };
+        let realm = Arc::clone(&territory.realm);
+        let outgoing: Vec<_> = territory.outgoing.iter().cloned().collect();
+        for binding in outgoing {
+            self.take_step(Applied::Unbound(binding), applied);
+        }
+        self.unbind_all_to(&Destination::Realm(id), applied);
+        self.take_step(Applied::RealmGone(realm), applied);
+        Ok(())
+    }
+
+    fn bind(&mut self, binding: Arc<Binding>, applied: &mut Vec<Applied>) -> Result<(), Refused> {
+        if !self.realms.contains_key(&binding.from) {
+            return Err(Refused::Unknown(Text::from(format!("realm {}", binding.from.0))));
+        }
+        match &binding.to {
+            Destination::Stream(key) => drop(self.known(key)?),
+            Destination::Realm(id) if self.realms.contains_key(id) => {}
+            Destination::Realm(id) => {
+                return Err(Refused::Unknown(Text::from(format!("realm {}", id.0))));
+            }
+        }
+        if !self.incoming.get(&binding.to).is_some_and(|set| set.contains(&binding)) {
+            self.take_step(Applied::Bound(binding), applied);
+        }
+        Ok(())
+    }
+
+    fn unbind_all_to(&mut self, to: &Destination, applied: &mut Vec<Applied>) {
+        for binding in self.incoming.get(to).cloned().unwrap_or_default() {
+            self.take_step(Applied::Unbound(binding), applied);
+        }
+    }
+
+    fn known(&self, key: &StreamKey) -> Result<Arc<Stream>, Refused> {
+        self.streams.get(key).cloned().ok_or_else(|| Refused::Unknown(key.name.clone()))
+    }
+
+    fn take_entity(&mut self, key: &StreamKey) -> EntityId {
+        let counter = self.next_entity;
+        self.next_entity += 1;
+        EntityId::join(spread(key), counter)
+    }
+
+    /// Does one elementary step and notes it.
+    fn take_step(&mut self, step: Applied, applied: &mut Vec<Applied>) {
+        self.set(&step);
+        applied.push(step);
+    }
+
+    fn set(&mut self, step: &Applied) {
+        match step {
+            Applied::Stream(stream) | Applied::Altered { new: stream, .. } => {
+                self.streams.insert(stream.key.clone(), Arc::clone(stream));
+            }
+            Applied::StreamGone(stream) => drop(self.streams.remove(&stream.key)),
+            Applied::Realm(realm) => self.add_realm(realm),
+            Applied::RealmGone(realm) => {
+                self.realms.remove(&realm.id);
+                self.realm_names.remove(&realm.name);
+            }
+            Applied::Bound(binding) => self.add_binding(binding),
+            Applied::Unbound(binding) => self.remove_binding(binding),
+            Applied::Entry { namespace, key, new, .. } => {
+                let at = (namespace.clone(), key.clone());
+                match new {
+                    Some(value) => drop(self.entries.insert(at, value.clone())),
+                    None => drop(self.entries.remove(&at)),
+                }
+            }
+        }
+    }
+
+    /// Takes back, latest first, what a refused declaration had already done.
+    fn revert(&mut self, applied: Vec<Applied>) {
+        for step in applied.into_iter().rev() {
+            let undo = match step {
+                Applied::Stream(stream) => Applied::StreamGone(stream),
+                Applied::StreamGone(stream) => Applied::Stream(stream),
+                Applied::Realm(realm) => Applied::RealmGone(realm),
+                Applied::RealmGone(realm) => Applied::Realm(realm),
+                Applied::Bound(binding) => Applied::Unbound(binding),
+                Applied::Unbound(binding) => Applied::Bound(binding),
+                Applied::Altered { old, new } => Applied::Altered { old: new, new: old },
+                Applied::Entry { namespace, key, old, new } => {
+                    Applied::Entry { namespace, key, old: new, new: old }
+                }
+            };
+            self.set(&undo);
+        }
+    }
+
+    fn add_realm(&mut self, realm: &Arc<Realm>) {
+        self.realm_names.insert(realm.name.clone(), realm.id);
+        let territory = Territory {
+            realm: Arc::clone(realm),
+            router: Router::default(),
+            outgoing: BTreeSet::new(),
+        };
+        self.realms.insert(realm.id, territory);
+    }
+
+    fn add_binding(&mut self, binding: &Arc<Binding>) {
+        let Some(territory) = self.realms.get_mut(&binding.from) else { return };
+        if territory.outgoing.insert(Arc::clone(binding)) {
+            territory.router.insert(territory.realm.rule, binding);
+            self.incoming.entry(binding.to.clone()).or_default().insert(Arc::clone(binding));
+        }
+    }
+
+    fn remove_binding(&mut self, binding: &Arc<Binding>) {
+        if let Some(territory) = self.realms.get_mut(&binding.from)
+            && territory.outgoing.remove(binding)
+        {
+            territory.router.remove(territory.realm.rule, binding);
+        }
+        if let Some(set) = self.incoming.get_mut(&binding.to) {
+            set.remove(binding);
+            if set.is_empty() {
+                self.incoming.remove(&binding.to);
+            }
+        }
+    }
+}
+
+impl Atlas for Topology {
+    fn router(&self, realm: RealmId) -> Option<&Router> {
+        self.realms.get(&realm).map(|territory| &territory.router)
+    }
+
+    fn stream(&self, key: &StreamKey) -> Option<&Arc<Stream>> {
+        self.streams.get(key)
+    }
+}
+
+fn check_lanes(lanes: u32) -> Result<(), Refused> {
+    if (1..=NewStream::LANES_MAX).contains(&lanes) {
+        return Ok(());
+    }
+    Err(Refused::OutOfBounds { what: "number of lanes", max: u64::from(NewStream::LANES_MAX) })
+}
+
+/// 16 bits that are the same for all lanes of a stream and in every process (FNV-1a, folded).
+fn spread(key: &StreamKey) -> u16 {
+    let family = [key.family as u8];
+    let bytes = family.iter().chain(key.name.as_bytes());
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    });
+    u16::try_from((hash >> 16) ^ (hash & 0xffff)).unwrap_or(0)
+}
