@@ -94,7 +94,7 @@ impl Path {
             let (_, after) = split_segment(rest).ok_or(PathTooLong)?;
             rest = after;
         }
-        Ok(if &*stored == [0, 0] {
+        Ok(if *stored == [0, 0] {
             Self::EMPTY
         } else {
             Self(stored)
@@ -136,7 +136,7 @@ impl PathBuilder {
         if self.too_long {
             return Err(PathTooLong);
         }
-        Ok(if &*self.bytes == [0, 0] {
+        Ok(if *self.bytes == [0, 0] {
             Path::EMPTY
         } else {
             Path(self.bytes.freeze())

@@ -1,7 +1,9 @@
 //! The two written forms of a batch, and opening them into messages.
 
 pub mod envelope;
+pub(crate) mod reader;
 pub mod records;
+pub(crate) mod writer;
 
 use thiserror::Error;
 

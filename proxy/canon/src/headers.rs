@@ -1,17 +1,26 @@
 //! The publisher's own headers: ordered, duplicates kept, decoded on demand.
+//!
+//! Stored form, per entry: tag u8 (bit `0x80`: a note), name with a base-128 length, payload of the
+//! value as `value/stored.rs` writes it.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
+use thiserror::Error;
 
-use crate::Value;
+use crate::codec::Damage;
+use crate::codec::reader::Reader;
+use crate::codec::writer::sized;
+use crate::limits::VALUE_DEPTH_MAX;
+use crate::value::stored;
+use crate::{Text, Value};
 
 /// A header list in its stored form. Cloning copies a reference count.
 ///
 /// Entries whose tag has bit `0x80` set are *notes*: what a broker added, never the publisher's.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(pub(crate) Bytes);
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Headers(Bytes);
 
 /// One decoded header.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// Its name; text in most protocols.
     pub name: Bytes,
@@ -24,5 +33,120 @@ pub struct Header {
 /// Writes a header list.
 #[derive(Debug, Default)]
 pub struct HeadersBuilder {
-    pub(crate) bytes: BytesMut,
+    bytes: BytesMut,
+    too_deep: bool,
+}
+
+/// A value nests deeper than [`VALUE_DEPTH_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a header's lists and maps nest deeper than {VALUE_DEPTH_MAX}")]
+pub struct TooDeep;
+
+/// The headers of a list, in order.
+#[derive(Debug)]
+pub struct HeaderIter(Reader);
+
+const NOTE: u8 = 0x80;
+
+impl Headers {
+    /// Reads a stored form without copying it. Every entry is checked here, so that reading the
+    /// list later cannot fail.
+    pub fn from_stored(stored: Bytes) -> Result<Self, Damage> {
+        let mut reader = Reader::new(stored.clone(), 0);
+        while !reader.is_empty() {
+            read_entry(&mut reader)?;
+        }
+        Ok(Self(stored))
+    }
+
+    /// The stored form.
+    pub fn as_stored(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// Whether there is no header at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The headers in order, notes included; names, text and bytes are slices of the list.
+    pub fn iter(&self) -> HeaderIter {
+        HeaderIter(Reader::new(self.0.clone(), 0))
+    }
+
+    /// The value of the last header of this name that is not a note.
+    pub fn get(&self, name: &[u8]) -> Option<Value> {
+        let named = |header: &Header| header.name == name && !header.is_note;
+        self.iter().filter(named).last().map(|header| header.value)
+    }
+}
+
+impl HeadersBuilder {
+    /// Adds a header of the publisher.
+    pub fn push(&mut self, name: &[u8], value: &Value) {
+        self.entry(0, name, value);
+    }
+
+    /// Adds a header of the publisher that holds text.
+    pub fn push_text(&mut self, name: &[u8], text: Text) {
+        self.push(name, &Value::Text(text));
+    }
+
+    /// Adds a note of a broker.
+    pub fn push_note(&mut self, name: &[u8], value: &Value) {
+        self.entry(NOTE, name, value);
+    }
+
+    /// Adds the headers of another list, unopened.
+    pub fn extend(&mut self, headers: &Headers) {
+        self.bytes.extend_from_slice(&headers.0);
+    }
+
+    /// The list, or an error if a value was nested too deep.
+    pub fn build(self) -> Result<Headers, TooDeep> {
+        if self.too_deep {
+            return Err(TooDeep);
+        }
+        Ok(Headers(self.bytes.freeze()))
+    }
+
+    fn entry(&mut self, note: u8, name: &[u8], value: &Value) {
+        if !stored::is_shallow(value) {
+            self.too_deep = true;
+            return;
+        }
+        self.bytes.put_u8(value.tag() | note);
+        sized(name, &mut self.bytes);
+        stored::write_payload(value, &mut self.bytes);
+    }
+}
+
+impl IntoIterator for &Headers {
+    type Item = Header;
+    type IntoIter = HeaderIter;
+
+    fn into_iter(self) -> HeaderIter {
+        self.iter()
+    }
+}
+
+impl Iterator for HeaderIter {
+    type Item = Header;
+
+    fn next(&mut self) -> Option<Header> {
+        // `from_stored` and the builder let only whole entries in, so an error cannot hide one.
+        read_entry(&mut self.0).ok()
+    }
+}
+
+fn read_entry(from: &mut Reader) -> Result<Header, Damage> {
+    let tag = from.byte("header tag")?;
+    let name_len = from.length("header name length")?;
+    let name = from.take(name_len, "header name")?;
+    let value = stored::read_payload(tag & !NOTE, from, 0)?;
+    Ok(Header {
+        name,
+        value,
+        is_note: tag & NOTE != 0,
+    })
 }

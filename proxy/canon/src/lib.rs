@@ -5,6 +5,7 @@
 mod address;
 mod batch;
 pub mod codec;
+mod crc;
 mod entity;
 mod headers;
 pub mod limits;
@@ -19,11 +20,12 @@ mod value;
 pub use address::{Address, Path, PathBuilder, PathTooLong, RealmId, Segments};
 pub use batch::{Batch, BatchFlags, Codec, Key, Stamp};
 pub use codec::{Damage, Opened};
+pub use crc::crc32c;
 pub use entity::{
     Class, DeadReason, EntityId, EpochTag, Kind, Offset, Outcome, Overflow, ProducerId, Promise,
     Retention, SizeLimits, Spec, SyncMode,
 };
-pub use headers::{Header, Headers, HeadersBuilder};
+pub use headers::{Header, HeaderIter, Headers, HeadersBuilder, TooDeep};
 pub use loss::{Loss, LossCode};
 pub use message::{Home, Message, Origin, Terms};
 pub use pattern::{Part, Pattern};

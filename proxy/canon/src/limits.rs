@@ -8,3 +8,7 @@ pub const INFLATE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// How deep lists and maps nest in a value. Deeper ones are refused where they are read.
 pub const VALUE_DEPTH_MAX: usize = 16;
+
+/// The most messages in one batch: opened, they take about as much memory as
+/// [`INFLATE_BYTES_MAX`] allows their bytes.
+pub const BATCH_MESSAGES_MAX: u32 = 262_144;

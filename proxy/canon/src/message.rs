@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{Address, EventTime, Headers, Promise, Properties, Timestamp};
 
 /// One message. Cloning copies reference counts (and the boxed properties), never bodies.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// Where it was published.
     pub address: Address,

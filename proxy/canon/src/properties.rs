@@ -1,11 +1,13 @@
 //! The vocabulary that the protocols share.
 
+pub(crate) mod stored;
+
 use bytes::Bytes;
 
 use crate::{Address, Text, Value};
 
 /// Shared properties, each optional (`mapping.md` section 7).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties {
     /// MIME type of the body.
     pub content_type: Option<Text>,

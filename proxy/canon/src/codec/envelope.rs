@@ -1,15 +1,48 @@
-//! Codec 1: our compact form of one message (`storage.md` section 6).
+//! Codec 1: our compact form of a message. Integers are little-endian.
+//!
+//! | at | size | field | at | size | field |
+//! |---|---|---|---|---|---|
+//! | 0 | 4 | length of the whole | 28 | 8 | event time, in the unit its flag says |
+//! | 4 | 1 | version, 1 | 36 | 8 | accepted, ms |
+//! | 5 | 1 | origin of `home`; 0 none | 44 | 8 | deadline, ms |
+//! | 6 | 1 | flags | 52 | … | realm u64, path |
+//! | 7 | 1 | priority | … | … | key |
+//! | 8 | 4 | length of realm and path | … | … | properties |
+//! | 12 | 4 | length of the key; all ones: none | … | … | headers |
+//! | 16 | 4 | length of the properties | … | … | home: revision u8, bytes |
+//! | 20 | 4 | length of the headers | … | … | body, to the end |
+//! | 24 | 4 | length of home | | | |
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
+use super::reader::Reader;
+use super::writer::length32;
 use super::{Damage, Opened};
-use crate::{Batch, BatchFlags, Codec, Message};
+use crate::properties::stored;
+use crate::{
+    Address, Batch, BatchFlags, Codec, EventTime, Headers, Home, Message, Origin, Path, Promise,
+    RealmId, Terms, Timestamp,
+};
+
+const VERSION: u8 = 1;
+const HEAD: usize = 52;
+const NO_KEY: u32 = u32::MAX;
+const NOBODY: Origin = Origin(0);
+
+const NULL_BODY: u8 = 1;
+const LATEST: u8 = 2;
+const EVENT_SECONDS: u8 = 4;
+const EVENT_MILLIS: u8 = 8;
+const PRIORITY: u8 = 16;
+const PROMISE_SHIFT: u8 = 5;
+const PROMISE_MASK: u8 = 0b11;
+const DEADLINE: u8 = 128;
 
 /// Writes `message` as a batch of one. The body is copied once.
 pub fn seal(message: &Message) -> Batch {
     Batch {
         codec: Codec::Envelope,
-        bytes: Bytes::new(),
+        bytes: write(message),
         count: 1,
         span: 1,
         time: message.terms.accepted_at,
@@ -21,6 +54,190 @@ pub fn seal(message: &Message) -> Batch {
 }
 
 /// Reads the messages of an envelope batch without copying bodies.
-pub fn open(_batch: &Batch) -> Result<Vec<Opened>, Damage> {
-    Ok(Vec::new())
+pub fn open(batch: &Batch) -> Result<Vec<Opened>, Damage> {
+    let mut reader = Reader::new(batch.bytes.clone(), 0);
+    let mut opened = Vec::with_capacity(1);
+    for delta in 0..batch.count {
+        let message = read(&mut reader)?;
+        opened.push(Opened { delta, message });
+    }
+    if reader.is_empty() {
+        Ok(opened)
+    } else {
+        Err(reader.damage("bytes after the last envelope"))
+    }
+}
+
+/// Lengths of the parts between head and body.
+struct Lengths {
+    address: u32,
+    key: Option<u32>,
+    properties: u32,
+    headers: u32,
+    home: u32,
+}
+
+fn write(message: &Message) -> Bytes {
+    let address = 8 + message.address.path.as_stored().len();
+    let key = message.key.as_ref().map(Bytes::len);
+    let headers = message.headers.as_stored();
+    let home = message.home.as_ref().map_or(0, |home| 1 + home.bytes.len());
+    let known = HEAD + address + key.unwrap_or(0) + headers.len() + home + message.body_len();
+    let spare = if message.properties.is_some() { 256 } else { 0 };
+
+    let mut out = BytesMut::with_capacity(known + spare);
+    out.put_bytes(0, HEAD);
+    out.put_u64_le(message.address.realm.0);
+    out.put_slice(message.address.path.as_stored());
+    out.put_slice(message.key.as_deref().unwrap_or_default());
+    let before = out.len();
+    if let Some(properties) = &message.properties {
+        stored::write(properties, &mut out);
+    }
+    let lengths = Lengths {
+        address: length32(address),
+        key: key.map(length32),
+        properties: length32(out.len() - before),
+        headers: length32(headers.len()),
+        home: length32(home),
+    };
+    out.put_slice(headers);
+    if let Some(home) = &message.home {
+        out.put_u8(home.revision);
+        out.put_slice(&home.bytes);
+    }
+    out.put_slice(message.body.as_deref().unwrap_or_default());
+
+    let whole = length32(out.len());
+    let mut head: &mut [u8] = out.as_mut();
+    head.put_u32_le(whole);
+    write_head(message, &lengths, &mut head);
+    out.freeze()
+}
+
+/// Writes all of the head but the length of the whole.
+fn write_head(message: &Message, lengths: &Lengths, head: &mut &mut [u8]) {
+    let terms = &message.terms;
+    let (event_flag, event) = match terms.event_at {
+        None => (0, 0),
+        Some(EventTime::Seconds(at)) => (EVENT_SECONDS, at),
+        Some(EventTime::Millis(at)) => (EVENT_MILLIS, at),
+    };
+    let promise = match terms.promise {
+        Promise::Nothing => 0,
+        Promise::Accepted => 1,
+        Promise::Durable => 2,
+    };
+    let flag = |holds: bool, flag: u8| if holds { flag } else { 0 };
+    let flags = flag(message.body.is_none(), NULL_BODY)
+        | flag(terms.latest, LATEST)
+        | event_flag
+        | flag(terms.priority.is_some(), PRIORITY)
+        | (promise << PROMISE_SHIFT)
+        | flag(terms.deadline.is_some(), DEADLINE);
+
+    head.put_u8(VERSION);
+    head.put_u8(message.home.as_ref().map_or(NOBODY, |home| home.origin).0);
+    head.put_u8(flags);
+    head.put_u8(terms.priority.unwrap_or(0));
+    head.put_u32_le(lengths.address);
+    head.put_u32_le(lengths.key.unwrap_or(NO_KEY));
+    head.put_u32_le(lengths.properties);
+    head.put_u32_le(lengths.headers);
+    head.put_u32_le(lengths.home);
+    head.put_i64_le(event);
+    head.put_u64_le(terms.accepted_at.0);
+    head.put_u64_le(terms.deadline.map_or(0, |deadline| deadline.0));
+}
+
+fn read(from: &mut Reader) -> Result<Message, Damage> {
+    let whole = u32::from_le_bytes(from.array("envelope length")?) as usize;
+    let after = whole.checked_sub(4);
+    let after = after.ok_or_else(|| from.damage("envelope length"))?;
+    let mut part = from.part(after, "envelope length")?;
+
+    if part.byte("version")? != VERSION {
+        return Err(part.damage("version"));
+    }
+    let origin = Origin(part.byte("origin")?);
+    let flags = part.byte("flags")?;
+    let priority = part.byte("priority")?;
+    let lengths = read_lengths(&mut part)?;
+    let terms = read_terms(flags, priority, &mut part)?;
+    let address = read_address(lengths.address, &mut part)?;
+    let key = lengths.key.map(|len| part.take(len as usize, "key"));
+    let properties = part.part(lengths.properties as usize, "properties")?;
+    let headers = part.take(lengths.headers as usize, "headers")?;
+    Ok(Message {
+        address,
+        key: key.transpose()?,
+        terms,
+        properties: match lengths.properties {
+            0 => None,
+            _ => Some(Box::new(stored::read(properties)?)),
+        },
+        headers: Headers::from_stored(headers)?,
+        home: read_home(origin, lengths.home, &mut part)?,
+        body: match flags & NULL_BODY {
+            0 => Some(part.rest()),
+            _ if part.is_empty() => None,
+            _ => return Err(part.damage("null body")),
+        },
+    })
+}
+
+fn read_lengths(from: &mut Reader) -> Result<Lengths, Damage> {
+    let mut length = |what| from.array(what).map(u32::from_le_bytes);
+    Ok(Lengths {
+        address: length("address length")?,
+        key: Some(length("key length")?).filter(|len| *len != NO_KEY),
+        properties: length("properties length")?,
+        headers: length("headers length")?,
+        home: length("home length")?,
+    })
+}
+
+fn read_terms(flags: u8, priority: u8, from: &mut Reader) -> Result<Terms, Damage> {
+    let event = i64::from_le_bytes(from.array("event time")?);
+    let accepted_at = Timestamp(u64::from_le_bytes(from.array("accepted")?));
+    let deadline = Timestamp(u64::from_le_bytes(from.array("deadline")?));
+    Ok(Terms {
+        accepted_at,
+        event_at: match flags & (EVENT_SECONDS | EVENT_MILLIS) {
+            0 => None,
+            EVENT_SECONDS => Some(EventTime::Seconds(event)),
+            EVENT_MILLIS => Some(EventTime::Millis(event)),
+            _ => return Err(from.damage("event time in two units")),
+        },
+        deadline: (flags & DEADLINE != 0).then_some(deadline),
+        promise: match (flags >> PROMISE_SHIFT) & PROMISE_MASK {
+            0 => Promise::Nothing,
+            1 => Promise::Accepted,
+            2 => Promise::Durable,
+            _ => return Err(from.damage("promise")),
+        },
+        priority: (flags & PRIORITY != 0).then_some(priority),
+        latest: flags & LATEST != 0,
+    })
+}
+
+fn read_address(len: u32, from: &mut Reader) -> Result<Address, Damage> {
+    let mut part = from.part(len as usize, "address")?;
+    let realm = RealmId(u64::from_le_bytes(part.array("realm")?));
+    let damage = part.damage("path");
+    let path = Path::from_stored(part.rest()).map_err(|_not_a_path| damage)?;
+    Ok(Address::new(realm, path))
+}
+
+fn read_home(origin: Origin, len: u32, from: &mut Reader) -> Result<Option<Home>, Damage> {
+    let mut part = from.part(len as usize, "home")?;
+    match (origin, len) {
+        (NOBODY, 0) => Ok(None),
+        (NOBODY, _) => Err(part.damage("home of nobody")),
+        _ => Ok(Some(Home {
+            origin,
+            revision: part.byte("home revision")?,
+            bytes: part.rest(),
+        })),
+    }
 }

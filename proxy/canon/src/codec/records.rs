@@ -1,9 +1,167 @@
-//! Codec 2: record batch v2, read without re-encoding.
+//! Codec 2: record batch v2, kept and read as its producer wrote it.
+//!
+//! [`accept`] checks a batch that arrives, [`open`] reads its messages, [`build`] writes a batch for
+//! readers of messages that were stored in another form.
 
+mod head;
+mod inflate;
+mod record;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use self::head::{Compression, HEAD, Head, Written};
+pub use self::record::Record;
+use super::reader::Reader;
 use super::{Damage, Opened};
-use crate::{Address, Batch};
+use crate::{
+    Address, Batch, BatchFlags, Codec, EventTime, Headers, HeadersBuilder, Message, ProducerId,
+    Promise, Stamp, Terms, Timestamp, Value,
+};
+
+/// Checks one whole batch as it arrived: length, magic, checksum, attributes, counts. Its records
+/// are not opened.
+///
+/// `time` is the latest timestamp that its producer gave, 0 when it gave none.
+pub fn accept(bytes: Bytes) -> Result<Batch, Damage> {
+    let mut reader = Reader::new(bytes.clone(), 0);
+    let head = Head::read(&mut reader)?;
+    if !head::is_checksum_right(&bytes) {
+        return Err(reader.damage("checksum"));
+    }
+    Ok(Batch {
+        codec: Codec::RecordsV2,
+        bytes,
+        count: head.count,
+        span: head.span,
+        time: timestamp(head.max_time),
+        deadline: None,
+        stamp: stamp(&head),
+        flags: BatchFlags {
+            transactional: head.is_transactional,
+            control: head.is_control,
+        },
+        keys: Vec::new(),
+    })
+}
 
 /// Reads the messages of a record batch; `place` becomes their address.
-pub fn open(_batch: &Batch, _place: &Address) -> Result<Vec<Opened>, Damage> {
-    Ok(Vec::new())
+///
+/// The checksum is not computed again. Positions in errors count from the first byte of the batch,
+/// or, within compressed records, from the first inflated byte.
+pub fn open(batch: &Batch, place: &Address) -> Result<Vec<Opened>, Damage> {
+    if batch.flags.control {
+        return Ok(Vec::new());
+    }
+    let mut opened = Vec::new();
+    walk(&batch.bytes, |head, record| {
+        opened.push(Opened {
+            delta: record.delta,
+            message: message(batch.time, head, record, place),
+        });
+    })?;
+    Ok(opened)
+}
+
+/// Writes an uncompressed batch. `records` have growing deltas; the first record's may be above 0.
+/// Returns no bytes when there are no records.
+pub fn build(base: i64, records: &[Record]) -> Bytes {
+    let Some(first_time) = records.first().map(|record| record.time) else {
+        return Bytes::new();
+    };
+    let size: usize = records.iter().map(size_estimate).sum();
+    let mut out = BytesMut::with_capacity(HEAD + size);
+    out.put_bytes(0, HEAD);
+    let mut scratch = BytesMut::new();
+    let mut written = Written {
+        first_time,
+        max_time: first_time,
+        ..Written::default()
+    };
+    for record in records {
+        record::write(record, first_time, &mut scratch, &mut out);
+        written.last_delta = record.delta;
+        written.max_time = written.max_time.max(record.time);
+        written.count += 1;
+    }
+    Head::write(&mut out, base, &written);
+    out.freeze()
+}
+
+/// Visits the records of a batch in order.
+fn walk(bytes: &Bytes, mut visit: impl FnMut(&Head, Record)) -> Result<(), Damage> {
+    let mut reader = Reader::new(bytes.clone(), 0);
+    let head = Head::read(&mut reader)?;
+    let base = if head.compression == Compression::None {
+        HEAD
+    } else {
+        0
+    };
+    let mut records = Reader::new(inflate::inflate(head.compression, reader)?, base);
+    let mut next = 0;
+    for _ in 0..head.count {
+        let record = record::read(&mut records, head.first_time)?;
+        if record.delta < next || record.delta >= head.span {
+            return Err(records.damage("offset delta"));
+        }
+        next = record.delta + 1;
+        visit(&head, record);
+    }
+    if records.is_empty() {
+        Ok(())
+    } else {
+        Err(records.damage("bytes after the last record"))
+    }
+}
+
+fn message(accepted_at: Timestamp, head: &Head, record: Record, place: &Address) -> Message {
+    // What the producer was promised is not in the bytes; whoever reads them reads kept ones.
+    let mut terms = Terms::accepted(accepted_at, Promise::Durable);
+    let is_publishers = record.time >= 0 && !head.is_append_time;
+    terms.event_at = is_publishers.then_some(EventTime::Millis(record.time));
+    Message {
+        address: place.clone(),
+        key: record.key,
+        body: record.value,
+        terms,
+        properties: None,
+        headers: headers(&record.headers),
+        home: None,
+    }
+}
+
+fn headers(said: &[(Bytes, Option<Bytes>)]) -> Headers {
+    let mut builder = HeadersBuilder::default();
+    for (name, value) in said {
+        let value = value.clone().map_or(Value::Null, Value::from_untyped);
+        builder.push(name, &value);
+    }
+    builder.build().unwrap_or_default()
+}
+
+fn stamp(head: &Head) -> Option<Stamp> {
+    (head.producer >= 0).then(|| Stamp {
+        producer: ProducerId(head.producer),
+        epoch: head.epoch,
+        first: head.sequence,
+        last: last_sequence(head),
+    })
+}
+
+/// Sequences wrap to 0 after `i32::MAX`.
+fn last_sequence(head: &Head) -> i32 {
+    let last = i64::from(head.sequence) + i64::from(head.span) - 1;
+    i32::try_from(last & i64::from(i32::MAX)).unwrap_or(i32::MAX)
+}
+
+fn timestamp(ms: i64) -> Timestamp {
+    Timestamp(u64::try_from(ms).unwrap_or(0))
+}
+
+/// At least what a record takes beside its variable parts: nine numbers of up to five bytes, and two
+/// per header.
+fn size_estimate(record: &Record) -> usize {
+    let len = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+    let headers = record.headers.iter();
+    let headers: usize = headers.map(|(name, v)| 10 + name.len() + len(v)).sum();
+    45 + len(&record.key) + len(&record.value) + headers
 }
