@@ -14,6 +14,7 @@ mod message;
 mod pattern;
 mod principal;
 mod properties;
+pub mod shape;
 mod time;
 mod value;
 
