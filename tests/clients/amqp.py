@@ -10,7 +10,7 @@ from pika.exceptions import AMQPError
 from lines import fail, login, pack, pack_value, present, records, say, unpack, unpack_value
 
 arguments = argparse.ArgumentParser()
-arguments.add_argument("verb", choices=["publish", "consume"])
+arguments.add_argument("verb", choices=["declare", "publish", "consume"])
 arguments.add_argument("port", type=int)
 arguments.add_argument("queue", nargs="?")
 arguments.add_argument("--bind", nargs=2, metavar=("EXCHANGE", "KEY"))
@@ -86,11 +86,17 @@ def arrived(channel, method, properties, body):
     channel.basic_ack(method.delivery_tag)
 
 
-def consume():
+def declare():
     channel = open_channel()
     channel.queue_declare(asked.queue, durable=True)
     if asked.bind:
         channel.queue_bind(asked.queue, *asked.bind)
+    say(ready=True)
+    return channel
+
+
+def consume():
+    channel = open_channel()
     channel.basic_qos(prefetch_count=200)
     channel.basic_consume(asked.queue, arrived)
     say(ready=True)
@@ -98,6 +104,6 @@ def consume():
 
 
 try:
-    {"publish": publish, "consume": consume}[asked.verb]()
+    {"declare": declare, "publish": publish, "consume": consume}[asked.verb]()
 except AMQPError as error:
     fail(repr(error))

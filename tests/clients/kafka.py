@@ -4,26 +4,21 @@ import argparse
 
 from confluent_kafka import Consumer, KafkaException, OFFSET_BEGINNING, Producer, TopicPartition
 
+from confluent_kafka.admin import AdminClient, NewTopic
+
 from lines import fail, login, pack, pack_value, present, records, say, unpack, unpack_value
 
 arguments = argparse.ArgumentParser()
-arguments.add_argument("verb", choices=["publish", "consume"])
+arguments.add_argument("verb", choices=["create", "publish", "consume"])
 arguments.add_argument("port", type=int)
 arguments.add_argument("topic", nargs="?")
+arguments.add_argument("--partitions", type=int, default=1)
 arguments.add_argument("--group")
 arguments.add_argument("--compression", default="none")
 arguments.add_argument("--login")
 asked = arguments.parse_args()
 
-config = {
-    "bootstrap.servers": f"127.0.0.1:{asked.port}",
-    "broker.address.family": "v4",
-    # A test that kills the broker learns of it from `failed`, not after minutes of retries.
-    "message.timeout.ms": 10_000,
-} if asked.verb == "publish" else {
-    "bootstrap.servers": f"127.0.0.1:{asked.port}",
-    "broker.address.family": "v4",
-}
+config = {"bootstrap.servers": f"127.0.0.1:{asked.port}", "broker.address.family": "v4"}
 if asked.login:
     name, password = login(asked.login)
     config |= {
@@ -40,11 +35,20 @@ def header(pair):
     return name, value.encode() if isinstance(value, str) else value
 
 
+def create():
+    topic = NewTopic(asked.topic, num_partitions=asked.partitions, replication_factor=1)
+    for done in AdminClient(config).create_topics([topic], request_timeout=10).values():
+        done.result()
+    say(ready=True)
+
+
 def publish():
     producer = Producer(
         config
         | {
             "acks": "all",
+            # A test that kills the broker learns of it from `failed`, not after minutes of retries.
+            "message.timeout.ms": 10_000,
             "linger.ms": 5,
             "message.max.bytes": 4 << 20,
             "enable.idempotence": True,
@@ -104,6 +108,6 @@ def consume():
 
 
 try:
-    {"publish": publish, "consume": consume}[asked.verb]()
+    {"create": create, "publish": publish, "consume": consume}[asked.verb]()
 except KafkaException as error:
     fail(error)

@@ -7,11 +7,13 @@
 mod client;
 mod node;
 mod record;
+mod seen;
 pub mod tools;
 
 pub use client::{Client, Line, Program};
 pub use node::{Mesh, Node};
 pub use record::{Record, Value, header_value};
+pub use seen::{Seen, Tongue};
 
 use std::time::Duration;
 

@@ -83,6 +83,10 @@ pub fn header_value(bytes: &[u8]) -> Value {
     }
 }
 
+pub(crate) fn unpack(base64: &str) -> Vec<u8> {
+    STANDARD.decode(base64).expect("a client prints base64")
+}
+
 mod bytes {
     use base64::{Engine, engine::general_purpose::STANDARD};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
