@@ -64,6 +64,7 @@ def publish():
     for number, record in enumerate(records()):
         producer.produce(
             record["to"],
+            partition=record.get("partition", -1),
             key=unpack(record.get("key")),
             value=unpack(record.get("body")),
             headers=[header(pair) for pair in record.get("headers", [])],

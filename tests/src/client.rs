@@ -87,6 +87,31 @@ impl Client {
             .is_some_and(|input| input.flush().is_ok())
     }
 
+    /// Hands on records from a thread of its own, as fast as the publisher reads, until they or the publisher end.
+    pub fn feed(&mut self, records: impl Iterator<Item = Record> + Send + 'static) {
+        let mut input = self.input.take().expect("a publisher is fed once");
+        let write = move || {
+            for record in records {
+                let line = serde_json::to_string(&record).expect("a record is JSON");
+                // A publisher that has ended is what the test waits for.
+                if writeln!(input, "{line}").is_err() {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new()
+            .name("client input".into())
+            .spawn(write)
+            .expect("a thread starts");
+    }
+
+    /// Ends the client at once. What it had printed before can still be read.
+    pub fn kill(&mut self) {
+        // It may have ended by itself; both calls then say so and nothing is lost.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+
     /// Ends the publisher's input; it ends when everything is acknowledged.
     pub fn finish(&mut self) {
         drop(self.input.take());
@@ -154,9 +179,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // It may have ended by itself; both calls then say so and nothing is lost.
-        self.child.kill().ok();
-        self.child.wait().ok();
+        self.kill();
     }
 }
 
