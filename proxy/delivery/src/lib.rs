@@ -1,7 +1,11 @@
 //! Who has read what: the pure state behind deliveries, without I/O, time or a protocol.
 //!
-//! Begin with [`Queue`].
+//! Begin with [`Queue`] (competing consumers) and [`Group`] (readers that divide lanes).
 
+mod group;
 mod queue;
 
+pub use group::{
+    Answer, Ask, Group, GroupError, Join, Joined, MemberView, Phase, Reply, Synced, Ticket, Who,
+};
 pub use queue::{Assigned, MemberId, Queue, Stretch};
