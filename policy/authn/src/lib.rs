@@ -15,3 +15,4 @@ mod verifier;
 
 pub use rule::{Anonymous, Authn, NAMESPACE};
 pub use user::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX, User, UserError, is_user_name};
+pub use verifier::Verifier;

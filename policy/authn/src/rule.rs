@@ -1,7 +1,6 @@
 //! The rule: which logins are offered, and who may enter without one.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -51,24 +50,24 @@ pub(crate) struct Shared {
 }
 
 impl Authn {
-    /// The rule over these users. Starts the thread that checks passwords; it ends with the rule
-    /// and its last login.
-    pub fn start(
+    /// The rule over these users, with a thread that checks their passwords.
+    pub fn new(
         anonymous: Anonymous,
         directory: Arc<dyn Directory>,
         entropy: Arc<dyn Entropy>,
-    ) -> io::Result<Self> {
+        verifier: Verifier,
+    ) -> Self {
         let mut secret = [0; 32];
         entropy.fill(&mut secret);
         let shared = Arc::new(Shared {
             anonymous,
             directory,
-            verifier: Verifier::start(&*entropy)?,
             entropy,
+            verifier,
             patience: Patience::default(),
             secret,
         });
-        Ok(Self { shared })
+        Self { shared }
     }
 }
 

@@ -17,9 +17,9 @@ use crate::verified::Verified;
 /// their own handshake time only.
 const QUEUE_MAX: usize = 64;
 
-/// The door to the thread. The thread ends when the last of these is dropped.
+/// The door to the thread, which ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Verifier {
+pub struct Verifier {
     jobs: mpsc::Sender<Job>,
     verified: Arc<Verified>,
 }
@@ -33,7 +33,7 @@ struct Job {
 
 impl Verifier {
     /// Starts the thread.
-    pub(crate) fn start(entropy: &dyn Entropy) -> io::Result<Self> {
+    pub fn start(entropy: &dyn Entropy) -> io::Result<Self> {
         let (mut key, mut decoy_salt) = ([0; 32], [0; 16]);
         entropy.fill(&mut key);
         entropy.fill(&mut decoy_salt);
@@ -76,7 +76,7 @@ fn run(mut queue: mpsc::Receiver<Job>, verified: &Verified, decoy_salt: &[u8; 16
             verified.insert(hash, &job.password);
         }
         // The connection may have gone away meanwhile; then nobody wants to know.
-        drop(job.answer.send(is_right));
+        job.answer.send(is_right).ok();
     }
 }
 

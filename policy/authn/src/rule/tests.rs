@@ -49,7 +49,9 @@ impl Bench {
     fn new(anonymous: Anonymous) -> Self {
         let users = Arc::new(Users::default());
         let directory: Arc<dyn Directory> = users.clone();
-        let rule = Authn::start(anonymous, directory, Arc::new(Counter::default())).unwrap();
+        let entropy = Arc::new(Counter::default());
+        let verifier = Verifier::start(&*entropy).unwrap();
+        let rule = Authn::new(anonymous, directory, entropy, verifier);
         Self { users, rule }
     }
 
