@@ -1,17 +1,19 @@
 //! What the tests that cross rooms share: a running Fairlead, programs around other people's clients,
-//! and the records that they exchange. It holds no expectations; those stand in `tests/*.rs`.
+//! and the records that they exchange. Expectations stand in `tests/*.rs`, except for the audit of a [`Load`].
 //!
 //! Begin with [`Node`], which starts the binary, and [`Client`], which starts a client beside it.
 //! A test whose tools are absent says so on stderr and passes: see [`tools`].
 
 mod client;
+mod load;
 mod node;
 mod record;
 mod seen;
 pub mod tools;
 
 pub use client::{Client, Line, Program};
-pub use node::{Mesh, Node};
+pub use load::Load;
+pub use node::{Mesh, Node, Starting};
 pub use record::{Record, Value, header_value};
 pub use seen::{Seen, Tongue};
 

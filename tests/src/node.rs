@@ -63,15 +63,19 @@ impl Node {
     /// # Panics
     /// With its log, when it ends before that.
     pub fn start(&self) -> Mesh {
-        self.launch(&[])
+        Starting {
+            node: self,
+            child: self.spawn(&[]),
+        }
+        .ready()
     }
 
-    /// Starts a second process that takes the doors over from the running one.
-    ///
-    /// # Panics
-    /// As [`Node::start`].
-    pub fn upgrade(&self) -> Mesh {
-        self.launch(&["--upgrade"])
+    /// Starts a second process that takes the doors over from the running one, and does not wait for it.
+    pub fn upgrade(&self) -> Starting<'_> {
+        Starting {
+            node: self,
+            child: self.spawn(&["--upgrade"]),
+        }
     }
 
     /// Runs the binary with these arguments until it ends.
@@ -111,18 +115,42 @@ impl Node {
             .spawn()
             .expect("the binary starts")
     }
+}
 
-    fn launch(&self, more: &[&str]) -> Mesh {
-        let mut child = self.spawn(more);
-        let said = listen(child.stdout.take().expect("stdout is piped"));
+/// A process that has been started and may not have opened its doors yet.
+#[derive(Debug)]
+pub struct Starting<'a> {
+    node: &'a Node,
+    child: Child,
+}
+
+impl Starting<'_> {
+    /// Waits until every door is open.
+    ///
+    /// # Panics
+    /// With its log, when it ends before that.
+    pub fn ready(mut self) -> Mesh {
+        let said = listen(self.child.stdout.take().expect("stdout is piped"));
         let mut ports = BTreeMap::new();
         while ports.len() < DOORS.len() {
             match said.recv_timeout(PATIENCE) {
                 Ok(line) => ports.extend(door(&line)),
-                Err(gone) => panic!("fairlead opened only {ports:?}: {gone}\n{}", self.log()),
+                Err(gone) => panic!(
+                    "fairlead opened only {ports:?}: {gone}\n{}",
+                    self.node.log()
+                ),
             }
         }
-        Mesh { child, ports }
+        Mesh {
+            child: self.child,
+            ports,
+        }
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a child can be waited for");
     }
 }
 
@@ -199,6 +227,14 @@ impl Mesh {
             .parse()
             .expect("a number");
         kib * 1024
+    }
+
+    /// Whether the process has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child
+            .try_wait()
+            .expect("a child can be asked")
+            .is_none()
     }
 
     /// `kill -9`.

@@ -255,35 +255,29 @@ fn assert_life(sent: &Record, arrived: &Record) {
 
 /// The 3.1.1 reader got bodies only; what it missed has been counted by name.
 fn assert_losses(mesh: &Mesh, from: Tongue) {
-    let (origin, codes): (_, &[&str]) = match from {
-        Tongue::Mqtt311 => return,
-        Tongue::Mqtt5 => (
-            "mqtt",
-            &["HEADER", "CONTENT_TYPE", "CORRELATION", "REPLY_TO"],
-        ),
-        Tongue::Kafka => ("kafka", &["HEADER", "EVENT_TIME"]),
-        Tongue::Amqp => (
-            "amqp",
-            &[
-                "HEADER",
-                "CONTENT_TYPE",
-                "CONTENT_ENC",
-                "MSG_ID",
-                "CORRELATION",
-                "REPLY_TO",
-                "KIND",
-                "APP",
-            ],
-        ),
+    let codes: &[&str] = match from {
+        Tongue::Mqtt311 => &[],
+        Tongue::Mqtt5 => &["HEADER", "CONTENT_TYPE", "CORRELATION", "REPLY_TO"],
+        Tongue::Kafka => &["HEADER", "EVENT_TIME"],
+        Tongue::Amqp => &[
+            "HEADER",
+            "CONTENT_TYPE",
+            "CONTENT_ENC",
+            "MSG_ID",
+            "CORRELATION",
+            "REPLY_TO",
+            "KIND",
+            "APP",
+        ],
     };
     for code in codes {
         let counted = mesh.metric(
             "fairlead_translate_loss_total",
-            &[("from", origin), ("to", "mqtt"), ("code", code)],
+            &[("to", "mqtt"), ("code", code)],
         );
         assert_eq!(
             counted, MESSAGES as f64,
-            "{code} from {origin} to a 3.1.1 reader"
+            "{code} for a 3.1.1 reader of {from:?}"
         );
     }
 }
