@@ -91,13 +91,24 @@ impl Queue {
     /// A queue whose messages from `start` on are all in the store; below `handed_out` they were
     /// possibly delivered before.
     pub fn new(start: Offset, handed_out: Offset) -> Self {
-        Self { load_from: start.0, behind: true, handed_out: handed_out.0, ..Self::default() }
+        Self {
+            load_from: start.0,
+            behind: true,
+            handed_out: handed_out.0,
+            ..Self::default()
+        }
     }
 
     /// Adds a member at the end of the turn order.
     pub fn join(&mut self, id: MemberId, window: u32, ahead_max: u32) {
-        let member =
-            Member { id, window, unsettled: 0, ahead_max, ahead: 0, is_leaving: false };
+        let member = Member {
+            id,
+            window,
+            unsettled: 0,
+            ahead_max,
+            ahead: 0,
+            is_leaving: false,
+        };
         self.members.push(member);
     }
 
@@ -140,7 +151,10 @@ impl Queue {
 
     /// Members that still take part.
     pub fn members(&self) -> usize {
-        self.members.iter().filter(|member| !member.is_leaving).count()
+        self.members
+            .iter()
+            .filter(|member| !member.is_leaving)
+            .count()
     }
 
     /// Whether nobody takes part and nobody holds anything.
@@ -173,12 +187,21 @@ impl Queue {
     /// Where the next load from the store should begin, if one is due and none is under way. The
     /// caller must answer with [`Queue::loaded`] or [`Queue::load_failed`].
     pub fn wants_load(&mut self) -> Option<Offset> {
+        let wants = self.lacks_load();
+        self.loading |= wants;
+        wants.then_some(Offset(self.load_from))
+    }
+
+    /// Whether a load is due and none is under way.
+    pub fn lacks_load(&self) -> bool {
         let is_low = self.fresh_count < Self::READY_MAX / 2;
-        if self.behind && !self.loading && is_low && self.members() > 0 {
-            self.loading = true;
-            return Some(Offset(self.load_from));
-        }
-        None
+        self.behind && !self.loading && is_low && self.members() > 0
+    }
+
+    /// Where to load from for somebody who takes a message by himself, when nothing is ready here
+    /// but there may be something in the store. Answered like [`Queue::wants_load`].
+    pub fn lacks_all(&self) -> Option<Offset> {
+        (self.behind && !self.has_ready()).then_some(Offset(self.load_from))
     }
 
     /// A load gave these stretches. `is_all`: there was no more when the load read the store.
@@ -207,14 +230,26 @@ impl Queue {
     /// Gives ready messages to members with room, in turn, lowest offset first.
     pub fn assign(&mut self, out: &mut Vec<Assigned>) {
         while self.has_ready() {
-            let Some(index) = self.next_member() else { return };
-            let Some((offset, requeued)) = self.pop_ready() else { return };
-            let Some(member) = self.members.get_mut(index) else { return };
+            let Some(index) = self.next_member() else {
+                return;
+            };
+            let Some((offset, requeued)) = self.pop_ready() else {
+                return;
+            };
+            let Some(member) = self.members.get_mut(index) else {
+                return;
+            };
             member.unsettled += 1;
             member.ahead += 1;
             self.turn = index + 1;
             let id = member.id;
-            self.unsettled.insert(offset, Held { member: id, requeued });
+            self.unsettled.insert(
+                offset,
+                Held {
+                    member: id,
+                    requeued,
+                },
+            );
             out.push(Assigned {
                 member: id,
                 offset: Offset(offset),
@@ -230,9 +265,20 @@ impl Queue {
         if let Some(member) = self.member(id) {
             member.unsettled += 1;
         }
-        self.unsettled.insert(offset, Held { member: id, requeued });
+        self.unsettled.insert(
+            offset,
+            Held {
+                member: id,
+                requeued,
+            },
+        );
         let is_redelivered = requeued > 0 || offset < self.handed_out;
-        Some(Assigned { member: id, offset: Offset(offset), requeued, is_redelivered })
+        Some(Assigned {
+            member: id,
+            offset: Offset(offset),
+            requeued,
+            is_redelivered,
+        })
     }
 
     /// Ends a delivery for good. False if that member does not hold it.
@@ -242,8 +288,11 @@ impl Queue {
 
     /// Puts a delivery back to its place. False if that member does not hold it.
     pub fn put_back(&mut self, id: MemberId, offset: Offset) -> bool {
-        let Some(held) = self.release(id, offset) else { return false };
-        self.returned.insert(offset.0, held.requeued.saturating_add(1));
+        let Some(held) = self.release(id, offset) else {
+            return false;
+        };
+        self.returned
+            .insert(offset.0, held.requeued.saturating_add(1));
         true
     }
 
@@ -270,14 +319,25 @@ impl Queue {
         purged
     }
 
+    /// Messages that anybody holds, oldest first.
+    pub fn held(&self) -> impl Iterator<Item = Offset> {
+        self.unsettled.keys().map(|offset| Offset(*offset))
+    }
+
     /// Messages that a member holds, oldest first.
     pub fn held_by(&self, id: MemberId) -> impl Iterator<Item = Offset> {
-        let own = self.unsettled.iter().filter(move |(_, held)| held.member == id);
+        let own = self
+            .unsettled
+            .iter()
+            .filter(move |(_, held)| held.member == id);
         own.map(|(offset, _)| Offset(*offset))
     }
 
     fn release(&mut self, id: MemberId, offset: Offset) -> Option<Held> {
-        let held = *self.unsettled.get(&offset.0).filter(|held| held.member == id)?;
+        let held = *self
+            .unsettled
+            .get(&offset.0)
+            .filter(|held| held.member == id)?;
         self.unsettled.remove(&offset.0);
         if let Some(member) = self.member(id) {
             member.unsettled = member.unsettled.saturating_sub(1);
@@ -287,7 +347,8 @@ impl Queue {
     }
 
     fn forget_if_done(&mut self, id: MemberId) {
-        self.members.retain(|m| m.id != id || !m.is_leaving || m.unsettled > 0);
+        self.members
+            .retain(|m| m.id != id || !m.is_leaving || m.unsettled > 0);
     }
 
     fn has_ready(&self) -> bool {
@@ -325,20 +386,26 @@ impl Queue {
             {
                 last.span += span;
             }
-            _ => self.fresh.push_back(Stretch { base: from, span, requeued }),
+            _ => self.fresh.push_back(Stretch {
+                base: from,
+                span,
+                requeued,
+            }),
         }
     }
 
     /// The next member in turn that has room.
     fn next_member(&self) -> Option<usize> {
         let count = self.members.len();
-        (0..count).map(|step| (self.turn + step) % count).find(|index| {
-            self.members.get(*index).is_some_and(|member| {
-                !member.is_leaving
-                    && member.unsettled < member.window
-                    && member.ahead < member.ahead_max
+        (0..count)
+            .map(|step| (self.turn + step) % count)
+            .find(|index| {
+                self.members.get(*index).is_some_and(|member| {
+                    !member.is_leaving
+                        && member.unsettled < member.window
+                        && member.ahead < member.ahead_max
+                })
             })
-        })
     }
 
     fn member(&mut self, id: MemberId) -> Option<&mut Member> {

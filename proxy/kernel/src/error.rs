@@ -136,12 +136,20 @@ impl Reason {
 impl Error {
     /// A failure that the client has to mend.
     pub fn peer(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, blame: Blame::Peer, detail: detail.into() }
+        Self {
+            reason,
+            blame: Blame::Peer,
+            detail: detail.into(),
+        }
     }
 
     /// A failure on our side.
     pub fn us(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, blame: Blame::Us, detail: detail.into() }
+        Self {
+            reason,
+            blame: Blame::Us,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -161,7 +169,11 @@ impl From<StoreError> for Error {
             StoreError::Corrupt { .. } => (Reason::Corrupt, Blame::Us),
             StoreError::Poisoned => (Reason::Unavailable, Blame::Us),
         };
-        Self { reason, blame, detail: error.to_string() }
+        Self {
+            reason,
+            blame,
+            detail: error.to_string(),
+        }
     }
 }
 

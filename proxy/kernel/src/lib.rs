@@ -1,1 +1,53 @@
-//! Fairlead: proxy/kernel.
+//! The verbs: what a connection can do to the mesh, whatever it speaks.
+//!
+//! A [`Translator`] enters the [`Kernel`] once per connection and drives the [`Caller`] it is given:
+//! it publishes and settles what one socket read brought, calls [`Caller::flush`] once, and waits
+//! for the socket and for [`Caller::event`].
+//!
+//! Begin with `caller.rs` (what a connection owns), then `publish.rs` and `consume.rs`.
+
+mod arrivals;
+mod atlas;
+mod caller;
+mod claim;
+mod consume;
+mod declare;
+mod document;
+mod error;
+mod event;
+mod fetch;
+mod hub;
+mod inbox;
+mod janitor;
+mod kernel;
+mod lane;
+mod latest;
+mod live;
+mod metrics;
+mod outbox;
+mod position;
+mod publish;
+mod registrar;
+mod settle;
+mod translator;
+mod verb;
+
+pub use caller::Caller;
+pub use error::{Blame, Error, Reason};
+pub use kernel::{Backing, Kernel, Overview};
+pub use metrics::{DropReason, Meters};
+pub use translator::{Closed, ClosedReason, Conn, Door, DrainWatch, Translator};
+pub use verb::{
+    Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Event, FetchAt, FetchLimits,
+    Fetched, Live, Pending, Position, Publish, PutDocument, Receipt, Settle, Settling, Source,
+    Taken, To,
+};
+
+// What a translator needs of the ports, and no more.
+pub use fairlead_ports::{
+    BoxFuture, By, Chunk, ConnInfo, Document, Io, Login, Marks, Step, Stored, Version, fill,
+};
+pub use fairlead_topology::{
+    Binding, Change, Declared, Destination, Family, HeaderMatch, Lifetime, Match, NewRealm,
+    NewStream, Realm, Rule, Stream, StreamKey, Topology,
+};

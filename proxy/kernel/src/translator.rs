@@ -100,12 +100,18 @@ impl DrainWatch {
 impl Closed {
     /// An end with nothing more to say.
     pub fn plain(reason: ClosedReason) -> Self {
-        Self { reason, detail: String::new() }
+        Self {
+            reason,
+            detail: String::new(),
+        }
     }
 
     /// An end with its story.
     pub fn because(reason: ClosedReason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self {
+            reason,
+            detail: detail.into(),
+        }
     }
 }
 

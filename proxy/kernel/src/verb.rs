@@ -249,7 +249,13 @@ impl Attach {
 
     /// An attachment with explicit settling, shared with others.
     pub fn new(source: Source, window: u32) -> Self {
-        Self { source, window, settling: Settling::Explicit, is_exclusive: false, no_local: false }
+        Self {
+            source,
+            window,
+            settling: Settling::Explicit,
+            is_exclusive: false,
+            no_local: false,
+        }
     }
 }
 

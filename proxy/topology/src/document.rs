@@ -71,8 +71,15 @@ struct BindingRecord {
 
 #[derive(Serialize, Deserialize)]
 enum MatchRecord {
-    Pattern { realm: u64, parts: Vec<PartRecord>, hides_dollar: bool },
-    Headers { wants_all: bool, wanted: Vec<u8> },
+    Pattern {
+        realm: u64,
+        parts: Vec<PartRecord>,
+        hides_dollar: bool,
+    },
+    Headers {
+        wants_all: bool,
+        wanted: Vec<u8>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,17 +109,27 @@ pub fn encode(
             (Record::Stream(stream_record(stream)), false)
         }
         Applied::Realm(realm) if realm.is_durable => (Record::Realm(realm_record(realm)), true),
-        Applied::RealmGone(realm) if realm.is_durable => (Record::Realm(realm_record(realm)), false),
+        Applied::RealmGone(realm) if realm.is_durable => {
+            (Record::Realm(realm_record(realm)), false)
+        }
         Applied::Bound(binding) if is_kept(binding, topology) => {
             (Record::Binding(binding_record(binding)), true)
         }
         // Whether its ends were durable can no longer be told; deleting what is absent is harmless.
         Applied::Unbound(binding) => (Record::Binding(binding_record(binding)), false),
-        Applied::Entry { namespace, key, new, .. } => {
+        Applied::Entry {
+            namespace,
+            key,
+            new,
+            ..
+        } => {
             let value = new.as_ref().map(|value| value.to_vec());
             let is_kept = value.is_some();
             let name = namespace.to_string();
-            (Record::Entry(name, key.to_vec(), value.unwrap_or_default()), is_kept)
+            (
+                Record::Entry(name, key.to_vec(), value.unwrap_or_default()),
+                is_kept,
+            )
         }
         Applied::Stream(_)
         | Applied::Altered { .. }
@@ -122,17 +139,24 @@ pub fn encode(
         | Applied::Bound(_) => return Ok(None),
     };
     let key = encode_key(&record_key(&record)?);
-    let value = if is_kept { Some(encode_record(&record)?) } else { None };
+    let value = if is_kept {
+        Some(encode_record(&record)?)
+    } else {
+        None
+    };
     Ok(Some((key, value)))
 }
 
 /// Puts a kept definition back. Bindings come last: their ends must be there.
 pub fn decode(value: &[u8], topology: &mut Topology) -> Result<(), DocumentError> {
     let Some((&VERSION, rest)) = value.split_first() else {
-        return Err(DocumentError { what: "unknown version" });
+        return Err(DocumentError {
+            what: "unknown version",
+        });
     };
-    let record: Record =
-        postcard::from_bytes(rest).map_err(|_| DocumentError { what: "damaged record" })?;
+    let record: Record = postcard::from_bytes(rest).map_err(|_| DocumentError {
+        what: "damaged record",
+    })?;
     match record {
         Record::Stream(record) => topology.restore_stream(stream(record)?),
         Record::Realm(record) => topology.restore_realm(realm(record)?),
@@ -161,7 +185,9 @@ fn is_kept(binding: &Binding, topology: &Topology) -> bool {
     // The fixed realms are always there, so bindings in them last as long as their destination.
     let from_lasts = from.is_some_and(|realm| realm.is_durable || realm.origin == Origin(0));
     let to_lasts = match &binding.to {
-        Destination::Stream(key) => topology.stream(key).is_some_and(|stream| stream.is_durable()),
+        Destination::Stream(key) => topology
+            .stream(key)
+            .is_some_and(|stream| stream.is_durable()),
         Destination::Realm(id) => topology
             .realm_by_id(*id)
             .is_some_and(|realm| realm.is_durable || realm.origin == Origin(0)),
@@ -174,7 +200,9 @@ fn record_key(record: &Record) -> Result<Vec<u8>, DocumentError> {
     Ok(match record {
         Record::Entry(namespace, key, _) => [b"a", namespace.as_bytes(), b"\0", key].concat(),
         Record::Realm(realm) => [b"b".as_slice(), &realm.id.to_be_bytes()].concat(),
-        Record::Stream(stream) => [b"c", [stream.family].as_slice(), stream.name.as_bytes()].concat(),
+        Record::Stream(stream) => {
+            [b"c", [stream.family].as_slice(), stream.name.as_bytes()].concat()
+        }
         Record::Binding(_) => [b"d".as_slice(), &encode_record(record)?].concat(),
     })
 }
@@ -183,7 +211,9 @@ fn encode_record(record: &Record) -> Result<Bytes, DocumentError> {
     let start = vec![VERSION];
     postcard::to_extend(record, start)
         .map(Bytes::from)
-        .map_err(|_| DocumentError { what: "cannot be written" })
+        .map_err(|_| DocumentError {
+            what: "cannot be written",
+        })
 }
 
 fn stream_record(stream: &Stream) -> StreamRecord {
@@ -208,17 +238,30 @@ fn stream_record(stream: &Stream) -> StreamRecord {
 }
 
 fn stream(record: StreamRecord) -> Result<Stream, DocumentError> {
-    let key = StreamKey { family: family(record.family)?, name: Text::from(record.name) };
+    let key = StreamKey {
+        family: family(record.family)?,
+        name: Text::from(record.name),
+    };
     Ok(Stream {
         key,
-        kind: pick(record.kind, &[Kind::Log, Kind::Queue, Kind::Latest], |kind| *kind as u8)?,
-        class: pick(record.class, &[Class::Memory, Class::Local], |class| *class as u8)?,
+        kind: pick(
+            record.kind,
+            &[Kind::Log, Kind::Queue, Kind::Latest],
+            |kind| *kind as u8,
+        )?,
+        class: pick(record.class, &[Class::Memory, Class::Local], |class| {
+            *class as u8
+        })?,
         lanes: record.lanes.into_iter().map(EntityId).collect(),
         lifetime: match record.lifetime {
             (0, _) => Lifetime::Forever,
             (1, _) => Lifetime::LastConsumer,
             (2, after_ms) => Lifetime::Unused { after_ms },
-            _ => return Err(DocumentError { what: "unknown lifetime" }),
+            _ => {
+                return Err(DocumentError {
+                    what: "unknown lifetime",
+                });
+            }
         },
         limits: SizeLimits {
             count_max: record.count_max,
@@ -286,15 +329,20 @@ fn binding(record: BindingRecord) -> Result<Binding, DocumentError> {
     Ok(Binding {
         from: RealmId(record.from),
         on: match record.on {
-            MatchRecord::Pattern { realm, parts, hides_dollar } => Match::Pattern(Pattern {
+            MatchRecord::Pattern {
+                realm,
+                parts,
+                hides_dollar,
+            } => Match::Pattern(Pattern {
                 realm: RealmId(realm),
                 parts: parts.into_iter().map(part).collect(),
                 hides_dollar,
             }),
             MatchRecord::Headers { wants_all, wanted } => Match::Headers(HeaderMatch {
                 wants_all,
-                wanted: Headers::from_stored(wanted.into())
-                    .map_err(|_| DocumentError { what: "damaged header list" })?,
+                wanted: Headers::from_stored(wanted.into()).map_err(|_| DocumentError {
+                    what: "damaged header list",
+                })?,
             }),
         },
         to: match record.to {
@@ -332,5 +380,7 @@ fn family(number: u8) -> Result<Family, DocumentError> {
 
 fn pick<T: Copy>(number: u8, all: &[T], of: impl Fn(&T) -> u8) -> Result<T, DocumentError> {
     let found = all.iter().find(|item| of(item) == number).copied();
-    found.ok_or(DocumentError { what: "unknown number" })
+    found.ok_or(DocumentError {
+        what: "unknown number",
+    })
 }

@@ -13,6 +13,8 @@ mod trie;
 pub use change::{Change, Declared, NewRealm, NewStream, Refused};
 pub use document::{DocumentError, decode, encode, encode_key};
 pub use route::{Route, Router};
-pub use stream::{Binding, Destination, Family, HeaderMatch, Lifetime, Match, Realm, Rule, Stream, StreamKey};
+pub use stream::{
+    Binding, Destination, Family, HeaderMatch, Lifetime, Match, Realm, Rule, Stream, StreamKey,
+};
 pub use topology::{Applied, Topology};
 pub use trie::Trie;

@@ -39,19 +39,26 @@ pub(crate) trait Atlas {
 impl Router {
     /// Adds a binding of a realm with this rule.
     pub fn insert(&mut self, rule: Rule, binding: &Binding) {
-        let way = Way { to: binding.to.clone(), no_local: binding.no_local };
+        let way = Way {
+            to: binding.to.clone(),
+            no_local: binding.no_local,
+        };
         match &binding.on {
             Match::Headers(wanted) => self.headers.push((wanted.clone(), way)),
             Match::Pattern(_) if rule == Rule::All => self.everything.push(way),
             Match::Pattern(pattern) => {
-                self.patterns.insert(&pattern.parts, pattern.hides_dollar, way);
+                self.patterns
+                    .insert(&pattern.parts, pattern.hides_dollar, way);
             }
         }
     }
 
     /// Removes a binding that was added with this rule.
     pub fn remove(&mut self, rule: Rule, binding: &Binding) {
-        let way = Way { to: binding.to.clone(), no_local: binding.no_local };
+        let way = Way {
+            to: binding.to.clone(),
+            no_local: binding.no_local,
+        };
         match &binding.on {
             Match::Headers(wanted) => {
                 remove_first(&mut self.headers, |held| held.0 == *wanted && held.1 == way);
@@ -74,7 +81,9 @@ pub(crate) fn route(atlas: &impl Atlas, address: &Address, headers: &Headers) ->
     let mut next = 0;
     while let Some(realm) = realms.get(next).copied() {
         next += 1;
-        let Some(router) = atlas.router(realm) else { continue };
+        let Some(router) = atlas.router(realm) else {
+            continue;
+        };
         by_headers |= !router.headers.is_empty();
         let mut follow = |way: &Way| match &way.to {
             Destination::Realm(to) if !realms.contains(to) => realms.push(*to),
@@ -88,11 +97,20 @@ pub(crate) fn route(atlas: &impl Atlas, address: &Address, headers: &Headers) ->
         };
         router.patterns.matches(&address.path, &mut follow);
         router.everything.iter().for_each(&mut follow);
-        let by_header = router.headers.iter().filter(|(wanted, _)| wanted.matches(headers));
+        let by_header = router
+            .headers
+            .iter()
+            .filter(|(wanted, _)| wanted.matches(headers));
         by_header.for_each(|(_, way)| follow(way));
     }
-    let streams = found.into_values().map(|(s, no_local)| (Arc::clone(s), no_local)).collect();
-    Route { streams, by_headers }
+    let streams = found
+        .into_values()
+        .map(|(s, no_local)| (Arc::clone(s), no_local))
+        .collect();
+    Route {
+        streams,
+        by_headers,
+    }
 }
 
 impl HeaderMatch {

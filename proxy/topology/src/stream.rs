@@ -141,7 +141,10 @@ pub enum Destination {
 impl StreamKey {
     /// A name in a family.
     pub fn new(family: Family, name: impl Into<Text>) -> Self {
-        Self { family, name: name.into() }
+        Self {
+            family,
+            name: name.into(),
+        }
     }
 }
 

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{
-    Address, EntityId, Headers, Origin, Pattern, RealmId, Text, Timestamp,
-};
+use fairlead_canon::{Address, EntityId, Headers, Origin, Pattern, RealmId, Text, Timestamp};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
@@ -113,7 +111,7 @@ impl Topology {
         let mut applied = Vec::with_capacity(changes.len());
         for change in changes {
             if let Err(refused) = self.step(change, now, &mut declared, &mut applied) {
-                self.revert(applied);
+                self.undo(applied);
                 return Err(refused);
             }
         }
@@ -137,7 +135,9 @@ impl Topology {
 
     /// A realm by its name.
     pub fn realm(&self, name: &str) -> Option<&Arc<Realm>> {
-        self.realm_names.get(name).and_then(|id| self.realm_by_id(*id))
+        self.realm_names
+            .get(name)
+            .and_then(|id| self.realm_by_id(*id))
     }
 
     /// A realm by its number.
@@ -157,12 +157,16 @@ impl Topology {
 
     /// The bindings that start in a realm.
     pub fn bindings_from(&self, from: RealmId) -> impl Iterator<Item = &Arc<Binding>> {
-        self.realms.get(&from).into_iter().flat_map(|territory| &territory.outgoing)
+        self.realms
+            .get(&from)
+            .into_iter()
+            .flat_map(|territory| &territory.outgoing)
     }
 
     /// A directory entry.
     pub fn entry(&self, namespace: &str, key: &[u8]) -> Option<&Bytes> {
-        self.entries.get(&(Text::from(namespace), Bytes::copy_from_slice(key)))
+        self.entries
+            .get(&(Text::from(namespace), Bytes::copy_from_slice(key)))
     }
 
     /// The directory entries of a name space, by key.
@@ -170,7 +174,8 @@ impl Topology {
         let from = (Text::from(namespace), Bytes::new());
         let own = self.entries.range(from..);
         let namespace = Text::from(namespace);
-        own.take_while(move |((held, _), _)| *held == namespace).map(|((_, key), value)| (key, value))
+        own.take_while(move |((held, _), _)| *held == namespace)
+            .map(|((_, key), value)| (key, value))
     }
 
     /// The next entity counter that was never given out.
@@ -224,9 +229,17 @@ impl Topology {
                 let stream = self.create_stream(new, now, applied)?;
                 declared.streams.push(stream);
             }
-            Change::AlterStream { key, document, lifetime } => {
+            Change::AlterStream {
+                key,
+                document,
+                lifetime,
+            } => {
                 let old = self.known(&key)?;
-                let altered = Stream { document, lifetime, ..Stream::clone(&old) };
+                let altered = Stream {
+                    document,
+                    lifetime,
+                    ..Stream::clone(&old)
+                };
                 self.replace(old, altered, applied);
             }
             Change::AddLanes { key, lanes } => {
@@ -245,14 +258,29 @@ impl Topology {
             Change::RemoveRealm(id) => self.remove_realm(id, applied)?,
             Change::Bind(binding) => self.bind(Arc::new(binding), applied)?,
             Change::Unbind(binding) => {
-                let held = self.incoming.get(&binding.to).and_then(|set| set.get(&binding));
+                let held = self
+                    .incoming
+                    .get(&binding.to)
+                    .and_then(|set| set.get(&binding));
                 if let Some(binding) = held.cloned() {
                     self.take_step(Applied::Unbound(binding), applied);
                 }
             }
-            Change::PutEntry { namespace, key, value } => {
+            Change::PutEntry {
+                namespace,
+                key,
+                value,
+            } => {
                 let old = self.entry(&namespace, &key).cloned();
-                self.take_step(Applied::Entry { namespace, key, old, new: value }, applied);
+                self.take_step(
+                    Applied::Entry {
+                        namespace,
+                        key,
+                        old,
+                        new: value,
+                    },
+                    applied,
+                );
             }
         }
         Ok(())
@@ -284,8 +312,13 @@ impl Topology {
         if let Some(at) = new.at {
             let on = Match::Pattern(Pattern::exact(at.realm, &at.path));
             let to = Destination::Stream(stream.key.clone());
-            let binding =
-                Binding { from: at.realm, on, to, no_local: false, document: Bytes::new() };
+            let binding = Binding {
+                from: at.realm,
+                on,
+                to,
+                no_local: false,
+                document: Bytes::new(),
+            };
             self.bind(Arc::new(binding), applied)?;
         }
         Ok(stream)
@@ -303,7 +336,10 @@ impl Topology {
         while all.len() < lanes as usize {
             all.push(self.take_entity(key));
         }
-        let altered = Stream { lanes: all.into(), ..Stream::clone(&old) };
+        let altered = Stream {
+            lanes: all.into(),
+            ..Stream::clone(&old)
+        };
         Ok(self.replace(old, altered, applied))
     }
 
@@ -314,7 +350,13 @@ impl Topology {
         applied: &mut Vec<Applied>,
     ) -> Arc<Stream> {
         let new = Arc::new(new);
-        self.take_step(Applied::Altered { old, new: Arc::clone(&new) }, applied);
+        self.take_step(
+            Applied::Altered {
+                old,
+                new: Arc::clone(&new),
+            },
+            applied,
+        );
         new
     }
 
@@ -341,7 +383,10 @@ impl Topology {
     }
 
     fn remove_realm(&mut self, id: RealmId, applied: &mut Vec<Applied>) -> Result<(), Refused> {
-        let Some(territory) = self.realms.get(&id).filter(|_| id.0 >= Self::FIRST_FREE_REALM)
+        let Some(territory) = self
+            .realms
+            .get(&id)
+            .filter(|_| id.0 >= Self::FIRST_FREE_REALM)
         else {
             return Err(Refused::Unknown(Text::from(format!("realm {}", id.0))));
         };
@@ -357,7 +402,10 @@ impl Topology {
 
     fn bind(&mut self, binding: Arc<Binding>, applied: &mut Vec<Applied>) -> Result<(), Refused> {
         if !self.realms.contains_key(&binding.from) {
-            return Err(Refused::Unknown(Text::from(format!("realm {}", binding.from.0))));
+            return Err(Refused::Unknown(Text::from(format!(
+                "realm {}",
+                binding.from.0
+            ))));
         }
         match &binding.to {
             Destination::Stream(key) => drop(self.known(key)?),
@@ -366,7 +414,11 @@ impl Topology {
                 return Err(Refused::Unknown(Text::from(format!("realm {}", id.0))));
             }
         }
-        if !self.incoming.get(&binding.to).is_some_and(|set| set.contains(&binding)) {
+        if !self
+            .incoming
+            .get(&binding.to)
+            .is_some_and(|set| set.contains(&binding))
+        {
             self.take_step(Applied::Bound(binding), applied);
         }
         Ok(())
@@ -379,7 +431,10 @@ impl Topology {
     }
 
     fn known(&self, key: &StreamKey) -> Result<Arc<Stream>, Refused> {
-        self.streams.get(key).cloned().ok_or_else(|| Refused::Unknown(key.name.clone()))
+        self.streams
+            .get(key)
+            .cloned()
+            .ok_or_else(|| Refused::Unknown(key.name.clone()))
     }
 
     fn take_entity(&mut self, key: &StreamKey) -> EntityId {
@@ -407,7 +462,12 @@ impl Topology {
             }
             Applied::Bound(binding) => self.add_binding(binding),
             Applied::Unbound(binding) => self.remove_binding(binding),
-            Applied::Entry { namespace, key, new, .. } => {
+            Applied::Entry {
+                namespace,
+                key,
+                new,
+                ..
+            } => {
                 let at = (namespace.clone(), key.clone());
                 match new {
                     Some(value) => drop(self.entries.insert(at, value.clone())),
@@ -417,8 +477,8 @@ impl Topology {
         }
     }
 
-    /// Takes back, latest first, what a refused declaration had already done.
-    fn revert(&mut self, applied: Vec<Applied>) {
+    /// Takes back, latest first, what [`Topology::apply`] did.
+    pub fn undo(&mut self, applied: Vec<Applied>) {
         for step in applied.into_iter().rev() {
             let undo = match step {
                 Applied::Stream(stream) => Applied::StreamGone(stream),
@@ -428,9 +488,17 @@ impl Topology {
                 Applied::Bound(binding) => Applied::Unbound(binding),
                 Applied::Unbound(binding) => Applied::Bound(binding),
                 Applied::Altered { old, new } => Applied::Altered { old: new, new: old },
-                Applied::Entry { namespace, key, old, new } => {
-                    Applied::Entry { namespace, key, old: new, new: old }
-                }
+                Applied::Entry {
+                    namespace,
+                    key,
+                    old,
+                    new,
+                } => Applied::Entry {
+                    namespace,
+                    key,
+                    old: new,
+                    new: old,
+                },
             };
             self.set(&undo);
         }
@@ -447,10 +515,15 @@ impl Topology {
     }
 
     fn add_binding(&mut self, binding: &Arc<Binding>) {
-        let Some(territory) = self.realms.get_mut(&binding.from) else { return };
+        let Some(territory) = self.realms.get_mut(&binding.from) else {
+            return;
+        };
         if territory.outgoing.insert(Arc::clone(binding)) {
             territory.router.insert(territory.realm.rule, binding);
-            self.incoming.entry(binding.to.clone()).or_default().insert(Arc::clone(binding));
+            self.incoming
+                .entry(binding.to.clone())
+                .or_default()
+                .insert(Arc::clone(binding));
         }
     }
 
@@ -483,7 +556,10 @@ fn check_lanes(lanes: u32) -> Result<(), Refused> {
     if (1..=NewStream::LANES_MAX).contains(&lanes) {
         return Ok(());
     }
-    Err(Refused::OutOfBounds { what: "number of lanes", max: u64::from(NewStream::LANES_MAX) })
+    Err(Refused::OutOfBounds {
+        what: "number of lanes",
+        max: u64::from(NewStream::LANES_MAX),
+    })
 }
 
 /// 16 bits that are the same for all lanes of a stream and in every process (FNV-1a, folded).

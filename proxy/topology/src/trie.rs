@@ -37,13 +37,23 @@ const ROOT: u32 = 0;
 
 impl<T> Default for Trie<T> {
     fn default() -> Self {
-        Self { nodes: vec![Node::new(false)], free: Vec::new(), len: 0 }
+        Self {
+            nodes: vec![Node::new(false)],
+            free: Vec::new(),
+            len: 0,
+        }
     }
 }
 
 impl<T> Node<T> {
     fn new(loops: bool) -> Self {
-        Self { literals: HashMap::default(), one: None, many: None, loops, values: Vec::new() }
+        Self {
+            literals: HashMap::default(),
+            one: None,
+            many: None,
+            loops,
+            values: Vec::new(),
+        }
     }
 
     fn is_bare(&self) -> bool {
@@ -86,7 +96,10 @@ impl<T: PartialEq> Trie<T> {
             };
         }
         let leading_wildcard = matches!(parts.first(), Some(Part::One | Part::Many));
-        let held = Held { value, hides_dollar: hides_dollar && leading_wildcard };
+        let held = Held {
+            value,
+            hides_dollar: hides_dollar && leading_wildcard,
+        };
         if let Some(node) = self.nodes.get_mut(at as usize) {
             node.values.push(held);
             self.len += 1;
@@ -104,7 +117,9 @@ impl<T: PartialEq> Trie<T> {
                 None => return false,
             }
         }
-        let Some(node) = self.nodes.get_mut(at as usize) else { return false };
+        let Some(node) = self.nodes.get_mut(at as usize) else {
+            return false;
+        };
         let Some(index) = node.values.iter().position(|held| held.value == *value) else {
             return false;
         };
@@ -186,7 +201,11 @@ impl<T> Trie<T> {
             active = next;
         }
         let dollar = first.and_then(<[u8]>::first) == Some(&b'$');
-        for held in active.iter().filter_map(|id| self.node(*id)).flat_map(|node| &node.values) {
+        for held in active
+            .iter()
+            .filter_map(|id| self.node(*id))
+            .flat_map(|node| &node.values)
+        {
             if !(dollar && held.hides_dollar) {
                 visit(&held.value);
             }
@@ -261,6 +280,10 @@ mod tests {
             assert!(trie.remove(&parts, &1));
         }
         assert!(trie.is_empty());
-        assert_eq!(trie.nodes.len(), 3, "two nodes and the root serve all three rounds");
+        assert_eq!(
+            trie.nodes.len(),
+            3,
+            "two nodes and the root serve all three rounds"
+        );
     }
 }

@@ -12,7 +12,9 @@ fn empty() -> Queue {
 fn assigned(queue: &mut Queue) -> Vec<(u64, u64)> {
     let mut out = Vec::new();
     queue.assign(&mut out);
-    out.iter().map(|assigned| (assigned.member.0, assigned.offset.0)).collect()
+    out.iter()
+        .map(|assigned| (assigned.member.0, assigned.offset.0))
+        .collect()
 }
 
 #[test]
@@ -21,7 +23,10 @@ fn members_with_room_take_turns() {
     queue.join(A, 2, 10);
     queue.join(B, 10, 10);
     queue.grown(Offset(0), 5);
-    assert_eq!(assigned(&mut queue), [(1, 0), (2, 1), (1, 2), (2, 3), (2, 4)]);
+    assert_eq!(
+        assigned(&mut queue),
+        [(1, 0), (2, 1), (1, 2), (2, 3), (2, 4)]
+    );
     queue.grown(Offset(5), 1);
     assert!(queue.done(A, Offset(0)));
     assert_eq!(assigned(&mut queue), [(1, 5)]);
@@ -37,7 +42,10 @@ fn a_returned_message_goes_back_to_its_place_and_says_so() {
     let mut out = Vec::new();
     queue.assign(&mut out);
     assert_eq!(out.len(), 1);
-    assert_eq!((out[0].offset, out[0].requeued, out[0].is_redelivered), (Offset(0), 1, true));
+    assert_eq!(
+        (out[0].offset, out[0].requeued, out[0].is_redelivered),
+        (Offset(0), 1, true)
+    );
 }
 
 #[test]
@@ -91,7 +99,11 @@ fn messages_beyond_the_window_come_from_the_store_and_only_once() {
     assert_eq!(queue.wants_load(), Some(Offset(u64::from(many))));
     assert_eq!(queue.wants_load(), None, "one load at a time");
     queue.grown(Offset(u64::from(many) + 2), 1);
-    let stretch = Stretch { base: u64::from(many), span: 3, requeued: 0 };
+    let stretch = Stretch {
+        base: u64::from(many),
+        span: 3,
+        requeued: 0,
+    };
     queue.loaded(&[stretch], true, Offset(u64::from(many) + 3));
     assert_eq!(assigned(&mut queue).len(), 3);
     queue.grown(Offset(u64::from(many) + 2), 1);
@@ -104,9 +116,21 @@ fn a_load_that_did_not_see_the_newest_is_followed_by_another() {
     queue.join(A, 100, 100);
     assert_eq!(queue.wants_load(), Some(Offset(0)));
     queue.grown(Offset(1), 1);
-    queue.loaded(&[Stretch { base: 0, span: 1, requeued: 0 }], true, Offset(1));
+    queue.loaded(
+        &[Stretch {
+            base: 0,
+            span: 1,
+            requeued: 0,
+        }],
+        true,
+        Offset(1),
+    );
     assert_eq!(assigned(&mut queue), [(1, 0)]);
-    assert_eq!(queue.wants_load(), Some(Offset(1)), "offset 1 came while the load was under way");
+    assert_eq!(
+        queue.wants_load(),
+        Some(Offset(1)),
+        "offset 1 came while the load was under way"
+    );
 }
 
 #[test]

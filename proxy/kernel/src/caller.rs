@@ -1,0 +1,124 @@
+//! What one connection is to the kernel.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use fairlead_canon::{Origin, Principal, Text};
+use fairlead_delivery::MemberId;
+use fairlead_ports::Space;
+use fairlead_topology::{StreamKey, Topology};
+
+use crate::consume::{Attached, Bodies, Load};
+use crate::inbox::Inbox;
+use crate::outbox::Outbox;
+use crate::publish::Routes;
+use crate::verb::{AttachmentId, Event};
+use crate::{Kernel, Meters};
+
+/// The authority of one connection, and everything it has under way. Dropping it gives back what it
+/// holds: unsettled deliveries return to their queues, its claims and its own streams end.
+#[derive(Debug)]
+pub struct Caller {
+    pub(crate) kernel: Arc<Kernel>,
+    pub(crate) id: u64,
+    pub(crate) who: Principal,
+    pub(crate) space: Space,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) inbox: Arc<Inbox>,
+    /// Names the publisher when a lane is chosen: the same for the same client.
+    pub(crate) publisher: Text,
+    pub(crate) outbox: Outbox,
+    pub(crate) routes: Option<Box<Routes>>,
+    pub(crate) attachments: BTreeMap<AttachmentId, Attached>,
+    pub(crate) last_attachment: u32,
+    pub(crate) ready: VecDeque<Event>,
+    pub(crate) bodies: Bodies,
+    pub(crate) loads: Vec<Load>,
+    /// Inboxes that got live messages and were not woken yet.
+    pub(crate) dirty: Vec<Arc<Inbox>>,
+    pub(crate) claim: Option<bytes::Bytes>,
+    pub(crate) owned: Vec<StreamKey>,
+}
+
+impl Caller {
+    pub(crate) fn new(
+        kernel: Arc<Kernel>,
+        id: u64,
+        (who, origin): (Principal, Origin),
+        meters: Arc<Meters>,
+    ) -> Self {
+        let publisher = who.name.clone();
+        Self {
+            kernel,
+            id,
+            who,
+            space: Space(FIRST_TRANSLATOR_SPACE + u16::from(origin.0)),
+            meters,
+            inbox: Arc::default(),
+            publisher,
+            outbox: Outbox::default(),
+            routes: None,
+            attachments: BTreeMap::new(),
+            last_attachment: 0,
+            ready: VecDeque::new(),
+            bodies: Bodies::default(),
+            loads: Vec::new(),
+            dirty: Vec::new(),
+            claim: None,
+            owned: Vec::new(),
+        }
+    }
+
+    /// Number of this caller in the process; streams with
+    /// [`Lifetime::Connection`](fairlead_topology::Lifetime::Connection) carry it.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Who acts.
+    pub fn who(&self) -> &Principal {
+        &self.who
+    }
+
+    /// The kernel entered.
+    pub fn kernel(&self) -> &Arc<Kernel> {
+        &self.kernel
+    }
+
+    /// The counters of this caller's protocol.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// Names the publisher for the choice of lanes (a client's own identifier).
+    pub fn set_publisher(&mut self, name: Text) {
+        self.publisher = name;
+    }
+
+    /// Looks at what exists; `look` is short and does not wait.
+    pub fn topology<R>(&self, look: impl FnOnce(&Topology) -> R) -> R {
+        self.kernel.topology(look)
+    }
+
+    pub(crate) fn member(&self, attachment: AttachmentId) -> MemberId {
+        MemberId((self.id << 24) | u64::from(attachment.0))
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        // What was staged was said before the end; whoever said it may never learn of it.
+        self.flush();
+        let attachments: Vec<AttachmentId> = self.attachments.keys().copied().collect();
+        for attachment in attachments {
+            self.detach(attachment);
+        }
+        self.kernel.janitor.remove(std::mem::take(&mut self.owned));
+        if let Some(claim) = self.claim.take() {
+            self.kernel.claims.release(&claim, self.id);
+        }
+    }
+}
+
+/// Document spaces below belong to the kernel.
+const FIRST_TRANSLATOR_SPACE: u16 = 0x100;

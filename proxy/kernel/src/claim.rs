@@ -1,0 +1,92 @@
+//! Names that one caller holds at a time: who claims one displaces its holder.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::inbox::Inbox;
+use crate::{Caller, Error, Reason};
+
+/// Every claim in force.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    held: Mutex<BTreeMap<Bytes, Holder>>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    caller: u64,
+    inbox: Arc<Inbox>,
+    released: Arc<Notify>,
+}
+
+impl Caller {
+    /// Longest wait for a displaced holder to finish what it is doing.
+    const CLAIM_WAIT_MAX: Duration = Duration::from_secs(10);
+
+    /// Becomes the only holder of a name within this protocol. The present holder is told by
+    /// [`Event::Displaced`](crate::Event::Displaced); this waits until its caller is dropped, at
+    /// most ten seconds. A caller holds one name; claiming it twice is no error.
+    pub async fn claim(&mut self, name: &[u8]) -> Result<(), Error> {
+        let key: Bytes = [&self.space.0.to_be_bytes()[..], name].concat().into();
+        let claims = Arc::clone(&self.kernel.claims);
+        let taking = async {
+            while let Some(released) = claims.try_hold(&key, self.id, &self.inbox) {
+                released.notified().await;
+            }
+        };
+        if tokio::time::timeout(Self::CLAIM_WAIT_MAX, taking)
+            .await
+            .is_err()
+        {
+            return Err(Error::us(
+                Reason::Locked,
+                "the present holder does not let go",
+            ));
+        }
+        self.claim = Some(key);
+        Ok(())
+    }
+}
+
+impl Claims {
+    /// Holds a name, or tells its holder to go and gives what to wait for.
+    fn try_hold(&self, key: &Bytes, caller: u64, inbox: &Arc<Inbox>) -> Option<Arc<Notify>> {
+        let mut held = self.held.lock();
+        match held.get(key) {
+            Some(holder) if holder.caller != caller => {
+                holder.inbox.put(|contents| contents.displaced = true);
+                Some(Arc::clone(&holder.released))
+            }
+            Some(_) => None,
+            None => {
+                let released = Arc::new(Notify::new());
+                held.insert(
+                    key.clone(),
+                    Holder {
+                        caller,
+                        inbox: Arc::clone(inbox),
+                        released,
+                    },
+                );
+                None
+            }
+        }
+    }
+
+    /// Lets go of a name.
+    pub(crate) fn release(&self, key: &[u8], caller: u64) {
+        let mut held = self.held.lock();
+        if held.get(key).is_some_and(|holder| holder.caller == caller)
+            && let Some(holder) = held.remove(key)
+        {
+            // Both kinds: those who wait already, and one who is about to.
+            holder.released.notify_waiters();
+            holder.released.notify_one();
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Making, changing and removing what exists.
+
+use fairlead_ports::Action;
+use fairlead_topology::{Change, Declared, Lifetime, StreamKey};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::registrar::Request;
+use crate::{Caller, Error, Reason};
+
+impl Caller {
+    /// Applies changes in order, all or none; durable on return where what is declared is.
+    /// Streams with the lifetime of this connection go with this caller.
+    pub async fn declare(&mut self, changes: Vec<Change>) -> Result<Declared, Error> {
+        for change in &changes {
+            self.may_declare(change)?;
+        }
+        let owned: Vec<StreamKey> = changes.iter().filter_map(|c| self.owned_by(c)).collect();
+        // Noted first: if this future is dropped, what it may have made is removed all the same.
+        let before = self.owned.len();
+        self.owned.extend(owned);
+        let declared = ask(&self.kernel.registrar, changes).await;
+        if declared.is_err() {
+            self.owned.truncate(before);
+        }
+        declared
+    }
+
+    fn may_declare(&self, change: &Change) -> Result<(), Error> {
+        match change {
+            Change::CreateStream(new) => self.admit(&Action::Declare(&new.key.name)),
+            Change::AlterStream { key, .. }
+            | Change::AddLanes { key, .. }
+            | Change::RemoveStream(key) => {
+                self.admit(&Action::Declare(&key.name))?;
+                self.own_or_shared(key).map(drop)
+            }
+            Change::CreateRealm(new) => self.admit(&Action::Declare(&new.name)),
+            Change::Bind(binding) | Change::Unbind(binding) => match &binding.to {
+                fairlead_topology::Destination::Stream(key) => {
+                    self.admit(&Action::Declare(&key.name))
+                }
+                fairlead_topology::Destination::Realm(_) => Ok(()),
+            },
+            Change::RemoveRealm(_) | Change::PutEntry { .. } => Ok(()),
+        }
+    }
+
+    fn owned_by(&self, change: &Change) -> Option<StreamKey> {
+        match change {
+            Change::CreateStream(new) if new.lifetime == Lifetime::Connection(self.id) => {
+                Some(new.key.clone())
+            }
+            Change::CreateStream(_)
+            | Change::AlterStream { .. }
+            | Change::AddLanes { .. }
+            | Change::RemoveStream(_)
+            | Change::CreateRealm(_)
+            | Change::RemoveRealm(_)
+            | Change::Bind(_)
+            | Change::Unbind(_)
+            | Change::PutEntry { .. } => None,
+        }
+    }
+}
+
+/// Asks the registrar.
+pub(crate) async fn ask(
+    registrar: &mpsc::Sender<Request>,
+    changes: Vec<Change>,
+) -> Result<Declared, Error> {
+    let away = || Error::us(Reason::ShuttingDown, "declarations are no longer taken");
+    let (reply, answer) = oneshot::channel();
+    registrar.send((changes, reply)).await.map_err(|_| away())?;
+    answer.await.map_err(|_| away())?
+}

@@ -1,0 +1,150 @@
+//! What a caller waits for.
+
+use std::task::{Context, Poll};
+
+use crate::consume::{Attached, Reading, read_bodies};
+use crate::verb::{AttachmentId, Event, Settling};
+use crate::{Caller, Error};
+
+impl Caller {
+    /// The next event. Cancel-safe; wait for it beside the socket.
+    pub async fn event(&mut self) -> Event {
+        std::future::poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// The next event if there is one now; call before waiting, to answer many at once.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Poll::Ready(event);
+            }
+            let mut progress = self.outbox.poll(cx, &mut self.ready, &self.meters);
+            progress |= self.poll_loads(cx);
+            progress |= self.poll_bodies(cx);
+            progress |= self.poll_inbox(cx);
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn poll_inbox(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(contents) = self.inbox.take(cx.waker()) else {
+            return false;
+        };
+        self.bodies.waiting.extend(contents.assigned);
+        if !contents.live.is_empty() {
+            self.meters.delivered.inc_by(contents.live.len() as u64);
+            self.ready.push_back(Event::Live(contents.live));
+        }
+        for attachment in contents.ended {
+            self.attachments.remove(&attachment);
+            self.ready.push_back(Event::Ended(attachment));
+        }
+        if contents.displaced {
+            self.ready.push_back(Event::Displaced);
+        }
+        if contents.look {
+            let ids: Vec<AttachmentId> = self.attachments.keys().copied().collect();
+            ids.into_iter().for_each(|id| self.look_for_loads(id));
+        }
+        true
+    }
+
+    fn poll_loads(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut progress = false;
+        let mut index = 0;
+        while let Some(load) = self.loads.get_mut(index) {
+            match load.backlog.as_mut().poll(cx) {
+                Poll::Pending => index += 1,
+                Poll::Ready(found) => {
+                    if let Err(error) = &found {
+                        self.meters.failed(&error.clone().into());
+                    }
+                    self.loads.swap_remove(index).done(found);
+                    progress = true;
+                }
+            }
+        }
+        progress
+    }
+
+    /// Reads the bodies of what was assigned, one step at a time.
+    fn poll_bodies(&mut self, cx: &mut Context<'_>) -> bool {
+        let started = self.bodies.reading.is_none() && self.start_reading();
+        let Some(reading) = self.bodies.reading.as_mut() else {
+            return started;
+        };
+        let Poll::Ready(bodies) = reading.bodies.as_mut().poll(cx) else {
+            return started;
+        };
+        if let Some(reading) = self.bodies.reading.take() {
+            match bodies {
+                Ok(bodies) => self.deliver(reading, bodies),
+                Err(error) => self.give_back(reading, error.into()),
+            }
+        }
+        true
+    }
+
+    fn start_reading(&mut self) -> bool {
+        while let Some((attachment, _)) = self.bodies.waiting.front().copied() {
+            let waiting = &self.bodies.waiting;
+            let run = waiting
+                .iter()
+                .take(self.bodies.step)
+                .take_while(|one| one.0 == attachment);
+            let count = run.count();
+            let assigned = self
+                .bodies
+                .waiting
+                .drain(..count)
+                .map(|one| one.1)
+                .collect::<Vec<_>>();
+            let Some(Attached::Queue(attached)) = self.attachments.get(&attachment) else {
+                // Detached meanwhile: the queue has them back.
+                continue;
+            };
+            let bodies = read_bodies(&attached.hot, &assigned);
+            self.bodies.reading = Some(Reading {
+                attachment,
+                assigned,
+                bodies,
+            });
+            return true;
+        }
+        false
+    }
+
+    fn deliver(&mut self, reading: Reading, bodies: Vec<fairlead_ports::Stored>) {
+        let Reading {
+            attachment,
+            assigned,
+            ..
+        } = reading;
+        let member = self.member(attachment);
+        let Some(Attached::Queue(attached)) = self.attachments.get(&attachment) else {
+            return;
+        };
+        let settling = attached.settling;
+        let count = u32::try_from(assigned.len()).unwrap_or(u32::MAX);
+        attached.hot.with(|queue| queue.taken(member, count));
+        self.bodies
+            .weigh(bodies.iter().map(|stored| stored.batch.bytes.len()).sum());
+        let deliveries = self.open_bodies(attachment, &assigned, bodies);
+        if deliveries.is_empty() {
+            return;
+        }
+        if settling == Settling::OnDelivery {
+            self.settle_delivered(attachment, &deliveries);
+        }
+        self.ready
+            .push_back(Event::Deliveries(attachment, deliveries));
+    }
+
+    /// Bodies that could not be read stay with this caller until it leaves, and are counted.
+    fn give_back(&mut self, reading: Reading, error: Error) {
+        tracing::error!(%error, count = reading.assigned.len(), "bodies could not be read");
+        self.meters.failed(&error);
+    }
+}

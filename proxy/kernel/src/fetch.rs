@@ -1,0 +1,100 @@
+//! Reading by offset, with a long poll.
+
+use std::sync::Arc;
+
+use fairlead_canon::{EntityId, Offset};
+use fairlead_ports::{BoxFuture, By, Marks, Want};
+use tokio::time::{Instant, timeout_at};
+
+use crate::verb::{FetchAt, FetchLimits, Fetched};
+use crate::{Caller, Error, Kernel};
+
+impl Caller {
+    /// Reads batches from several entities; waits until `bytes_min` are there or `wait_max` has
+    /// passed. Owned: await it beside the socket and [`Caller::event`]. Cancel-safe.
+    pub fn fetch(&self, at: Vec<FetchAt>, limits: FetchLimits) -> BoxFuture<'static, Vec<Fetched>> {
+        let kernel = Arc::clone(&self.kernel);
+        let meters = Arc::clone(&self.meters);
+        Box::pin(async move {
+            let fetched = kernel.fetch(&at, limits).await;
+            let chunks = fetched.iter().filter_map(|one| one.result.as_ref().ok());
+            let batches = chunks.flat_map(|chunk| &chunk.batches);
+            meters
+                .delivered
+                .inc_by(batches.map(|stored| u64::from(stored.batch.count)).sum());
+            fetched
+        })
+    }
+
+    /// Bounds and sizes of an entity.
+    pub async fn marks(&self, entity: EntityId) -> Result<Marks, Error> {
+        Ok(self.kernel.backing.store.open(entity)?.marks().await?)
+    }
+
+    /// Where to begin reading for a time; `None` when nothing is that new.
+    pub async fn find(&self, entity: EntityId, by: By) -> Result<Option<Offset>, Error> {
+        Ok(self.kernel.backing.store.open(entity)?.find(by).await?)
+    }
+}
+
+impl Kernel {
+    async fn fetch(&self, at: &[FetchAt], limits: FetchLimits) -> Vec<Fetched> {
+        let deadline = Instant::now() + limits.wait_max;
+        // Registered before the read, so that an append between read and wait is not missed.
+        let waiting = self
+            .arrivals
+            .register(at.iter().map(|one| one.entity).collect());
+        loop {
+            let fetched = self.fetch_now(at, limits.bytes_max).await;
+            let is_enough = bytes_of(&fetched) >= u64::from(limits.bytes_min)
+                || fetched.iter().any(|one| one.result.is_err());
+            if is_enough || timeout_at(deadline, waiting.grown()).await.is_err() {
+                return fetched;
+            }
+        }
+    }
+
+    async fn fetch_now(&self, at: &[FetchAt], bytes_max: u32) -> Vec<Fetched> {
+        let mut fetched = Vec::with_capacity(at.len());
+        let mut left = bytes_max;
+        for one in at {
+            let result = self.read_one(one, left, left == bytes_max).await;
+            if let Ok(chunk) = &result {
+                let bytes: usize = chunk.batches.iter().map(|s| s.batch.bytes.len()).sum();
+                left = left.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
+            }
+            fetched.push(Fetched {
+                entity: one.entity,
+                result,
+            });
+        }
+        fetched
+    }
+
+    /// The first entity with data gives a batch even beyond the limit; the others must fit.
+    async fn read_one(
+        &self,
+        at: &FetchAt,
+        left: u32,
+        is_first: bool,
+    ) -> Result<fairlead_ports::Chunk, Error> {
+        let log = self.backing.store.open(at.entity)?;
+        let want = Want::bytes(at.bytes_max.min(left));
+        let mut chunk = log.read(at.from, want).await?;
+        let bytes: usize = chunk
+            .batches
+            .iter()
+            .map(|stored| stored.batch.bytes.len())
+            .sum();
+        if !is_first && u32::try_from(bytes).is_ok_and(|bytes| bytes > left) {
+            chunk.batches.clear();
+        }
+        Ok(chunk)
+    }
+}
+
+fn bytes_of(fetched: &[Fetched]) -> u64 {
+    let chunks = fetched.iter().filter_map(|one| one.result.as_ref().ok());
+    let batches = chunks.flat_map(|chunk| &chunk.batches);
+    batches.map(|stored| stored.batch.bytes.len() as u64).sum()
+}

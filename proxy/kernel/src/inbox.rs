@@ -1,0 +1,109 @@
+//! What the rest of the kernel puts before a caller: assigned offsets, live messages, signals.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use fairlead_canon::Message;
+use fairlead_delivery::Assigned;
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::{AttachmentId, Live};
+
+/// One caller's inbox. Shared with everything that may have something for it.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    contents: Mutex<Contents>,
+    waker: AtomicWaker,
+}
+
+/// What lies in an inbox.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    /// Queue messages that are this caller's now, bodies not read.
+    pub(crate) assigned: VecDeque<(AttachmentId, Assigned)>,
+    /// Live messages, in order.
+    pub(crate) live: Vec<Live>,
+    /// Attachments whose stream is gone.
+    pub(crate) ended: Vec<AttachmentId>,
+    /// A queue of this caller wants to be loaded from the store.
+    pub(crate) look: bool,
+    /// Another caller claimed the same name.
+    pub(crate) displaced: bool,
+    live_bytes: usize,
+}
+
+/// Whether a live message found room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// It lies there alone: the receiver has to be woken.
+    First,
+    /// It lies behind others.
+    Behind,
+    /// There was none; it was dropped.
+    Full,
+}
+
+impl Inbox {
+    /// Most live messages that wait for a slow reader, in bytes of their bodies and in number.
+    /// Beyond it they are dropped and counted: nobody was promised them.
+    pub(crate) const LIVE_BYTES_MAX: usize = 8 * 1024 * 1024;
+    /// See [`Inbox::LIVE_BYTES_MAX`].
+    pub(crate) const LIVE_COUNT_MAX: usize = 65_536;
+
+    /// Puts a live message in; the receiver is woken by [`Inbox::wake`].
+    pub(crate) fn push_live(
+        &self,
+        message: &Arc<Message>,
+        via: SmallVec<[AttachmentId; 1]>,
+    ) -> Room {
+        let bytes = message.body_len();
+        let mut contents = self.contents.lock();
+        let is_first = contents.live.is_empty();
+        if contents.live.len() >= Self::LIVE_COUNT_MAX
+            || contents.live_bytes.saturating_add(bytes) > Self::LIVE_BYTES_MAX && !is_first
+        {
+            return Room::Full;
+        }
+        contents.live_bytes += bytes;
+        contents.live.push(Live {
+            message: Arc::clone(message),
+            via,
+        });
+        if is_first { Room::First } else { Room::Behind }
+    }
+
+    /// Changes the contents and wakes the receiver.
+    pub(crate) fn put(&self, change: impl FnOnce(&mut Contents)) {
+        change(&mut self.contents.lock());
+        self.wake();
+    }
+
+    /// Wakes the receiver.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Takes everything out; when there is nothing, `waker` is woken once there is.
+    pub(crate) fn take(&self, waker: &Waker) -> Option<Contents> {
+        // Registered before the look, so that what comes between look and wait is not missed.
+        self.waker.register(waker);
+        let mut contents = self.contents.lock();
+        if contents.is_empty() {
+            return None;
+        }
+        Some(std::mem::take(&mut *contents))
+    }
+}
+
+impl Contents {
+    fn is_empty(&self) -> bool {
+        self.assigned.is_empty()
+            && self.live.is_empty()
+            && self.ended.is_empty()
+            && !self.look
+            && !self.displaced
+    }
+}

@@ -1,0 +1,258 @@
+//! The kernel: what all callers share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fairlead_canon::{Class, EntityId, Kind, Origin, Principal, Text};
+use fairlead_ports::{
+    Action, Clock, ConnInfo, Directory, Documents, Entropy, Login, Policy, Store, Verdict,
+};
+use fairlead_topology::{Change, Family, NewStream, Stream, StreamKey, Topology};
+use tokio::sync::mpsc;
+
+use crate::arrivals::Arrivals;
+use crate::atlas::{Atlas, AtlasDirectory};
+use crate::caller::Caller;
+use crate::claim::Claims;
+use crate::hub::Hub;
+use crate::janitor::Janitor;
+use crate::live::Subscriptions;
+use crate::metrics::{Meters, Metrics};
+use crate::registrar::{Registrar, Request, restore};
+use crate::{Depth, Error, Reason};
+
+/// What a kernel stands on.
+#[derive(Clone, Debug)]
+pub struct Backing {
+    /// Where messages live.
+    pub store: Arc<dyn Store>,
+    /// Where documents live; units of `store` write them.
+    pub documents: Arc<dyn Documents>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// The verbs' home. One per process, shared by all connections.
+#[derive(Debug)]
+pub struct Kernel {
+    pub(crate) backing: Backing,
+    pub(crate) atlas: Arc<Atlas>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) arrivals: Arc<Arrivals>,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) claims: Arc<Claims>,
+    pub(crate) janitor: Arc<Janitor>,
+    pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) metrics: Metrics,
+    pub(crate) registrar: mpsc::Sender<Request>,
+    /// Holds the latest value of every address.
+    pub(crate) latest: EntityId,
+    callers: AtomicU64,
+}
+
+/// One stream with its sizes, for lists.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// The stream.
+    pub stream: Arc<Stream>,
+    /// Sum over its lanes.
+    pub depth: Depth,
+    /// Bytes kept, summed over its lanes.
+    pub bytes: u64,
+}
+
+impl Kernel {
+    /// Reads what was kept and starts the background tasks on the current runtime. `policy` is made
+    /// from the directory of users that was read.
+    pub async fn open(
+        backing: Backing,
+        policy: impl FnOnce(Arc<dyn Directory>) -> Arc<dyn Policy>,
+    ) -> Result<Arc<Self>, Error> {
+        let (topology, reserved) = restore(&*backing.documents).await?;
+        let atlas = Arc::new(Atlas::new(topology));
+        let arrivals = Arc::new(Arrivals::default());
+        let hub = Arc::new(Hub::new(Arc::clone(&arrivals)));
+        backing
+            .store
+            .watch(Arc::clone(&hub) as Arc<dyn fairlead_ports::Grown>);
+        let registrar = Registrar {
+            atlas: Arc::clone(&atlas),
+            hub: Arc::clone(&hub),
+            store: Arc::clone(&backing.store),
+            clock: Arc::clone(&backing.clock),
+            reserved,
+        };
+        let registrar = registrar.start();
+        let latest = latest_stream(&atlas, &registrar).await?;
+        let janitor = Janitor::start(Arc::clone(&atlas), Arc::clone(&hub), registrar.clone());
+        let directory: Arc<dyn Directory> = Arc::new(AtlasDirectory(Arc::clone(&atlas)));
+        let metrics =
+            Metrics::new().map_err(|error| Error::us(Reason::Unavailable, error.to_string()))?;
+        Ok(Arc::new(Self {
+            backing,
+            atlas,
+            hub,
+            arrivals,
+            subscriptions: Subscriptions::default(),
+            claims: Arc::new(Claims::default()),
+            janitor,
+            policy: policy(directory),
+            metrics,
+            registrar,
+            latest,
+            callers: AtomicU64::new(1),
+        }))
+    }
+
+    /// The login mechanisms that this connection may use, best first.
+    pub fn mechanisms(&self, conn: &ConnInfo) -> &'static [&'static str] {
+        self.policy.mechanisms(conn)
+    }
+
+    /// Begins a login conversation.
+    pub fn greet(&self, conn: &ConnInfo, mechanism: &str) -> Result<Box<dyn Login>, Error> {
+        self.policy.login(conn, mechanism).ok_or_else(|| {
+            Error::peer(
+                Reason::Unsupported,
+                format!("login mechanism {mechanism:?}"),
+            )
+        })
+    }
+
+    /// Lets a principal in. `protocol` and `origin` are those of its translator, whose name space
+    /// of documents the caller sees.
+    pub fn enter(
+        self: &Arc<Self>,
+        conn: &ConnInfo,
+        who: Principal,
+        (protocol, origin): (&'static str, Origin),
+    ) -> Result<Caller, Error> {
+        if let Verdict::No(denied) = self.policy.admit(&who, &Action::Connect(conn)) {
+            return Err(denied.into());
+        }
+        let meters = self.meters(protocol)?;
+        let id = self.callers.fetch_add(1, Ordering::Relaxed);
+        Ok(Caller::new(Arc::clone(self), id, (who, origin), meters))
+    }
+
+    /// The counters of a protocol; looked up once per connection and held.
+    pub fn meters(&self, protocol: &'static str) -> Result<Arc<Meters>, Error> {
+        let found = self.metrics.meters(protocol);
+        found.map_err(|error| Error::us(Reason::Unavailable, error.to_string()))
+    }
+
+    /// All metrics, in the text format of Prometheus.
+    pub fn metrics_page(&self) -> String {
+        self.metrics
+            .page()
+            .unwrap_or_else(|error| format!("# {error}\n"))
+    }
+
+    /// Where other rooms register what they count.
+    pub fn metrics_registry(&self) -> &prometheus::Registry {
+        self.metrics.registry()
+    }
+
+    /// The clock that stamps messages.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.backing.clock
+    }
+
+    /// Randomness for names and numbers.
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.backing.entropy
+    }
+
+    /// Looks at what exists; `look` is short and does not wait.
+    pub fn topology<R>(&self, look: impl FnOnce(&Topology) -> R) -> R {
+        self.atlas.read(look)
+    }
+
+    /// A caller for the operator's own commands.
+    pub fn operator(self: &Arc<Self>) -> Result<Caller, Error> {
+        let who = Principal {
+            name: Text::from_static("operator"),
+            ..Principal::anonymous()
+        };
+        let id = self.callers.fetch_add(1, Ordering::Relaxed);
+        Ok(Caller::new(
+            Arc::clone(self),
+            id,
+            (who, Origin(0)),
+            self.meters("operator")?,
+        ))
+    }
+
+    /// The streams of a family with their sizes, by name, after `after`, at most `max`.
+    pub async fn overview(&self, family: Family, after: Option<&str>, max: usize) -> Vec<Overview> {
+        let mut streams: Vec<Arc<Stream>> = self.topology(|topology| {
+            let own = topology
+                .streams()
+                .filter(|stream| stream.key.family == family);
+            own.filter(|s| after.is_none_or(|after| &*s.key.name > after))
+                .cloned()
+                .collect()
+        });
+        streams.sort_unstable_by(|a, b| a.key.name.cmp(&b.key.name));
+        streams.truncate(max);
+        let mut overviews = Vec::with_capacity(streams.len());
+        for stream in streams {
+            overviews.push(self.measure(stream).await);
+        }
+        overviews
+    }
+
+    async fn measure(&self, stream: Arc<Stream>) -> Overview {
+        let (mut depth, mut bytes) = (Depth::default(), 0);
+        for lane in &stream.lanes {
+            // A stream that is removed meanwhile counts as empty.
+            if let Ok((lane_depth, lane_bytes)) = self.depth_of(*lane).await {
+                depth.ready += lane_depth.ready;
+                depth.unsettled += lane_depth.unsettled;
+                depth.consumers += lane_depth.consumers;
+                bytes += lane_bytes;
+            }
+        }
+        Overview {
+            stream,
+            depth,
+            bytes,
+        }
+    }
+
+    /// How much is in one entity, and how many bytes.
+    pub(crate) async fn depth_of(&self, entity: EntityId) -> Result<(Depth, u64), Error> {
+        let marks = self.backing.store.open(entity)?.marks().await?;
+        let (unsettled, consumers) = match self.hub.get(entity) {
+            Some(hot) => hot.with(|queue| (queue.unsettled() as u64, queue.members())),
+            None => (0, 0),
+        };
+        let depth = Depth {
+            ready: marks.count.saturating_sub(unsettled),
+            unsettled,
+            consumers: u32::try_from(consumers).unwrap_or(u32::MAX),
+        };
+        Ok((depth, marks.bytes))
+    }
+}
+
+/// The entity of latest values; made at the first start.
+async fn latest_stream(
+    atlas: &Atlas,
+    registrar: &mpsc::Sender<Request>,
+) -> Result<EntityId, Error> {
+    let key = StreamKey::new(Family::Latest, "latest");
+    if atlas.read(|topology| topology.stream(&key).is_none()) {
+        let new = NewStream::new(key.clone(), Kind::Latest, Class::Local, Origin(0));
+        crate::declare::ask(registrar, vec![Change::CreateStream(new)]).await?;
+    }
+    let lane = atlas.read(|topology| topology.stream(&key)?.lanes.first().copied());
+    lane.ok_or_else(|| {
+        Error::us(
+            Reason::Unavailable,
+            "the stream of latest values has no lane",
+        )
+    })
+}

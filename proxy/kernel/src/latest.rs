@@ -1,0 +1,55 @@
+//! The latest value of each address.
+
+use bytes::Bytes;
+use fairlead_canon::{Address, Message, Part, Path, Pattern, RealmId};
+
+use crate::publish::latest_key;
+use crate::{Caller, Error};
+
+/// Keys read at a time.
+const PAGE: usize = 256;
+
+impl Caller {
+    /// The latest values at addresses that a pattern matches, in order of address, after `after`.
+    /// Expired ones are left out. The second value is where the next page begins; `None` at the end.
+    pub async fn latest(
+        &self,
+        pattern: &Pattern,
+        after: Option<Bytes>,
+    ) -> Result<(Vec<Message>, Option<Bytes>), Error> {
+        let log = self.kernel.backing.store.open(self.kernel.latest)?;
+        let page = log.latest(literal_prefix(pattern), after, PAGE).await?;
+        let next = page
+            .entries
+            .last()
+            .filter(|_| page.is_cut)
+            .map(|(key, _)| key.clone());
+        let nowhere = Address::new(RealmId::SHARED, Path::EMPTY);
+        let now = self.kernel.clock().wall();
+        let mut messages = Vec::new();
+        for (key, stored) in page.entries {
+            let is_wanted = key
+                .get(8..)
+                .and_then(|path| Path::from_stored(key.slice_ref(path)).ok())
+                .is_some_and(|path| pattern.matches(&path));
+            if is_wanted {
+                let opened = stored.batch.open(&nowhere)?;
+                let live = opened
+                    .into_iter()
+                    .filter(|one| !one.message.terms.is_expired(now));
+                messages.extend(live.map(|one| one.message));
+            }
+        }
+        Ok((messages, next))
+    }
+}
+
+/// The key prefix that every address matched by a pattern has.
+fn literal_prefix(pattern: &Pattern) -> Bytes {
+    let literals = pattern.parts.iter().map_while(|part| match part {
+        Part::Literal(segment) => Some(segment),
+        Part::One | Part::Many => None,
+    });
+    let path = Path::from_segments(literals).unwrap_or(Path::EMPTY);
+    latest_key(&Address::new(pattern.realm, path))
+}

@@ -1,0 +1,91 @@
+//! Live subscriptions: they never reach a log, and begin at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fairlead_canon::{Address, Pattern, RealmId};
+use fairlead_topology::Trie;
+use parking_lot::RwLock;
+use smallvec::SmallVec;
+
+use crate::AttachmentId;
+use crate::inbox::Inbox;
+
+/// Every live subscription, by realm and pattern.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions {
+    realms: RwLock<BTreeMap<RealmId, Trie<Subscription>>>,
+    generation: AtomicU64,
+}
+
+/// One live subscription.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscription {
+    pub(crate) caller: u64,
+    pub(crate) attachment: AttachmentId,
+    pub(crate) no_local: bool,
+    pub(crate) inbox: Arc<Inbox>,
+}
+
+/// One caller that a message reaches, and by which of its attachments.
+#[derive(Clone, Debug)]
+pub(crate) struct Listener {
+    pub(crate) caller: u64,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) via: SmallVec<[AttachmentId; 1]>,
+    /// Those of `via` that the caller's own messages reach too.
+    pub(crate) via_own: SmallVec<[AttachmentId; 1]>,
+}
+
+impl PartialEq for Subscription {
+    fn eq(&self, other: &Self) -> bool {
+        self.caller == other.caller && self.attachment == other.attachment
+    }
+}
+
+impl Subscriptions {
+    pub(crate) fn insert(&self, pattern: &Pattern, subscription: Subscription) {
+        let mut realms = self.realms.write();
+        let trie = realms.entry(pattern.realm).or_default();
+        trie.insert(&pattern.parts, pattern.hides_dollar, subscription);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn remove(&self, pattern: &Pattern, subscription: &Subscription) {
+        let mut realms = self.realms.write();
+        if let Some(trie) = realms.get_mut(&pattern.realm) {
+            trie.remove(&pattern.parts, subscription);
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Whom a message at this address reaches, each caller once.
+    pub(crate) fn listeners(&self, address: &Address) -> Vec<Listener> {
+        let mut found: BTreeMap<u64, Listener> = BTreeMap::new();
+        let realms = self.realms.read();
+        let Some(trie) = realms.get(&address.realm) else {
+            return Vec::new();
+        };
+        trie.matches(&address.path, |subscription| {
+            let listener = found
+                .entry(subscription.caller)
+                .or_insert_with(|| Listener {
+                    caller: subscription.caller,
+                    inbox: Arc::clone(&subscription.inbox),
+                    via: SmallVec::new(),
+                    via_own: SmallVec::new(),
+                });
+            listener.via.push(subscription.attachment);
+            if !subscription.no_local {
+                listener.via_own.push(subscription.attachment);
+            }
+        });
+        found.into_values().collect()
+    }
+
+    /// Changes with each subscription.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+}

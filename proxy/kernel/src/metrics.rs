@@ -1,0 +1,304 @@
+//! What is counted. Labels come from closed sets; counters are looked up once and held.
+
+use std::sync::Arc;
+
+use fairlead_canon::{Loss, LossCode};
+use parking_lot::Mutex;
+use prometheus::{
+    Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::{Blame, ClosedReason, Error, Reason};
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    families: Families,
+    /// By translator's name; as many as there are translators.
+    held: Mutex<Vec<(&'static str, Arc<Meters>)>>,
+}
+
+#[derive(Debug)]
+struct Families {
+    connections: IntGaugeVec,
+    opened: IntCounterVec,
+    closed: IntCounterVec,
+    published: IntCounterVec,
+    delivered: IntCounterVec,
+    redelivered: IntCounterVec,
+    expired: IntCounterVec,
+    unrouted: IntCounterVec,
+    dropped: IntCounterVec,
+    received_bytes: IntCounterVec,
+    sent_bytes: IntCounterVec,
+    errors: IntCounterVec,
+    logins: IntCounterVec,
+    losses: IntCounterVec,
+}
+
+/// The counters of one protocol.
+#[derive(Debug)]
+pub struct Meters {
+    /// Connections open.
+    pub connections: IntGauge,
+    /// Connections accepted.
+    pub opened: IntCounter,
+    /// Messages published.
+    pub published: IntCounter,
+    /// Messages handed to a session for sending.
+    pub delivered: IntCounter,
+    /// Those of them that were possibly delivered before.
+    pub redelivered: IntCounter,
+    /// Messages not delivered because their deadline had passed.
+    pub expired: IntCounter,
+    /// Publishes that nothing was bound for.
+    pub unrouted: IntCounter,
+    /// Bytes read from sockets.
+    pub received_bytes: IntCounter,
+    /// Bytes written to sockets.
+    pub sent_bytes: IntCounter,
+    /// Logins refused.
+    pub logins_refused: IntCounter,
+    dropped: [IntCounter; DropReason::ALL.len()],
+    closed: [IntCounter; ClosedReason::ALL.len()],
+    errors_peer: [IntCounter; Reason::ALL.len()],
+    errors_us: [IntCounter; Reason::ALL.len()],
+    losses: Vec<IntCounter>,
+}
+
+/// Why a message that nobody was promised did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// The reader was too slow for its queue of live messages.
+    SlowReader,
+    /// Above the reader's own maximum size.
+    TooLargeForReader,
+    /// The reader's protocol cannot hold it.
+    Inexpressible,
+}
+
+impl DropReason {
+    const ALL: [Self; 3] = [
+        Self::SlowReader,
+        Self::TooLargeForReader,
+        Self::Inexpressible,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::SlowReader => "slow_reader",
+            Self::TooLargeForReader => "too_large_for_reader",
+            Self::Inexpressible => "inexpressible",
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
+        let connections = IntGaugeVec::new(
+            Opts::new("fairlead_connections", "Connections open."),
+            &["protocol"],
+        )?;
+        registry.register(Box::new(connections.clone()))?;
+        let build = IntGaugeVec::new(
+            Opts::new("fairlead_build_info", "1, labelled with the version."),
+            &["version"],
+        )?;
+        build
+            .get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?
+            .set(1);
+        registry.register(Box::new(build))?;
+        let one = &["protocol"][..];
+        let families = Families {
+            connections,
+            opened: counter(
+                "fairlead_connections_opened_total",
+                "Connections accepted.",
+                one,
+            )?,
+            closed: counter(
+                "fairlead_connections_closed_total",
+                "Connections ended, by reason.",
+                &["protocol", "reason"],
+            )?,
+            published: counter(
+                "fairlead_messages_published_total",
+                "Messages published.",
+                one,
+            )?,
+            delivered: counter(
+                "fairlead_messages_delivered_total",
+                "Messages delivered.",
+                one,
+            )?,
+            redelivered: counter(
+                "fairlead_messages_redelivered_total",
+                "Messages possibly delivered before.",
+                one,
+            )?,
+            expired: counter(
+                "fairlead_messages_expired_total",
+                "Messages past their deadline.",
+                one,
+            )?,
+            unrouted: counter(
+                "fairlead_messages_unrouted_total",
+                "Publishes nothing was bound for.",
+                one,
+            )?,
+            dropped: counter(
+                "fairlead_messages_dropped_total",
+                "Messages that nobody was promised and that did not arrive, by reason.",
+                &["protocol", "reason"],
+            )?,
+            received_bytes: counter(
+                "fairlead_received_bytes_total",
+                "Bytes read from sockets.",
+                one,
+            )?,
+            sent_bytes: counter(
+                "fairlead_sent_bytes_total",
+                "Bytes written to sockets.",
+                one,
+            )?,
+            errors: counter(
+                "fairlead_errors_total",
+                "Failed operations, by reason and by who has to change something.",
+                &["protocol", "reason", "blame"],
+            )?,
+            logins: counter("fairlead_logins_refused_total", "Logins refused.", one)?,
+            losses: counter(
+                "fairlead_translate_loss_total",
+                "Fields that a conversion could not carry, by protocol of the reader and code.",
+                &["to", "code"],
+            )?,
+        };
+        Ok(Self {
+            registry,
+            families,
+            held: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// The counters of a protocol; made on first use.
+    pub(crate) fn meters(&self, protocol: &'static str) -> Result<Arc<Meters>, prometheus::Error> {
+        let mut held = self.held.lock();
+        if let Some((_, meters)) = held.iter().find(|(name, _)| *name == protocol) {
+            return Ok(Arc::clone(meters));
+        }
+        let meters = Arc::new(Meters::new(&self.families, protocol)?);
+        held.push((protocol, Arc::clone(&meters)));
+        Ok(meters)
+    }
+
+    /// Everything, in the text format of Prometheus.
+    pub(crate) fn page(&self) -> Result<String, prometheus::Error> {
+        let mut page = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
+        Ok(String::from_utf8_lossy(&page).into_owned())
+    }
+
+    /// Where other rooms register what they count.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+impl Meters {
+    fn new(families: &Families, protocol: &'static str) -> Result<Self, prometheus::Error> {
+        let one = |family: &IntCounterVec| family.get_metric_with_label_values(&[protocol]);
+        let errors = |blame: &'static str| {
+            lookup(Reason::ALL, |reason| {
+                families
+                    .errors
+                    .get_metric_with_label_values(&[protocol, reason.word(), blame])
+            })
+        };
+        let losses = LossCode::ALL.iter().map(|code| {
+            families
+                .losses
+                .get_metric_with_label_values(&[protocol, code.name()])
+        });
+        Ok(Self {
+            connections: families
+                .connections
+                .get_metric_with_label_values(&[protocol])?,
+            opened: one(&families.opened)?,
+            published: one(&families.published)?,
+            delivered: one(&families.delivered)?,
+            redelivered: one(&families.redelivered)?,
+            expired: one(&families.expired)?,
+            unrouted: one(&families.unrouted)?,
+            received_bytes: one(&families.received_bytes)?,
+            sent_bytes: one(&families.sent_bytes)?,
+            logins_refused: one(&families.logins)?,
+            dropped: lookup(DropReason::ALL, |reason| {
+                families
+                    .dropped
+                    .get_metric_with_label_values(&[protocol, reason.word()])
+            })?,
+            closed: lookup(ClosedReason::ALL, |reason| {
+                families
+                    .closed
+                    .get_metric_with_label_values(&[protocol, reason.word()])
+            })?,
+            errors_peer: errors("peer")?,
+            errors_us: errors("us")?,
+            losses: losses.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Counts what one conversion for a reader of this protocol lost.
+    pub fn lost(&self, loss: Loss) {
+        if loss.is_none() {
+            return;
+        }
+        for (code, counter) in LossCode::ALL.iter().zip(&self.losses) {
+            if loss.has(*code) {
+                counter.inc();
+            }
+        }
+    }
+
+    /// Counts a dropped message.
+    pub fn dropped(&self, reason: DropReason) {
+        count(&self.dropped, &DropReason::ALL, reason);
+    }
+
+    /// Counts the end of a connection.
+    pub fn closed(&self, reason: ClosedReason) {
+        count(&self.closed, &ClosedReason::ALL, reason);
+    }
+
+    /// Counts a failed operation where it is handled.
+    pub fn failed(&self, error: &Error) {
+        let counters = match error.blame {
+            Blame::Peer => &self.errors_peer,
+            Blame::Us => &self.errors_us,
+        };
+        count(counters, &Reason::ALL, error.reason);
+    }
+}
+
+fn count<T: PartialEq + Copy>(counters: &[IntCounter], all: &[T], one: T) {
+    if let Some((_, counter)) = all.iter().zip(counters).find(|(reason, _)| **reason == one) {
+        counter.inc();
+    }
+}
+
+fn lookup<T, const N: usize>(
+    all: [T; N],
+    find: impl Fn(&T) -> Result<IntCounter, prometheus::Error>,
+) -> Result<[IntCounter; N], prometheus::Error> {
+    let found: Vec<IntCounter> = all.iter().map(find).collect::<Result<_, _>>()?;
+    found.try_into().map_err(
+        |_: Vec<IntCounter>| prometheus::Error::InconsistentCardinality { expect: N, got: 0 },
+    )
+}

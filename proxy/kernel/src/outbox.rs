@@ -1,0 +1,222 @@
+//! What a caller has staged and what it has under way.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::task::{Context, Poll};
+
+use fairlead_canon::{EntityId, Outcome, Promise};
+use fairlead_ports::{BoxFuture, Committed, CursorId, Op, Placement, Store, StoreError, Unit};
+
+use crate::verb::{Event, Pending, Receipt, ranges};
+use crate::{Error, Meters, Reason};
+
+/// Units that are not yet handed over, and those whose promise is awaited.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    units: Vec<Unit>,
+    turns: Vec<Turn>,
+    staged_bytes: usize,
+    flights: VecDeque<Flight>,
+    flying_bytes: usize,
+    last: u64,
+}
+
+/// One publish or settlement whose receipt somebody waits for.
+#[derive(Debug)]
+struct Turn {
+    pending: Pending,
+    matched: u32,
+    /// Which of the units of its flight; `None`: there was nothing to keep.
+    unit: Option<usize>,
+}
+
+/// Units handed over together.
+struct Flight {
+    results: Option<BoxFuture<'static, Vec<Result<Committed, StoreError>>>>,
+    turns: Vec<Turn>,
+    bytes: usize,
+}
+
+impl fmt::Debug for Flight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flight")
+            .field("turns", &self.turns.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Outbox {
+    /// Beyond so many bytes under way a connection stops reading: 1 MiB keeps a disk busy.
+    const BYTES_MAX: usize = 1024 * 1024;
+    /// Beyond so many commits under way a connection stops reading.
+    const FLIGHTS_MAX: usize = 64;
+
+    /// The number of the next publish or settlement.
+    pub(crate) fn next(&mut self) -> Pending {
+        self.last += 1;
+        Pending(self.last)
+    }
+
+    /// Whether the connection should stop reading until receipts have come.
+    pub(crate) fn is_full(&self) -> bool {
+        self.flying_bytes + self.staged_bytes >= Self::BYTES_MAX
+            || self.flights.len() >= Self::FLIGHTS_MAX
+    }
+
+    /// Whether nothing is staged and nothing under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.units.is_empty() && self.turns.is_empty() && self.flights.is_empty()
+    }
+
+    /// Stages a unit. With a receipt wanted, `matched` is told in it.
+    pub(crate) fn stage(&mut self, unit: Unit, bytes: usize, receipt: Option<(Pending, u32)>) {
+        if let Some((pending, matched)) = receipt {
+            self.turns.push(Turn {
+                pending,
+                matched,
+                unit: Some(self.units.len()),
+            });
+        }
+        self.staged_bytes += bytes;
+        self.units.push(unit);
+    }
+
+    /// A publish that reached nothing that has to be kept.
+    pub(crate) fn stage_receipt(&mut self, pending: Pending, matched: u32) {
+        self.turns.push(Turn {
+            pending,
+            matched,
+            unit: None,
+        });
+    }
+
+    /// Stages settled offsets (sorted) that nobody waits for; joined to the last unit if that one
+    /// settles the same entity in the same way.
+    pub(crate) fn stage_settled(
+        &mut self,
+        entity: EntityId,
+        offsets: impl IntoIterator<Item = u64>,
+        outcome: Outcome,
+    ) {
+        let settled = ranges(offsets);
+        if let Some(Unit {
+            ops,
+            promise: Promise::Accepted,
+        }) = self.units.last_mut()
+            && let [
+                Op::Settle {
+                    entity: last,
+                    ranges,
+                    outcome: how,
+                    ..
+                },
+            ] = ops.as_mut_slice()
+            && *last == entity
+            && *how == outcome
+        {
+            for range in settled {
+                match ranges.last_mut() {
+                    Some(open) if open.end == range.start => open.end = range.end,
+                    _ => ranges.push(range),
+                }
+            }
+            return;
+        }
+        let op = Op::Settle {
+            entity,
+            cursor: CursorId(0),
+            ranges: settled,
+            outcome,
+        };
+        self.stage(
+            Unit {
+                ops: vec![op],
+                promise: Promise::Accepted,
+            },
+            0,
+            None,
+        );
+    }
+
+    /// Hands over what is staged.
+    pub(crate) fn flush(&mut self, store: &dyn Store) {
+        if self.units.is_empty() && self.turns.is_empty() {
+            return;
+        }
+        let units = std::mem::take(&mut self.units);
+        let turns = std::mem::take(&mut self.turns);
+        let bytes = std::mem::take(&mut self.staged_bytes);
+        let results = (!units.is_empty()).then(|| store.commit(units));
+        if results.is_none() && turns.is_empty() {
+            return;
+        }
+        self.flying_bytes += bytes;
+        self.flights.push_back(Flight {
+            results,
+            turns,
+            bytes,
+        });
+    }
+
+    /// Takes receipts, in order, of what has kept its promise. Whether there was any progress.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        events: &mut VecDeque<Event>,
+        meters: &Meters,
+    ) -> bool {
+        let mut progress = false;
+        while let Some(flight) = self.flights.front_mut() {
+            let results = match flight
+                .results
+                .as_mut()
+                .map(|results| results.as_mut().poll(cx))
+            {
+                Some(Poll::Pending) => break,
+                Some(Poll::Ready(results)) => results,
+                None => Vec::new(),
+            };
+            let turns = std::mem::take(&mut flight.turns);
+            count_unheard(&turns, &results, meters);
+            events.extend(turns.into_iter().map(|turn| turn.finish(&results)));
+            self.flying_bytes -= flight.bytes;
+            self.flights.pop_front();
+            progress = true;
+        }
+        progress
+    }
+}
+
+/// Failures that no receipt tells anybody of.
+fn count_unheard(turns: &[Turn], results: &[Result<Committed, StoreError>], meters: &Meters) {
+    for (index, result) in results.iter().enumerate() {
+        if let Err(error) = result
+            && !turns.iter().any(|turn| turn.unit == Some(index))
+        {
+            meters.failed(&error.clone().into());
+        }
+    }
+}
+
+impl Turn {
+    fn finish(self, results: &[Result<Committed, StoreError>]) -> Event {
+        let mut receipt = Receipt {
+            matched: self.matched,
+            ..Receipt::default()
+        };
+        let result = match self.unit.map(|unit| results.get(unit)) {
+            None => Ok(receipt),
+            Some(Some(Ok(committed))) => {
+                let kept = committed
+                    .placed
+                    .iter()
+                    .filter(|p| p.how != Placement::Dropped);
+                receipt.positions = kept.map(|placed| (placed.entity, placed.base)).collect();
+                Ok(receipt)
+            }
+            Some(Some(Err(error))) => Err(error.clone().into()),
+            Some(None) => Err(Error::us(Reason::Unavailable, "the store gave no answer")),
+        };
+        Event::Receipt(self.pending, result)
+    }
+}

@@ -1,0 +1,394 @@
+//! Publishing: from an address to live readers and to units for the store.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use fairlead_canon::codec::envelope;
+use fairlead_canon::{Address, Batch, EntityId, EpochTag, Headers, Key, Kind, Message, Promise};
+use fairlead_ports::{Action, Op, Place, Target, Unit, Verdict};
+use fairlead_topology::{Stream, StreamKey};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use crate::inbox::Room;
+use crate::live::Listener;
+use crate::metrics::DropReason;
+use crate::verb::{Content, Pending, Publish, PutDocument, To};
+use crate::{Caller, Error, Reason, lane};
+
+/// Routes that a caller remembers, for as long as neither topology nor subscriptions change.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    generation: (u64, u64),
+    plans: HashMap<Address, Arc<Plan>, RandomState>,
+}
+
+/// Where messages at one address go.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    streams: Vec<(Arc<Stream>, bool)>,
+    listeners: Vec<Listener>,
+}
+
+/// Where one publish goes.
+struct Aim<'a> {
+    plan: Option<Arc<Plan>>,
+    /// The lane that was asked for by number, and its stream.
+    lane: Option<(EntityId, &'a StreamKey)>,
+    own_mailbox: Option<&'a StreamKey>,
+}
+
+impl Routes {
+    /// Most addresses a caller remembers. A client with more pays a look-up per message.
+    const PLANS_MAX: usize = 256;
+}
+
+impl Caller {
+    /// Stages a publish: live readers are served at once, the rest goes to the store with the next
+    /// [`Caller::flush`]. A refusal means that nothing was staged.
+    pub fn publish(&mut self, publish: Publish<'_>) -> Result<Pending, Error> {
+        let Publish {
+            to,
+            content,
+            promise,
+            with,
+            own_mailbox,
+        } = publish;
+        let headers = match &content {
+            Content::Message(message) => Some(&message.headers),
+            Content::Batch(_) => None,
+        };
+        let aim = self.aim(to, headers, own_mailbox)?;
+        check_size(&content)?;
+        let mut ops = documents(self.space, with);
+        let (matched, bytes) = match content {
+            Content::Message(message) => self.publish_message(message, &aim, &mut ops),
+            Content::Batch(batch) => self.publish_batch(batch, to, &aim, &mut ops)?,
+        };
+        let pending = self.outbox.next();
+        let receipt = (promise != Promise::Nothing).then_some((pending, matched));
+        if !ops.is_empty() {
+            self.outbox.stage(
+                Unit {
+                    ops,
+                    promise: promise.max(Promise::Accepted),
+                },
+                bytes,
+                receipt,
+            );
+        } else if receipt.is_some() {
+            self.outbox.stage_receipt(pending, matched);
+        }
+        Ok(pending)
+    }
+
+    /// Hands what was staged to the store and wakes live readers. Call it once per socket read.
+    pub fn flush(&mut self) {
+        for inbox in self.dirty.drain(..) {
+            inbox.wake();
+        }
+        self.outbox.flush(&*self.kernel.backing.store);
+    }
+
+    /// Whether so much is under way that the connection should stop reading until
+    /// [`Caller::event`] has given receipts.
+    pub fn is_full(&self) -> bool {
+        self.outbox.is_full()
+    }
+
+    /// Whether every receipt has been given and nothing is staged.
+    pub fn is_settled(&self) -> bool {
+        self.outbox.is_empty() && self.ready.is_empty()
+    }
+
+    /// Whether anything at all is bound to an address or listens to it.
+    pub fn is_bound(&mut self, address: &Address) -> bool {
+        let plan = self.plan(address, None);
+        !plan.streams.is_empty() || !plan.listeners.is_empty()
+    }
+
+    fn aim<'a>(
+        &mut self,
+        to: To<'a>,
+        headers: Option<&Headers>,
+        own_mailbox: Option<&'a StreamKey>,
+    ) -> Result<Aim<'a>, Error> {
+        let (lane, address) = match to {
+            To::Address(address) => (None, Some(address)),
+            To::Lane {
+                stream,
+                lane,
+                address,
+            } => {
+                let entity = self.lane_of(stream, lane)?;
+                (Some((entity, stream)), address)
+            }
+        };
+        if let Some(address) = address
+            && let Verdict::No(denied) = self
+                .kernel
+                .policy
+                .admit(&self.who, &Action::Publish(address))
+        {
+            return Err(denied.into());
+        }
+        let plan = address.map(|address| self.plan(address, headers));
+        Ok(Aim {
+            plan,
+            lane,
+            own_mailbox,
+        })
+    }
+
+    fn lane_of(&self, stream: &StreamKey, lane: u32) -> Result<EntityId, Error> {
+        let found = self.kernel.topology(|topology| {
+            let lanes = &topology.stream(stream)?.lanes;
+            usize::try_from(lane)
+                .ok()
+                .and_then(|lane| lanes.get(lane))
+                .copied()
+        });
+        found.ok_or_else(|| {
+            Error::peer(
+                Reason::Unknown,
+                format!("lane {lane} of {:?}", &*stream.name),
+            )
+        })
+    }
+
+    fn plan(&mut self, address: &Address, headers: Option<&Headers>) -> Arc<Plan> {
+        let kernel = &self.kernel;
+        let generation = (kernel.atlas.generation(), kernel.subscriptions.generation());
+        let routes = self.routes.get_or_insert_default();
+        if routes.generation != generation {
+            routes.plans.clear();
+            routes.generation = generation;
+        }
+        if let Some(plan) = routes.plans.get(address) {
+            return Arc::clone(plan);
+        }
+        let none = Headers::default();
+        let route = kernel.topology(|t| t.route(address, headers.unwrap_or(&none)));
+        let listeners = kernel.subscriptions.listeners(address);
+        let plan = Arc::new(Plan {
+            streams: route.streams,
+            listeners,
+        });
+        if !route.by_headers {
+            if routes.plans.len() >= Routes::PLANS_MAX {
+                routes.plans.clear();
+            }
+            routes.plans.insert(address.clone(), Arc::clone(&plan));
+        }
+        plan
+    }
+
+    fn publish_message(
+        &mut self,
+        message: Message,
+        aim: &Aim<'_>,
+        ops: &mut Vec<Op>,
+    ) -> (u32, usize) {
+        self.meters.published.inc();
+        let mut to: Vec<Target> = Vec::new();
+        if let Some((entity, _)) = aim.lane {
+            to.push(target(entity));
+        }
+        to.extend(self.targets(&message, aim));
+        let mut matched = to.len();
+        if message.terms.latest {
+            to.push(target(self.kernel.latest));
+        }
+        let mut bytes = 0;
+        if !to.is_empty() {
+            bytes = stage_append(&message, to, ops);
+        }
+        if let Some(plan) = &aim.plan {
+            matched += self.serve_live(message, &plan.listeners);
+        }
+        if matched == 0 {
+            self.meters.unrouted.inc();
+        }
+        (u32::try_from(matched).unwrap_or(u32::MAX), bytes)
+    }
+
+    /// A batch goes to its lane as it is; whatever else is bound gets its messages one by one.
+    fn publish_batch(
+        &mut self,
+        batch: Batch,
+        to: To<'_>,
+        aim: &Aim<'_>,
+        ops: &mut Vec<Op>,
+    ) -> Result<(u32, usize), Error> {
+        self.meters.published.inc_by(u64::from(batch.count));
+        let (entity, address) = match (aim.lane, to) {
+            (Some((entity, _)), To::Lane { address, .. }) => (entity, address),
+            _ => return Err(Error::us(Reason::Unsupported, "a batch without a lane")),
+        };
+        let mut bytes = batch.bytes.len();
+        let mut matched = 1;
+        if let (Some(plan), Some(address)) = (&aim.plan, address)
+            && (plan.streams.len() > 1 || !plan.listeners.is_empty())
+        {
+            let opened = batch.open(address).map_err(|damage| {
+                Error::peer(Reason::Malformed, format!("record batch: {damage}"))
+            })?;
+            let mut reached = 0;
+            for opened in opened {
+                let message = opened.message;
+                let to: Vec<Target> = self.targets(&message, aim).collect();
+                reached = reached.max(to.len());
+                if !to.is_empty() {
+                    bytes += stage_append(&message, to, ops);
+                }
+                reached = reached.max(self.serve_live(message, &plan.listeners));
+            }
+            matched += reached;
+        }
+        if ops.len() >= Unit::OPS_MAX {
+            let detail = "a batch whose messages are bound one by one has too many of them";
+            return Err(Error::peer(Reason::TooLarge, detail));
+        }
+        ops.insert(
+            0,
+            Op::Append {
+                to: vec![target(entity)],
+                batch,
+            },
+        );
+        Ok((u32::try_from(matched).unwrap_or(u32::MAX), bytes))
+    }
+
+    /// The entities that one message goes to, the lane that was asked for by number apart.
+    fn targets<'a>(
+        &'a self,
+        message: &'a Message,
+        aim: &'a Aim<'_>,
+    ) -> impl Iterator<Item = Target> + 'a {
+        let streams = aim.plan.iter().flat_map(|plan| &plan.streams);
+        let wanted = streams.filter(move |(stream, no_local)| {
+            let is_own = *no_local && aim.own_mailbox == Some(&stream.key);
+            let is_done = aim.lane.is_some_and(|(_, key)| *key == stream.key);
+            !is_own && !is_done && stream.kind != Kind::Latest
+        });
+        wanted
+            .filter_map(move |(stream, _)| self.choose_lane(stream, message))
+            .map(target)
+    }
+
+    fn choose_lane(&self, stream: &Stream, message: &Message) -> Option<EntityId> {
+        if let [only] = &*stream.lanes {
+            return Some(*only);
+        }
+        let lanes = stream.lanes.len();
+        let lane = match &message.key {
+            Some(key) => lane::by_key(key, lanes),
+            None => lane::by_publisher(self.publisher.as_bytes(), &message.address, lanes),
+        };
+        stream.lanes.get(lane).copied()
+    }
+
+    /// Puts one message before everybody who listens; how many that were.
+    fn serve_live(&mut self, message: Message, listeners: &[Listener]) -> usize {
+        if listeners.is_empty() {
+            return 0;
+        }
+        let message = Arc::new(message);
+        let mut served = 0;
+        for listener in listeners {
+            let is_own = listener.caller == self.id;
+            let via = if is_own {
+                &listener.via_own
+            } else {
+                &listener.via
+            };
+            if via.is_empty() {
+                continue;
+            }
+            served += 1;
+            match listener.inbox.push_live(&message, via.clone()) {
+                Room::First => self.dirty.push(Arc::clone(&listener.inbox)),
+                Room::Behind => {}
+                Room::Full => self.meters.dropped(DropReason::SlowReader),
+            }
+        }
+        served
+    }
+}
+
+fn target(entity: EntityId) -> Target {
+    Target {
+        entity,
+        place: Place::Next,
+        tag: EpochTag::default(),
+    }
+}
+
+/// Seals a message once for all its targets; the bytes it takes.
+fn stage_append(message: &Message, to: Vec<Target>, ops: &mut Vec<Op>) -> usize {
+    let mut batch = envelope::seal(message);
+    if message.terms.latest {
+        let has_value = message.body.as_ref().is_some_and(|body| !body.is_empty());
+        batch.keys = vec![Key {
+            key: Some(latest_key(&message.address)),
+            has_value,
+        }];
+    }
+    let bytes = batch.bytes.len();
+    for to in to.chunks(Unit::TARGETS_MAX) {
+        ops.push(Op::Append {
+            to: to.to_vec(),
+            batch: batch.clone(),
+        });
+    }
+    bytes
+}
+
+/// The key under which an address keeps its latest value: realm and path, so that a prefix of
+/// segments is a prefix of bytes.
+pub(crate) fn latest_key(address: &Address) -> Bytes {
+    let path = address.path.as_stored();
+    let mut key = BytesMut::with_capacity(8 + path.len());
+    key.put_u64(address.realm.0);
+    key.put_slice(path);
+    key.freeze()
+}
+
+pub(crate) fn documents(space: fairlead_ports::Space, with: Vec<PutDocument>) -> Vec<Op> {
+    let mut ops: SmallVec<[Op; 4]> = SmallVec::new();
+    for document in &with {
+        if let Some(version) = document.expect {
+            ops.push(Op::Expect {
+                space,
+                key: document.key.clone(),
+                version,
+            });
+        }
+    }
+    for PutDocument {
+        key, value, due, ..
+    } in with
+    {
+        ops.push(Op::Put {
+            space,
+            key,
+            value,
+            due,
+        });
+    }
+    ops.into_vec()
+}
+
+fn check_size(content: &Content) -> Result<(), Error> {
+    let bytes = match content {
+        Content::Message(message) => message.body_len(),
+        Content::Batch(batch) => batch.bytes.len(),
+    };
+    let max = fairlead_canon::limits::BODY_BYTES_MAX;
+    if bytes > max {
+        let detail = format!("{bytes} bytes, at most {max} are kept");
+        return Err(Error::peer(Reason::TooLarge, detail));
+    }
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! The one task that changes the topology: a declaration is applied, kept, and then answered.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_canon::{EntityId, Kind, Promise, SizeLimits, Spec};
+use fairlead_ports::{Clock, Documents, Op, Space, Store, StoreError, Unit};
+use fairlead_topology::{Applied, Change, Declared, Stream, Topology};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::atlas::Atlas;
+use crate::hub::Hub;
+use crate::{Error, Reason};
+
+/// The name space of definitions.
+const SPACE: Space = Space(1);
+/// Holds the counters that are never given out again; sorts before every definition.
+const COUNTERS: Bytes = Bytes::from_static(b"\0counters");
+/// Entity numbers are reserved in blocks, so that making an entity does not write a counter.
+const BLOCK: u64 = 1_000;
+/// Declarations that wait; beyond it callers wait.
+const WAITING_MAX: usize = 1_024;
+/// Documents read at a time at start.
+const PAGE: usize = 4_096;
+
+/// A declaration and where its answer goes.
+pub(crate) type Request = (Vec<Change>, oneshot::Sender<Result<Declared, Error>>);
+
+/// The task's state.
+pub(crate) struct Registrar {
+    pub(crate) atlas: Arc<Atlas>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Entity numbers below are reserved on disk.
+    pub(crate) reserved: u64,
+}
+
+impl Registrar {
+    /// Starts the task on the current runtime; it ends when the sender is dropped.
+    pub(crate) fn start(self) -> mpsc::Sender<Request> {
+        let (sender, receiver) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(self.run(receiver));
+        sender
+    }
+
+    async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while let Some((changes, reply)) = requests.recv().await {
+            let result = self.declare(changes).await;
+            // The asker may be gone; what it declared stays.
+            drop(reply.send(result));
+        }
+    }
+
+    async fn declare(&mut self, changes: Vec<Change>) -> Result<Declared, Error> {
+        let now = self.clock.wall();
+        let atlas = Arc::clone(&self.atlas);
+        // Handed to the store before others see it: whoever publishes to a new stream comes after.
+        let (declared, applied, kept) = atlas.write(|topology| {
+            let (declared, applied) = topology.apply(changes, now)?;
+            match self.unit(&applied, topology) {
+                Ok(unit) => Ok((declared, applied, self.store.commit(vec![unit]))),
+                Err(error) => {
+                    topology.undo(applied);
+                    Err(error)
+                }
+            }
+        })?;
+        let results = kept.await;
+        match results
+            .into_iter()
+            .next()
+            .unwrap_or(Err(StoreError::Unavailable))
+        {
+            Ok(_) => {
+                let gone = applied.iter().filter_map(removed);
+                gone.flat_map(|stream| &stream.lanes)
+                    .for_each(|lane| self.hub.remove(*lane));
+                Ok(declared)
+            }
+            Err(error) => {
+                self.atlas.write(|topology| topology.undo(applied));
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Everything that has to be kept of these steps, as one unit.
+    fn unit(&mut self, applied: &[Applied], topology: &Topology) -> Result<Unit, Error> {
+        let mut ops = Vec::new();
+        let mut promise = Promise::Accepted;
+        for step in applied {
+            entity_ops(step, &mut ops);
+            let document = fairlead_topology::encode(step, topology)
+                .map_err(|error| Error::us(Reason::TooLarge, error.to_string()))?;
+            if let Some((key, value)) = document {
+                ops.push(Op::Put {
+                    space: SPACE,
+                    key,
+                    value,
+                    due: None,
+                });
+                promise = Promise::Durable;
+            }
+        }
+        if promise == Promise::Durable && topology.next_entity() > self.reserved {
+            self.reserved = topology.next_entity() + BLOCK;
+            let value = Some(Bytes::copy_from_slice(&self.reserved.to_be_bytes()));
+            ops.push(Op::Put {
+                space: SPACE,
+                key: COUNTERS,
+                value,
+                due: None,
+            });
+        }
+        Ok(Unit { ops, promise })
+    }
+}
+
+/// Reads the definitions that were kept; also tells up to where entity numbers are reserved.
+pub(crate) async fn restore(documents: &dyn Documents) -> Result<(Topology, u64), Error> {
+    let mut topology = Topology::default();
+    let mut reserved = 0;
+    let mut after = None;
+    loop {
+        let page = documents
+            .list(SPACE, Bytes::new(), after.take(), PAGE)
+            .await?;
+        for document in &page {
+            if document.key == COUNTERS {
+                let counter = document.value.as_ref().try_into().map(u64::from_be_bytes);
+                reserved = counter.map_err(|_| damaged("the counters"))?;
+                topology.reserve_entities(reserved);
+                continue;
+            }
+            fairlead_topology::decode(&document.value, &mut topology)
+                .map_err(|error| damaged(&error.to_string()))?;
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
+            _ => return Ok((topology, reserved)),
+        }
+    }
+}
+
+fn damaged(what: &str) -> Error {
+    Error::us(Reason::Corrupt, format!("kept definitions: {what}"))
+}
+
+fn entity_ops(step: &Applied, ops: &mut Vec<Op>) {
+    match step {
+        Applied::Stream(stream) => {
+            let create = |entity: &EntityId| Op::Create {
+                entity: *entity,
+                spec: spec(stream),
+            };
+            ops.extend(stream.lanes.iter().map(create));
+        }
+        Applied::Altered { old, new } => {
+            let create = |entity: &EntityId| Op::Create {
+                entity: *entity,
+                spec: spec(new),
+            };
+            ops.extend(
+                new.lanes
+                    .iter()
+                    .filter(|lane| !old.lanes.contains(lane))
+                    .map(create),
+            );
+        }
+        Applied::StreamGone(stream) => {
+            ops.extend(
+                stream
+                    .lanes
+                    .iter()
+                    .map(|entity| Op::Delete { entity: *entity }),
+            );
+        }
+        Applied::Realm(_)
+        | Applied::RealmGone(_)
+        | Applied::Bound(_)
+        | Applied::Unbound(_)
+        | Applied::Entry { .. } => {}
+    }
+}
+
+fn spec(stream: &Stream) -> Spec {
+    let limits = if stream.kind == Kind::Log {
+        SizeLimits::default()
+    } else {
+        stream.limits
+    };
+    Spec {
+        limits,
+        ..Spec::new(stream.kind, stream.class)
+    }
+}
+
+fn removed(step: &Applied) -> Option<&Arc<Stream>> {
+    match step {
+        Applied::StreamGone(stream) => Some(stream),
+        Applied::Stream(_)
+        | Applied::Altered { .. }
+        | Applied::Realm(_)
+        | Applied::RealmGone(_)
+        | Applied::Bound(_)
+        | Applied::Unbound(_)
+        | Applied::Entry { .. } => None,
+    }
+}
