@@ -12,16 +12,18 @@
 //! clock that never goes back; what is owed to a waiting member leaves as an [`Answer`].
 
 mod member;
+mod round;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use fairlead_canon::Text;
 
 use member::Member;
+use round::common;
 pub use words::{
-    Answer, Ask, GroupError, Join, Joined, MemberView, Phase, Reply, Synced, Ticket, Who,
+    Answer, Ask, GroupError, Join, Joined, MemberView, Phase, Reply, Synced, Ticket, Who, Wish,
 };
 
 /// The members of one group, and where they are in agreeing.
@@ -117,10 +119,9 @@ impl Group {
         }
     }
 
-    /// A member asks for its part, the leader brings the plan; the answer comes by its ticket.
-    pub fn sync(&mut self, now: u64, sync: Ask, out: &mut Vec<Answer>) {
-        let ticket = sync.ticket;
-        if let Err(error) = self.try_sync(now, sync, out) {
+    /// A member asks for its part, the leader brings the plan; the answer comes by the ticket.
+    pub fn sync(&mut self, now: u64, ticket: Ticket, ask: Ask, out: &mut Vec<Answer>) {
+        if let Err(error) = self.try_sync(now, ticket, ask, out) {
             out.push(Answer {
                 ticket,
                 reply: Err(error),
@@ -204,26 +205,30 @@ impl Group {
     }
 
     fn try_join(&mut self, now: u64, join: Join, out: &mut Vec<Answer>) -> Result<(), GroupError> {
-        self.check_wishes(&join)?;
-        let name = self.name_for(now, &join, out)?;
+        let Join {
+            ticket,
+            fresh_name,
+            wish,
+        } = join;
+        self.check(&wish)?;
+        let name = self.name_for(now, fresh_name, &wish, out)?;
         let is_new = !self.members.contains_key(&name);
         if is_new && self.members.len() >= Self::MEMBERS_MAX {
             return Err(GroupError::Full);
         }
         if is_new && self.members.is_empty() {
-            self.kind = join.kind.clone();
+            self.kind = wish.kind.clone();
         }
         let order = self.next_order;
         let member = self.members.entry(name.clone()).or_insert_with(|| {
             self.next_order += 1;
             Member::new(order)
         });
-        let is_same = member.wishes == join.wishes && !is_new;
-        if let Some(place) = &join.place {
+        let is_same = member.offers == wish.ways && !is_new;
+        if let Some(place) = &wish.place {
             self.places.insert(place.clone(), name.clone());
         }
-        let ticket = join.ticket;
-        member.update(now, join, out);
+        member.update(now, wish, out);
 
         let is_leader = self.leader.as_ref() == Some(&name);
         match self.stage {
@@ -242,8 +247,8 @@ impl Group {
         Ok(())
     }
 
-    fn check_wishes(&self, join: &Join) -> Result<(), GroupError> {
-        if join.kind.is_empty() || join.wishes.is_empty() {
+    fn check(&self, wish: &Wish) -> Result<(), GroupError> {
+        if wish.kind.is_empty() || wish.ways.is_empty() {
             return Err(GroupError::Inconsistent);
         }
         if self.members.is_empty() {
@@ -252,11 +257,11 @@ impl Group {
         let others = self
             .members
             .iter()
-            .filter(|(name, _)| **name != join.member);
+            .filter(|(name, _)| **name != wish.member);
         let shared = common(others.map(|(_, member)| member));
         let can_agree =
-            shared.is_none_or(|shared| join.wishes.iter().any(|(name, _)| shared.contains(name)));
-        if self.kind != join.kind || !can_agree {
+            shared.is_none_or(|shared| wish.ways.iter().any(|(name, _)| shared.contains(name)));
+        if self.kind != wish.kind || !can_agree {
             return Err(GroupError::Inconsistent);
         }
         Ok(())
@@ -266,36 +271,37 @@ impl Group {
     fn name_for(
         &mut self,
         now: u64,
-        join: &Join,
+        fresh_name: Text,
+        wish: &Wish,
         out: &mut Vec<Answer>,
     ) -> Result<Text, GroupError> {
-        let holder = join
+        let holder = wish
             .place
             .as_ref()
             .and_then(|place| self.places.get(place))
             .cloned();
-        if !join.member.is_empty() {
-            if join.place.is_some() && holder.as_ref() != Some(&join.member) {
+        if !wish.member.is_empty() {
+            if wish.place.is_some() && holder.as_ref() != Some(&wish.member) {
                 return Err(holder.map_or(GroupError::UnknownMember, |_| GroupError::FencedPlace));
             }
-            if self.promised.remove(&join.member).is_none()
-                && !self.members.contains_key(&join.member)
+            if self.promised.remove(&wish.member).is_none()
+                && !self.members.contains_key(&wish.member)
             {
                 return Err(GroupError::UnknownMember);
             }
-            return Ok(join.member.clone());
+            return Ok(wish.member.clone());
         }
         if let Some(holder) = holder {
-            self.rename(&holder, &join.fresh_name, out);
-        } else if join.place.is_none() && join.must_know_name {
+            self.rename(&holder, &fresh_name, out);
+        } else if wish.place.is_none() && wish.must_know_name {
             if self.promised.len() >= Self::MEMBERS_MAX {
                 return Err(GroupError::Full);
             }
             self.promised
-                .insert(join.fresh_name.clone(), now.saturating_add(join.session_ms));
-            return Err(GroupError::NameFirst(join.fresh_name.clone()));
+                .insert(fresh_name.clone(), now.saturating_add(wish.session_ms));
+            return Err(GroupError::NameFirst(fresh_name.clone()));
         }
-        Ok(join.fresh_name.clone())
+        Ok(fresh_name)
     }
 
     /// A new process takes a standing place: the old one is fenced, the membership goes on.
@@ -310,11 +316,17 @@ impl Group {
         self.members.insert(to.clone(), member);
     }
 
-    fn try_sync(&mut self, now: u64, sync: Ask, out: &mut Vec<Answer>) -> Result<(), GroupError> {
-        self.known(now, &sync.who)?;
+    fn try_sync(
+        &mut self,
+        now: u64,
+        ticket: Ticket,
+        ask: Ask,
+        out: &mut Vec<Answer>,
+    ) -> Result<(), GroupError> {
+        self.known(now, &ask.who)?;
         let differs =
             |said: &Option<Text>, ours: &Text| said.as_ref().is_some_and(|said| said != ours);
-        if differs(&sync.kind, &self.kind) || differs(&sync.protocol, &self.protocol) {
+        if differs(&ask.kind, &self.kind) || differs(&ask.protocol, &self.protocol) {
             return Err(GroupError::Inconsistent);
         }
         match self.phase() {
@@ -322,140 +334,18 @@ impl Group {
             Phase::Gathering => return Err(GroupError::Rebalancing),
             Phase::Dividing => {}
             Phase::Steady => {
-                self.answer_sync(&sync.who.member, sync.ticket, out);
+                self.answer_sync(&ask.who.member, ticket, out);
                 return Ok(());
             }
         }
-        if let Some(member) = self.members.get_mut(&sync.who.member) {
+        if let Some(member) = self.members.get_mut(&ask.who.member) {
             member.has_synced = true;
-            member.wait_for_sync(sync.ticket, out);
+            member.wait_for_sync(ticket, out);
         }
-        if self.leader.as_ref() == Some(&sync.who.member) {
-            self.divide(now, sync.plan, out);
+        if self.leader.as_ref() == Some(&ask.who.member) {
+            self.divide(now, ask.plan, out);
         }
         Ok(())
-    }
-
-    /// Takes the leader's plan and gives everybody who waits its part.
-    fn divide(&mut self, now: u64, plan: Vec<(Text, Bytes)>, out: &mut Vec<Answer>) {
-        for (name, part) in plan {
-            if let Some(member) = self.members.get_mut(&name) {
-                member.part = part;
-            }
-        }
-        self.stage = Stage::Steady;
-        for name in self.names_where(Member::awaits_sync) {
-            let Some(member) = self.members.get_mut(&name) else {
-                continue;
-            };
-            member.hear(now);
-            if let Some(ticket) = member.syncing.take() {
-                self.answer_sync(&name, ticket, out);
-            }
-        }
-    }
-
-    /// Begins a round: everybody has to come again.
-    fn gather(&mut self, now: u64, out: &mut Vec<Answer>) {
-        for member in self.members.values_mut() {
-            member.part = Bytes::new();
-            member.has_synced = false;
-            if let Some(ticket) = member.syncing.take() {
-                member.hear(now);
-                out.push(Answer {
-                    ticket,
-                    reply: Err(GroupError::Rebalancing),
-                });
-            }
-        }
-        let is_first = self.stage == Stage::Empty;
-        let wait = if is_first {
-            Self::FIRST_ROUND_MS
-        } else {
-            self.round_ms()
-        };
-        self.stage = Stage::Gathering {
-            until: now.saturating_add(wait),
-            is_first,
-        };
-        self.end_if_all_came(now, out);
-    }
-
-    /// Somebody is gone.
-    fn changed(&mut self, now: u64, out: &mut Vec<Answer>) {
-        match self.stage {
-            Stage::Empty => {}
-            Stage::Gathering { .. } => self.end_if_all_came(now, out),
-            Stage::Dividing { .. } | Stage::Steady => self.gather(now, out),
-        }
-    }
-
-    fn end_if_all_came(&mut self, now: u64, out: &mut Vec<Answer>) {
-        let is_first = matches!(self.stage, Stage::Gathering { is_first: true, .. });
-        let all_came = self.members.values().all(Member::awaits_join);
-        if all_came && (!is_first || self.members.is_empty()) {
-            self.end_gathering(now, out);
-        }
-    }
-
-    /// Ends a round with those who came; standing places are kept for those who did not.
-    fn end_gathering(&mut self, now: u64, out: &mut Vec<Answer>) {
-        for name in self.names_where(|member| !member.awaits_join() && member.place.is_none()) {
-            self.remove(&name, out);
-        }
-        let came = self.names_where(Member::awaits_join);
-        if self.members.is_empty() {
-            *self = Self {
-                generation: self.generation,
-                promised: std::mem::take(&mut self.promised),
-                ..Self::default()
-            };
-            return;
-        }
-        if came.is_empty() {
-            self.stage = Stage::Gathering {
-                until: now.saturating_add(self.round_ms()),
-                is_first: false,
-            };
-            return;
-        }
-        if !self
-            .leader
-            .as_ref()
-            .is_some_and(|leader| came.contains(leader))
-        {
-            let oldest = came
-                .iter()
-                .min_by_key(|name| self.members.get(*name).map(|member| member.order));
-            self.leader = oldest.cloned();
-        }
-        self.generation = self.generation.wrapping_add(1).max(1);
-        self.protocol = self.vote();
-        self.stage = Stage::Dividing {
-            until: now.saturating_add(self.round_ms()),
-        };
-        for name in came {
-            let Some(member) = self.members.get_mut(&name) else {
-                continue;
-            };
-            member.hear(now);
-            if let Some(ticket) = member.joining.take() {
-                self.answer_join(&name, ticket, out);
-            }
-        }
-    }
-
-    /// The way of dividing that all know and most prefer.
-    fn vote(&self) -> Text {
-        let shared = common(self.members.values()).unwrap_or_default();
-        let mut votes: BTreeMap<&Text, usize> = BTreeMap::new();
-        for member in self.members.values() {
-            if let Some((name, _)) = member.wishes.iter().find(|(name, _)| shared.contains(name)) {
-                *votes.entry(name).or_default() += 1;
-            }
-        }
-        let best = votes.into_iter().max_by_key(|(_, count)| *count);
-        best.map(|(name, _)| name.clone()).unwrap_or_default()
     }
 
     fn answer_join(&self, name: &Text, ticket: Ticket, out: &mut Vec<Answer>) {
@@ -534,25 +424,6 @@ impl Group {
         let found = self.members.iter().filter(|(_, member)| wanted(member));
         found.map(|(name, _)| name.clone()).collect()
     }
-
-    /// How long a round may take: as long as its slowest member says.
-    fn round_ms(&self) -> u64 {
-        self.members
-            .values()
-            .map(|member| member.round_ms)
-            .max()
-            .unwrap_or(0)
-    }
-}
-
-/// The ways of dividing that all of them know; `None` when there is nobody.
-fn common<'a>(mut members: impl Iterator<Item = &'a Member>) -> Option<BTreeSet<&'a Text>> {
-    let mut shared = members.next()?.ways();
-    for member in members {
-        let ways = member.ways();
-        shared.retain(|way| ways.contains(way));
-    }
-    Some(shared)
 }
 
 #[cfg(test)]

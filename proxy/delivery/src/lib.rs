@@ -7,5 +7,6 @@ mod queue;
 
 pub use group::{
     Answer, Ask, Group, GroupError, Join, Joined, MemberView, Phase, Reply, Synced, Ticket, Who,
+    Wish,
 };
 pub use queue::{Assigned, MemberId, Queue, Stretch};

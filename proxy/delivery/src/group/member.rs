@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use fairlead_canon::Text;
 
-use super::{Answer, GroupError, Join, MemberView, Ticket};
+use super::{Answer, GroupError, MemberView, Ticket, Wish};
 
 #[derive(Debug)]
 pub(super) struct Member {
     /// Lower came earlier.
     pub(super) order: u64,
     pub(super) place: Option<Text>,
-    pub(super) wishes: Vec<(Text, Bytes)>,
+    pub(super) offers: Vec<(Text, Bytes)>,
     pub(super) part: Bytes,
     pub(super) round_ms: u64,
     /// Waits for the end of a round.
@@ -31,7 +31,7 @@ impl Member {
         Self {
             order,
             place: None,
-            wishes: Vec::new(),
+            offers: Vec::new(),
             part: Bytes::new(),
             round_ms: 0,
             joining: None,
@@ -44,15 +44,15 @@ impl Member {
         }
     }
 
-    /// Takes what a join says; an earlier question of the same member is refused.
-    pub(super) fn update(&mut self, now: u64, join: Join, out: &mut Vec<Answer>) {
+    /// Takes what a wish says; an earlier question of the same member is refused.
+    pub(super) fn update(&mut self, now: u64, wish: Wish, out: &mut Vec<Answer>) {
         self.refuse(GroupError::Rebalancing, out);
-        self.place = join.place;
-        self.wishes = join.wishes;
-        self.session_ms = join.session_ms;
-        self.round_ms = join.round_ms;
-        self.client = join.client;
-        self.host = join.host;
+        self.place = wish.place;
+        self.offers = wish.ways;
+        self.session_ms = wish.session_ms;
+        self.round_ms = wish.round_ms;
+        self.client = wish.client;
+        self.host = wish.host;
         self.hear(now);
     }
 
@@ -94,11 +94,11 @@ impl Member {
     }
 
     pub(super) fn ways(&self) -> BTreeSet<&Text> {
-        self.wishes.iter().map(|(way, _)| way).collect()
+        self.offers.iter().map(|(way, _)| way).collect()
     }
 
     pub(super) fn view(&self, name: &Text, protocol: &Text) -> MemberView {
-        let wish = self.wishes.iter().find(|(way, _)| way == protocol);
+        let wish = self.offers.iter().find(|(way, _)| way == protocol);
         MemberView {
             member: name.clone(),
             place: self.place.clone(),

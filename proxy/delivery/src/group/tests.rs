@@ -8,19 +8,29 @@ fn text(word: &str) -> Text {
     Text::from(word.to_owned())
 }
 
-fn join(ticket: u64, member: &str) -> Join {
-    Join {
-        ticket: Ticket(ticket),
+fn wish(member: &str) -> Wish {
+    Wish {
         member: text(member),
         place: None,
-        fresh_name: text(&format!("m{ticket}")),
         must_know_name: false,
         session_ms: SESSION,
         round_ms: ROUND,
         kind: text("consumer"),
-        wishes: vec![(text("range"), Bytes::from_static(b"wish"))],
+        ways: vec![(text("range"), Bytes::from_static(b"wish"))],
         client: text("client"),
         host: text("127.0.0.1"),
+    }
+}
+
+fn join(ticket: u64, member: &str) -> Join {
+    asked(ticket, wish(member))
+}
+
+fn asked(ticket: u64, wish: Wish) -> Join {
+    Join {
+        ticket: Ticket(ticket),
+        fresh_name: text(&format!("m{ticket}")),
+        wish,
     }
 }
 
@@ -32,9 +42,8 @@ fn who(member: &str, generation: i32) -> Who {
     }
 }
 
-fn sync(ticket: u64, member: &str, generation: i32, plan: &[(&str, &'static [u8])]) -> Ask {
+fn ask(member: &str, generation: i32, plan: &[(&str, &'static [u8])]) -> Ask {
     Ask {
-        ticket: Ticket(ticket),
         who: who(member, generation),
         kind: None,
         protocol: None,
@@ -89,10 +98,11 @@ fn pair() -> Group {
     assert_eq!(joined(&out, 1).members.len(), 2);
     assert!(joined(&out, 2).members.is_empty());
     assert_eq!(joined(&out, 2).leader, text("m1"));
-    group.sync(200, sync(3, "m2", 1, &[]), &mut out);
+    group.sync(200, Ticket(3), ask("m2", 1, &[]), &mut out);
     group.sync(
         200,
-        sync(4, "m1", 1, &[("m1", b"a"), ("m2", b"b")]),
+        Ticket(4),
+        ask("m1", 1, &[("m1", b"a"), ("m2", b"b")]),
         &mut out,
     );
     assert_eq!((part(&out, 3), part(&out, 4)), (&b"b"[..], &b"a"[..]));
@@ -190,28 +200,37 @@ fn a_newcomer_that_can_is_told_its_name_first() {
     let mut out = Vec::new();
     group.join(
         0,
-        Join {
-            must_know_name: true,
-            ..join(1, "")
-        },
+        asked(
+            1,
+            Wish {
+                must_know_name: true,
+                ..wish("")
+            },
+        ),
         &mut out,
     );
     assert_eq!(refused(&out, 1), &GroupError::NameFirst(text("m1")));
     assert_eq!(group.phase(), Phase::Empty);
     group.join(
         0,
-        Join {
-            must_know_name: true,
-            ..join(2, "m1")
-        },
+        asked(
+            2,
+            Wish {
+                must_know_name: true,
+                ..wish("m1")
+            },
+        ),
         &mut out,
     );
     group.join(
         0,
-        Join {
-            must_know_name: true,
-            ..join(3, "m7")
-        },
+        asked(
+            3,
+            Wish {
+                must_know_name: true,
+                ..wish("m7")
+            },
+        ),
         &mut out,
     );
     assert_eq!(refused(&out, 3), &GroupError::UnknownMember);
@@ -225,18 +244,24 @@ fn another_kind_of_reader_or_of_dividing_is_refused() {
     let mut out = Vec::new();
     group.join(
         300,
-        Join {
-            kind: text("connect"),
-            ..join(5, "")
-        },
+        asked(
+            5,
+            Wish {
+                kind: text("connect"),
+                ..wish("")
+            },
+        ),
         &mut out,
     );
     group.join(
         300,
-        Join {
-            wishes: vec![(text("odd"), Bytes::new())],
-            ..join(6, "")
-        },
+        asked(
+            6,
+            Wish {
+                ways: vec![(text("odd"), Bytes::new())],
+                ..wish("")
+            },
+        ),
         &mut out,
     );
     assert_eq!(refused(&out, 5), &GroupError::Inconsistent);
@@ -246,20 +271,25 @@ fn another_kind_of_reader_or_of_dividing_is_refused() {
 
 #[test]
 fn a_restarted_holder_of_a_place_keeps_its_part_and_the_old_process_is_fenced() {
-    let placed = |ticket, member| Join {
-        place: Some(text("p")),
-        ..join(ticket, member)
+    let placed = |ticket, member| {
+        asked(
+            ticket,
+            Wish {
+                place: Some(text("p")),
+                ..wish(member)
+            },
+        )
     };
     let mut group = Group::default();
     let mut out = Vec::new();
     group.join(0, join(1, ""), &mut out);
     group.join(0, placed(2, ""), &mut out);
     group.expire(200, &mut out);
-    group.sync(200, sync(3, "m1", 1, &[("m2", b"b")]), &mut out);
+    group.sync(200, Ticket(3), ask("m1", 1, &[("m2", b"b")]), &mut out);
     out.clear();
     group.join(300, placed(4, ""), &mut out);
     assert_eq!(joined(&out, 4).generation, 1, "no new round");
-    group.sync(300, sync(5, "m4", 1, &[]), &mut out);
+    group.sync(300, Ticket(5), ask("m4", 1, &[]), &mut out);
     assert_eq!(part(&out, 5), b"b");
     let old = Who {
         place: Some(text("p")),
@@ -275,7 +305,7 @@ fn a_plan_that_never_comes_costs_the_leader_its_place() {
     group.join(0, join(1, ""), &mut out);
     group.join(0, join(2, ""), &mut out);
     group.expire(200, &mut out);
-    group.sync(200, sync(3, "m2", 1, &[]), &mut out);
+    group.sync(200, Ticket(3), ask("m2", 1, &[]), &mut out);
     while !out.iter().any(|answer| answer.ticket == Ticket(3)) {
         let due = group.deadline().expect("dividing has an end");
         group.expire(due, &mut out);
@@ -297,26 +327,35 @@ fn the_way_that_most_prefer_wins_among_those_that_all_know() {
     let mut out = Vec::new();
     group.join(
         0,
-        Join {
-            wishes: wishes(&["x", "a", "b"]),
-            ..join(1, "")
-        },
+        asked(
+            1,
+            Wish {
+                ways: wishes(&["x", "a", "b"]),
+                ..wish("")
+            },
+        ),
         &mut out,
     );
     group.join(
         0,
-        Join {
-            wishes: wishes(&["b", "a"]),
-            ..join(2, "")
-        },
+        asked(
+            2,
+            Wish {
+                ways: wishes(&["b", "a"]),
+                ..wish("")
+            },
+        ),
         &mut out,
     );
     group.join(
         0,
-        Join {
-            wishes: wishes(&["b", "x", "a"]),
-            ..join(3, "")
-        },
+        asked(
+            3,
+            Wish {
+                ways: wishes(&["b", "x", "a"]),
+                ..wish("")
+            },
+        ),
         &mut out,
     );
     group.expire(200, &mut out);
@@ -350,21 +389,21 @@ proptest! {
     #[test]
     fn each_question_is_answered_exactly_once(acts in prop::collection::vec(act(), 0..60)) {
         let mut group = Group::default();
-        let (mut now, mut asked, mut answers) = (0u64, 0u64, Vec::new());
+        let (mut now, mut count, mut answers) = (0u64, 0u64, Vec::new());
         let mut names = vec![String::new(); 4];
         let mut generation = 0;
         for act in acts {
             match act {
                 Act::Join(who, must_know_name) => {
-                    asked += 1;
-                    group.join(now, Join { must_know_name, ..join(asked, &names[who]) }, &mut answers);
+                    count += 1;
+                    group.join(now, asked(count, Wish { must_know_name, ..wish(&names[who]) }), &mut answers);
                     if names[who].is_empty() {
-                        names[who] = format!("m{asked}");
+                        names[who] = format!("m{count}");
                     }
                 }
                 Act::Sync(who) => {
-                    asked += 1;
-                    group.sync(now, sync(asked, &names[who], group.generation, &[]), &mut answers);
+                    count += 1;
+                    group.sync(now, Ticket(count), ask(&names[who], group.generation, &[]), &mut answers);
                 }
                 Act::Beat(who) => {
                     let _: Result<(), GroupError> = group.beat(now, &super::tests::who(&names[who], group.generation));
@@ -389,6 +428,6 @@ proptest! {
         prop_assert!(group.is_idle(), "silence empties every group: {group:?}");
         let mut tickets: Vec<u64> = answers.iter().map(|answer| answer.ticket.0).collect();
         tickets.sort_unstable();
-        prop_assert_eq!(tickets, (1..=asked).collect::<Vec<_>>());
+        prop_assert_eq!(tickets, (1..=count).collect::<Vec<_>>());
     }
 }

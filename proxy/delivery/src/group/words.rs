@@ -8,17 +8,24 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// A wish to take part.
+/// A question to take part.
 #[derive(Clone, Debug)]
 pub struct Join {
     /// Where the answer goes.
     pub ticket: Ticket,
+    /// A name that nobody has, in case one is needed.
+    pub fresh_name: Text,
+    /// What the reader says.
+    pub wish: Wish,
+}
+
+/// A wish to take part, as a reader says it.
+#[derive(Clone, Debug)]
+pub struct Wish {
     /// The name the group gave it; empty for a newcomer.
     pub member: Text,
     /// A standing place that outlives the process which holds it.
     pub place: Option<Text>,
-    /// A name that nobody has, in case one is needed.
-    pub fresh_name: Text,
     /// A newcomer without a place is told its name and has to come again with it.
     pub must_know_name: bool,
     /// Silence after which the member is gone, in milliseconds.
@@ -28,7 +35,7 @@ pub struct Join {
     /// What kind of reader it is, in its own word; all members say the same.
     pub kind: Text,
     /// Ways of dividing that it knows, best first, each with what it tells the leader.
-    pub wishes: Vec<(Text, Bytes)>,
+    pub ways: Vec<(Text, Bytes)>,
     /// What the client calls itself, for people.
     pub client: Text,
     /// Where it comes from, for people.
@@ -38,8 +45,6 @@ pub struct Join {
 /// A wish to learn one's part.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    /// Where the answer goes.
-    pub ticket: Ticket,
     /// Who asks.
     pub who: Who,
     /// What it takes the group's kind to be, if it says so.
