@@ -1,7 +1,6 @@
 //! Attaching to queues, mailboxes and live patterns, and leaving them.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fmt;
 use std::sync::Arc;
 
 use fairlead_canon::{Address, DeadReason, EntityId, Offset, Outcome, Path, Pattern};
@@ -14,6 +13,7 @@ use smallvec::SmallVec;
 
 use crate::hub::{Hot, Joining};
 use crate::live::Subscription;
+use crate::solo::Solo;
 use crate::verb::{Attach, AttachmentId, Delivery, DeliveryId, Depth, Settling, Source, Taken};
 use crate::{Caller, Error, Reason};
 
@@ -56,16 +56,18 @@ pub(crate) struct Bodies {
 }
 
 /// Bodies being read.
+#[derive(Debug)]
 pub(crate) struct Reading {
     pub(crate) attachment: AttachmentId,
     pub(crate) assigned: Vec<Assigned>,
-    pub(crate) bodies: BoxFuture<'static, Result<Vec<Stored>, StoreError>>,
+    pub(crate) bodies: Solo<Result<Vec<Stored>, StoreError>>,
 }
 
 /// A queue's backlog being read; gives the right to load back when dropped.
+#[derive(Debug)]
 pub(crate) struct Load {
     hot: Arc<Hot>,
-    pub(crate) backlog: BoxFuture<'static, Result<(Vec<Entry>, Marks), StoreError>>,
+    pub(crate) backlog: Solo<Result<(Vec<Entry>, Marks), StoreError>>,
     is_done: bool,
 }
 
@@ -490,12 +492,12 @@ impl Load {
     fn start(hot: Arc<Hot>, from: Offset) -> Self {
         let log = Arc::clone(&hot.log);
         let max = usize::try_from(Queue::READY_MAX).unwrap_or(usize::MAX);
-        let backlog = Box::pin(async move {
+        let backlog = Solo::new(Box::pin(async move {
             // Marks first: what comes in between is told to the queue by the store.
             let marks = log.marks().await?;
             let entries = log.backlog(CursorId(0), from, max).await?;
             Ok((entries, marks))
-        });
+        }));
         Self {
             hot,
             backlog,
@@ -520,7 +522,7 @@ impl Load {
     }
 
     async fn finish(mut self) -> Result<(), Error> {
-        let found = self.backlog.as_mut().await;
+        let found = std::future::poll_fn(|cx| self.backlog.poll(cx)).await;
         let failed = found.as_ref().err().cloned();
         self.done(found);
         failed.map_or(Ok(()), |error| Err(error.into()))
@@ -532,22 +534,6 @@ impl Drop for Load {
         if !self.is_done {
             self.hot.loaded(None);
         }
-    }
-}
-
-impl fmt::Debug for Reading {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reading")
-            .field("attachment", &self.attachment)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Load {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Load")
-            .field("entity", &self.hot.entity)
-            .finish_non_exhaustive()
     }
 }
 

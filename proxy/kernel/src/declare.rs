@@ -70,6 +70,9 @@ pub(crate) async fn ask(
 ) -> Result<Declared, Error> {
     let away = || Error::us(Reason::ShuttingDown, "declarations are no longer taken");
     let (reply, answer) = oneshot::channel();
-    registrar.send((changes, reply)).await.map_err(|_| away())?;
-    answer.await.map_err(|_| away())?
+    registrar
+        .send((changes, reply))
+        .await
+        .map_err(|_gone| away())?;
+    answer.await.map_err(|_gone| away())?
 }

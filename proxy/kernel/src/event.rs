@@ -3,6 +3,7 @@
 use std::task::{Context, Poll};
 
 use crate::consume::{Attached, Reading, read_bodies};
+use crate::solo::Solo;
 use crate::verb::{AttachmentId, Event, Settling};
 use crate::{Caller, Error};
 
@@ -55,7 +56,7 @@ impl Caller {
         let mut progress = false;
         let mut index = 0;
         while let Some(load) = self.loads.get_mut(index) {
-            match load.backlog.as_mut().poll(cx) {
+            match load.backlog.poll(cx) {
                 Poll::Pending => index += 1,
                 Poll::Ready(found) => {
                     if let Err(error) = &found {
@@ -75,7 +76,7 @@ impl Caller {
         let Some(reading) = self.bodies.reading.as_mut() else {
             return started;
         };
-        let Poll::Ready(bodies) = reading.bodies.as_mut().poll(cx) else {
+        let Poll::Ready(bodies) = reading.bodies.poll(cx) else {
             return started;
         };
         if let Some(reading) = self.bodies.reading.take() {
@@ -105,7 +106,7 @@ impl Caller {
                 // Detached meanwhile: the queue has them back.
                 continue;
             };
-            let bodies = read_bodies(&attached.hot, &assigned);
+            let bodies = Solo::new(read_bodies(&attached.hot, &assigned));
             self.bodies.reading = Some(Reading {
                 attachment,
                 assigned,

@@ -29,6 +29,7 @@ mod position;
 mod publish;
 mod registrar;
 mod settle;
+mod solo;
 mod translator;
 mod verb;
 

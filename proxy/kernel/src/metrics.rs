@@ -298,7 +298,7 @@ fn lookup<T, const N: usize>(
     find: impl Fn(&T) -> Result<IntCounter, prometheus::Error>,
 ) -> Result<[IntCounter; N], prometheus::Error> {
     let found: Vec<IntCounter> = all.iter().map(find).collect::<Result<_, _>>()?;
-    found.try_into().map_err(
-        |_: Vec<IntCounter>| prometheus::Error::InconsistentCardinality { expect: N, got: 0 },
-    )
+    found.try_into().map_err(|_too_few: Vec<IntCounter>| {
+        prometheus::Error::InconsistentCardinality { expect: N, got: 0 }
+    })
 }

@@ -1,12 +1,12 @@
 //! What a caller has staged and what it has under way.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::task::{Context, Poll};
 
 use fairlead_canon::{EntityId, Outcome, Promise};
-use fairlead_ports::{BoxFuture, Committed, CursorId, Op, Placement, Store, StoreError, Unit};
+use fairlead_ports::{Committed, CursorId, Op, Placement, Store, StoreError, Unit};
 
+use crate::solo::Solo;
 use crate::verb::{Event, Pending, Receipt, ranges};
 use crate::{Error, Meters, Reason};
 
@@ -31,18 +31,11 @@ struct Turn {
 }
 
 /// Units handed over together.
+#[derive(Debug)]
 struct Flight {
-    results: Option<BoxFuture<'static, Vec<Result<Committed, StoreError>>>>,
+    results: Option<Solo<Vec<Result<Committed, StoreError>>>>,
     turns: Vec<Turn>,
     bytes: usize,
-}
-
-impl fmt::Debug for Flight {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flight")
-            .field("turns", &self.turns.len())
-            .finish_non_exhaustive()
-    }
 }
 
 impl Outbox {
@@ -146,7 +139,7 @@ impl Outbox {
         let units = std::mem::take(&mut self.units);
         let turns = std::mem::take(&mut self.turns);
         let bytes = std::mem::take(&mut self.staged_bytes);
-        let results = (!units.is_empty()).then(|| store.commit(units));
+        let results = (!units.is_empty()).then(|| Solo::new(store.commit(units)));
         if results.is_none() && turns.is_empty() {
             return;
         }
@@ -167,11 +160,7 @@ impl Outbox {
     ) -> bool {
         let mut progress = false;
         while let Some(flight) = self.flights.front_mut() {
-            let results = match flight
-                .results
-                .as_mut()
-                .map(|results| results.as_mut().poll(cx))
-            {
+            let results = match flight.results.as_mut().map(|results| results.poll(cx)) {
                 Some(Poll::Pending) => break,
                 Some(Poll::Ready(results)) => results,
                 None => Vec::new(),

@@ -129,7 +129,7 @@ pub(crate) async fn restore(documents: &dyn Documents) -> Result<(Topology, u64)
         for document in &page {
             if document.key == COUNTERS {
                 let counter = document.value.as_ref().try_into().map(u64::from_be_bytes);
-                reserved = counter.map_err(|_| damaged("the counters"))?;
+                reserved = counter.map_err(|_cause| damaged("the counters"))?;
                 topology.reserve_entities(reserved);
                 continue;
             }

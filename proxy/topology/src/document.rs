@@ -154,7 +154,7 @@ pub fn decode(value: &[u8], topology: &mut Topology) -> Result<(), DocumentError
             what: "unknown version",
         });
     };
-    let record: Record = postcard::from_bytes(rest).map_err(|_| DocumentError {
+    let record: Record = postcard::from_bytes(rest).map_err(|_cause| DocumentError {
         what: "damaged record",
     })?;
     match record {
@@ -211,7 +211,7 @@ fn encode_record(record: &Record) -> Result<Bytes, DocumentError> {
     let start = vec![VERSION];
     postcard::to_extend(record, start)
         .map(Bytes::from)
-        .map_err(|_| DocumentError {
+        .map_err(|_cause| DocumentError {
             what: "cannot be written",
         })
 }
@@ -340,7 +340,7 @@ fn binding(record: BindingRecord) -> Result<Binding, DocumentError> {
             }),
             MatchRecord::Headers { wants_all, wanted } => Match::Headers(HeaderMatch {
                 wants_all,
-                wanted: Headers::from_stored(wanted.into()).map_err(|_| DocumentError {
+                wanted: Headers::from_stored(wanted.into()).map_err(|_cause| DocumentError {
                     what: "damaged header list",
                 })?,
             }),
