@@ -4,6 +4,7 @@
 
 mod address;
 mod batch;
+pub mod carry;
 pub mod codec;
 mod crc;
 mod entity;

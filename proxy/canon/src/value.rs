@@ -1,6 +1,7 @@
 //! Header values: the union of what the protocols can say.
 
 pub(crate) mod stored;
+pub(crate) mod text;
 
 use bytes::Bytes;
 

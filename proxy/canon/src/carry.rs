@@ -1,0 +1,28 @@
+//! Carrying a message in a list of headers: the properties that a protocol has no place for, and the
+//! types that its headers cannot say (`mapping.md` section 6).
+//!
+//! Properties without a place stand in front of the publisher's headers under names of our own. Values
+//! are written as plain text, and one last header, `fl-t`, says what plain text does not:
+//!
+//! ```text
+//! fl-t     = count ";" [ item { "," item } ]        count: entries before it
+//! item     = position [ "p" | "h" ] [ letter ] [ "*" ]
+//! p: a property of ours    h: a header that is not to be lifted    *: base64
+//! ```
+//!
+//! It is absent when it would say nothing. A reader believes it only if writing what it says gives the
+//! same list again, byte for byte, so that a list that a stranger made or changed is read as it stands.
+//!
+//! Begin with [`Target`], then [`write`] and [`read`].
+
+mod cells;
+mod field;
+mod list;
+mod name;
+mod sidecar;
+mod target;
+
+pub use cells::Cells;
+pub use field::Field;
+pub use list::{Carried, Entry, Restored, read, write};
+pub use target::Target;
