@@ -17,7 +17,6 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use fairlead_canon::Text;
 
 use member::Member;

@@ -14,6 +14,7 @@ use crate::arrivals::Arrivals;
 use crate::atlas::{Atlas, AtlasDirectory};
 use crate::caller::Caller;
 use crate::claim::Claims;
+use crate::group::Groups;
 use crate::hub::Hub;
 use crate::janitor::Janitor;
 use crate::live::Subscriptions;
@@ -43,6 +44,7 @@ pub struct Kernel {
     pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) claims: Arc<Claims>,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) janitor: Arc<Janitor>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) metrics: Metrics,
@@ -97,6 +99,7 @@ impl Kernel {
             arrivals,
             subscriptions: Subscriptions::default(),
             claims: Arc::new(Claims::default()),
+            groups: Groups::start(),
             janitor,
             policy: policy(directory),
             metrics,

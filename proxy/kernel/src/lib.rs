@@ -16,6 +16,7 @@ mod document;
 mod error;
 mod event;
 mod fetch;
+mod group;
 mod hub;
 mod inbox;
 mod janitor;
@@ -35,6 +36,7 @@ mod verb;
 
 pub use caller::Caller;
 pub use error::{Blame, Error, Reason};
+pub use group::GroupView;
 pub use kernel::{Backing, Kernel, Overview};
 pub use metrics::{DropReason, Meters};
 pub use translator::{Closed, ClosedReason, Conn, Door, DrainWatch, Translator};
@@ -44,7 +46,8 @@ pub use verb::{
     Taken, To,
 };
 
-// What a translator needs of the ports, and no more.
+// What a translator needs of its neighbours, and no more.
+pub use fairlead_delivery::{Ask, GroupError, Joined, MemberView, Phase, Synced, Who, Wish};
 pub use fairlead_ports::{
     BoxFuture, By, Chunk, ConnInfo, Document, Io, Login, Marks, Step, Stored, Version, fill,
 };

@@ -138,6 +138,7 @@ impl Group {
             .map(|member| member.round_ms)
             .max()
             .unwrap_or(0)
+            .max(1)
     }
 }
 
