@@ -98,6 +98,6 @@ mod as_base64 {
         let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
         bytes
             .try_into()
-            .map_err(|_| D::Error::custom("a key of another length"))
+            .map_err(|_why| D::Error::custom("a key of another length"))
     }
 }

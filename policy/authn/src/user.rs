@@ -69,7 +69,7 @@ impl User {
 
     /// Reads a stored user.
     pub fn from_json(document: &[u8]) -> Result<Self, UserError> {
-        let user: Self = serde_json::from_slice(document).map_err(|_| UserError::Document)?;
+        let user: Self = serde_json::from_slice(document).map_err(|_why| UserError::Document)?;
         if is_affordable(&user.argon2id) {
             Ok(user)
         } else {
@@ -79,7 +79,7 @@ impl User {
 
     /// The form in which it is stored.
     pub fn to_json(&self) -> Result<Vec<u8>, UserError> {
-        serde_json::to_vec(self).map_err(|_| UserError::Document)
+        serde_json::to_vec(self).map_err(|_why| UserError::Document)
     }
 }
 
@@ -92,11 +92,11 @@ impl fmt::Debug for User {
 
 /// An argon2id hash in PHC text form, with the crate's defaults (19 MiB, 2 passes).
 pub(crate) fn hash(password: &[u8], salt: &[u8; 16]) -> Result<String, UserError> {
-    let salt = SaltString::encode_b64(salt).map_err(|_| UserError::Password)?;
+    let salt = SaltString::encode_b64(salt).map_err(|_why| UserError::Password)?;
     Argon2::default()
         .hash_password(password, &salt)
         .map(|hash| hash.to_string())
-        .map_err(|_| UserError::Password)
+        .map_err(|_why| UserError::Password)
 }
 
 fn is_affordable(argon2id: &str) -> bool {

@@ -1,0 +1,28 @@
+//! Whether the node lives, serves, and what it counts.
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+
+use super::Admin;
+use super::reply::Refusal;
+
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) async fn live() -> &'static str {
+    "live\n"
+}
+
+/// Ready: the store is open and nobody is being asked to leave.
+pub(super) async fn ready(State(admin): State<Admin>) -> Result<&'static str, Refusal> {
+    if admin.inner.gate.kernel().is_some() && !admin.inner.drain.has_begun() {
+        Ok("ready\n")
+    } else {
+        Err(Refusal::not_ready())
+    }
+}
+
+pub(super) async fn metrics(State(admin): State<Admin>) -> Result<impl IntoResponse, Refusal> {
+    let kernel = admin.inner.gate.kernel().ok_or_else(Refusal::not_ready)?;
+    Ok(([(CONTENT_TYPE, TEXT_FORMAT)], kernel.metrics_page()))
+}

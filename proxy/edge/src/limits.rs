@@ -1,0 +1,18 @@
+//! Named limits of the edge, with their reasons.
+
+use std::time::Duration;
+
+/// From accept to the end of a TLS handshake. Pingora's own limit is a minute, long enough to
+/// hold a connection for nothing.
+pub(crate) const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long an accepted connection waits for the node to open its store: a hand-over's longest
+/// drain and a recovery after it. Longer, and clients have given up.
+pub(crate) const OPENING: Duration = Duration::from_secs(30);
+
+/// How long either side of a hand-over waits for the other's next word.
+pub(crate) const HANDOVER_STEP: Duration = Duration::from_secs(5);
+
+/// The most listening sockets of a process: what one message between two processes carries well
+/// below the kernel's own limit of 253.
+pub const LISTENERS_MAX: usize = 64;

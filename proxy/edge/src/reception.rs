@@ -1,0 +1,201 @@
+//! From an accepted socket to a translator: room, TLS, an open gate, and a task of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use fairlead_kernel::{Closed, ClosedReason, Conn, DrainWatch, Error, Kernel, Meters, Translator};
+use fairlead_ports::{ConnInfo, Io};
+use pingora_core::apps::ServerApp;
+use pingora_core::listeners::tls::Acceptor;
+use pingora_core::protocols::l4::stream::Stream as Socket;
+use pingora_core::protocols::{GetSocketDigest, Stream};
+use pingora_core::server::ShutdownWatch;
+use prometheus::IntCounter;
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::gate::Gate;
+use crate::limits::{OPENING, TLS_HANDSHAKE};
+
+/// What pingora hands every connection to.
+pub(crate) struct Reception {
+    pub(crate) posts: Vec<Post>,
+    /// One permit per connection; all of them back means that nobody is left.
+    pub(crate) room: Arc<Semaphore>,
+    pub(crate) gate: Gate,
+    pub(crate) drain: DrainWatch,
+    pub(crate) next_id: AtomicU64,
+}
+
+/// One listener, as its connections need it.
+pub(crate) struct Post {
+    pub(crate) name: Arc<str>,
+    pub(crate) address: SocketAddr,
+    pub(crate) acceptor: Option<Acceptor>,
+    pub(crate) translator: Arc<dyn Translator>,
+    pub(crate) turned_away: IntCounter,
+}
+
+/// Why a connection is closed before its protocol is heard.
+#[derive(Debug, Error)]
+enum TurnedAway {
+    #[error("the node is full")]
+    Full,
+    #[error("TLS handshake failed: {0}")]
+    Handshake(String),
+    #[error("TLS handshake took too long")]
+    Slow,
+    #[error("the node did not open its store in time")]
+    Closed,
+    #[error(transparent)]
+    Kernel(#[from] Error),
+}
+
+#[async_trait]
+impl ServerApp for Reception {
+    async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
+        // Every endpoint is plain TCP for pingora: TLS begins here, under our own deadline.
+        match stream.into_any().downcast::<Socket>() {
+            // Pingora's own task has room for its kind of TLS handshake inside, several KiB, for as
+            // long as it lives. It ends here, and the connection lives in a small one.
+            Ok(socket) => drop(tokio::spawn(Arc::clone(self).receive(socket))),
+            Err(_other) => tracing::error!("a connection that is not a socket"),
+        }
+        None
+    }
+}
+
+impl Reception {
+    async fn receive(self: Arc<Self>, socket: Box<Socket>) {
+        let Some((peer, local)) = ends(&socket) else {
+            tracing::debug!("a client was gone before it was greeted");
+            return;
+        };
+        let Some(post) = self.post_at(local) else {
+            tracing::error!(%local, "a connection to an address of no listener");
+            return;
+        };
+        // Boxed, so that what only the beginning needs is given back before the session starts.
+        match Box::pin(self.admit(post, socket)).await {
+            Ok((io, seat, kernel)) => {
+                let conn = self.conn(post, io, peer, local);
+                let id = conn.info.id;
+                let closed = post.translator.serve(conn, kernel).await;
+                seat.meters.closed(closed.reason);
+                report(post, peer, id, &closed);
+            }
+            Err(why) => {
+                post.turned_away.inc();
+                tracing::info!(listener = %post.name, %peer, reason = %why, "turned away");
+            }
+        }
+    }
+
+    /// A listener bound to every address is told apart by its port.
+    fn post_at(&self, local: SocketAddr) -> Option<&Post> {
+        let is_exact = |post: &&Post| post.address == local;
+        let is_any = |post: &&Post| {
+            post.address.ip().is_unspecified() && post.address.port() == local.port()
+        };
+        let mut posts = self.posts.iter();
+        posts
+            .find(is_exact)
+            .or_else(|| self.posts.iter().find(is_any))
+    }
+
+    async fn admit(
+        &self,
+        post: &Post,
+        socket: Box<Socket>,
+    ) -> Result<(Box<dyn Io>, Seat, Arc<Kernel>), TurnedAway> {
+        let permit = Arc::clone(&self.room)
+            .try_acquire_owned()
+            .map_err(|_full| TurnedAway::Full)?;
+        let io: Box<dyn Io> = match &post.acceptor {
+            None => socket,
+            Some(acceptor) => {
+                let secured = timeout(TLS_HANDSHAKE, acceptor.tls_handshake(*socket)).await;
+                let secured = secured.map_err(|_late| TurnedAway::Slow)?;
+                Box::new(secured.map_err(|error| TurnedAway::Handshake(error.to_string()))?)
+            }
+        };
+        let opened = timeout(OPENING, self.gate.opened()).await;
+        let kernel = opened.ok().flatten().ok_or(TurnedAway::Closed)?;
+        let meters = kernel.meters(post.translator.name())?;
+        Ok((io, Seat::take(permit, meters), kernel))
+    }
+
+    fn conn(&self, post: &Post, io: Box<dyn Io>, peer: SocketAddr, local: SocketAddr) -> Conn {
+        Conn {
+            io,
+            info: ConnInfo {
+                id: self.next_id.fetch_add(1, Ordering::Relaxed),
+                peer,
+                local,
+                listener: Arc::clone(&post.name),
+                is_tls: post.acceptor.is_some(),
+                certificate_name: None,
+            },
+            drain: self.drain.clone(),
+        }
+    }
+}
+
+/// Peer and local address; none when the peer is gone already.
+fn ends(socket: &Socket) -> Option<(SocketAddr, SocketAddr)> {
+    let digest = socket.get_socket_digest()?;
+    let peer = *digest.peer_addr()?.as_inet()?;
+    let local = *digest.local_addr()?.as_inet()?;
+    Some((canonical(peer), canonical(local)))
+}
+
+/// An IPv4 client of an IPv6 listener is an IPv4 client.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// A refusal is worth a line, a goodbye is not.
+fn report(post: &Post, peer: SocketAddr, id: u64, closed: &Closed) {
+    let listener = &*post.name;
+    let (reason, detail) = (closed.reason.word(), &*closed.detail);
+    match closed.reason {
+        ClosedReason::Failed => {
+            tracing::warn!(listener, %peer, id, reason, detail, "connection closed");
+        }
+        ClosedReason::Malformed | ClosedReason::Refused | ClosedReason::Silent => {
+            tracing::info!(listener, %peer, id, reason, detail, "connection closed");
+        }
+        ClosedReason::Goodbye
+        | ClosedReason::Lost
+        | ClosedReason::TakenOver
+        | ClosedReason::Drained => {
+            tracing::debug!(listener, %peer, id, reason, detail, "connection closed");
+        }
+    }
+}
+
+/// A place of a connection; given back however its task ends, a panic included.
+struct Seat {
+    meters: Arc<Meters>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    fn take(permit: OwnedSemaphorePermit, meters: Arc<Meters>) -> Self {
+        meters.connections.inc();
+        meters.opened.inc();
+        Self {
+            meters,
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.meters.connections.dec();
+    }
+}

@@ -1,0 +1,258 @@
+//! All listeners as one pingora service, from sockets to the last goodbye.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fairlead_kernel::{DrainWatch, Translator};
+use parking_lot::Mutex;
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::server::{Fds, ListenFds, RunArgs, Server, ShutdownWatch};
+use pingora_core::services::Service;
+use pingora_core::services::listening;
+use prometheus::core::Collector;
+use prometheus::{IntCounterVec, Opts};
+use thiserror::Error;
+use tokio::sync::{Semaphore, watch};
+
+use crate::ending::{Cause, Ending};
+use crate::gate::Gate;
+use crate::reception::{Post, Reception};
+use crate::socket::Socket;
+use crate::tls::{self, Identity, TlsError};
+
+/// A listener: where clients of one protocol come in.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its socket, and with it its name and address.
+    pub socket: Socket,
+    /// What it shows TLS clients; without it, it is plain.
+    pub identity: Option<Identity>,
+    /// Who serves its connections.
+    pub translator: Arc<dyn Translator>,
+}
+
+/// Numbers an operator may change.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Threads that serve connections.
+    pub threads: usize,
+    /// The most connections at a time, over all listeners.
+    pub connections_max: u32,
+    /// How long clients have to leave after they were asked to.
+    pub drain_max: Duration,
+    /// Where a next process asks for the sockets; see [`path_in`](crate::path_in).
+    pub handover: PathBuf,
+}
+
+/// The open doors, not yet watched.
+pub struct Edge {
+    settings: Settings,
+    service: listening::Service<Reception>,
+    fds: ListenFds,
+    ending: Ending,
+    stop: ShutdownWatch,
+    drain: DrainWatch,
+    turned_away: IntCounterVec,
+}
+
+/// Why the doors cannot be opened.
+#[derive(Debug, Error)]
+pub enum EdgeError {
+    /// A listener's certificate or key.
+    #[error("listener {name}")]
+    Tls {
+        /// Name of the listener.
+        name: Arc<str>,
+        /// What is wrong.
+        #[source]
+        source: TlsError,
+    },
+    /// A socket cannot be shared with the runtime.
+    #[error("listener {name}")]
+    Socket {
+        /// Name of the listener.
+        name: Arc<str>,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A metric cannot be made.
+    #[error("metrics")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl Edge {
+    /// Prepares the listeners. `others` are sockets served elsewhere in this process (the admin
+    /// page) that are to be handed over with them.
+    pub fn new(
+        settings: Settings,
+        listeners: Vec<Listener>,
+        others: Vec<Socket>,
+        gate: Gate,
+    ) -> Result<Self, EdgeError> {
+        let (stop, stopped) = watch::channel(false);
+        let (drain, draining) = watch::channel(false);
+        let drain_watch = DrainWatch::new(draining);
+        let room = Arc::new(Semaphore::new(settings.connections_max as usize));
+        let turned_away = turned_away()?;
+        let fds: ListenFds = Arc::new(Mutex::new(Fds::new()));
+        let (mut posts, mut sockets) = (Vec::new(), others);
+        for listener in listeners {
+            posts.push(post(&listener, &turned_away)?);
+            hold(&fds, &listener.socket)?;
+            sockets.push(listener.socket);
+        }
+        let addresses: Vec<SocketAddr> = posts.iter().map(|post| post.address).collect();
+        let reception = Reception {
+            posts,
+            room: Arc::clone(&room),
+            gate: gate.clone(),
+            drain: drain_watch.clone(),
+            next_id: AtomicU64::new(1),
+        };
+        let mut service = listening::Service::new("clients".to_owned(), reception);
+        for address in addresses {
+            // 64 KiB of read buffer per connection otherwise.
+            let endpoint = ListenerConfig::tcp(address.to_string());
+            service.add_listener(endpoint.l4_buffer(L4BufferSettings::unbuffered()));
+        }
+        let ending = Ending {
+            gate,
+            sockets: Mutex::new(Some(sockets.into())),
+            handover: settings.handover.clone(),
+            stop,
+            drain,
+            room,
+            connections_max: settings.connections_max,
+            drain_max: settings.drain_max,
+            cause: Arc::default(),
+        };
+        Ok(Self {
+            settings,
+            service,
+            fds,
+            ending,
+            stop: stopped,
+            drain: drain_watch,
+            turned_away,
+        })
+    }
+
+    /// What is counted here, to be registered where the node's metrics are.
+    pub fn metrics(&self) -> Box<dyn Collector> {
+        Box::new(self.turned_away.clone())
+    }
+
+    /// Tells what else runs in this process when its clients are asked to leave.
+    pub fn drain(&self) -> DrainWatch {
+        self.drain.clone()
+    }
+
+    /// Accepts and serves until the end; returns when the last client has left or was cut off.
+    /// Blocks: not for a thread of a runtime.
+    pub fn run(self) -> Cause {
+        let cause = Arc::clone(&self.ending.cause);
+        let mut server = Server::new_with_opt_and_conf(None, conf(&self.settings));
+        server.add_service(Front {
+            service: self.service,
+            fds: self.fds,
+            stop: self.stop,
+        });
+        server.run(RunArgs {
+            shutdown_signal: Box::new(self.ending),
+        });
+        cause.lock().unwrap_or(Cause::Failed)
+    }
+}
+
+impl fmt::Debug for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edge")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+fn turned_away() -> Result<IntCounterVec, prometheus::Error> {
+    let opts = Opts::new(
+        "fairlead_connections_turned_away_total",
+        "Connections closed before a byte of their protocol was read.",
+    );
+    IntCounterVec::new(opts, &["listener"])
+}
+
+fn post(listener: &Listener, turned_away: &IntCounterVec) -> Result<Post, EdgeError> {
+    let name = listener.socket.name();
+    let identity = listener.identity.as_ref();
+    let acceptor = identity
+        .map(tls::acceptor)
+        .transpose()
+        .map_err(|source| EdgeError::Tls {
+            name: Arc::clone(name),
+            source,
+        })?;
+    Ok(Post {
+        name: Arc::clone(name),
+        address: listener.socket.address(),
+        acceptor,
+        translator: Arc::clone(&listener.translator),
+        turned_away: turned_away.get_metric_with_label_values(&[&**name])?,
+    })
+}
+
+/// Puts a handle of the socket where pingora looks for inherited ones, under its address. So a
+/// port 0 is known before pingora starts, and two of them are not taken for one.
+fn hold(fds: &ListenFds, socket: &Socket) -> Result<(), EdgeError> {
+    let shared = socket.share().map_err(|source| EdgeError::Socket {
+        name: Arc::clone(socket.name()),
+        source,
+    })?;
+    let address = socket.address().to_string();
+    fds.lock().add(address, shared.into_raw_fd());
+    Ok(())
+}
+
+fn conf(settings: &Settings) -> ServerConf {
+    ServerConf {
+        threads: settings.threads,
+        // Sessions have been drained by then: the default is five minutes of sleep.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    }
+}
+
+/// The service with sockets and a stop signal of ours: pingora's own come too late (its accept
+/// loops would end only after [`Ending`] has returned) or bind by themselves.
+struct Front {
+    service: listening::Service<Reception>,
+    fds: ListenFds,
+    stop: ShutdownWatch,
+}
+
+#[async_trait]
+impl Service for Front {
+    async fn start_service(
+        &mut self,
+        _fds: Option<ListenFds>,
+        _shutdown: ShutdownWatch,
+        listeners_per_fd: usize,
+    ) {
+        let (fds, stop) = (Arc::clone(&self.fds), self.stop.clone());
+        self.service
+            .start_service(Some(fds), stop, listeners_per_fd)
+            .await;
+    }
+
+    fn name(&self) -> &str {
+        "clients"
+    }
+}
