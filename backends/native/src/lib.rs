@@ -1,1 +1,44 @@
-//! Fairlead: backends/native.
+//! The durable store: one commit log in a data directory, shared by all entities.
+//!
+//! A commit goes [`store`] → [`inbox`] → [`engine`] thread: [`plan`] decides, [`record`]s go into the
+//! open frame, [`state`] applies them → writer thread: [`file_wal`], one `fdatasync` for the frame →
+//! what it appended becomes visible, and everybody who waited is told. Opening a directory
+//! ([`open`], [`recovery`]) applies the same records again. Formats stand beside their code: the
+//! superblock, the header of a log file, frames, records.
+//!
+//! Everything that is known about entities and documents is in memory, rebuilt from the log.
+//! Begin with [`Native`] and [`sequencer`].
+
+mod crc;
+mod cursor;
+mod documents;
+mod engine;
+mod entity;
+mod error;
+mod field;
+mod file_wal;
+mod frame;
+mod inbox;
+mod limits;
+mod log;
+mod log_file;
+mod lsn;
+mod open;
+mod plan;
+mod pool;
+mod producer;
+mod ranges;
+mod reader;
+mod record;
+mod recovery;
+mod sequencer;
+mod state;
+mod store;
+mod superblock;
+mod tail;
+pub mod vfs;
+mod window;
+
+pub use error::OpenError;
+pub use open::{Settings, World};
+pub use store::Native;

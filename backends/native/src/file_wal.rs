@@ -1,0 +1,137 @@
+//! The commit log as files: appending to it. How it is read again after a stop is in
+//! [`crate::recovery`].
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_canon::Timestamp;
+use fairlead_ports::Lsn;
+use parking_lot::RwLock;
+
+use crate::frame::{HEADER_BYTES, Header};
+use crate::log_file::LogFile;
+use crate::lsn::{FileNo, PAGE_BYTES, at, file_of, padded, position_of};
+use crate::pool::Pool;
+use crate::superblock::Epoch;
+
+const PADDING: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
+
+/// What one write makes durable. Its place was fixed when it was begun.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) lsn: Lsn,
+    pub(crate) wall: Timestamp,
+    pub(crate) flags: u32,
+    pub(crate) count: u32,
+    pub(crate) records: Bytes,
+}
+
+/// Open files by number, shared with those who read.
+#[derive(Debug, Default)]
+pub(crate) struct Files(RwLock<BTreeMap<FileNo, LogFile>>);
+
+/// Where the chain of frames ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chain {
+    pub(crate) previous: Lsn,
+    pub(crate) previous_crc: u32,
+    pub(crate) epoch: Epoch,
+    /// End of what completed syncs covered.
+    pub(crate) synced: Lsn,
+}
+
+/// The end of the log, for its one writer.
+#[derive(Debug)]
+pub(crate) struct FileWal {
+    pool: Arc<Pool>,
+    files: Arc<Files>,
+    current: LogFile,
+    chain: Chain,
+}
+
+impl Frame {
+    /// Where the next frame may begin.
+    pub(crate) fn end(&self) -> Lsn {
+        let len = (HEADER_BYTES + self.records.len()) as u64;
+        Lsn(self.lsn.0.saturating_add(padded(len)))
+    }
+}
+
+impl Files {
+    pub(crate) fn add(&self, file: LogFile) {
+        self.0.write().insert(file.number, file);
+    }
+
+    pub(crate) fn get(&self, number: FileNo) -> Option<LogFile> {
+        self.0.read().get(&number).cloned()
+    }
+}
+
+impl FileWal {
+    pub(crate) fn new(pool: Arc<Pool>, files: Arc<Files>, current: LogFile, chain: Chain) -> Self {
+        Self {
+            pool,
+            files,
+            current,
+            chain,
+        }
+    }
+
+    pub(crate) fn synced(&self) -> Lsn {
+        self.chain.synced
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.chain.epoch
+    }
+
+    /// Writes a frame and syncs it: durable on return. After an error the log is poisoned, and
+    /// nothing may be appended any more.
+    pub(crate) fn append(&mut self, frame: &Frame) -> io::Result<()> {
+        self.turn_to(file_of(frame.lsn))?;
+        let len = HEADER_BYTES + frame.records.len();
+        let mut header = Header {
+            len: u32::try_from(len).map_err(|_too_long| io::ErrorKind::InvalidInput)?,
+            crc: 0,
+            previous_crc: self.chain.previous_crc,
+            lsn: frame.lsn,
+            previous: self.chain.previous,
+            epoch: self.chain.epoch,
+            wall: frame.wall,
+            records: frame.count,
+            flags: frame.flags,
+            synced: self.chain.synced,
+        };
+        let head = header.seal(self.current.salt, &frame.records);
+        let (padding, _) = PADDING.split_at(len.next_multiple_of(PADDING.len()) - len);
+        self.current
+            .file
+            .write_at(position_of(frame.lsn), &[&head, &frame.records, padding])?;
+        self.current.file.sync()?;
+        self.chain.previous = frame.lsn;
+        self.chain.previous_crc = header.crc;
+        self.chain.synced = frame.end();
+        Ok(())
+    }
+
+    fn turn_to(&mut self, number: FileNo) -> io::Result<()> {
+        if number == self.current.number {
+            return Ok(());
+        }
+        let next = self.pool.take().filter(|file| file.number == number);
+        self.current = next.ok_or(io::ErrorKind::StorageFull)?;
+        self.files.add(self.current.clone());
+        Ok(())
+    }
+}
+
+/// The place of a frame of `len` bytes when the log ends at a position of a file.
+pub(crate) fn place(file: FileNo, position: u64, len: u64, file_bytes: u64) -> Lsn {
+    if position.saturating_add(padded(len)) <= file_bytes {
+        at(file, position)
+    } else {
+        file.next().first_frame()
+    }
+}

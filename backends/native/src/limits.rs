@@ -1,0 +1,42 @@
+//! The limits of the store, by name. What a file size below the largest lowers is in [`Limits`].
+
+use std::time::Duration;
+
+/// Longest key of a document, in bytes.
+pub(crate) const KEY_BYTES_MAX: usize = 4 * 1024;
+/// Longest value of a document, in bytes: documents live in memory.
+pub(crate) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+/// Longest key of a message in an entity of latest values: its length is 16 bits on disk.
+pub(crate) const LATEST_KEY_BYTES_MAX: usize = 64 * 1024 - 1;
+/// A frame is closed once it holds so many bytes or units, so that no publisher waits long.
+pub(crate) const FRAME_BYTES_TARGET: usize = 1024 * 1024;
+/// See [`FRAME_BYTES_TARGET`].
+pub(crate) const FRAME_UNITS_TARGET: usize = 4_096;
+/// How long units that promised no durability may wait for others to share a frame with.
+pub(crate) const LINGER_MAX: Duration = Duration::from_millis(10);
+/// Threads that read from disk.
+pub(crate) const READERS: usize = 4;
+/// Reads that wait for one of them; above it, callers wait.
+pub(crate) const READS_WAITING_MAX: usize = 1_024;
+/// Longest unit, in bytes: below the longest frame, so that every unit fits one.
+const UNIT_BYTES_MAX: u64 = 24 * 1024 * 1024;
+/// Longest body: what one publish may carry, and what surrounds it in a stored batch.
+const BODY_BYTES_MAX: u64 = fairlead_canon::limits::BODY_BYTES_MAX as u64 + 1024 * 1024;
+
+/// Limits that follow from the size of a log file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) body_bytes_max: usize,
+    pub(crate) unit_bytes_max: usize,
+}
+
+impl Limits {
+    /// At most half a file, so that a unit never leaves most of one empty.
+    pub(crate) fn of_file(file_bytes: u64) -> Self {
+        let half = |most: u64| usize::try_from(most.min(file_bytes / 2)).unwrap_or(usize::MAX);
+        Self {
+            body_bytes_max: half(BODY_BYTES_MAX),
+            unit_bytes_max: half(UNIT_BYTES_MAX),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The port `Log`: what an entity knows, and the bodies it points at.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_canon::{EntityId, Kind, Offset};
+use fairlead_ports::{
+    BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Marks, StoreError, Stored, Want,
+};
+
+use crate::entity::{Content, Found, FoundKeys};
+use crate::reader::Reads;
+use crate::sequencer::Shared;
+
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) reads: Reads,
+    pub(crate) entity: EntityId,
+}
+
+impl Handle {
+    fn look<T>(
+        &self,
+        see: impl FnOnce(&Content) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let entity = self
+            .shared
+            .state
+            .entity(self.entity)
+            .ok_or(StoreError::NoEntity(self.entity))?;
+        let content = entity.content.lock();
+        see(&content)
+    }
+
+    /// The batches that were found, from memory where they are there.
+    async fn bodies(&self, found: Vec<Found>) -> Result<Vec<Stored>, StoreError> {
+        let mut batches: Vec<_> = found
+            .iter()
+            .map(|found| self.shared.tail.get(found.at))
+            .collect();
+        let absent = found
+            .iter()
+            .zip(&batches)
+            .filter(|(_, batch)| batch.is_none());
+        let places: Vec<_> = absent.map(|(found, _)| found.at).collect();
+        if !places.is_empty() {
+            let read = self.reads.read(places).await?;
+            let gaps = batches.iter_mut().filter(|batch| batch.is_none());
+            gaps.zip(read).for_each(|(gap, batch)| *gap = Some(batch));
+        }
+        let stored = |(found, batch): (Found, Option<_>)| {
+            batch.map(|batch| Stored {
+                base: found.base,
+                batch,
+                requeued: found.requeued,
+            })
+        };
+        Ok(found.into_iter().zip(batches).filter_map(stored).collect())
+    }
+
+    async fn key_page(
+        &self,
+        prefix: Bytes,
+        after: Option<Bytes>,
+        max: usize,
+    ) -> Result<KeyPage, StoreError> {
+        let (found, changed_at) = self.look(|content| match content.spec.kind {
+            Kind::Latest => Ok((
+                content.latest(&prefix, after.as_ref(), max),
+                content.changed_at(),
+            )),
+            Kind::Log | Kind::Queue => Err(StoreError::Unsupported {
+                what: "latest values of this kind",
+            }),
+        })?;
+        // The message that a newer one displaced is gone already, so wait for the newer one.
+        self.shared.durable(changed_at).await?;
+        let FoundKeys { entries, is_cut } = found;
+        let (keys, found): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
+        let bodies = self.bodies(found).await?;
+        Ok(KeyPage {
+            entries: keys.into_iter().zip(bodies).collect(),
+            is_cut,
+        })
+    }
+}
+
+impl Log for Handle {
+    fn marks(&self) -> BoxFuture<'_, Result<Marks, StoreError>> {
+        Box::pin(std::future::ready(self.look(|content| Ok(content.marks()))))
+    }
+
+    fn read(&self, from: Offset, want: Want) -> BoxFuture<'_, Result<Chunk, StoreError>> {
+        let found = self.look(|content| Ok((content.read(from, want)?, content.marks())));
+        Box::pin(async move {
+            let (found, marks) = found?;
+            Ok(Chunk {
+                batches: self.bodies(found).await?,
+                marks,
+            })
+        })
+    }
+
+    fn fetch(&self, at: Vec<Offset>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
+        let found = self.look(|content| Ok(content.fetch(&at)));
+        Box::pin(async move { self.bodies(found?).await })
+    }
+
+    fn backlog(
+        &self,
+        cursor: CursorId,
+        from: Offset,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
+        let entries = self.look(|content| Ok(content.backlog(cursor, from, max)));
+        Box::pin(std::future::ready(entries))
+    }
+
+    fn find(&self, by: By) -> BoxFuture<'_, Result<Option<Offset>, StoreError>> {
+        let By::Time(time) = by;
+        Box::pin(std::future::ready(
+            self.look(|content| Ok(content.first_at(time))),
+        ))
+    }
+
+    fn latest(
+        &self,
+        prefix: Bytes,
+        after: Option<Bytes>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<KeyPage, StoreError>> {
+        Box::pin(self.key_page(prefix, after, max))
+    }
+}

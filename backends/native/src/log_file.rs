@@ -1,0 +1,135 @@
+//! One file of the log: its header, and how it is prepared.
+//!
+//! | at | size | header (the first page) | at | size | |
+//! |---|---|---|---|---|---|
+//! | 0 | 8 | magic `FLWALF01` | 32 | 8 | file number |
+//! | 8 | 4 | CRC of bytes 12..64 | 40 | 8 | salt, random |
+//! | 12 | 4 | format version | 48 | 8 | epoch when prepared |
+//! | 16 | 16 | log id | 56 | 8 | prepared at, ms |
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use fairlead_canon::Timestamp;
+
+use crate::crc;
+use crate::field::{array, u32_at, u64_at};
+use crate::frame::Salt;
+use crate::lsn::{FileNo, PAGE};
+use crate::superblock::{Epoch, LogId};
+use crate::vfs::{File, Vfs};
+
+const MAGIC: [u8; 8] = *b"FLWALF01";
+const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 64;
+/// A file is written under this name and renamed when it is whole.
+const NAME_NEW: &str = "next.new";
+/// Zeros are written in pieces of this size.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileHeader {
+    pub(crate) log: LogId,
+    pub(crate) number: FileNo,
+    pub(crate) salt: Salt,
+    pub(crate) epoch: Epoch,
+    pub(crate) prepared: Timestamp,
+}
+
+/// A file that frames can be read from and written to.
+#[derive(Clone, Debug)]
+pub(crate) struct LogFile {
+    pub(crate) number: FileNo,
+    pub(crate) salt: Salt,
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) bytes: u64,
+}
+
+impl FileHeader {
+    fn encode(&self) -> [u8; HEADER_BYTES] {
+        let fields: [&[u8]; 6] = [
+            &VERSION.to_le_bytes(),
+            &self.log.0,
+            &self.number.0.to_le_bytes(),
+            &self.salt.0.to_le_bytes(),
+            &self.epoch.0.to_le_bytes(),
+            &self.prepared.0.to_le_bytes(),
+        ];
+        let covered = fields.concat();
+        let crc = crc::of(&covered).to_le_bytes();
+        let mut header = [0; HEADER_BYTES];
+        let bytes = MAGIC.iter().chain(&crc).chain(&covered);
+        header
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(place, byte)| *place = *byte);
+        header
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let is_whole = u32_at(bytes, 8)? == crc::of(bytes.get(12..HEADER_BYTES)?);
+        let is_known = array(bytes, 0)? == MAGIC && u32_at(bytes, 12)? == VERSION;
+        (is_whole && is_known).then_some(Self {
+            log: LogId(array(bytes, 16)?),
+            number: FileNo(u64_at(bytes, 32)?),
+            salt: Salt(u64_at(bytes, 40)?),
+            epoch: Epoch(u64_at(bytes, 48)?),
+            prepared: Timestamp(u64_at(bytes, 56)?),
+        })
+    }
+}
+
+impl LogFile {
+    /// Makes a file of `bytes` zeros behind its header, durable under its name on return.
+    pub(crate) fn prepare(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        header: &FileHeader,
+        bytes: u64,
+    ) -> io::Result<Self> {
+        let new = dir.join(NAME_NEW);
+        let file = vfs.create(&new)?;
+        file.write_at(0, &[&header.encode()])?;
+        let mut at = HEADER_BYTES as u64;
+        while at < bytes {
+            let len = usize::try_from(bytes - at)
+                .unwrap_or(usize::MAX)
+                .min(ZEROS.len());
+            let (zeros, _) = ZEROS.split_at(len);
+            file.write_at(at, &[zeros])?;
+            at += len as u64;
+        }
+        file.sync()?;
+        vfs.rename(&new, &dir.join(header.number.name()))?;
+        vfs.sync_dir(dir)?;
+        Ok(Self {
+            number: header.number,
+            salt: header.salt,
+            file,
+            bytes,
+        })
+    }
+
+    /// Opens a file by its number; `None` when its header is not one of this log and number.
+    pub(crate) fn open(
+        vfs: &dyn Vfs,
+        dir: &Path,
+        number: FileNo,
+        log: LogId,
+    ) -> io::Result<Option<Self>> {
+        let file = vfs.open(&dir.join(number.name()))?;
+        let bytes = file.length()?;
+        let mut header = [0; HEADER_BYTES];
+        file.read_at(0, &mut header)?;
+        let is_ours =
+            |header: &FileHeader| header.log == log && header.number == number && bytes >= PAGE;
+        let header = FileHeader::decode(&header).filter(is_ours);
+        Ok(header.map(|header| Self {
+            number,
+            salt: header.salt,
+            file,
+            bytes,
+        }))
+    }
+}

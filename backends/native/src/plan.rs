@@ -1,0 +1,329 @@
+//! Decides a unit: whether it is refused, and which records it becomes if not. Changes nothing;
+//! what later operations of the unit must see of earlier ones is in a [`Draft`].
+
+mod draft;
+
+use bytes::Bytes;
+use fairlead_canon::{Batch, EntityId, EpochTag, Kind, Offset, Overflow, Spec};
+use fairlead_ports::{Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version};
+use smallvec::SmallVec;
+
+use crate::limits::{DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, LATEST_KEY_BYTES_MAX, Limits};
+use crate::producer::Judgement;
+use crate::record::{Data, Record};
+use crate::state::State;
+
+pub(crate) use draft::Draft;
+
+/// What a unit becomes.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) records: SmallVec<[Record; 2]>,
+    pub(crate) placed: SmallVec<[Placed; 2]>,
+}
+
+/// Whether the log has room for more messages and entities. Without it, what frees space goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Free,
+    Full,
+}
+
+/// Judges the operations of one unit in turn.
+pub(crate) struct Planner<'a> {
+    state: &'a State,
+    draft: &'a mut Draft,
+    room: Room,
+    plan: Plan,
+}
+
+/// The most bytes that the records of a unit take, or why it can never be taken.
+pub(crate) fn len_max(unit: &Unit, limits: &Limits) -> Result<usize, StoreError> {
+    within(unit.ops.len(), Unit::OPS_MAX)?;
+    let mut len = 0_usize;
+    for op in &unit.ops {
+        len = len.saturating_add(match op {
+            Op::Append { to, batch } => {
+                within(to.len(), Unit::TARGETS_MAX)?;
+                within(batch.bytes.len(), limits.body_bytes_max)?;
+                // Each target may displace what is oldest there.
+                Data::len_max(batch, to.len()) + to.len() * FACT_BYTES_MAX
+            }
+            Op::Put { key, value, .. } => {
+                FACT_BYTES_MAX + key.len() + value.as_ref().map_or(0, Bytes::len)
+            }
+            Op::Settle { ranges, .. } => FACT_BYTES_MAX + ranges.len() * 16,
+            Op::Create { .. } | Op::Alter { .. } => SPEC_BYTES_MAX,
+            Op::Expect { .. } => 0,
+            Op::Delete { .. } | Op::Trim { .. } | Op::Mark { .. } => FACT_BYTES_MAX,
+        });
+    }
+    within(len, limits.unit_bytes_max)?;
+    Ok(len)
+}
+
+/// The longest record without lists or values in it.
+const FACT_BYTES_MAX: usize = 32;
+/// The longest record of a definition: 24 bytes, and ten for each of nine settings.
+const SPEC_BYTES_MAX: usize = 24 + 9 * 10;
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(state: &'a State, draft: &'a mut Draft, room: Room) -> Self {
+        draft.clear();
+        Self {
+            state,
+            draft,
+            room,
+            plan: Plan::default(),
+        }
+    }
+
+    pub(crate) fn plan(mut self, unit: Unit) -> Result<Plan, StoreError> {
+        for op in unit.ops {
+            self.op(op)?;
+        }
+        Ok(self.plan)
+    }
+
+    fn op(&mut self, op: Op) -> Result<(), StoreError> {
+        let record = match op {
+            Op::Expect {
+                space,
+                key,
+                version,
+            } => return self.expect(space, &key, version),
+            Op::Append { to, batch } => return self.append(&to, batch),
+            Op::Create { entity, spec } => self.create(entity, spec)?,
+            Op::Alter { entity, spec } => self.alter(entity, spec)?,
+            Op::Delete { entity } => {
+                self.draft.live(self.state, entity)?.spec = None;
+                Record::Delete { entity }
+            }
+            Op::Settle {
+                entity,
+                cursor,
+                ranges,
+                outcome,
+            } => {
+                let kind = self
+                    .draft
+                    .live(self.state, entity)?
+                    .spec
+                    .map(|spec| spec.kind);
+                if kind == Some(Kind::Queue) && cursor.0 != 0 {
+                    return Err(StoreError::Unsupported {
+                        what: "a second cursor on a queue",
+                    });
+                }
+                Record::Settle {
+                    entity,
+                    cursor,
+                    ranges,
+                    outcome,
+                }
+            }
+            Op::Trim { entity, to } => self.trim(entity, to)?,
+            Op::Mark { entity, upto } => {
+                self.draft.live(self.state, entity)?;
+                Record::Mark { entity, upto }
+            }
+            Op::Put {
+                space,
+                key,
+                value,
+                due,
+            } => {
+                within(key.len(), KEY_BYTES_MAX)?;
+                within(value.as_ref().map_or(0, Bytes::len), DOCUMENT_BYTES_MAX)?;
+                self.draft.put(space, key.clone(), value.is_some());
+                Record::Put {
+                    space,
+                    key,
+                    value,
+                    due,
+                }
+            }
+        };
+        self.plan.records.push(record);
+        Ok(())
+    }
+
+    fn expect(&self, space: Space, key: &Bytes, version: Version) -> Result<(), StoreError> {
+        let is_met = match self.draft.written(space, key) {
+            // Nobody can know the version that an earlier operation of the unit will give.
+            Some(is_present) => !is_present && version == Version(0),
+            None => self.state.documents.lock().version(space, key) == version,
+        };
+        if is_met {
+            Ok(())
+        } else {
+            Err(StoreError::Conflict)
+        }
+    }
+
+    fn create(&mut self, entity: EntityId, spec: Spec) -> Result<Record, StoreError> {
+        self.has_room()?;
+        self.draft.create(self.state, entity, spec)?;
+        Ok(Record::Create { entity, spec })
+    }
+
+    fn alter(&mut self, entity: EntityId, spec: Spec) -> Result<Record, StoreError> {
+        let sketch = self.draft.live(self.state, entity)?;
+        match sketch.spec {
+            Some(old) if old.kind != spec.kind => Err(StoreError::Unsupported {
+                what: "a change of kind",
+            }),
+            Some(old) if spec.tag < old.tag => Err(StoreError::Fenced),
+            _ => {
+                sketch.spec = Some(spec);
+                Ok(Record::Alter { entity, spec })
+            }
+        }
+    }
+
+    fn trim(&mut self, entity: EntityId, to: Offset) -> Result<Record, StoreError> {
+        let sketch = self.draft.live(self.state, entity)?;
+        if to > sketch.end {
+            return Err(StoreError::OutOfRange {
+                start: sketch.start,
+                end: sketch.end,
+            });
+        }
+        Ok(Record::Trim { entity, to })
+    }
+
+    fn append(&mut self, to: &[Target], batch: Batch) -> Result<(), StoreError> {
+        self.has_room()?;
+        if batch.flags.transactional {
+            return Err(StoreError::Unsupported {
+                what: "transactions",
+            });
+        }
+        let mut targets = SmallVec::new();
+        let mut is_placed = false;
+        for target in to {
+            let placed = self.place(target, &batch)?;
+            if placed.how == Placement::New {
+                targets.push((placed.entity, placed.base));
+                is_placed |= target.place != Place::Next;
+            }
+            self.plan.placed.push(placed);
+        }
+        if !targets.is_empty() {
+            self.plan.records.push(Record::Data(Data {
+                targets,
+                batch,
+                is_placed,
+            }));
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, target: &Target, batch: &Batch) -> Result<Placed, StoreError> {
+        let entity = target.entity;
+        let sketch = *self.draft.live(self.state, entity)?;
+        let spec = sketch.spec.ok_or(StoreError::NoEntity(entity))?;
+        fenced(spec.tag, target.tag)?;
+        keyed(spec.kind, batch)?;
+        let base = match target.place {
+            Place::At(at) if at < sketch.end => {
+                return Err(StoreError::OutOfRange {
+                    start: sketch.start,
+                    end: sketch.end,
+                });
+            }
+            Place::At(at) => at,
+            Place::Next => {
+                if let Judgement::Duplicate(base) =
+                    self.draft.judge(self.state, entity, batch.stamp)?
+                {
+                    return Ok(Placed {
+                        entity,
+                        base,
+                        how: Placement::Duplicate,
+                    });
+                }
+                sketch.end
+            }
+        };
+        if !self.make_room(entity, &spec, batch)? {
+            return Ok(Placed {
+                entity,
+                base: sketch.end,
+                how: Placement::Dropped,
+            });
+        }
+        self.draft.append(self.state, entity, base, batch);
+        Ok(Placed {
+            entity,
+            base,
+            how: Placement::New,
+        })
+    }
+
+    /// Makes the entity fit the batch as its limits say; `false` when the batch is to be dropped.
+    fn make_room(
+        &mut self,
+        entity: EntityId,
+        spec: &Spec,
+        batch: &Batch,
+    ) -> Result<bool, StoreError> {
+        if self.draft.fits(entity, spec, batch) {
+            return Ok(true);
+        }
+        match spec.limits.overflow {
+            Overflow::Reject => Err(StoreError::Full { limit: "entity" }),
+            Overflow::DropNew => Ok(false),
+            Overflow::DropHead => {
+                let to = self.draft.drop_head(self.state, entity, spec, batch);
+                self.plan
+                    .records
+                    .extend(to.map(|to| Record::Trim { entity, to }));
+                Ok(to.is_some())
+            }
+        }
+    }
+
+    fn has_room(&self) -> Result<(), StoreError> {
+        match self.room {
+            Room::Free => Ok(()),
+            Room::Full => Err(StoreError::Full { limit: "log" }),
+        }
+    }
+}
+
+fn fenced(has: EpochTag, said: EpochTag) -> Result<(), StoreError> {
+    if has == said {
+        Ok(())
+    } else {
+        Err(StoreError::Fenced)
+    }
+}
+
+/// An entity that keeps the newest per key can only take messages that have one.
+fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
+    if kind != Kind::Latest {
+        return Ok(());
+    }
+    let has_all = batch.keys.len() == batch.count as usize && batch.count == batch.span;
+    if !has_all || batch.keys.iter().any(|key| key.key.is_none()) {
+        return Err(StoreError::Unsupported {
+            what: "a message without a key in an entity of latest values",
+        });
+    }
+    let longest = batch
+        .keys
+        .iter()
+        .filter_map(|key| key.key.as_ref())
+        .map(Bytes::len)
+        .max();
+    within(longest.unwrap_or(0), LATEST_KEY_BYTES_MAX)
+}
+
+fn within(len: usize, max: usize) -> Result<(), StoreError> {
+    if len <= max {
+        Ok(())
+    } else {
+        Err(StoreError::TooLarge { max: max as u64 })
+    }
+}

@@ -1,0 +1,207 @@
+//! What a unit has changed so far, for the operations that follow in it.
+
+use bytes::Bytes;
+use fairlead_canon::{Batch, EntityId, Offset, ProducerId, Spec, Stamp};
+use fairlead_ports::{Space, StoreError};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::producer::{Judgement, Producer};
+use crate::state::State;
+
+/// Facts that differ from the state. Kept between units for its room, and emptied before each.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    entities: HashMap<EntityId, Sketch, FixedState>,
+    producers: HashMap<(EntityId, ProducerId), Producer, FixedState>,
+    /// Whether a document that was written is there or was deleted.
+    documents: HashMap<(Space, Bytes), bool, FixedState>,
+}
+
+/// What matters of an entity while a unit is judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sketch {
+    /// `None`: there is no such entity.
+    pub(crate) spec: Option<Spec>,
+    pub(crate) start: Offset,
+    pub(crate) end: Offset,
+    count: u64,
+    bytes: u64,
+    /// Batches below were displaced by earlier appends of the unit.
+    displaced: Offset,
+    /// Made in this unit: the state has nothing to say about it.
+    is_fresh: bool,
+}
+
+impl Sketch {
+    fn of(state: &State, entity: EntityId) -> Self {
+        let Some(entity) = state.entity(entity) else {
+            return Self::absent();
+        };
+        let content = entity.content.lock();
+        Self {
+            spec: Some(content.spec),
+            start: content.marks().start,
+            end: content.end,
+            count: content.count(),
+            bytes: content.bytes(),
+            displaced: Offset(0),
+            is_fresh: false,
+        }
+    }
+
+    fn absent() -> Self {
+        let (start, end, displaced) = (Offset(0), Offset(0), Offset(0));
+        Self {
+            spec: None,
+            start,
+            end,
+            count: 0,
+            bytes: 0,
+            displaced,
+            is_fresh: true,
+        }
+    }
+
+    fn fits(&self, spec: &Spec, batch: &Batch) -> bool {
+        let count = self.count.saturating_add(u64::from(batch.count));
+        let bytes = self.bytes.saturating_add(batch.bytes.len() as u64);
+        count <= spec.limits.count_max.unwrap_or(u64::MAX)
+            && bytes <= spec.limits.bytes_max.unwrap_or(u64::MAX)
+    }
+}
+
+impl Draft {
+    pub(crate) fn clear(&mut self) {
+        self.entities.clear();
+        self.producers.clear();
+        self.documents.clear();
+    }
+
+    fn sketch(&mut self, state: &State, entity: EntityId) -> &mut Sketch {
+        self.entities
+            .entry(entity)
+            .or_insert_with(|| Sketch::of(state, entity))
+    }
+
+    /// An entity that exists at this point of the unit.
+    pub(crate) fn live(
+        &mut self,
+        state: &State,
+        entity: EntityId,
+    ) -> Result<&mut Sketch, StoreError> {
+        let sketch = self.sketch(state, entity);
+        if sketch.spec.is_some() {
+            Ok(sketch)
+        } else {
+            Err(StoreError::NoEntity(entity))
+        }
+    }
+
+    pub(crate) fn create(
+        &mut self,
+        state: &State,
+        entity: EntityId,
+        spec: Spec,
+    ) -> Result<(), StoreError> {
+        let sketch = self.sketch(state, entity);
+        if sketch.spec.is_some() {
+            return Err(StoreError::Exists(entity));
+        }
+        *sketch = Sketch {
+            spec: Some(spec),
+            ..Sketch::absent()
+        };
+        Ok(())
+    }
+
+    pub(crate) fn put(&mut self, space: Space, key: Bytes, is_present: bool) {
+        self.documents.insert((space, key), is_present);
+    }
+
+    pub(crate) fn written(&self, space: Space, key: &Bytes) -> Option<bool> {
+        if self.documents.is_empty() {
+            return None;
+        }
+        self.documents.get(&(space, key.clone())).copied()
+    }
+
+    pub(crate) fn judge(
+        &mut self,
+        state: &State,
+        entity: EntityId,
+        stamp: Option<Stamp>,
+    ) -> Result<Judgement, StoreError> {
+        let Some(stamp) = stamp else {
+            return Ok(Judgement::New);
+        };
+        if let Some(drafted) = self.producers.get(&(entity, stamp.producer)) {
+            return drafted.judge(stamp);
+        }
+        if self.sketch(state, entity).is_fresh {
+            return Ok(Judgement::New);
+        }
+        let Some(entity) = state.entity(entity) else {
+            return Ok(Judgement::New);
+        };
+        let content = entity.content.lock();
+        content
+            .producers
+            .get(stamp.producer)
+            .map_or(Ok(Judgement::New), |known| known.judge(stamp))
+    }
+
+    pub(crate) fn append(&mut self, state: &State, entity: EntityId, base: Offset, batch: &Batch) {
+        let sketch = self.sketch(state, entity);
+        sketch.end = base.plus(u64::from(batch.span));
+        sketch.count = sketch.count.saturating_add(u64::from(batch.count));
+        sketch.bytes = sketch.bytes.saturating_add(batch.bytes.len() as u64);
+        let is_fresh = sketch.is_fresh;
+        let Some(stamp) = batch.stamp else { return };
+        let drafted = self.producers.entry((entity, stamp.producer));
+        drafted
+            .and_modify(|drafted| drafted.record(stamp, base))
+            .or_insert_with(|| {
+                let kept = state.entity(entity).filter(|_| !is_fresh);
+                let known = kept
+                    .and_then(|kept| kept.content.lock().producers.get(stamp.producer).cloned());
+                match known {
+                    Some(mut known) => {
+                        known.record(stamp, base);
+                        known
+                    }
+                    None => Producer::begin(stamp, base),
+                }
+            });
+    }
+
+    pub(crate) fn fits(&self, entity: EntityId, spec: &Spec, batch: &Batch) -> bool {
+        self.entities
+            .get(&entity)
+            .is_none_or(|sketch| sketch.fits(spec, batch))
+    }
+
+    /// Where the entity must be trimmed to so that the batch fits; `None` when it never will.
+    pub(crate) fn drop_head(
+        &mut self,
+        state: &State,
+        entity: EntityId,
+        spec: &Spec,
+        batch: &Batch,
+    ) -> Option<Offset> {
+        let kept = state.entity(entity)?;
+        let sketch = self
+            .entities
+            .get_mut(&entity)
+            .filter(|sketch| !sketch.is_fresh)?;
+        for (after, live, bytes) in kept.content.lock().sizes(sketch.displaced) {
+            if sketch.fits(spec, batch) {
+                break;
+            }
+            sketch.displaced = after;
+            sketch.count = sketch.count.saturating_sub(live);
+            sketch.bytes = sketch.bytes.saturating_sub(bytes);
+        }
+        sketch.fits(spec, batch).then_some(sketch.displaced)
+    }
+}

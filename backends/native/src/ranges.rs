@@ -1,0 +1,101 @@
+//! Sets of offsets, kept as ranges.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Ranges that neither touch nor overlap: start to end.
+#[derive(Debug, Default)]
+pub(crate) struct RangeSet(BTreeMap<u64, u64>);
+
+impl RangeSet {
+    pub(crate) fn insert(&mut self, range: Range<u64>) {
+        let Range { mut start, mut end } = range;
+        if start >= end {
+            return;
+        }
+        if let Some((&from, &to)) = self.0.range(..start).next_back()
+            && to >= start
+        {
+            start = from;
+        }
+        while let Some((&from, &to)) = self.0.range(start..=end).next_back() {
+            end = end.max(to);
+            self.0.remove(&from);
+        }
+        self.0.insert(start, end);
+    }
+
+    pub(crate) fn remove(&mut self, range: Range<u64>) {
+        // Cut by cut from the right: each one may leave a piece on either side.
+        while let Some((&from, &to)) = self.0.range(..range.end).next_back() {
+            if to <= range.start {
+                return;
+            }
+            self.0.remove(&from);
+            if from < range.start {
+                self.0.insert(from, range.start);
+            }
+            if to > range.end {
+                self.0.insert(range.end, to);
+            }
+        }
+    }
+
+    /// The first stretch of a range that is not in the set.
+    pub(crate) fn gap(&self, range: Range<u64>) -> Option<Range<u64>> {
+        let before = self.0.range(..=range.start).next_back();
+        let start = before.map_or(range.start, |(_, &to)| to.max(range.start));
+        let next = self
+            .0
+            .range(start..)
+            .next()
+            .map_or(range.end, |(&from, _)| from);
+        let end = next.min(range.end);
+        (start < end).then_some(start..end)
+    }
+
+    pub(crate) fn contains(&self, at: u64) -> bool {
+        self.0
+            .range(..=at)
+            .next_back()
+            .is_some_and(|(_, &to)| to > at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+
+    #[test]
+    fn a_range_set_answers_as_a_plain_set_does() {
+        let mut random = StdRng::seed_from_u64(7);
+        let (mut ranges, mut plain) = (RangeSet::default(), BTreeSet::new());
+        for _ in 0..20_000 {
+            let start = random.random_range(0..200_u64);
+            let range = start..start + random.random_range(0..12);
+            if random.random_bool(0.5) {
+                ranges.insert(range.clone());
+                plain.extend(range.clone());
+            } else {
+                ranges.remove(range.clone());
+                plain.retain(|at| !range.contains(at));
+            }
+            assert_eq!(ranges.contains(start), plain.contains(&start));
+            let first = (start..start + 40).find(|at| !plain.contains(at));
+            let end = first.map(|first| {
+                (first..start + 40)
+                    .find(|at| plain.contains(at))
+                    .unwrap_or(start + 40)
+            });
+            assert_eq!(
+                ranges.gap(start..start + 40),
+                first.zip(end).map(|(from, to)| from..to)
+            );
+        }
+    }
+}

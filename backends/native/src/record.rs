@@ -1,0 +1,120 @@
+//! Records: the decisions of the engine as they lie in the log.
+//!
+//! Every record begins `len u32 · crc u32 (of bytes 8..len) · kind u8 · flags u8`. What follows is
+//! in [`data`] for messages and in [`fact`] for the rest.
+
+mod data;
+mod fact;
+mod spec;
+
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use fairlead_canon::{EntityId, Offset, Outcome, Spec, Timestamp};
+use fairlead_ports::{CursorId, Space};
+use smallvec::SmallVec;
+
+use crate::crc;
+use crate::field::{u8_at, u32_at};
+
+pub(crate) use data::{Data, batch_of};
+
+/// Bytes before what differs by kind.
+const HEAD_BYTES: usize = 10;
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Data(Data),
+    Create {
+        entity: EntityId,
+        spec: Spec,
+    },
+    Alter {
+        entity: EntityId,
+        spec: Spec,
+    },
+    Delete {
+        entity: EntityId,
+    },
+    Settle {
+        entity: EntityId,
+        cursor: CursorId,
+        ranges: SmallVec<[Range<u64>; 1]>,
+        outcome: Outcome,
+    },
+    Trim {
+        entity: EntityId,
+        to: Offset,
+    },
+    Put {
+        space: Space,
+        key: Bytes,
+        value: Option<Bytes>,
+        due: Option<Timestamp>,
+    },
+    Mark {
+        entity: EntityId,
+        upto: Offset,
+    },
+}
+
+impl Record {
+    /// Appends the record to a frame.
+    pub(crate) fn encode(&self, out: &mut BytesMut) {
+        let start = out.len();
+        out.put_bytes(0, 8);
+        fact::encode(self, out);
+        seal(out, start);
+    }
+
+    /// The record that fills `bytes`, whose checksum has been verified; `None` when it is none of
+    /// this version.
+    pub(crate) fn decode(bytes: &Bytes) -> Option<Self> {
+        match u8_at(bytes, 8)? {
+            data::KIND => Data::decode(bytes).map(Self::Data),
+            _ => fact::decode(bytes),
+        }
+    }
+}
+
+/// Fills in length and checksum of the record that begins at `start`.
+fn seal(out: &mut BytesMut, start: usize) {
+    let Some(record) = out.get_mut(start..) else {
+        return;
+    };
+    let len = u32::try_from(record.len()).unwrap_or(u32::MAX);
+    let crc = record.get(8..).map_or(0, crc::of);
+    let head = len.to_le_bytes().into_iter().chain(crc.to_le_bytes());
+    record
+        .iter_mut()
+        .zip(head)
+        .for_each(|(place, byte)| *place = byte);
+}
+
+/// Whether the checksum of a record that fills `bytes` is right.
+pub(crate) fn is_intact(bytes: &[u8]) -> bool {
+    let said = u32_at(bytes, 0).zip(u32_at(bytes, 4));
+    let is_whole = said.is_some_and(|(len, _)| len as usize == bytes.len());
+    is_whole
+        && bytes
+            .get(8..)
+            .is_some_and(|covered| said.is_some_and(|(_, crc)| crc == crc::of(covered)))
+}
+
+/// The places of the records of a frame, one behind the other; ends early with `None` where a
+/// length cannot be true.
+pub(crate) fn places(records: &[u8]) -> impl Iterator<Item = Option<Range<usize>>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        if at >= records.len() {
+            return None;
+        }
+        let place = u32_at(records, at).and_then(|len| {
+            let end = at.checked_add(len as usize)?;
+            (len as usize > HEAD_BYTES && end <= records.len()).then_some(at..end)
+        });
+        at = place.as_ref().map_or(usize::MAX, |place| place.end);
+        Some(place)
+    })
+}

@@ -1,0 +1,176 @@
+//! The ports `Store` and `Documents`.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use fairlead_canon::{EntityId, Timestamp};
+use fairlead_ports::{
+    BoxFuture, Committed, Document, Documents, Grown, Log, Lsn, Space, Store, StoreError, Unit,
+};
+
+use crate::inbox::{End, Inbox, Job};
+use crate::log::Handle;
+use crate::pool::Pool;
+use crate::reader::Reads;
+use crate::sequencer::Shared;
+use crate::state::Progress;
+use crate::vfs::Lock;
+
+/// A store in a data directory. Dropping it finishes what was committed, syncs, and gives the
+/// directory back.
+#[derive(Debug)]
+pub struct Native {
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
+    reads: Reads,
+    _threads: Threads,
+}
+
+/// The threads of the log; ended and joined when this is dropped, before the lock is given back.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    pool: Arc<Pool>,
+    inbox: Arc<Inbox>,
+    handles: Vec<JoinHandle<()>>,
+    _lock: Box<dyn Lock>,
+}
+
+impl Threads {
+    pub(crate) fn new(
+        pool: Arc<Pool>,
+        inbox: Arc<Inbox>,
+        handles: Vec<JoinHandle<()>>,
+        lock: Box<dyn Lock>,
+    ) -> Self {
+        Self {
+            pool,
+            inbox,
+            handles,
+            _lock: lock,
+        }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.inbox.end(End::Closed);
+        self.pool.close();
+        for handle in self.handles.drain(..) {
+            if handle.join().is_err() {
+                tracing::error!("a thread of the log panicked");
+            }
+        }
+    }
+}
+
+impl Native {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        inbox: Arc<Inbox>,
+        reads: Reads,
+        threads: Threads,
+    ) -> Self {
+        Self {
+            shared,
+            inbox,
+            reads,
+            _threads: threads,
+        }
+    }
+
+    /// Resolves when a write or sync of the log has failed: nothing is acknowledged any more, and
+    /// the process should end.
+    pub fn poisoned(&self) -> BoxFuture<'static, ()> {
+        let mut progress = self.shared.progress.subscribe();
+        Box::pin(async move {
+            if progress
+                .wait_for(|progress| *progress == Progress::Poisoned)
+                .await
+                .is_err()
+            {
+                // The store was closed and can no longer be poisoned.
+                std::future::pending().await
+            }
+        })
+    }
+}
+
+impl Shared {
+    /// Waits until the record at `lsn` is durable.
+    pub(crate) async fn durable(&self, lsn: Lsn) -> Result<(), StoreError> {
+        let is_past = |progress: &Progress| match progress {
+            Progress::Durable(end) => *end > lsn,
+            Progress::Poisoned => true,
+        };
+        let mut progress = self.progress.subscribe();
+        let reached = progress.wait_for(is_past).await.map(|reached| *reached);
+        match reached {
+            Ok(Progress::Durable(_)) => Ok(()),
+            Ok(Progress::Poisoned) => Err(StoreError::Poisoned),
+            Err(_closed) => Err(StoreError::Unavailable),
+        }
+    }
+}
+
+impl Store for Native {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
+        let count = units.len();
+        let (job, replied) = Job::new(units);
+        self.inbox.push(job);
+        let lost = move || vec![Err(StoreError::Poisoned); count];
+        Box::pin(async move { replied.await.unwrap_or_else(|_gone| lost()) })
+    }
+
+    fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {
+        let (shared, reads) = (Arc::clone(&self.shared), self.reads.clone());
+        Ok(Arc::new(Handle {
+            shared,
+            reads,
+            entity,
+        }))
+    }
+
+    fn watch(&self, grown: Arc<dyn Grown>) {
+        if self.shared.watcher.set(grown).is_err() {
+            tracing::error!("a second watcher of the store was refused");
+        }
+    }
+}
+
+impl Documents for Native {
+    fn get(&self, space: Space, key: Bytes) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
+        self.look(move |documents| documents.get(space, &key).cloned())
+    }
+
+    fn list(
+        &self,
+        space: Space,
+        prefix: Bytes,
+        after: Option<Bytes>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        self.look(move |documents| documents.list(space, &prefix, after.as_ref(), max))
+    }
+
+    fn due(&self, now: Timestamp, max: usize) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        self.look(move |documents| documents.due(now, max))
+    }
+}
+
+impl Native {
+    /// Looks at the documents, and tells what was seen once it is durable.
+    fn look<T: Send + 'static>(
+        &self,
+        see: impl FnOnce(&crate::documents::Documents) -> T,
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
+        let documents = self.shared.state.documents.lock();
+        let (seen, changed_at) = (see(&documents), documents.changed_at());
+        drop(documents);
+        Box::pin(async move { self.shared.durable(changed_at).await.map(|()| seen) })
+    }
+}

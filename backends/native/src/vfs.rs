@@ -1,0 +1,47 @@
+//! The file operations that the store needs, so that a simulation can lose, tear and refuse them.
+
+mod disk;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use disk::Disk;
+
+/// A file system. What was written is durable after [`File::sync`]; a name that was made, changed
+/// or removed is durable after [`Vfs::sync_dir`] of its directory. Before that a crash may keep or
+/// lose each change by itself.
+pub trait Vfs: Debug + Send + Sync {
+    /// Makes a directory and those above it.
+    fn make_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Names in a directory, in no order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Opens what exists, for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Makes an empty file, in place of what has the name.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Gives a file another name, in place of what has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a name.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Takes a lock that no other process or caller can have; `WouldBlock` if it is taken.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+}
+
+/// A lock that ends when this is dropped.
+pub trait Lock: Debug + Send + Sync {}
+
+/// An open file, used from several threads.
+pub trait File: Debug + Send + Sync {
+    /// Its length in bytes.
+    fn length(&self) -> io::Result<u64>;
+    /// Reads up to `out.len()` bytes from a position; fewer only at the end.
+    fn read_at(&self, position: u64, out: &mut [u8]) -> io::Result<usize>;
+    /// Writes the parts side by side from a position, or fails.
+    fn write_at(&self, position: u64, parts: &[&[u8]]) -> io::Result<()>;
+    /// Makes content and length durable.
+    fn sync(&self) -> io::Result<()>;
+}
