@@ -5,6 +5,7 @@
 //! A test whose tools are absent says so on stderr and passes: see [`tools`].
 
 mod client;
+mod dice;
 mod load;
 mod node;
 mod record;
@@ -12,6 +13,7 @@ mod seen;
 pub mod tools;
 
 pub use client::{Client, Line, Program};
+pub use dice::Dice;
 pub use load::Load;
 pub use node::{Mesh, Node, Starting};
 pub use record::{Record, Value, header_value};

@@ -19,6 +19,8 @@ use crate::PATIENCE;
 const DOORS: [&str; 4] = ["mqtt", "kafka", "amqp", "admin"];
 
 const CONFIGURATION: &str = r#"
+[node]
+drain_ms = 3000
 [admin]
 bind = "127.0.0.1:0"
 [[listeners]]

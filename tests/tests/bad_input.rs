@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use fairlead_tests::{Client, Mesh, Node, Program, Record, tools};
+use fairlead_tests::{Client, Dice, Mesh, Node, Program, Record, tools};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const DOORS: [&str; 3] = ["mqtt", "kafka", "amqp"];
@@ -118,10 +118,9 @@ impl Witness {
 }
 
 fn random_bytes(mesh: &Mesh, door: &str) {
-    println!("seed of the random bytes: {SEED}");
-    let mut state = SEED;
+    let mut dice = Dice::new(SEED);
     for round in 0..RANDOM {
-        let bytes: Vec<u8> = (0..round * 10 + 1).map(|_| random(&mut state)).collect();
+        let bytes: Vec<u8> = (0..round * 10 + 1).map(|_| dice.byte()).collect();
         send_and_hang_up(mesh, door, &bytes);
     }
 }
@@ -226,14 +225,6 @@ fn amqp_start_ok(properties: &[u8]) -> Vec<u8> {
     method.extend_from_slice(b"\x05PLAIN\x00\x00\x00\x0c\x00guest\x00guest\x05en_US");
     let length = u32::try_from(method.len()).expect("60 kB");
     [&[1, 0, 0][..], &length.to_be_bytes(), &method, &[0xce]].concat()
-}
-
-/// xorshift64: the bytes need to be odd, not secret.
-fn random(state: &mut u64) -> u8 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    state.to_be_bytes()[0]
 }
 
 fn allow_open_files(wanted: u64) {
