@@ -74,11 +74,7 @@ impl Groups {
     }
 
     /// Runs `act` on a group and delivers what it answers.
-    fn with<R>(
-        &self,
-        name: &Text,
-        act: impl FnOnce(&mut Slot, u64, &mut Vec<Answer>) -> R,
-    ) -> R {
+    fn with<R>(&self, name: &Text, act: impl FnOnce(&mut Slot, u64, &mut Vec<Answer>) -> R) -> R {
         let now = self.now();
         let mut table = self.table.lock();
         let earliest = table.earliest();
@@ -165,7 +161,9 @@ impl Table {
 /// Lets time pass in all groups until nobody owns them any more.
 async fn tick(groups: Weak<Groups>) {
     loop {
-        let Some(owner) = groups.upgrade() else { return };
+        let Some(owner) = groups.upgrade() else {
+            return;
+        };
         owner.expire();
         let due = owner.table.lock().earliest();
         // Looked at again once a minute without a deadline, so that the task ends with its owner.
@@ -193,7 +191,15 @@ impl Caller {
         }
         let fresh_name = fresh_name(&wish.client, self.kernel.entropy());
         let answer = groups.ask(group, |group, now, ticket, out| {
-            group.join(now, Join { ticket, fresh_name, wish }, out);
+            group.join(
+                now,
+                Join {
+                    ticket,
+                    fresh_name,
+                    wish,
+                },
+                out,
+            );
         });
         Box::pin(async move {
             match answer.await {
@@ -226,7 +232,9 @@ impl Caller {
 
     /// Says that a member lives.
     pub fn beat_group(&self, group: &Text, who: &Who) -> Result<(), GroupError> {
-        self.kernel.groups.with(group, |slot, now, _| slot.group.beat(now, who))
+        self.kernel
+            .groups
+            .with(group, |slot, now, _| slot.group.beat(now, who))
     }
 
     /// Ends a membership, named by the member or by its standing place.
@@ -237,23 +245,37 @@ impl Caller {
         place: Option<&Text>,
     ) -> Result<(), GroupError> {
         let groups = &self.kernel.groups;
-        groups.with(group, |slot, now, out| slot.group.leave(now, member, place, out))
+        groups.with(group, |slot, now, out| {
+            slot.group.leave(now, member, place, out)
+        })
     }
 
     /// Whether somebody may write the positions of a group.
     pub fn may_commit(&self, group: &Text, who: &Who) -> Result<(), GroupError> {
-        self.kernel.groups.with(group, |slot, now, _| slot.group.may_commit(now, who))
+        self.kernel
+            .groups
+            .with(group, |slot, now, _| slot.group.may_commit(now, who))
     }
 
     /// A group that has members.
     pub fn group(&self, name: &Text) -> Option<GroupView> {
-        self.kernel.groups.table.lock().slots.get(name).map(|slot| view(&slot.group))
+        self.kernel
+            .groups
+            .table
+            .lock()
+            .slots
+            .get(name)
+            .map(|slot| view(&slot.group))
     }
 
     /// Every group that has members, by name.
     pub fn groups(&self) -> Vec<(Text, GroupView)> {
         let table = self.kernel.groups.table.lock();
-        table.slots.iter().map(|(name, slot)| (name.clone(), view(&slot.group))).collect()
+        table
+            .slots
+            .iter()
+            .map(|(name, slot)| (name.clone(), view(&slot.group)))
+            .collect()
     }
 }
 

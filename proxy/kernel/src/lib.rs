@@ -31,6 +31,8 @@ mod publish;
 mod registrar;
 mod settle;
 mod solo;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod translator;
 mod verb;
 

@@ -1,0 +1,162 @@
+//! The verbs, over the store in memory.
+
+mod declaring;
+mod publishing;
+mod queues;
+mod reading;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fairlead_canon::{
+    Address, Class, Kind, Message, Origin, Part, Path, Pattern, Promise, RealmId, Terms,
+};
+use fairlead_kernel::testing::{ManualClock, conn_info, kernel};
+use fairlead_kernel::{
+    Attach, AttachmentId, Caller, Change, Content, Delivery, Event, Family, Kernel, NewStream,
+    Pending, Publish, Receipt, Source, StreamKey, To,
+};
+use fairlead_memory::Memory;
+
+/// The origin of these tests' documents and streams.
+const ORIGIN: Origin = Origin(200);
+
+struct Mesh {
+    kernel: Arc<Kernel>,
+    clock: Arc<ManualClock>,
+}
+
+impl Mesh {
+    async fn new() -> Self {
+        let clock = Arc::new(ManualClock::at(1_000_000));
+        let store = Arc::new(Memory::new(1 << 30));
+        let kernel = kernel(store, Arc::clone(&clock)).await.unwrap();
+        Self { kernel, clock }
+    }
+
+    fn caller(&self) -> Caller {
+        let who = fairlead_canon::Principal::anonymous();
+        self.kernel
+            .enter(&conn_info(1), who, ("test", ORIGIN))
+            .unwrap()
+    }
+}
+
+fn queue_key(name: &str) -> StreamKey {
+    StreamKey::new(Family::Queue, name)
+}
+
+fn queue(name: &str) -> NewStream {
+    let path = Path::from_segments([name]).unwrap();
+    NewStream {
+        at: Some(Address::new(RealmId::QUEUES, path)),
+        ..NewStream::new(queue_key(name), Kind::Queue, Class::Local, ORIGIN)
+    }
+}
+
+async fn declare_queue(caller: &mut Caller, name: &str) {
+    caller
+        .declare(vec![Change::CreateStream(queue(name))])
+        .await
+        .unwrap();
+}
+
+fn to_queue(name: &str) -> Address {
+    Address::new(RealmId::QUEUES, Path::from_segments([name]).unwrap())
+}
+
+fn shared(name: &str) -> Address {
+    Address::shared(Path::from_segments(name.split('/')).unwrap())
+}
+
+fn pattern(text: &str) -> Pattern {
+    let part = |word| match word {
+        "+" => Part::One,
+        "#" => Part::Many,
+        word => Part::Literal(Bytes::copy_from_slice(word.as_bytes())),
+    };
+    let parts = text.split('/').map(part).collect();
+    Pattern {
+        realm: RealmId::SHARED,
+        parts,
+        hides_dollar: true,
+    }
+}
+
+fn message(caller: &Caller, address: &Address, body: &str) -> Message {
+    let now = caller.kernel().clock().wall();
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    Message::new(
+        address.clone(),
+        body,
+        Terms::accepted(now, Promise::Durable),
+    )
+}
+
+fn publish(caller: &mut Caller, address: &Address, body: &str) -> Pending {
+    let message = message(caller, address, body);
+    publish_message(caller, message)
+}
+
+fn publish_message(caller: &mut Caller, message: Message) -> Pending {
+    let address = message.address.clone();
+    let publish = Publish {
+        to: To::Address(&address),
+        content: Content::Message(message),
+        promise: Promise::Durable,
+        with: Vec::new(),
+        own_mailbox: None,
+    };
+    let pending = caller.publish(publish).unwrap();
+    caller.flush();
+    pending
+}
+
+async fn event(caller: &mut Caller) -> Event {
+    let event = tokio::time::timeout(Duration::from_secs(5), caller.event()).await;
+    event.expect("an event was expected")
+}
+
+async fn receipt(caller: &mut Caller, pending: Pending) -> Receipt {
+    match event(caller).await {
+        Event::Receipt(done, result) if done == pending => result.unwrap(),
+        other => panic!("not the receipt of {pending:?}: {other:?}"),
+    }
+}
+
+async fn published(caller: &mut Caller, address: &Address, body: &str) -> Receipt {
+    let pending = publish(caller, address, body);
+    receipt(caller, pending).await
+}
+
+async fn consume(caller: &mut Caller, name: &str, window: u32) -> AttachmentId {
+    caller
+        .attach(Attach::new(Source::Stream(queue_key(name)), window))
+        .await
+        .unwrap()
+}
+
+async fn deliveries(caller: &mut Caller, count: usize) -> Vec<Delivery> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        match event(caller).await {
+            Event::Deliveries(_, some) => all.extend(some),
+            other => panic!("not deliveries: {other:?}"),
+        }
+    }
+    assert_eq!(all.len(), count);
+    all
+}
+
+fn bodies(deliveries: &[Delivery]) -> Vec<String> {
+    let text = |one: &Delivery| String::from_utf8(one.message.body.clone().unwrap().to_vec());
+    deliveries.iter().map(|one| text(one).unwrap()).collect()
+}
+
+/// Nothing more is there now.
+fn assert_quiet(caller: &mut Caller) {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let event = caller.poll_event(&mut cx);
+    assert!(event.is_pending(), "{event:?}");
+}
