@@ -37,7 +37,8 @@ def header(pair):
 
 def create():
     topic = NewTopic(asked.topic, num_partitions=asked.partitions, replication_factor=1)
-    for done in AdminClient(config).create_topics([topic], request_timeout=10).values():
+    admin = AdminClient(config)
+    for done in admin.create_topics([topic], request_timeout=10).values():
         done.result()
     say(ready=True)
 
