@@ -37,8 +37,10 @@ pub struct Queue {
     loading: bool,
     /// One above the highest offset that the store told of.
     end: u64,
-    /// Offsets below were possibly handed out before.
+    /// Offsets below were possibly handed out before this process.
     handed_out: u64,
+    /// The store knows that offsets below were possibly handed out.
+    marked: u64,
 }
 
 /// Ready offsets without a gap.
@@ -87,6 +89,9 @@ struct Member {
 impl Queue {
     /// Most ready messages kept in memory; the rest stays in the store.
     pub const READY_MAX: u64 = 16_384;
+    /// How far a hand-out mark runs ahead: after a restart at most so many messages say
+    /// redelivered that were not.
+    pub const MARK_AHEAD: u64 = 256;
 
     /// A queue whose messages from `start` on are all in the store; below `handed_out` they were
     /// possibly delivered before.
@@ -147,6 +152,16 @@ impl Queue {
         if let Some(member) = self.member(id) {
             member.ahead = member.ahead.saturating_sub(count);
         }
+    }
+
+    /// A message was handed out: up to where the store is to know it, when it does not yet. Marks
+    /// run ahead, so that one is written per [`Queue::MARK_AHEAD`] messages.
+    pub fn mark(&mut self, offset: Offset) -> Option<Offset> {
+        if offset.0 < self.marked {
+            return None;
+        }
+        self.marked = offset.0.saturating_add(Self::MARK_AHEAD);
+        Some(Offset(self.marked))
     }
 
     /// Members that still take part.

@@ -215,6 +215,10 @@ impl Caller {
             let Some(delivery) = deliveries.pop() else {
                 continue;
             };
+            if let Some(upto) = hot.with(|queue| queue.mark(delivery.id.offset)) {
+                self.outbox.stage_mark(hot.entity, upto);
+                self.flush();
+            }
             if settling == Settling::OnDelivery {
                 self.settle_delivered(id, std::slice::from_ref(&delivery));
             }

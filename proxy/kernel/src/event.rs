@@ -129,7 +129,20 @@ impl Caller {
         };
         let settling = attached.settling;
         let count = u32::try_from(assigned.len()).unwrap_or(u32::MAX);
-        attached.hot.with(|queue| queue.taken(member, count));
+        let last = assigned
+            .iter()
+            .map(|one| one.offset)
+            .max()
+            .unwrap_or_default();
+        let entity = attached.hot.entity;
+        let mark = attached.hot.with(|queue| {
+            queue.taken(member, count);
+            queue.mark(last)
+        });
+        if let Some(upto) = mark {
+            self.outbox.stage_mark(entity, upto);
+            self.flush();
+        }
         self.bodies
             .weigh(bodies.iter().map(|stored| stored.batch.bytes.len()).sum());
         let deliveries = self.open_bodies(attachment, &assigned, bodies);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
-use fairlead_canon::{EntityId, Outcome, Promise};
+use fairlead_canon::{EntityId, Offset, Outcome, Promise};
 use fairlead_ports::{Committed, CursorId, Op, Placement, Store, StoreError, Unit};
 
 use crate::solo::Solo;
@@ -81,6 +81,19 @@ impl Outbox {
             matched,
             unit: None,
         });
+    }
+
+    /// Stages a hand-out mark, which nobody waits for.
+    pub(crate) fn stage_mark(&mut self, entity: EntityId, upto: Offset) {
+        let ops = vec![Op::Mark { entity, upto }];
+        self.stage(
+            Unit {
+                ops,
+                promise: Promise::Accepted,
+            },
+            0,
+            None,
+        );
     }
 
     /// Stages settled offsets (sorted) that nobody waits for; joined to the last unit if that one

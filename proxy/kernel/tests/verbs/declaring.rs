@@ -36,7 +36,7 @@ async fn what_was_declared_is_there_after_a_restart_and_numbers_are_not_reused()
         .declare(vec![Change::CreateStream(queue("a"))])
         .await
         .unwrap();
-    let first = declared.streams[0].clone();
+    let first = Arc::clone(&declared.streams[0]);
     caller
         .declare(vec![Change::RemoveStream(queue_key("a"))])
         .await

@@ -1,5 +1,14 @@
 //! The verbs, over the store in memory.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what it expects and stops where it is wrong"
+)]
+
 mod declaring;
 mod publishing;
 mod queues;
