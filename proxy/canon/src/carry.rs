@@ -26,3 +26,6 @@ pub use cells::Cells;
 pub use field::Field;
 pub use list::{Carried, Entry, Restored, read, write};
 pub use target::Target;
+
+#[cfg(test)]
+mod tests;

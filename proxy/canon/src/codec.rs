@@ -7,7 +7,7 @@ pub(crate) mod writer;
 
 use thiserror::Error;
 
-use crate::{Address, Batch, Message};
+use crate::{Address, Batch, Loss, Message};
 
 /// Bytes that are not what they claim to be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -26,6 +26,8 @@ pub struct Opened {
     pub delta: u32,
     /// The message; slices of the batch's bytes where nothing had to be inflated.
     pub message: Message,
+    /// What reading it could not recover.
+    pub loss: Loss,
 }
 
 impl Batch {

@@ -3,6 +3,8 @@
 //! Pure: no I/O, no clock, no randomness, no protocol. Begin with [`Message`] and [`Batch`].
 
 mod address;
+#[cfg(test)]
+mod arbitrary;
 mod batch;
 pub mod carry;
 pub mod codec;

@@ -3,8 +3,9 @@
 pub(crate) mod stored;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
-use crate::{Address, Text, Value};
+use crate::{Address, Path, RealmId, Text, Value};
 
 /// Shared properties, each optional (`mapping.md` section 7).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,4 +68,32 @@ pub enum BodyFormat {
     Bytes,
     /// Said to be UTF-8 text.
     Text,
+}
+
+/// Paths under this first segment of the shared realm name what has no address there.
+const REPLY_ROOT: &[u8] = b"$reply";
+const REPLY_QUEUE: &[u8] = b"q";
+
+impl ReplyTo {
+    /// As a path of the shared realm, which every protocol can write; `None` when it has none.
+    pub fn to_shared(&self) -> Option<Path> {
+        match self {
+            Self::Address(address) if address.realm == RealmId::SHARED => {
+                Some(address.path.clone())
+            }
+            Self::Entity(name) => {
+                Path::from_segments([REPLY_ROOT, REPLY_QUEUE, name.as_bytes()]).ok()
+            }
+            Self::Address(_) | Self::Opaque(_) => None,
+        }
+    }
+
+    /// What a path of the shared realm means as a place for replies.
+    pub fn from_shared(path: Path) -> Self {
+        let queue = match path.segments().collect::<SmallVec<[&[u8]; 4]>>().as_slice() {
+            [REPLY_ROOT, REPLY_QUEUE, name] => Text::try_from(*name).ok(),
+            _ => None,
+        };
+        queue.map_or_else(|| Self::Address(Address::shared(path)), Self::Entity)
+    }
 }

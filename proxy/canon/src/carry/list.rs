@@ -55,6 +55,12 @@ pub fn write(target: &impl Target, message: &Message) -> Carried {
 /// has a place of its own in the target.
 pub fn read(target: &impl Target, base: Message, entries: &[Entry]) -> Restored {
     let mut loss = Loss::NONE;
+    if entries.is_empty() {
+        return Restored {
+            message: base,
+            loss,
+        };
+    }
     if sidecar::levels(entries) > 0 {
         if let Some(message) = believed(target, &base, entries) {
             return Restored { message, loss };
@@ -92,10 +98,9 @@ fn read_marked(
     trust: Trust,
 ) -> Option<Message> {
     let cells = target.cells();
-    let mut message = base.clone();
     let mut headers = HeadersBuilder::default();
-    let mut candidates: SmallVec<[(Field, Value); 4]> = SmallVec::new();
-    let mut explicit: SmallVec<[Field; 8]> = SmallVec::new();
+    let mut explicit: SmallVec<[(Field, Value); 8]> = SmallVec::new();
+    let mut liftable: SmallVec<[(Field, Value); 4]> = SmallVec::new();
     let mut marks = marks.iter().peekable();
     for (position, (written, cell)) in entries.iter().enumerate() {
         let mark = marks.next_if(|mark| mark.position == position);
@@ -108,36 +113,35 @@ fn read_marked(
         let role = mark.map_or(Role::Header, |mark| mark.role);
         if role == Role::Property {
             let field = field?;
-            let has_value = target.has_place(field) && field.get(&message).is_some();
-            if has_value || explicit.contains(&field) {
-                return None;
-            }
-            explicit.push(field);
             if trust == Trust::Ourselves || field.is_believed() {
-                target.restore(field, &mut message, &value).then_some(())?;
+                explicit.push((field, value));
                 continue;
             }
         }
         headers.push(&name, &value);
         let field = field.filter(|field| role == Role::Header && lifts(target, *field));
-        candidates.extend(field.map(|field| (field, value)));
+        liftable.extend(field.map(|field| (field, value)));
     }
+    let mut message = base.clone();
     message.headers = headers.build().ok()?;
-    candidates.retain(|(field, _)| !explicit.contains(field));
-    lift(target, &mut message, &candidates);
-    Some(message)
-}
-
-/// Takes the last usable value of each field; in the order of fields, as one may need another.
-fn lift(target: &impl Target, message: &mut Message, candidates: &[(Field, Value)]) {
+    // In the order of fields, as one may need another.
     for field in Field::ALL.iter().copied() {
-        let of_field = candidates.iter().rev().filter(|(named, _)| *named == field);
-        for (_, value) in of_field {
-            if target.restore(field, message, value) {
-                break;
+        let of_field = |(named, _): &&(Field, Value)| *named == field;
+        let mut said = explicit.iter().filter(of_field);
+        if let Some((_, value)) = said.next() {
+            let has_value = target.has_place(field) && field.get(&message).is_some();
+            let is_alone = said.next().is_none() && !has_value;
+            (is_alone && target.restore(field, &mut message, value)).then_some(())?;
+        } else {
+            let latest_first = liftable.iter().rev().filter(of_field);
+            for (_, value) in latest_first {
+                if target.restore(field, &mut message, value) {
+                    break;
+                }
             }
         }
     }
+    Some(message)
 }
 
 /// Whether a plain header of this field's name also means the field.

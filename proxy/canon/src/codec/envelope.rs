@@ -20,8 +20,8 @@ use super::writer::length32;
 use super::{Damage, Opened};
 use crate::properties::stored;
 use crate::{
-    Address, Batch, BatchFlags, Codec, EventTime, Headers, Home, Message, Origin, Path, Promise,
-    RealmId, Terms, Timestamp,
+    Address, Batch, BatchFlags, Codec, EventTime, Headers, Home, Loss, Message, Origin, Path,
+    Promise, RealmId, Terms, Timestamp,
 };
 
 const VERSION: u8 = 1;
@@ -58,8 +58,11 @@ pub fn open(batch: &Batch) -> Result<Vec<Opened>, Damage> {
     let mut reader = Reader::new(batch.bytes.clone(), 0);
     let mut opened = Vec::with_capacity(1);
     for delta in 0..batch.count {
-        let message = read(&mut reader)?;
-        opened.push(Opened { delta, message });
+        opened.push(Opened {
+            delta,
+            message: read(&mut reader)?,
+            loss: Loss::NONE,
+        });
     }
     if reader.is_empty() {
         Ok(opened)

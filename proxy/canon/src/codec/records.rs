@@ -1,21 +1,25 @@
 //! Codec 2: record batch v2, kept and read as its producer wrote it.
 //!
-//! [`accept`] checks a batch that arrives, [`open`] reads its messages, [`build`] writes a batch for
-//! readers of messages that were stored in another form.
+//! [`accept`] checks a batch that arrives, [`open`] reads its messages. [`record`] and [`build`] make a
+//! batch for readers of messages that were stored in another form.
 
 mod head;
 mod inflate;
+mod list;
+pub mod name;
 mod record;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use self::head::{Compression, HEAD, Head, Written};
+use self::list::RecordList;
 pub use self::record::Record;
 use super::reader::Reader;
 use super::{Damage, Opened};
+use crate::carry::{self, Carried};
 use crate::{
-    Address, Batch, BatchFlags, Codec, EventTime, Headers, HeadersBuilder, Message, ProducerId,
-    Promise, Stamp, Terms, Timestamp, Value,
+    Address, Batch, BatchFlags, Codec, EventTime, Headers, Loss, LossCode, Message, ProducerId,
+    Promise, Stamp, Terms, Timestamp,
 };
 
 /// Checks one whole batch as it arrived: length, magic, checksum, attributes, counts. Its records
@@ -52,14 +56,32 @@ pub fn open(batch: &Batch, place: &Address) -> Result<Vec<Opened>, Damage> {
     if batch.flags.control {
         return Ok(Vec::new());
     }
-    let mut opened = Vec::new();
+    let mut messages = Vec::new();
     walk(&batch.bytes, |head, record| {
-        opened.push(Opened {
-            delta: record.delta,
-            message: message(batch.time, head, record, place),
-        });
+        messages.push(opened(batch.time, head, record, place));
     })?;
-    Ok(opened)
+    Ok(messages)
+}
+
+/// A message as the record that a reader of `place` sees, and what it does not show.
+///
+/// Its time is the publisher's, or when we accepted it.
+pub fn record(message: &Message, place: &Address, delta: u32) -> (Record, Loss) {
+    let Carried { entries, mut loss } = carry::write(&RecordList { place }, message);
+    let properties = message.properties.as_deref();
+    if properties.is_some_and(|said| said.reply_to.is_some() && list::reply_name(said).is_none()) {
+        loss.add(LossCode::ReplyTo);
+    }
+    let event_at = message.terms.event_at.map(EventTime::as_millis);
+    let accepted_at = i64::try_from(message.terms.accepted_at.0).unwrap_or(i64::MAX);
+    let record = Record {
+        delta,
+        time: event_at.filter(|ms| *ms >= 0).unwrap_or(accepted_at),
+        key: message.key.clone(),
+        value: message.body.clone(),
+        headers: entries,
+    };
+    (record, loss)
 }
 
 /// Writes an uncompressed batch. `records` have growing deltas; the first record's may be above 0.
@@ -113,29 +135,26 @@ fn walk(bytes: &Bytes, mut visit: impl FnMut(&Head, Record)) -> Result<(), Damag
     }
 }
 
-fn message(accepted_at: Timestamp, head: &Head, record: Record, place: &Address) -> Message {
+fn opened(accepted_at: Timestamp, head: &Head, record: Record, place: &Address) -> Opened {
     // What the producer was promised is not in the bytes; whoever reads them reads kept ones.
     let mut terms = Terms::accepted(accepted_at, Promise::Durable);
     let is_publishers = record.time >= 0 && !head.is_append_time;
     terms.event_at = is_publishers.then_some(EventTime::Millis(record.time));
-    Message {
+    let base = Message {
         address: place.clone(),
         key: record.key,
         body: record.value,
         terms,
         properties: None,
-        headers: headers(&record.headers),
+        headers: Headers::default(),
         home: None,
+    };
+    let restored = carry::read(&RecordList { place }, base, &record.headers);
+    Opened {
+        delta: record.delta,
+        message: restored.message,
+        loss: restored.loss,
     }
-}
-
-fn headers(said: &[(Bytes, Option<Bytes>)]) -> Headers {
-    let mut builder = HeadersBuilder::default();
-    for (name, value) in said {
-        let value = value.clone().map_or(Value::Null, Value::from_untyped);
-        builder.push(name, &value);
-    }
-    builder.build().unwrap_or_default()
 }
 
 fn stamp(head: &Head) -> Option<Stamp> {

@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::carry::Entry;
 use crate::codec::Damage;
 use crate::codec::reader::Reader;
 use crate::codec::writer::zigzag;
@@ -18,7 +19,7 @@ pub struct Record {
     /// Its value; `None` is a tombstone.
     pub value: Option<Bytes>,
     /// Its headers in order, duplicates kept; a value may be null.
-    pub headers: Vec<(Bytes, Option<Bytes>)>,
+    pub headers: Vec<Entry>,
 }
 
 /// A header of two empty strings: a count of headers above this share of the bytes left is a lie.
@@ -46,7 +47,7 @@ pub(super) fn read(from: &mut Reader, first_time: i64) -> Result<Record, Damage>
     })
 }
 
-fn read_headers(from: &mut Reader) -> Result<Vec<(Bytes, Option<Bytes>)>, Damage> {
+fn read_headers(from: &mut Reader) -> Result<Vec<Entry>, Damage> {
     let count = length(from, "header count")?.ok_or_else(|| from.damage("header count"))?;
     if count > from.left() / HEADER_BYTES_MIN {
         return Err(from.damage("header count"));
