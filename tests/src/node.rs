@@ -80,12 +80,11 @@ impl Node {
         }
     }
 
-    /// Runs the binary with these arguments until it ends.
+    /// Runs another verb of the binary on this node, and gives back how it ended and what it said.
     pub fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
-        let output = Command::new(binary())
-            .args(arguments)
-            .output()
-            .expect("the binary runs");
+        let mut command = Command::new(binary());
+        command.args(arguments).stdin(Stdio::null());
+        let output = self.here(&mut command).output().expect("the binary runs");
         let said = [output.stdout, output.stderr].concat();
         (output.status, String::from_utf8_lossy(&said).into_owned())
     }
@@ -98,19 +97,23 @@ impl Node {
         (status, self.log().split_off(before))
     }
 
+    /// The arguments that say which node is meant.
+    fn here<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .arg("--data-dir")
+            .arg(self.data_dir())
+            .arg("--config")
+            .arg(self.home.path().join("fairlead.toml"))
+    }
+
     fn spawn(&self, more: &[&str]) -> Child {
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.home.path().join("log"))
             .expect("a log file");
-        Command::new(binary())
-            .arg("serve")
-            .arg("--data-dir")
-            .arg(self.data_dir())
-            .arg("--config")
-            .arg(self.home.path().join("fairlead.toml"))
-            .args(more)
+        let mut command = Command::new(binary());
+        self.here(command.arg("serve").args(more))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

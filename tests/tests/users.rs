@@ -1,0 +1,79 @@
+//! Who gets in, by each protocol's own client: anonymous until the first user exists, then only with a password.
+
+use std::fs;
+
+use fairlead_tests::{Client, Line, Mesh, Node, Program, Record, tools};
+
+const DOORS: [(&str, Program); 3] = [
+    ("mqtt", Program::Paho),
+    ("kafka", Program::Librdkafka),
+    ("amqp", Program::Pika),
+];
+
+#[test]
+fn the_first_user_ends_anonymous_access_at_every_door() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    for (door, program) in DOORS {
+        publishes(&mesh, door, program, None);
+    }
+
+    let password = node.data_dir().join("password");
+    fs::write(&password, "correct horse\n").expect("the password is written");
+    let (status, said) = node.run(&[
+        "users",
+        "add",
+        "alice",
+        "--password-file",
+        &password.display().to_string(),
+    ]);
+    assert!(status.success(), "{said}");
+    let (_, listed) = node.run(&["users", "list"]);
+    assert!(listed.contains("alice"), "{listed}");
+    assert!(!listed.contains("correct horse"), "a password is shown");
+
+    for (door, program) in DOORS {
+        publishes(&mesh, door, program, Some("alice:correct horse"));
+        let before = mesh.metric("fairlead_logins_refused_total", &[("protocol", door)]);
+        is_refused(&mesh, door, program, Some("alice:wrong"));
+        is_refused(&mesh, door, program, None);
+        let refused = mesh.metric("fairlead_logins_refused_total", &[("protocol", door)]) - before;
+        assert!(refused >= 1.0, "no refused login is counted at {door}");
+    }
+    assert!(
+        node.log().contains("login"),
+        "no refused login is logged: {}",
+        node.log()
+    );
+    assert!(
+        !node.log().contains("correct horse"),
+        "a password is logged"
+    );
+}
+
+fn publishes(mesh: &Mesh, door: &str, program: Program, login: Option<&str>) {
+    start(mesh, door, program, login).publish_all(&[Record::new("greeting", "hello")]);
+}
+
+/// The client ends, or says that it failed, without an acknowledgement.
+fn is_refused(mesh: &Mesh, door: &str, program: Program, login: Option<&str>) {
+    let mut client = start(mesh, door, program, login);
+    client.publish(&Record::new("greeting", "hello"));
+    client.finish();
+    while let Some(line) = client.line() {
+        assert!(
+            !matches!(line, Line::Acked(_)),
+            "{program:?} got in as {login:?}"
+        );
+    }
+}
+
+fn start(mesh: &Mesh, door: &str, program: Program, login: Option<&str>) -> Client {
+    let port = mesh.port(door);
+    let mut arguments = vec!["publish", port.as_str()];
+    arguments.extend(login.into_iter().flat_map(|login| ["--login", login]));
+    Client::begin(program, &arguments)
+}
