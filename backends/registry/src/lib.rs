@@ -1,1 +1,65 @@
-//! Fairlead: backends/registry.
+//! Which stores there are, and how they stand together. One line per member, no logic.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fairlead_memory::Memory;
+use fairlead_native::vfs::Disk;
+use fairlead_native::{Native, Settings as NativeSettings, World};
+use fairlead_placement::ByClass;
+use fairlead_ports::{BoxFuture, Clock, Documents, Entropy, Store};
+
+pub use fairlead_native::OpenError;
+
+/// Where messages are kept and how much they may take.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data directory of the durable store.
+    pub dir: PathBuf,
+    /// Bytes that messages of class `memory` may count for.
+    pub memory_bytes_max: u64,
+    /// Bytes of recent log kept in memory for readers.
+    pub tail_bytes_max: usize,
+}
+
+/// The stores of a process.
+#[derive(Clone, Debug)]
+pub struct Backends {
+    /// Where every entity lives, by its class.
+    pub store: Arc<dyn Store>,
+    /// Where documents live.
+    pub documents: Arc<dyn Documents>,
+    native: Arc<Native>,
+}
+
+impl Backends {
+    /// Resolves when the durable store can keep nothing any more: the process should end with 75.
+    pub fn poisoned(&self) -> BoxFuture<'static, ()> {
+        self.native.poisoned()
+    }
+}
+
+/// Opens every store. Blocks while the log is read.
+pub fn open(
+    settings: &Settings,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Backends, OpenError> {
+    let world = World {
+        clock,
+        entropy,
+        vfs: Arc::new(Disk),
+    };
+    let native = NativeSettings {
+        tail_bytes_max: settings.tail_bytes_max,
+        ..NativeSettings::new(&settings.dir)
+    };
+    let native = Arc::new(Native::open(&native, &world)?);
+    let memory = Arc::new(Memory::new(settings.memory_bytes_max));
+    let store = Arc::new(ByClass::new(memory, Arc::clone(&native) as Arc<dyn Store>));
+    Ok(Backends {
+        store,
+        documents: Arc::clone(&native) as Arc<dyn Documents>,
+        native,
+    })
+}
