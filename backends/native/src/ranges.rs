@@ -9,10 +9,10 @@ pub(crate) struct RangeSet(BTreeMap<u64, u64>);
 
 impl RangeSet {
     pub(crate) fn insert(&mut self, range: Range<u64>) {
-        let Range { mut start, mut end } = range;
-        if start >= end {
+        if range.is_empty() {
             return;
         }
+        let Range { mut start, mut end } = range;
         if let Some((&from, &to)) = self.0.range(..start).next_back()
             && to >= start
         {
@@ -26,6 +26,9 @@ impl RangeSet {
     }
 
     pub(crate) fn remove(&mut self, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
         // Cut by cut from the right: each one may leave a piece on either side.
         while let Some((&from, &to)) = self.0.range(..range.end).next_back() {
             if to <= range.start {

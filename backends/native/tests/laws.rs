@@ -1,0 +1,64 @@
+//! The laws of a store, held on disk; and random operations against the reference, with restarts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fairlead_canon::Timestamp;
+use fairlead_memory::Memory;
+use fairlead_native::vfs::Disk;
+use fairlead_native::{Native, Settings, World};
+use fairlead_ports::{Clock, Entropy};
+use fairlead_testkit::{Subject, laws, trace};
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use tempfile::TempDir;
+
+#[derive(Debug)]
+struct Fixed;
+
+impl Clock for Fixed {
+    fn wall(&self) -> Timestamp {
+        Timestamp(1)
+    }
+}
+
+impl Entropy for Fixed {
+    fn fill(&self, out: &mut [u8]) {
+        StdRng::from_os_rng().fill_bytes(out);
+    }
+}
+
+/// Small files, so that logs of several files are the rule.
+fn open(dir: &Path) -> Native {
+    let world = World {
+        clock: Arc::new(Fixed),
+        entropy: Arc::new(Fixed),
+        vfs: Arc::new(Disk),
+    };
+    let settings = Settings {
+        file_bytes: 4 << 20,
+        ..Settings::new(dir)
+    };
+    Native::open(&settings, &world).expect("the directory opens")
+}
+
+fn fresh() -> Subject {
+    let dir = TempDir::new().expect("a directory");
+    Subject::new(Arc::new(open(dir.path())), dir)
+}
+
+laws!(fresh());
+
+#[tokio::test]
+async fn random_operations_have_the_same_answers_as_in_memory() {
+    for seed in 0..3 {
+        let dir = TempDir::new().expect("a directory");
+        let reference = Subject::new(Arc::new(Memory::new(1 << 30)), ());
+        let tested = Subject::new(Arc::new(open(dir.path())), ());
+        let restart = |subject| {
+            drop(subject);
+            Subject::new(Arc::new(open(dir.path())), ())
+        };
+        trace::run(seed, 2_000, reference, tested, restart).await;
+    }
+}

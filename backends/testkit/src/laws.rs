@@ -1,0 +1,9 @@
+//! What every store must do, one function per law.
+
+pub mod append;
+pub mod documents;
+pub mod entities;
+pub mod latest;
+pub mod producers;
+pub mod reading;
+pub mod settling;

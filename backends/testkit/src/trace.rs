@@ -1,0 +1,345 @@
+//! Random operations on two stores: the same answers, and the same content afterwards.
+
+use bytes::Bytes;
+use fairlead_canon::{
+    Batch, DeadReason, EntityId, Key, Kind, Offset, Outcome, Overflow, Promise, SizeLimits, Spec,
+    Timestamp,
+};
+use fairlead_ports::{
+    By, Committed, CursorId, Marks, Op, Placed, Space, StoreError, Unit, Version, Want,
+};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+
+use crate::Subject;
+use crate::make::{append_at, append_to, messages, settle_for, spec, stamped, trim};
+
+const ENTITIES: u64 = 8;
+const KEYS: [&str; 4] = ["a", "a/1", "a/2", "b"];
+const SPACE: Space = Space(7);
+
+/// Operations of one trace.
+struct Trace {
+    random: StdRng,
+    /// The next sequence of each producer in each entity, more or less.
+    sequences: Vec<i32>,
+}
+
+/// Whether a document is expected as it is, or not.
+#[derive(Clone, Copy, Debug)]
+enum Expected {
+    Met(&'static str),
+    Missed(&'static str),
+}
+
+/// One step: units, and what each expects of a document.
+#[derive(Debug)]
+struct Step {
+    units: Vec<(Option<Expected>, Unit)>,
+}
+
+/// Runs `steps` random commits on both stores and compares them; at times the tested one is taken
+/// through `restart`. Panics with the seed where they differ.
+pub async fn run(
+    seed: u64,
+    steps: usize,
+    reference: Subject,
+    mut tested: Subject,
+    restart: impl Fn(Subject) -> Subject,
+) {
+    let mut trace = Trace {
+        random: StdRng::seed_from_u64(seed),
+        sequences: vec![0; 3 * 10],
+    };
+    for at in 0..steps {
+        let step = trace.step();
+        let expected = commit(&reference, &step).await;
+        let got = commit(&tested, &step).await;
+        assert_eq!(expected, got, "seed {seed}, step {at}: {step:#?}");
+        if trace.random.random_ratio(1, 40) {
+            if trace.random.random_ratio(1, 8) {
+                tested = restart(tested);
+            }
+            compare(
+                &reference,
+                &tested,
+                &format!("seed {seed}, after step {at}"),
+            )
+            .await;
+        }
+    }
+    compare(&reference, &tested, &format!("seed {seed}, at the end")).await;
+}
+
+type Answer = Result<Vec<Placed>, StoreError>;
+
+async fn commit(subject: &Subject, step: &Step) -> Vec<Answer> {
+    let mut units = Vec::new();
+    for (expected, unit) in &step.units {
+        let mut unit = unit.clone();
+        if let Some(expected) = expected {
+            unit.ops.insert(0, expectation(subject, *expected).await);
+        }
+        units.push(unit);
+    }
+    let answer = |result: Result<Committed, _>| result.map(|committed| committed.placed.to_vec());
+    subject
+        .store
+        .commit(units)
+        .await
+        .into_iter()
+        .map(answer)
+        .collect()
+}
+
+async fn expectation(subject: &Subject, expected: Expected) -> Op {
+    let (key, version) = match expected {
+        Expected::Met(key) => {
+            let document = subject.documents.get(SPACE, key.into()).await.unwrap();
+            (
+                key,
+                document.map_or(Version(0), |document| document.version),
+            )
+        }
+        Expected::Missed(key) => (key, Version(u64::MAX)),
+    };
+    Op::Expect {
+        space: SPACE,
+        key: key.into(),
+        version,
+    }
+}
+
+async fn compare(reference: &Subject, tested: &Subject, when: &str) {
+    for entity in (0..ENTITIES).map(EntityId) {
+        let expected = look(reference, entity).await;
+        let got = look(tested, entity).await;
+        assert_eq!(expected, got, "{when}, entity {}", entity.0);
+    }
+    for now in [0, 40, 100] {
+        let expected = reference.documents.due(Timestamp(now), 100).await.unwrap();
+        let got = tested.documents.due(Timestamp(now), 100).await.unwrap();
+        let keys = |documents: Vec<fairlead_ports::Document>| {
+            documents
+                .into_iter()
+                .map(|document| (document.key, document.value, document.due))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(keys(expected), keys(got), "{when}, due at {now}");
+    }
+}
+
+/// Everything that can be seen of an entity.
+async fn look(subject: &Subject, entity: EntityId) -> Result<String, StoreError> {
+    let log = subject.log(entity);
+    // What was handed out before a restart is not what was handed out in this process.
+    let marks = Marks {
+        handed_out: Offset(0),
+        ..log.marks().await?
+    };
+    let all = log.read(marks.start, Want::bytes(u32::MAX)).await?.batches;
+    let middle = Offset((marks.start.0 + marks.end.0) / 2);
+    let some = log
+        .read(
+            middle,
+            Want {
+                bytes_max: 40,
+                count_max: 5,
+            },
+        )
+        .await?
+        .batches;
+    let mut backlogs = Vec::new();
+    for cursor in 0..3 {
+        backlogs.push(log.backlog(CursorId(cursor), Offset(0), 1000).await?);
+        backlogs.push(log.backlog(CursorId(cursor), middle, 3).await?);
+    }
+    let fetched = log
+        .fetch(
+            (marks.start.0..marks.end.0)
+                .step_by(3)
+                .map(Offset)
+                .collect(),
+        )
+        .await?;
+    let found = log.find(By::Time(Timestamp(50))).await?;
+    let latest = log
+        .latest(Bytes::from("a"), None, 2)
+        .await
+        .map(|page| (page.entries, page.is_cut));
+    Ok(format!(
+        "{marks:?}\n{all:?}\n{some:?}\n{backlogs:?}\n{fetched:?}\n{found:?}\n{latest:?}"
+    ))
+}
+
+impl Trace {
+    fn step(&mut self) -> Step {
+        let count = self.random.random_range(1..4);
+        Step {
+            units: (0..count).map(|_| self.unit()).collect(),
+        }
+    }
+
+    fn unit(&mut self) -> (Option<Expected>, Unit) {
+        let expected = match self.random.random_range(0..12) {
+            0 => Some(Expected::Missed(self.key())),
+            1..3 => Some(Expected::Met(self.key())),
+            _ => None,
+        };
+        let count = self.random.random_range(1..4);
+        // A promise of durability, so that everything is visible once the answer is there.
+        (
+            expected,
+            Unit {
+                ops: (0..count).map(|_| self.op()).collect(),
+                promise: Promise::Durable,
+            },
+        )
+    }
+
+    fn op(&mut self) -> Op {
+        let entity = self.entity();
+        match self.random.random_range(0..100) {
+            0..8 => Op::Create {
+                entity,
+                spec: self.spec(entity),
+            },
+            8..9 => Op::Alter {
+                entity,
+                spec: self.spec(entity),
+            },
+            9..10 => Op::Delete { entity },
+            10..55 => {
+                let others = self.random.random_range(0..2);
+                let all: Vec<_> = (0..others).map(|_| self.entity()).chain([entity]).collect();
+                append_to(&all, self.batch(entity))
+            }
+            55..60 => {
+                let batch = self.batch(entity);
+                append_at(entity, self.random.random_range(0..200), batch)
+            }
+            60..85 => {
+                let cursor = if kind(entity) == Kind::Queue {
+                    0
+                } else {
+                    self.random.random_range(0..3)
+                };
+                let start = self.random.random_range(0..150);
+                let range = start..start + self.random.random_range(0..20);
+                settle_for(entity, cursor, range, self.outcome())
+            }
+            85..88 => trim(entity, self.random.random_range(0..150)),
+            88..90 => Op::Mark {
+                entity,
+                upto: Offset(self.random.random_range(0..100)),
+            },
+            _ => self.put(),
+        }
+    }
+
+    fn entity(&mut self) -> EntityId {
+        EntityId(self.random.random_range(0..ENTITIES))
+    }
+
+    fn key(&mut self) -> &'static str {
+        KEYS.choose(&mut self.random).unwrap()
+    }
+
+    fn spec(&mut self, entity: EntityId) -> Spec {
+        let overflow = [Overflow::Reject, Overflow::DropHead, Overflow::DropNew];
+        let limits = SizeLimits {
+            count_max: self
+                .random
+                .random_bool(0.3)
+                .then(|| self.random.random_range(0..40)),
+            bytes_max: self
+                .random
+                .random_bool(0.3)
+                .then(|| self.random.random_range(0..400)),
+            overflow: *overflow.choose(&mut self.random).unwrap(),
+        };
+        Spec {
+            limits,
+            ..spec(kind(entity))
+        }
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        let all = [
+            Outcome::Done,
+            Outcome::Done,
+            Outcome::Returned,
+            Outcome::Dead(DeadReason::Expired),
+        ];
+        *all.choose(&mut self.random).unwrap()
+    }
+
+    fn batch(&mut self, entity: EntityId) -> Batch {
+        let mut batch = match self.random.random_range(0..3) {
+            0 => self.stamped(entity),
+            _ => {
+                let len = self.random.random_range(0..30);
+                messages(self.random.random_range(1..5), vec![b'x'; len])
+            }
+        };
+        batch.time = Timestamp(self.random.random_range(0..100));
+        batch.deadline = self
+            .random
+            .random_bool(0.2)
+            .then(|| Timestamp(self.random.random_range(1..100)));
+        if self.random.random_bool(0.6) {
+            batch.keys = (0..batch.count).map(|_| self.message_key()).collect();
+        }
+        batch
+    }
+
+    fn stamped(&mut self, entity: EntityId) -> Batch {
+        let producer = self.random.random_range(0..3_i64);
+        let slot = usize::try_from(producer).unwrap() * 10 + usize::try_from(entity.0).unwrap();
+        let next = self.sequences.get_mut(slot).unwrap();
+        let first = match self.random.random_range(0..10) {
+            0 => *next + 1,
+            1..3 => (*next - 2).max(0),
+            _ => *next,
+        };
+        let count = self.random.random_range(1..3);
+        let epoch = i16::from(self.random.random_ratio(1, 30));
+        *next = first + count;
+        stamped(producer, epoch, first..first + count)
+    }
+
+    fn message_key(&mut self) -> Key {
+        let key = (!self.random.random_ratio(1, 40)).then(|| Bytes::from(self.key()));
+        Key {
+            key,
+            has_value: self.random.random_bool(0.8),
+        }
+    }
+
+    fn put(&mut self) -> Op {
+        let value = self
+            .random
+            .random_bool(0.7)
+            .then(|| Bytes::from(self.random.random_range(0..9_u8).to_string()));
+        let due = self
+            .random
+            .random_bool(0.5)
+            .then(|| Timestamp(self.random.random_range(1..100)));
+        Op::Put {
+            space: SPACE,
+            key: self.key().into(),
+            value,
+            due,
+        }
+    }
+}
+
+/// Each entity has one kind for ever, as ids do.
+fn kind(entity: EntityId) -> Kind {
+    match entity.0 % 3 {
+        0 => Kind::Log,
+        1 => Kind::Queue,
+        _ => Kind::Latest,
+    }
+}
