@@ -35,7 +35,7 @@ enum State {
     /// Waits for the client's first message.
     First,
     /// The challenge is out; waits for the proof.
-    Challenged(Challenge),
+    Challenged(Box<Challenge>),
     /// Nothing more to say.
     Over,
 }
@@ -83,14 +83,14 @@ impl Scram {
         let nonce = format!("{}{}", first.nonce, self.shared.nonce());
         let salt = STANDARD.encode(shown.salt);
         let answer = format!("r={nonce},s={salt},i={}", shown.iterations);
-        self.state = State::Challenged(Challenge {
+        self.state = State::Challenged(Box::new(Challenge {
             name: first.name,
             binding: STANDARD.encode(first.header),
             so_far: format!("{},{answer}", first.bare),
             keys,
             decoy,
             nonce,
-        });
+        }));
         Step::Continue(Bytes::from(answer))
     }
 

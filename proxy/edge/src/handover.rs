@@ -148,11 +148,13 @@ fn receive(stream: &BlockingStream, names: &mut [u8]) -> io::Result<(usize, Vec<
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut into = [IoSliceMut::new(names)];
     let message = recvmsg(stream, &mut into, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    let fds = ancillary.drain().filter_map(|part| match part {
-        RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-        _ => None,
-    });
-    Ok((message.bytes, fds.flatten().collect()))
+    let mut fds = Vec::new();
+    for part in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(some) = part {
+            fds.extend(some);
+        }
+    }
+    Ok((message.bytes, fds))
 }
 
 const fn ancillary_bytes() -> usize {

@@ -19,6 +19,6 @@ pub use ending::Cause;
 pub use gate::{Gate, Keeper, gate};
 pub use handover::{Taken, path_in, take};
 pub use limits::LISTENERS_MAX;
-pub use server::{Edge, EdgeError, Listener, Settings};
+pub use server::{Counters, Edge, EdgeError, Listener, Settings};
 pub use socket::{Socket, SocketError};
 pub use tls::{Identity, TlsError};

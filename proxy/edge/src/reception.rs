@@ -117,7 +117,9 @@ impl Reception {
         let io: Box<dyn Io> = match &post.acceptor {
             None => socket,
             Some(acceptor) => {
-                let secured = timeout(TLS_HANDSHAKE, acceptor.tls_handshake(*socket)).await;
+                // Boxed: 7 KiB that a plain connection has no use for.
+                let handshake = Box::pin(acceptor.tls_handshake(*socket));
+                let secured = timeout(TLS_HANDSHAKE, handshake).await;
                 let secured = secured.map_err(|_late| TurnedAway::Slow)?;
                 Box::new(secured.map_err(|error| TurnedAway::Handshake(error.to_string()))?)
             }

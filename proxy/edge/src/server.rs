@@ -10,14 +10,13 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fairlead_kernel::{DrainWatch, Translator};
+use fairlead_kernel::{DrainWatch, Kernel, Translator};
 use parking_lot::Mutex;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{Fds, ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
 use pingora_core::services::listening;
-use prometheus::core::Collector;
 use prometheus::{IntCounterVec, Opts};
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
@@ -62,6 +61,10 @@ pub struct Edge {
     drain: DrainWatch,
     turned_away: IntCounterVec,
 }
+
+/// What the edge counts by itself, beside the kernel's counters.
+#[derive(Debug)]
+pub struct Counters(IntCounterVec);
 
 /// Why the doors cannot be opened.
 #[derive(Debug, Error)]
@@ -146,9 +149,9 @@ impl Edge {
         })
     }
 
-    /// What is counted here, to be registered where the node's metrics are.
-    pub fn metrics(&self) -> Box<dyn Collector> {
-        Box::new(self.turned_away.clone())
+    /// What is counted here.
+    pub fn counters(&self) -> Counters {
+        Counters(self.turned_away.clone())
     }
 
     /// Tells what else runs in this process when its clients are asked to leave.
@@ -170,6 +173,13 @@ impl Edge {
             shutdown_signal: Box::new(self.ending),
         });
         cause.lock().unwrap_or(Cause::Failed)
+    }
+}
+
+impl Counters {
+    /// Shows them on the node's metrics page, of which there is none before the kernel is open.
+    pub fn register(self, kernel: &Kernel) -> Result<(), prometheus::Error> {
+        kernel.metrics_registry().register(Box::new(self.0))
     }
 }
 

@@ -1,3 +1,58 @@
-//! The `fairlead` binary.
+//! `fairlead`: the configuration, the wiring and the command line; the rooms hold the rest.
 
-fn main() {}
+mod address;
+mod ask;
+mod banner;
+mod cli;
+mod config;
+mod exit;
+mod lists;
+mod logging;
+mod node;
+mod opening;
+mod password;
+mod system;
+mod users;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Listing, Verb};
+use crate::config::Config;
+use crate::exit::Failure;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.verb {
+        Verb::Serve(serve) => node::serve(Config::load(&serve.home)?, serve.start()),
+        Verb::Check(home) => check(&Config::load(&home)?),
+        Verb::Topics(Listing::List(list)) => lists::print("log", &list),
+        Verb::Queues(Listing::List(list)) => lists::print("queue", &list),
+        Verb::Sessions(Listing::List(list)) => lists::print("mailbox", &list),
+        Verb::Users(verb) => users::run(verb),
+        Verb::Version => say(concat!("fairlead ", env!("CARGO_PKG_VERSION"))),
+    }
+}
+
+fn check(config: &Config) -> Result<(), Failure> {
+    for warning in config.warnings() {
+        say(&format!("warning: {warning}"))?;
+    }
+    say("the configuration can be used")
+}
+
+/// One line on standard output.
+fn say(line: &str) -> Result<(), Failure> {
+    writeln!(io::stdout().lock(), "{line}").map_err(Failure::output)
+}

@@ -1,0 +1,121 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::node::Start;
+
+/// One broker for clients of several protocols.
+#[derive(Debug, Parser)]
+#[command(name = "fairlead", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Serve clients until told to stop (SIGTERM)
+    Serve(Serve),
+    /// Check a configuration without using it
+    Check(Home),
+    /// Logs that are read by offset
+    #[command(subcommand)]
+    Topics(Listing),
+    /// Queues with competing consumers
+    #[command(subcommand)]
+    Queues(Listing),
+    /// Sessions that outlive their connection
+    #[command(subcommand)]
+    Sessions(Listing),
+    /// Who may connect
+    #[command(subcommand)]
+    Users(Users),
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// Take the listening sockets over from the process that runs on the same data directory
+    #[arg(long)]
+    upgrade: bool,
+}
+
+/// Which node is meant.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Home {
+    /// Configuration file; without one, every protocol listens on its usual port on 127.0.0.1
+    #[arg(long, value_name = "FILE", env = "FAIRLEAD_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Data directory; goes before the one in the file [default: ./data]
+    #[arg(long, value_name = "DIR", env = "FAIRLEAD_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Listing {
+    /// List them with their sizes
+    List(List),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) home: Home,
+    /// One JSON object per line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Users {
+    /// Add a user or change its password; the first user ends anonymous access
+    Add(AddUser),
+    /// Remove a user
+    Remove(RemoveUser),
+    /// List the names of all users
+    List(List),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddUser {
+    pub(crate) name: String,
+    /// Read the password from the first line of a file; otherwise from a prompt or standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) home: Home,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RemoveUser {
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) home: Home,
+}
+
+impl Serve {
+    pub(crate) fn start(&self) -> Start {
+        if self.upgrade {
+            Start::Upgrade
+        } else {
+            Start::Fresh
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,119 @@
+//! The file as it is written. Every key is optional; what is not here is an error.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) node: Node,
+    pub(super) admin: Admin,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) tls: BTreeMap<String, Tls>,
+    pub(super) auth: Auth,
+    pub(super) limits: Limits,
+    pub(super) log: Log,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Node {
+    pub(super) data_dir: Option<PathBuf>,
+    /// Threads that serve connections; as many as there are cores.
+    pub(super) threads: Option<Spanned<usize>>,
+    pub(super) connections_max: Option<Spanned<u32>>,
+    pub(super) drain_ms: Option<Spanned<u64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    pub(super) bind: Option<SocketAddr>,
+    /// Names under which the page may be asked for, besides addresses and `localhost`.
+    pub(super) hosts: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    pub(super) translator: Spanned<String>,
+    /// For labels and logs; the translator's name unless said.
+    pub(super) name: Option<String>,
+    /// 127.0.0.1 and the translator's usual port unless said.
+    pub(super) bind: Option<SocketAddr>,
+    /// A name from `[tls]`.
+    pub(super) tls: Option<Spanned<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Auth {
+    pub(super) anonymous: AnonymousWord,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    /// What messages that are kept in memory only may take.
+    pub(super) memory_bytes: Option<Spanned<u64>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AnonymousWord {
+    Never,
+    #[default]
+    Loopback,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) level: Level,
+    pub(super) format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One object per line.
+    Json,
+}
+
+impl Level {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}

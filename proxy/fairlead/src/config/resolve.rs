@@ -1,0 +1,196 @@
+//! From the file as written to a configuration that fits together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use fairlead_edge::{Identity, LISTENERS_MAX};
+use fairlead_kernel::Translator;
+use fairlead_policy::Anonymous;
+use toml::Spanned;
+
+use super::file::{self, AnonymousWord, File};
+use super::{Admin, Config, Fault, Listener, Logs};
+
+const ADMIN_PORT: u16 = 9080;
+const DATA_DIR: &str = "./data";
+/// More threads than this serve nobody better.
+const THREADS: RangeInclusive<u64> = 1..=256;
+/// An idle connection costs a few KiB: the most keeps a node below its memory, not above a fad.
+const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+const CONNECTIONS_MAX: u32 = 20_000;
+/// Longer than ten minutes, and whoever waits for the process kills it.
+const DRAIN_MS: RangeInclusive<u64> = 0..=600_000;
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Below it a single large message fills the store; above it is a slip of the finger.
+const MEMORY_BYTES: RangeInclusive<u64> = 64 << 20..=1 << 40;
+const MEMORY_BYTES_MAX: u64 = 256 << 20;
+
+pub(super) fn resolve(file: File, translators: &[Arc<dyn Translator>]) -> Result<Config, Fault> {
+    let node = &file.node;
+    let threads = within(node.threads.as_ref(), THREADS)?;
+    let connections = within(node.connections_max.as_ref(), CONNECTIONS)?;
+    let drain_ms = within(node.drain_ms.as_ref(), DRAIN_MS)?;
+    let memory = within(file.limits.memory_bytes.as_ref(), MEMORY_BYTES)?;
+    let cores = available_parallelism().map_or(1, usize::from);
+    let listeners = if file.listeners.is_empty() {
+        plain_doors(translators)
+    } else {
+        listeners(&file.listeners, &file.tls, translators)?
+    };
+    Ok(Config {
+        data_dir: node.data_dir.clone().unwrap_or(PathBuf::from(DATA_DIR)),
+        threads: threads.unwrap_or(cores),
+        connections_max: connections.unwrap_or(CONNECTIONS_MAX),
+        drain_max: drain_ms.map_or(DRAIN_MAX, Duration::from_millis),
+        memory_bytes_max: memory.unwrap_or(MEMORY_BYTES_MAX),
+        anonymous: match file.auth.anonymous {
+            AnonymousWord::Never => Anonymous::Never,
+            AnonymousWord::Loopback => Anonymous::Loopback,
+        },
+        admin: Admin {
+            bind: file.admin.bind.unwrap_or(loopback(ADMIN_PORT)),
+            hosts: file.admin.hosts,
+        },
+        listeners,
+        logs: Logs {
+            level: file.log.level.word().to_owned(),
+            format: file.log.format,
+        },
+    })
+}
+
+/// The number, if it is said and within bounds.
+fn within<N: Copy + TryInto<u64>>(
+    said: Option<&Spanned<N>>,
+    bounds: RangeInclusive<u64>,
+) -> Result<Option<N>, Fault> {
+    let Some(said) = said else {
+        return Ok(None);
+    };
+    let number = *said.get_ref();
+    match number.try_into() {
+        Ok(wide) if bounds.contains(&wide) => Ok(Some(number)),
+        _ => Err(Fault {
+            what: format!("between {} and {}", bounds.start(), bounds.end()),
+            at: said.span(),
+        }),
+    }
+}
+
+/// Without a word in the file: each translator's plain door, on this machine only.
+fn plain_doors(translators: &[Arc<dyn Translator>]) -> Vec<Listener> {
+    let doors = translators.iter().filter_map(|translator| {
+        let door = translator.doors().iter().find(|door| !door.is_tls)?;
+        Some(Listener {
+            name: translator.name().into(),
+            bind: loopback(door.port),
+            identity: None,
+            translator: Arc::clone(translator),
+        })
+    });
+    doors.collect()
+}
+
+fn listeners(
+    written: &[file::Listener],
+    tls: &BTreeMap<String, file::Tls>,
+    translators: &[Arc<dyn Translator>],
+) -> Result<Vec<Listener>, Fault> {
+    let mut names = BTreeSet::from(["admin".into()]);
+    let mut listeners = Vec::with_capacity(written.len());
+    for one in written {
+        let listener = listener(one, tls, translators)?;
+        let at = one.translator.span();
+        if !names.insert(Arc::clone(&listener.name)) {
+            let what = format!(
+                "another listener is called {:?}: give this one a name",
+                listener.name
+            );
+            return Err(Fault { what, at });
+        }
+        // One socket of those that can be handed over is the admin page's.
+        if listeners.len() + 1 >= LISTENERS_MAX {
+            let what = format!("at most {} listeners", LISTENERS_MAX - 1);
+            return Err(Fault { what, at });
+        }
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn listener(
+    written: &file::Listener,
+    tls: &BTreeMap<String, file::Tls>,
+    translators: &[Arc<dyn Translator>],
+) -> Result<Listener, Fault> {
+    let wanted = written.translator.get_ref();
+    let mut known = translators.iter();
+    let Some(translator) = known.find(|translator| translator.name() == wanted) else {
+        let names: Vec<&str> = translators.iter().map(|one| one.name()).collect();
+        let what = format!("no such translator: there are {}", names.join(", "));
+        return Err(Fault {
+            what,
+            at: written.translator.span(),
+        });
+    };
+    let identity = written
+        .tls
+        .as_ref()
+        .map(|name| identity(name, tls))
+        .transpose()?;
+    let is_tls = identity.is_some();
+    let door = translator.doors().iter().find(|door| door.is_tls == is_tls);
+    let bind = written.bind.or(door.map(|door| loopback(door.port)));
+    let Some(bind) = bind else {
+        let what = "has no usual port of this kind: say where to bind".to_owned();
+        return Err(Fault {
+            what,
+            at: written.translator.span(),
+        });
+    };
+    let usual_name = if is_tls {
+        format!("{wanted}-tls")
+    } else {
+        wanted.clone()
+    };
+    let name = written.name.clone().unwrap_or(usual_name);
+    if name.is_empty() || name.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        let what = "the name of a listener is one word".to_owned();
+        return Err(Fault {
+            what,
+            at: written.translator.span(),
+        });
+    }
+    Ok(Listener {
+        name: name.into(),
+        bind,
+        identity,
+        translator: Arc::clone(translator),
+    })
+}
+
+fn identity(name: &Spanned<String>, tls: &BTreeMap<String, file::Tls>) -> Result<Identity, Fault> {
+    match tls.get(name.get_ref()) {
+        Some(found) => Ok(Identity {
+            certificate: found.certificate.clone(),
+            key: found.key.clone(),
+        }),
+        None => Err(Fault {
+            what: "is not in [tls]".to_owned(),
+            at: name.span(),
+        }),
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+use fairlead_canon::Origin;
+use fairlead_kernel::{BoxFuture, Closed, Conn, Door, Kernel};
+
+use super::*;
+
+/// A protocol that is only ever configured.
+#[derive(Debug)]
+struct Named(&'static str, u8);
+
+const DOORS: [Door; 2] = [
+    Door {
+        port: 7001,
+        is_tls: false,
+    },
+    Door {
+        port: 7002,
+        is_tls: true,
+    },
+];
+
+impl Translator for Named {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+    fn origin(&self) -> Origin {
+        Origin(self.1)
+    }
+    fn doors(&self) -> &'static [Door] {
+        &DOORS
+    }
+    fn example(&self, at: SocketAddr) -> String {
+        at.to_string()
+    }
+    fn serve(&self, _: Conn, _: Arc<Kernel>) -> BoxFuture<'static, Closed> {
+        Box::pin(std::future::pending())
+    }
+}
+
+fn parse(text: &str) -> Result<Config, Fault> {
+    let translators: [Arc<dyn Translator>; 2] =
+        [Arc::new(Named("left", 1)), Arc::new(Named("right", 2))];
+    Config::parse(text, &translators)
+}
+
+/// What a bad text is told, and the part of it that is pointed at.
+fn fault(text: &str) -> (String, &str) {
+    let fault = parse(text).unwrap_err();
+    (fault.what, &text[fault.at])
+}
+
+#[test]
+fn without_a_word_every_plain_door_is_open_on_loopback_and_nothing_else() {
+    let config = parse("").unwrap();
+    let binds: Vec<String> = config
+        .listeners
+        .iter()
+        .map(|one| format!("{} {}", one.name, one.bind))
+        .collect();
+    assert_eq!(binds, ["left 127.0.0.1:7001", "right 127.0.0.1:7001"]);
+    assert_eq!(config.admin.bind.to_string(), "127.0.0.1:9080");
+    assert_eq!(config.data_dir, PathBuf::from("./data"));
+    assert_eq!(config.drain_max, Duration::from_secs(10));
+    assert!(config.warnings().is_empty());
+}
+
+#[test]
+fn a_listener_with_tls_has_its_own_name_and_usual_port() {
+    let config = parse(
+        "[[listeners]]\ntranslator = 'left'\n[[listeners]]\ntranslator = 'left'\ntls = 'own'\n\
+         [tls]\nown = { certificate = 'c.pem', key = 'k.pem' }",
+    )
+    .unwrap();
+    let [plain, secure] = &config.listeners[..] else {
+        panic!("{config:?}");
+    };
+    assert_eq!((&*plain.name, plain.bind.port()), ("left", 7001));
+    assert_eq!((&*secure.name, secure.bind.port()), ("left-tls", 7002));
+    assert!(secure.identity.is_some());
+}
+
+#[test]
+fn an_unknown_key_is_pointed_at() {
+    let (what, at) = fault("[node]\nthreadz = 2\n");
+    assert_eq!(at, "threadz");
+    assert!(what.contains("unknown field"), "{what}");
+}
+
+#[test]
+fn an_unknown_translator_is_pointed_at_and_the_known_ones_are_named() {
+    let (what, at) = fault("[[listeners]]\ntranslator = 'up'\n");
+    assert_eq!(at, "'up'");
+    assert_eq!(what, "no such translator: there are left, right");
+}
+
+#[test]
+fn a_certificate_must_be_in_the_file() {
+    let (what, at) = fault("[[listeners]]\ntranslator = 'left'\ntls = 'own'\n");
+    assert_eq!((&*what, at), ("is not in [tls]", "'own'"));
+}
+
+#[test]
+fn two_listeners_cannot_have_one_name() {
+    let (what, at) =
+        fault("[[listeners]]\ntranslator = 'left'\n[[listeners]]\ntranslator = 'left'\n");
+    assert_eq!(at, "'left'");
+    assert!(what.contains("another listener is called"), "{what}");
+    let (_, at) = fault("[[listeners]]\ntranslator = 'left'\nname = 'admin'\n");
+    assert_eq!(at, "'left'");
+}
+
+#[test]
+fn numbers_hold_at_their_limits_and_fail_one_past_them() {
+    assert!(parse("[node]\nthreads = 256\ndrain_ms = 0\n").is_ok());
+    assert_eq!(
+        fault("[node]\nthreads = 257\n"),
+        ("between 1 and 256".into(), "257")
+    );
+    assert_eq!(fault("[node]\nthreads = 0\n").1, "0");
+    assert_eq!(fault("[node]\ndrain_ms = 600001\n").1, "600001");
+    assert_eq!(fault("[limits]\nmemory_bytes = 1\n").1, "1");
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_where_it_stands() {
+    let (_, at) = fault("[[listeners]]\ntranslator = 'left'\nbind = 'localhost'\n");
+    assert!(at.contains("localhost"), "{at}");
+}
+
+#[test]
+fn a_plain_listener_on_the_network_is_warned_about() {
+    let config = parse("[[listeners]]\ntranslator = 'left'\nbind = '0.0.0.0:1'\n").unwrap();
+    let warnings = config.warnings();
+    assert!(warnings[0].contains("without TLS"), "{warnings:?}");
+}

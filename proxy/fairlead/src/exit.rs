@@ -1,0 +1,74 @@
+//! How the process ends when it does not end well: the words and the exit status.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use miette::{Diagnostic, Report};
+use thiserror::Error;
+
+use crate::config::ConfigError;
+
+/// The configuration, or what a command was asked for, was refused.
+const REFUSED: u8 = 3;
+/// The log is poisoned: start again, and recovery decides what was kept (`EX_TEMPFAIL`).
+const POISONED: u8 = 75;
+
+/// Why a command failed.
+#[derive(Debug, Error, Diagnostic)]
+pub(crate) enum Failure {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] Box<ConfigError>),
+    /// Something that was asked for makes no sense.
+    #[error("{0}")]
+    Refused(String),
+    /// Something failed.
+    #[error("{what}")]
+    Failed {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A write or sync of the log failed.
+    #[error("the log is poisoned: a write or sync failed, and nothing is acknowledged any more")]
+    #[diagnostic(help("look at the disk; the next start recovers what was acknowledged"))]
+    Poisoned,
+}
+
+impl Failure {
+    /// A failure while doing something.
+    pub(crate) fn of<E>(what: impl Into<String>) -> impl FnOnce(E) -> Self
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let what = what.into();
+        move |source| Self::Failed {
+            what,
+            source: source.into(),
+        }
+    }
+
+    /// Standard output is gone.
+    pub(crate) fn output(error: io::Error) -> Self {
+        Self::of("cannot write to standard output")(error)
+    }
+
+    /// Says on standard error what failed, and gives the exit status.
+    pub(crate) fn report(self) -> ExitCode {
+        let code = match &self {
+            Self::Config(_) | Self::Refused(_) => ExitCode::from(REFUSED),
+            Self::Failed { .. } => ExitCode::FAILURE,
+            Self::Poisoned => ExitCode::from(POISONED),
+        };
+        let report = match self {
+            Self::Config(fault) => Report::new(*fault),
+            Self::Refused(_) | Self::Failed { .. } | Self::Poisoned => Report::new(self),
+        };
+        // Where standard error is gone, only the status is left to tell.
+        writeln!(io::stderr().lock(), "{report:?}").ok();
+        code
+    }
+}

@@ -1,0 +1,222 @@
+//! A node from its first socket to its last goodbye.
+//!
+//! ```text
+//! sockets (own or inherited) -> doors open, clients wait -> store opened, kernel -> gate opens
+//! -> serving -> signal or hand-over -> doors closed, clients gone -> store closed
+//! ```
+
+use std::fs::DirBuilder;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use fairlead_edge::{Admin, Cause, Edge, Gate, Keeper, Listener, Settings, Socket, Taken, Token};
+use fairlead_ports::Entropy;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::banner::Banner;
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::logging;
+use crate::opening::Opening;
+use crate::system::SystemEntropy;
+
+/// Threads for the kernel's own tasks and the admin page, beside those that serve clients.
+const BACKGROUND_THREADS: usize = 1;
+
+/// How long those tasks have to end; what clients were told is kept by then.
+const BACKGROUND_END: Duration = Duration::from_secs(1);
+
+/// Recent log in memory: several seconds of heavy traffic, so that readers that keep up never
+/// touch the disk.
+const TAIL_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Name of the admin page's socket among the listeners.
+const ADMIN: &str = "admin";
+
+/// How a node comes to its sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// It binds them.
+    Fresh,
+    /// The process that runs on the same data directory hands them over.
+    Upgrade,
+}
+
+/// What was opened before anybody is served.
+struct Sockets {
+    admin: Socket,
+    listeners: Vec<Listener>,
+    /// The running process, still to be told that its clients are accepted here.
+    taken: Option<Taken>,
+}
+
+/// Serves until the end.
+pub(crate) fn serve(config: Config, start: Start) -> Result<(), Failure> {
+    logging::start(&config.logs).map_err(Failure::of("cannot log"))?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    raise_file_limit();
+    make_data_dir(&config.data_dir)?;
+    let entropy = SystemEntropy::new().map_err(Failure::of("no randomness"))?;
+    let entropy: Arc<dyn Entropy> = Arc::new(entropy);
+    let token = Token::of(&config.data_dir, &*entropy).map_err(Failure::of("admin.token"))?;
+    let sockets = sockets(&config, start)?;
+    let banner = Banner::of(&config.data_dir, &sockets.listeners, &sockets.admin);
+    let (keeper, gate) = fairlead_edge::gate();
+    let opening = Opening {
+        stores: stores(&config),
+        anonymous: config.anonymous,
+        entropy,
+        start,
+        admin: sockets.admin.address(),
+        banner,
+    };
+    run(&config, sockets, (keeper, gate), token, opening)
+}
+
+fn run(
+    config: &Config,
+    sockets: Sockets,
+    (keeper, gate): (Keeper, Gate),
+    token: Token,
+    opening: Opening,
+) -> Result<(), Failure> {
+    let admin_socket = sockets.admin.share().map_err(Failure::of("admin page"))?;
+    let edge = Edge::new(
+        settings(config),
+        sockets.listeners,
+        vec![sockets.admin],
+        gate.clone(),
+    )
+    .map_err(Failure::of("cannot listen"))?;
+    let background = background().map_err(Failure::of("cannot start threads"))?;
+    let admin = Admin::new(gate, edge.drain(), token, config.admin.hosts.clone());
+    background.spawn(async move {
+        if let Err(error) = admin.serve(admin_socket).await {
+            tracing::error!(%error, "the admin page ended");
+        }
+    });
+    if let Some(taken) = sockets.taken {
+        // All that can be wrong without the store has been found out by now.
+        taken
+            .confirm()
+            .map_err(Failure::of("the running process is gone"))?;
+    }
+    let (counters, handle) = (edge.counters(), background.handle().clone());
+    let opened = thread::Builder::new()
+        .name("fairlead-open".into())
+        .spawn(move || opening.run(keeper, counters, &handle))
+        .map_err(Failure::of("cannot start threads"))?;
+    let cause = edge.run();
+    // Whatever still holds the store is a task there; the last one closes it.
+    background.shutdown_timeout(BACKGROUND_END);
+    end(cause, opened)
+}
+
+fn end(cause: Cause, opened: JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
+    match cause {
+        Cause::Signal | Cause::HandedOver => Ok(()),
+        Cause::Failed => match opened.join() {
+            Ok(Err(failure)) => Err(failure),
+            Ok(Ok(())) => Err(Failure::Poisoned),
+            Err(_panic) => Err(Failure::Refused("the store could not be opened".to_owned())),
+        },
+    }
+}
+
+fn sockets(config: &Config, start: Start) -> Result<Sockets, Failure> {
+    let (mut inherited, taken) = match start {
+        Start::Fresh => (Vec::new(), None),
+        Start::Upgrade => take(&config.data_dir)?,
+    };
+    let name: Arc<str> = ADMIN.into();
+    let admin = open_socket(&name, config.admin.bind, &mut inherited)?;
+    let mut listeners = Vec::with_capacity(config.listeners.len());
+    for one in &config.listeners {
+        listeners.push(Listener {
+            socket: open_socket(&one.name, one.bind, &mut inherited)?,
+            identity: one.identity.clone(),
+            translator: Arc::clone(&one.translator),
+        });
+    }
+    // What is left belongs to listeners that the configuration no longer names; it closes here.
+    Ok(Sockets {
+        admin,
+        listeners,
+        taken,
+    })
+}
+
+fn open_socket(
+    name: &Arc<str>,
+    bind: SocketAddr,
+    inherited: &mut Vec<Socket>,
+) -> Result<Socket, Failure> {
+    Socket::open(name, bind, inherited).map_err(Failure::of("cannot listen"))
+}
+
+fn take(data_dir: &Path) -> Result<(Vec<Socket>, Option<Taken>), Failure> {
+    let path = fairlead_edge::path_in(data_dir);
+    match fairlead_edge::take(&path)
+        .map_err(Failure::of("the running process hands nothing over"))?
+    {
+        Some((sockets, taken)) => Ok((sockets, Some(taken))),
+        None => {
+            tracing::info!("no process runs on this data directory; starting afresh");
+            Ok((Vec::new(), None))
+        }
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        threads: config.threads,
+        connections_max: config.connections_max,
+        drain_max: config.drain_max,
+        handover: fairlead_edge::path_in(&config.data_dir),
+    }
+}
+
+fn stores(config: &Config) -> fairlead_backends::Settings {
+    fairlead_backends::Settings {
+        dir: config.data_dir.clone(),
+        memory_bytes_max: config.memory_bytes_max,
+        tail_bytes_max: TAIL_BYTES_MAX,
+    }
+}
+
+fn background() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(BACKGROUND_THREADS)
+        .thread_name("fairlead-background")
+        .enable_all()
+        .build()
+}
+
+/// For the operator alone: it holds messages, users' proofs and the admin token.
+fn make_data_dir(data_dir: &Path) -> Result<(), Failure> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
+        .map_err(Failure::of(format!("cannot make {}", data_dir.display())))
+}
+
+/// A connection is an open file, and the usual soft limit is a leftover of `select`.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}

@@ -1,0 +1,85 @@
+//! Opening the store and the kernel, while clients already wait at the doors.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fairlead_backends::{Backends, OpenError, Settings};
+use fairlead_edge::{Counters, Keeper};
+use fairlead_kernel::{Backing, Kernel};
+use fairlead_policy::{Anonymous, Rules};
+use fairlead_ports::{Clock, Entropy};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
+
+use crate::address;
+use crate::banner::Banner;
+use crate::exit::Failure;
+use crate::node::Start;
+use crate::system::SystemClock;
+
+/// How long a process that takes over waits for the other one to let the data directory go: its
+/// longest drain, and then some for a slow disk.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it looks.
+const LOCK_STEP: Duration = Duration::from_millis(20);
+
+/// What is needed to open a node.
+pub(crate) struct Opening {
+    pub(crate) stores: Settings,
+    pub(crate) anonymous: Anonymous,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) start: Start,
+    pub(crate) admin: SocketAddr,
+    pub(crate) banner: Banner,
+}
+
+impl Opening {
+    /// Opens everything, then the gate. Reading a long log takes a while and blocks: this has a
+    /// thread of its own. The kernel's tasks and the watch over the log go to `background`.
+    pub(crate) fn run(
+        self,
+        keeper: Keeper,
+        counters: Counters,
+        background: &Handle,
+    ) -> Result<(), Failure> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let opened = self.open_store(&clock, background)?;
+        let rules = Rules::start(self.anonymous, Arc::clone(&self.entropy))
+            .map_err(Failure::of("cannot start threads"))?;
+        let poisoned = opened.poisoned();
+        let backing = Backing {
+            store: opened.store,
+            documents: opened.documents,
+            clock,
+            entropy: self.entropy,
+        };
+        let kernel = background
+            .block_on(Kernel::open(backing, |directory| rules.over(directory)))
+            .map_err(Failure::of("cannot read what exists"))?;
+        counters.register(&kernel).map_err(Failure::of("metrics"))?;
+        address::write(&self.stores.dir, self.admin).map_err(Failure::of("admin.address"))?;
+        keeper.open(kernel);
+        background.spawn(async move {
+            poisoned.await;
+            keeper.shut();
+        });
+        self.banner.print().map_err(Failure::output)
+    }
+
+    fn open_store(&self, clock: &Arc<dyn Clock>, background: &Handle) -> Result<Backends, Failure> {
+        let began = Instant::now();
+        loop {
+            let (clock, entropy) = (Arc::clone(clock), Arc::clone(&self.entropy));
+            match fairlead_backends::open(&self.stores, clock, entropy) {
+                Err(OpenError::Locked { .. })
+                    if self.start == Start::Upgrade && began.elapsed() < LOCK_PATIENCE =>
+                {
+                    background.block_on(sleep(LOCK_STEP));
+                }
+                other => return other.map_err(Failure::of("cannot open the store")),
+            }
+        }
+    }
+}
