@@ -1,5 +1,7 @@
 //! Seeded random messages for tests: small alphabets, rich in what is hard.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::Bytes;
 
 use crate::{
@@ -71,6 +73,15 @@ const TEXTS: &[&str] = &[
     "a b",
     "-_24reply.q.q1",
 ];
+
+/// Runs a test once for each seed, and names the seed that fails.
+pub(crate) fn for_each_seed(seeds: u64, test: impl Fn(&mut Random)) {
+    for seed in 0..seeds {
+        let mut random = Random(seed);
+        let outcome = catch_unwind(AssertUnwindSafe(|| test(&mut random)));
+        assert!(outcome.is_ok(), "seed {seed}");
+    }
+}
 
 impl Random {
     pub(crate) fn next(&mut self) -> u64 {

@@ -42,3 +42,6 @@ impl Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,7 +232,7 @@ impl Field {
     }
 
     /// Makes it absent.
-    pub(super) fn clear(self, message: &mut Message) {
+    pub(crate) fn clear(self, message: &mut Message) {
         let mut none = Properties::default();
         let properties = message.properties.as_deref_mut().unwrap_or(&mut none);
         match self {

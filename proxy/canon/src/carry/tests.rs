@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::arbitrary::{NAMES, Random};
+use crate::arbitrary::{NAMES, Random, for_each_seed};
 use crate::{Headers, HeadersBuilder, Loss, LossCode, Message, Properties, Terms, Text, Value};
 
 const CASES: u64 = 40_000;
@@ -48,14 +48,6 @@ impl Target for BytesList {
 
     fn carried(&self, field: Field, message: &Message) -> Option<Value> {
         field.get(message).filter(|_| field != Field::Key)
-    }
-}
-
-fn for_each_seed(test: impl Fn(&mut Random)) {
-    for seed in 0..CASES {
-        let mut random = Random(seed);
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(&mut random)));
-        assert!(outcome.is_ok(), "seed {seed}");
     }
 }
 
@@ -114,7 +106,7 @@ fn is_text(bytes: &[u8]) -> bool {
 
 #[test]
 fn a_message_comes_back_from_a_list_of_text() {
-    for_each_seed(|random| {
+    for_each_seed(CASES, |random| {
         let message = message(random);
         for (name, value) in write(&TextList, &message).entries {
             assert!(is_text(&name) && is_text(&value.unwrap()));
@@ -126,7 +118,7 @@ fn a_message_comes_back_from_a_list_of_text() {
 
 #[test]
 fn a_message_comes_back_from_a_list_of_bytes() {
-    for_each_seed(|random| {
+    for_each_seed(CASES, |random| {
         let message = message(random);
         let entries = write(&BytesList, &message).entries;
         assert!(
@@ -202,7 +194,7 @@ fn empty() -> Message {
 
 #[test]
 fn a_strangers_list_comes_back_byte_for_byte_and_through_the_other_kind_of_list() {
-    for_each_seed(|random| {
+    for_each_seed(CASES, |random| {
         let text = strangers_list(Cells::Text, random);
         if !claims_authority(&text) {
             let message = read(&TextList, empty(), &text).message;
