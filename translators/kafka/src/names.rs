@@ -1,28 +1,19 @@
 //! Topic names, and what they are in the shared realm.
 //!
-//! A name and its path map one to one in both directions. What a name cannot show is escaped with
-//! `-_`, and text that reads like one of our escapes gets a guard:
-//!
-//! ```text
-//! segments        name            segments        name
-//! orders eu       orders.eu       (none)          -_x
-//! a.b             a-_2Eb          two, empty      -_x.
-//! -_2E            -_2D_2E         three, empty    -_x..
-//! ```
+//! A topic's name is a name as record batches hold it (`fairlead_canon::codec::records::name`), of
+//! bounded length.
 
-use fairlead_canon::{Path, PathBuilder, PathTooLong};
+use fairlead_canon::Path;
+use fairlead_canon::codec::records::name;
+pub use fairlead_canon::codec::records::name::path_of;
 
 /// The longest topic name, in bytes (apache/kafka `Topic.MAX_NAME_LENGTH`).
 pub const TOPIC_BYTES_MAX: usize = 249;
 
-const MARK: &[u8] = b"-_";
-const GUARD: &[u8] = b"2D_";
-
 /// Whether a text may be a topic's name.
-pub fn is_legal(name: &str) -> bool {
-    !matches!(name, "" | "." | "..")
-        && name.len() <= TOPIC_BYTES_MAX
-        && name.bytes().all(|byte| is_plain(byte) || byte == b'.')
+pub fn is_legal(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    !matches!(text, "" | "." | "..") && text.len() <= TOPIC_BYTES_MAX && text.bytes().all(is_plain)
 }
 
 /// Whether a topic of this name belongs to clients' own bookkeeping and has no address.
@@ -30,170 +21,11 @@ pub fn is_private(name: &str) -> bool {
     name.starts_with("__")
 }
 
-/// The path of a topic name. Fails only above the bounds of [`Path`].
-pub fn path_of(name: &[u8]) -> Result<Path, PathTooLong> {
-    let unguarded;
-    let name = match whole_marker(name) {
-        None => name,
-        Some(Marker { guards: 0, dots: 0 }) => return Ok(Path::EMPTY),
-        Some(Marker { guards: 0, dots }) => {
-            return Path::from_segments(std::iter::repeat_n(b"", dots + 1));
-        }
-        Some(_) => {
-            unguarded = without_guard(name);
-            &unguarded
-        }
-    };
-    let mut path = PathBuilder::default();
-    for segment in name.split(|byte| *byte == b'.') {
-        path.push(&decode(segment));
-    }
-    path.build()
-}
-
 /// The topic name of a path; `None` when it would be longer than [`TOPIC_BYTES_MAX`].
 pub fn name_of(path: &Path) -> Option<String> {
-    let mut name = Vec::new();
-    let segments = path.segments();
-    let is_bare = segments.clone().all(<[u8]>::is_empty);
-    match segments.clone().count() {
-        count @ (0 | 2 | 3) if is_bare => {
-            name.extend_from_slice(b"-_x");
-            name.extend(std::iter::repeat_n(b'.', count.saturating_sub(1)));
-        }
-        _ => {
-            for (index, segment) in segments.enumerate() {
-                if index > 0 {
-                    name.push(b'.');
-                }
-                encode(segment, &mut name);
-            }
-            if whole_marker(&name).is_some() {
-                name = with_guard(&name);
-            }
-        }
-    }
-    String::from_utf8(name)
-        .ok()
-        .filter(|name| name.len() <= TOPIC_BYTES_MAX)
-}
-
-/// `-_`, guards, `x` and up to two dots as a whole name.
-struct Marker {
-    guards: usize,
-    dots: usize,
-}
-
-fn whole_marker(name: &[u8]) -> Option<Marker> {
-    let (guards, rest) = after_guards(name)?;
-    let dots = match rest {
-        b"x" => 0,
-        b"x." => 1,
-        b"x.." => 2,
-        _ => return None,
-    };
-    Some(Marker { guards, dots })
-}
-
-/// An escape, or what reads like one: `-_`, any number of guards `2D_`, and the code of a byte that
-/// would be escaped.
-struct Escape {
-    guards: usize,
-    byte: u8,
-    len: usize,
-}
-
-impl Escape {
-    fn at(text: &[u8]) -> Option<Self> {
-        let (guards, code) = after_guards(text)?;
-        let byte = hex_byte(*code.first_chunk()?).filter(|byte| !is_plain(*byte))?;
-        let len = MARK.len() + guards * GUARD.len() + 2;
-        Some(Self { guards, byte, len })
-    }
-}
-
-fn decode(text: &[u8]) -> Vec<u8> {
-    let mut segment = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let Some(escape) = Escape::at(rest) else {
-            segment.push(*first);
-            rest = after;
-            continue;
-        };
-        let (said, after) = rest.split_at(escape.len);
-        match escape.guards {
-            0 => segment.push(escape.byte),
-            _ => segment.extend_from_slice(&without_guard(said)),
-        }
-        rest = after;
-    }
-    segment
-}
-
-fn encode(segment: &[u8], name: &mut Vec<u8>) {
-    let mut rest = segment;
-    while let Some((first, after)) = rest.split_first() {
-        if let Some(escape) = Escape::at(rest) {
-            let (said, after) = rest.split_at(escape.len);
-            name.extend_from_slice(&with_guard(said));
-            rest = after;
-            continue;
-        }
-        if is_plain(*first) {
-            name.push(*first);
-        } else {
-            name.extend_from_slice(MARK);
-            name.extend_from_slice(&hex_digits(*first));
-        }
-        rest = after;
-    }
-}
-
-/// Splits `-_`, then as many `2D_` as there are, then the rest.
-fn after_guards(text: &[u8]) -> Option<(usize, &[u8])> {
-    let mut rest = text.strip_prefix(MARK)?;
-    let mut guards = 0;
-    while let Some(after) = rest.strip_prefix(GUARD) {
-        guards += 1;
-        rest = after;
-    }
-    Some((guards, rest))
-}
-
-/// The text, which begins with `-_`, with one guard more.
-fn with_guard(text: &[u8]) -> Vec<u8> {
-    [MARK, GUARD, text.get(MARK.len()..).unwrap_or_default()].concat()
-}
-
-/// The text, which begins with `-_2D_`, with one guard less.
-fn without_guard(text: &[u8]) -> Vec<u8> {
-    [
-        MARK,
-        text.get(MARK.len() + GUARD.len()..).unwrap_or_default(),
-    ]
-    .concat()
-}
-
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
-}
-
-fn hex_digits(byte: u8) -> [u8; 2] {
-    let digit = |nibble: u8| match nibble {
-        0..10 => b'0' + nibble,
-        _ => b'A' + nibble - 10,
-    };
-    [digit(byte >> 4), digit(byte & 0x0f)]
-}
-
-fn hex_byte([high, low]: [u8; 2]) -> Option<u8> {
-    let nibble = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    };
-    Some(nibble(high)? << 4 | nibble(low)?)
+    let name = name::name_of(path);
+    let name = Some(name).filter(|name| name.len() <= TOPIC_BYTES_MAX)?;
+    String::from_utf8(name).ok()
 }
 
 #[cfg(test)]
