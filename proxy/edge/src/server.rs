@@ -266,3 +266,6 @@ impl Service for Front {
         "clients"
     }
 }
+
+#[cfg(test)]
+mod tests;

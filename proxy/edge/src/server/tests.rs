@@ -1,0 +1,8 @@
+//! Whole edges in this process: real sockets, a real kernel over the store in memory, and a
+//! protocol of one line.
+
+mod admin;
+mod bench;
+mod leaving;
+mod rooms;
+mod secure;
