@@ -286,14 +286,18 @@ impl Content {
         self.changed_at
     }
 
-    pub(crate) fn marks(&self) -> Marks {
+    /// First offset kept, visible or not.
+    pub(crate) fn start(&self) -> Offset {
         let first = self.batches.keys().next().map(|base| Offset(*base));
-        let start = match self.spec.kind {
+        match self.spec.kind {
             Kind::Queue => first.unwrap_or(self.end).max(self.floor),
             Kind::Log | Kind::Latest => self.floor,
-        };
+        }
+    }
+
+    pub(crate) fn marks(&self) -> Marks {
         Marks {
-            start: start.min(self.visible),
+            start: self.start().min(self.visible),
             end: self.visible,
             count: self.count,
             bytes: self.bytes,

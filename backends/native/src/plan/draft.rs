@@ -41,7 +41,7 @@ impl Sketch {
         let content = entity.content.lock();
         Self {
             spec: Some(content.spec),
-            start: content.marks().start,
+            start: content.start(),
             end: content.end,
             count: content.count(),
             bytes: content.bytes(),
