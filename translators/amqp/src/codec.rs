@@ -26,3 +26,4 @@ pub use frame::{
 };
 pub use method::Method;
 pub use table::Table;
+pub(crate) use table::nearest;

@@ -1,6 +1,6 @@
 //! The header frame of a message: its size and the 14 properties of class basic.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fairlead_wire::{Reader, WireError, Writer};
 
 use super::field::Field;
@@ -27,7 +27,20 @@ macro_rules! properties {
         impl BasicProperties {
             const KNOWN: u16 = $(1 << $bit)|*;
 
-            fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+            /// Reads flags and properties that fill `bytes`.
+            pub(crate) fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
+                let mut reader = Reader::new(bytes);
+                let read = Self::read(&mut reader)?;
+                reader.finish()?;
+                Ok(read)
+            }
+
+            /// Writes flags and properties.
+            pub(crate) fn encode(&self, out: &mut BytesMut) -> Result<(), WireError> {
+                self.write(&mut Writer::new(out))
+            }
+
+            fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
                 let flags = reader.u16("property flags")?;
                 // Bit 0 announces a second word of flags, which class basic does not have.
                 if flags & !Self::KNOWN != 0 {
@@ -36,16 +49,16 @@ macro_rules! properties {
                 Ok(Self { $($name: if flags & (1 << $bit) == 0 {
                     None
                 } else {
-                    Some(<$kind>::read(reader, stringify!($name))?)
+                    Some(<$kind as Field>::read(reader, stringify!($name))?)
                 },)* })
             }
 
-            fn encode(&self, writer: &mut Writer<'_>) -> Result<(), WireError> {
+            fn write(&self, writer: &mut Writer<'_>) -> Result<(), WireError> {
                 let mut flags = 0_u16;
                 $(flags |= u16::from(self.$name.is_some()) << $bit;)*
                 writer.u16(flags);
                 $(if let Some(value) = &self.$name {
-                    value.write(writer, stringify!($name))?;
+                    Field::write(value, writer, stringify!($name))?;
                 })*
                 Ok(())
             }
@@ -94,7 +107,7 @@ impl ContentHeader {
         // The weight has no meaning; RabbitMQ ignores its value too.
         reader.u16("weight")?;
         let body_size = reader.u64("body size")?;
-        let properties = BasicProperties::decode(&mut reader)?;
+        let properties = BasicProperties::read(&mut reader)?;
         reader.finish()?;
         Ok(Self {
             body_size,
@@ -106,6 +119,6 @@ impl ContentHeader {
         writer.u16(CLASS_BASIC);
         writer.u16(0);
         writer.u64(self.body_size);
-        self.properties.encode(writer)
+        self.properties.write(writer)
     }
 }

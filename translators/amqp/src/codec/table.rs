@@ -30,8 +30,13 @@ impl Table {
         self.0.push((Bytes::from_static(name.as_bytes()), value));
     }
 
+    /// Reads entries that fill `bytes`, without a length in front.
+    pub(crate) fn from_entries(bytes: &Bytes) -> Result<Self, DecodeError> {
+        read_entries(bytes, 0).map(Self)
+    }
+
     pub(super) fn decode(reader: &mut Reader<'_>, name: &'static str) -> Result<Self, DecodeError> {
-        read_entries(&reader.bytes32(name)?, 0).map(Self)
+        Self::from_entries(&reader.bytes32(name)?)
     }
 
     pub(super) fn encode(
@@ -117,8 +122,37 @@ fn write_entries(
     writer.fill32(name, mark)
 }
 
-/// Writes a value; those without a letter of their own are written as the nearest one
-/// (`map.rs` decides what travels beside it).
+/// The value as which one without a type letter is written; what travels beside it is `map.rs`'s to say.
+pub(crate) fn nearest(value: &Value) -> Option<Value> {
+    match value {
+        Value::U64(number) => Some(Value::Text(Text::from(number.to_string()))),
+        Value::TimeMillis(ms) => Some(Value::I64(*ms)),
+        Value::Uuid(bytes) => {
+            let digits = format!("{:032x}", u128::from_be_bytes(*bytes));
+            Some(Value::Text(Text::from(digits)))
+        }
+        Value::Symbol(text) => Some(Value::Text(text.clone())),
+        Value::Null
+        | Value::Bool(_)
+        | Value::I8(_)
+        | Value::U8(_)
+        | Value::I16(_)
+        | Value::U16(_)
+        | Value::I32(_)
+        | Value::U32(_)
+        | Value::I64(_)
+        | Value::F32(_)
+        | Value::F64(_)
+        | Value::Decimal { .. }
+        | Value::TimeSeconds(_)
+        | Value::Text(_)
+        | Value::RawText(_)
+        | Value::Bytes(_)
+        | Value::List(_)
+        | Value::Map(_) => None,
+    }
+}
+
 fn write_value(writer: &mut Writer<'_>, value: &Value) -> Result<(), WireError> {
     match value {
         Value::Null => writer.u8(b'V'),
@@ -129,8 +163,7 @@ fn write_value(writer: &mut Writer<'_>, value: &Value) -> Result<(), WireError> 
         Value::U16(v) => fixed(writer, b'u', v.to_be_bytes()),
         Value::I32(v) => fixed(writer, b'I', v.to_be_bytes()),
         Value::U32(v) => fixed(writer, b'i', v.to_be_bytes()),
-        Value::I64(v) | Value::TimeMillis(v) => fixed(writer, b'l', v.to_be_bytes()),
-        Value::U64(v) => return long(writer, b'S', v.to_string().as_bytes()),
+        Value::I64(v) => fixed(writer, b'l', v.to_be_bytes()),
         Value::F32(v) => fixed(writer, b'f', v.to_be_bytes()),
         Value::F64(v) => fixed(writer, b'd', v.to_be_bytes()),
         Value::Decimal { scale, unscaled } => {
@@ -138,8 +171,7 @@ fn write_value(writer: &mut Writer<'_>, value: &Value) -> Result<(), WireError> 
             writer.raw(&unscaled.to_be_bytes());
         }
         Value::TimeSeconds(v) => fixed(writer, b'T', v.to_be_bytes()),
-        Value::Uuid(v) => return long(writer, b'S', hex(v).as_bytes()),
-        Value::Text(v) | Value::Symbol(v) => return long(writer, b'S', v.as_bytes()),
+        Value::Text(v) => return long(writer, b'S', v.as_bytes()),
         Value::RawText(v) => return long(writer, b'S', v),
         Value::Bytes(v) => return long(writer, b'x', v),
         Value::List(values) => {
@@ -154,6 +186,11 @@ fn write_value(writer: &mut Writer<'_>, value: &Value) -> Result<(), WireError> 
             writer.u8(b'F');
             return write_entries(writer, "table", entries);
         }
+        Value::U64(_) | Value::TimeMillis(_) | Value::Uuid(_) | Value::Symbol(_) => {
+            if let Some(nearest) = nearest(value) {
+                return write_value(writer, &nearest);
+            }
+        }
     }
     Ok(())
 }
@@ -166,8 +203,4 @@ fn fixed<const N: usize>(writer: &mut Writer<'_>, letter: u8, bytes: [u8; N]) {
 fn long(writer: &mut Writer<'_>, letter: u8, bytes: &[u8]) -> Result<(), WireError> {
     writer.u8(letter);
     writer.bytes32("field value", bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,128 @@
+//! Starting and ending consumers.
+
+use fairlead_kernel::{Attach, AttachmentId, Reason, Settling, Source, StreamKey};
+
+use super::{Channel, reply};
+use crate::codec::{ShortStr, basic};
+use crate::connection::{Consumer, Peer};
+use crate::errors::{Refusal, ReplyCode};
+use crate::exchanges::shown;
+use crate::queues;
+
+/// A consumer of this channel.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) tag: ShortStr,
+    pub(super) attachment: AttachmentId,
+    pub(super) queue: StreamKey,
+    /// Whether what it is sent has to be settled.
+    pub(super) acks: bool,
+    /// The limit of its own that held when it started; 0 is none.
+    pub(super) prefetch: u16,
+}
+
+impl Channel {
+    pub(super) async fn consume(
+        &mut self,
+        consume: basic::Consume,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        let tag = self.consumer_tag(&consume, peer)?;
+        if reply::is_direct(&consume.queue) {
+            self.consume_replies(&consume, tag.clone(), peer).await?;
+        } else {
+            self.consume_queue(&consume, tag.clone(), peer).await?;
+        }
+        match consume.no_wait {
+            true => Ok(()),
+            false => peer
+                .out
+                .method(self.number, basic::ConsumeOk { consumer_tag: tag }),
+        }
+    }
+
+    pub(super) async fn cancel(
+        &mut self,
+        cancel: basic::Cancel,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        if self.is_reply_tag(&cancel.consumer_tag) {
+            self.leave_reply(peer);
+        }
+        let mut of_tag = self.consumers.iter();
+        if let Some(index) = of_tag.position(|started| started.tag == cancel.consumer_tag) {
+            let started = self.consumers.remove(index);
+            peer.consumers.remove(&started.attachment);
+            // What it holds can still be settled.
+            peer.caller.stop(started.attachment);
+            self.share_credit(peer);
+            queues::remove_if_left(&mut peer.caller, &started.queue).await?;
+        }
+        match cancel.no_wait {
+            true => Ok(()),
+            false => {
+                let consumer_tag = cancel.consumer_tag;
+                peer.out
+                    .method(self.number, basic::CancelOk { consumer_tag })
+            }
+        }
+    }
+
+    //= basic.consume.consumer-tag: unique in its channel; the server chooses one when it is empty.
+    fn consumer_tag(&self, consume: &basic::Consume, peer: &Peer) -> Result<ShortStr, Refusal> {
+        let tag = &consume.consumer_tag;
+        if tag.is_empty() {
+            return Ok(ShortStr::cut(&peer.random_name("amq.ctag-")));
+        }
+        let is_taken = self.consumers.iter().any(|started| started.tag == *tag);
+        if is_taken || self.is_reply_tag(tag) {
+            let text = format!("attempt to reuse consumer tag '{}'", shown(tag));
+            return Err(ReplyCode::NotAllowed.because(text));
+        }
+        Ok(tag.clone())
+    }
+
+    async fn consume_queue(
+        &mut self,
+        consume: &basic::Consume,
+        tag: ShortStr,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        let name = self.queue_name(consume.queue.clone())?;
+        let queue = queues::require(&peer.caller, &name)?.key.clone();
+        let (window, settling) = match consume.no_ack {
+            true => (u32::MAX, Settling::OnDelivery),
+            false => (self.first_window(), Settling::Explicit),
+        };
+        let attach = Attach {
+            settling,
+            is_exclusive: consume.exclusive,
+            ..Attach::new(Source::Stream(queue.clone()), window)
+        };
+        let attached = peer.caller.attach(attach).await;
+        let attachment = attached.map_err(|error| match error.reason {
+            // The queue is nobody's own, so another consumer has it for itself.
+            Reason::Locked => ReplyCode::AccessRefused.because(format!(
+                "queue '{}' in vhost '/' in exclusive use",
+                shown(&name)
+            )),
+            _ => Refusal::from(error),
+        })?;
+        let acks = !consume.no_ack;
+        let consumer = Consumer {
+            channel: self.number,
+            tag: tag.clone(),
+            acks,
+        };
+        peer.consumers.insert(attachment, consumer);
+        self.consumers.push(Started {
+            tag,
+            attachment,
+            queue,
+            acks,
+            prefetch: self.prefetch_each(),
+        });
+        self.share_credit(peer);
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Methods of class exchange.
+
+use fairlead_kernel::{Binding, Change, Destination, Reason};
+
+use super::Channel;
+use crate::codec::{Method, ShortStr, exchange};
+use crate::connection::Peer;
+use crate::errors::{Refusal, ReplyCode};
+use crate::exchanges::{
+    self, Kind, RESERVED_PREFIX, binding, not_found, refuse_default, remove_if_left, require, shown,
+};
+
+impl Channel {
+    pub(super) async fn on_exchange(
+        &mut self,
+        method: Method,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        match method {
+            Method::ExchangeDeclare(declare) => {
+                ensure(&declare, peer).await?;
+                self.answer(declare.no_wait, exchange::DeclareOk {}, peer)
+            }
+            Method::ExchangeDelete(delete) => {
+                remove(&delete, peer).await?;
+                self.answer(delete.no_wait, exchange::DeleteOk {}, peer)
+            }
+            Method::ExchangeBind(bind) => {
+                let binding = between(&bind, peer)?;
+                peer.caller.declare(vec![Change::Bind(binding)]).await?;
+                self.answer(bind.no_wait, exchange::BindOk {}, peer)
+            }
+            Method::ExchangeUnbind(unbind) => {
+                let no_wait = unbind.no_wait;
+                self.unbind_exchange(unbind, peer).await?;
+                self.answer(no_wait, exchange::UnbindOk {}, peer)
+            }
+            method => Err(ReplyCode::CommandInvalid.because(method.name())),
+        }
+    }
+
+    async fn unbind_exchange(
+        &self,
+        unbind: exchange::Unbind,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        let bind = exchange::Bind {
+            reserved_1: unbind.reserved_1,
+            destination: unbind.destination,
+            source: unbind.source,
+            routing_key: unbind.routing_key,
+            no_wait: unbind.no_wait,
+            arguments: unbind.arguments,
+        };
+        let binding = between(&bind, peer)?;
+        let source = binding.from;
+        peer.caller.declare(vec![Change::Unbind(binding)]).await?;
+        remove_if_left(&mut peer.caller, source).await
+    }
+
+    fn answer(
+        &self,
+        no_wait: bool,
+        method: impl Into<Method>,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        match no_wait {
+            true => Ok(()),
+            false => peer.out.method(self.number, method),
+        }
+    }
+}
+
+/// Finds the exchange as it is declared, or makes it.
+async fn ensure(declare: &exchange::Declare, peer: &mut Peer) -> Result<(), Refusal> {
+    refuse_default(&declare.exchange)?;
+    let held = peer
+        .caller
+        .topology(|topology| exchanges::find(topology, &declare.exchange));
+    match (held, declare.passive) {
+        (Some(_), true) => Ok(()),
+        (None, true) => Err(not_found(&declare.exchange)),
+        (Some(held), false) => check_same(declare, &held, peer),
+        (None, false) => create(declare, peer).await,
+    }
+}
+
+async fn create(declare: &exchange::Declare, peer: &mut Peer) -> Result<(), Refusal> {
+    let kind = Kind::named(&declare.kind).ok_or_else(|| {
+        let text = format!("unknown exchange type '{}'", shown(&declare.kind));
+        ReplyCode::CommandInvalid.because(text)
+    })?;
+    if declare
+        .exchange
+        .as_bytes()
+        .starts_with(RESERVED_PREFIX.as_bytes())
+    {
+        return Err(reserved(&declare.exchange));
+    }
+    if declare.arguments.get(b"alternate-exchange").is_some() {
+        let text = "argument 'alternate-exchange'";
+        return Err(ReplyCode::NotImplemented.because(text));
+    }
+    let realm = exchanges::new_realm(declare, kind)?;
+    match peer.caller.declare(vec![Change::CreateRealm(realm)]).await {
+        Ok(_) => Ok(()),
+        // Another connection was quicker: then it has to be the same exchange.
+        Err(error) if error.reason == Reason::Exists => {
+            let held = require(&peer.caller, &declare.exchange)?;
+            check_same(declare, &held, peer)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+//= exchange.declare.equivalent: an exchange is declared again as it is, or not at all.
+fn check_same(
+    declare: &exchange::Declare,
+    held: &exchanges::Exchange,
+    peer: &Peer,
+) -> Result<(), Refusal> {
+    let is = peer.caller.topology(|topology| {
+        let realm = topology.realm_by_id(held.realm);
+        realm.and_then(|realm| exchanges::declaration(realm))
+    });
+    let is = is.unwrap_or_else(|| exchange::Declare {
+        // The shared exchange was never declared.
+        durable: true,
+        ..exchange::Declare::default()
+    });
+    let text = |said: bool| said.to_string();
+    let said_kind = shown(&declare.kind);
+    let pairs = [
+        ("type", said_kind, held.kind.name().to_owned()),
+        ("durable", text(declare.durable), text(is.durable)),
+        (
+            "auto_delete",
+            text(declare.auto_delete),
+            text(is.auto_delete),
+        ),
+        ("internal", text(declare.internal), text(is.internal)),
+    ];
+    match pairs.into_iter().find(|(_, said, is)| said != is) {
+        None => Ok(()),
+        Some((name, said, is)) => Err(ReplyCode::PreconditionFailed.because(format!(
+            "inequivalent arg '{name}' for exchange '{}' in vhost '/': \
+             received '{said}' but current is '{is}'",
+            shown(&declare.exchange)
+        ))),
+    }
+}
+
+//= exchange.delete.absent: deleting an exchange that does not exist succeeds, as in RabbitMQ.
+async fn remove(delete: &exchange::Delete, peer: &mut Peer) -> Result<(), Refusal> {
+    refuse_default(&delete.exchange)?;
+    if delete
+        .exchange
+        .as_bytes()
+        .starts_with(RESERVED_PREFIX.as_bytes())
+    {
+        return Err(reserved(&delete.exchange));
+    }
+    let held = peer.caller.topology(|topology| {
+        let exchange = exchanges::find(topology, &delete.exchange)?;
+        let is_used = topology.bindings_from(exchange.realm).next().is_some();
+        Some((exchange.realm, is_used))
+    });
+    match held {
+        None => Ok(()),
+        Some((_, true)) if delete.if_unused => {
+            let text = format!("exchange '{}' in vhost '/' in use", shown(&delete.exchange));
+            Err(ReplyCode::PreconditionFailed.because(text))
+        }
+        Some((realm, _)) => exchanges::remove(&mut peer.caller, realm).await,
+    }
+}
+
+fn between(bind: &exchange::Bind, peer: &Peer) -> Result<Binding, Refusal> {
+    refuse_default(&bind.source)?;
+    refuse_default(&bind.destination)?;
+    let source = require(&peer.caller, &bind.source)?;
+    let destination = require(&peer.caller, &bind.destination)?;
+    let to = Destination::Realm(destination.realm);
+    binding(&source, &bind.routing_key, &bind.arguments, to)
+}
+
+fn reserved(name: &ShortStr) -> Refusal {
+    let text = format!(
+        "exchange name '{}' contains reserved prefix '{RESERVED_PREFIX}*'",
+        shown(name)
+    );
+    ReplyCode::AccessRefused.because(text)
+}

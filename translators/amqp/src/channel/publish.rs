@@ -1,0 +1,214 @@
+//! A message that is published: method, header, body frames, then the kernel.
+
+use bytes::{Bytes, BytesMut};
+use fairlead_canon::limits::BODY_BYTES_MAX;
+use fairlead_canon::{Address, Message, Promise};
+use fairlead_kernel::{Content, Publish, To};
+
+use super::{Channel, reply};
+use crate::codec::{BasicProperties, ContentHeader, basic};
+use crate::connection::{Awaited, Peer, Returned};
+use crate::errors::{Refusal, ReplyCode};
+use crate::exchanges::{require, shown};
+use crate::map::{address_of_default, address_on, ingest};
+
+/// A message whose body is still coming.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    publish: basic::Publish,
+    header: Option<BasicProperties>,
+    missing: usize,
+    body: Body,
+}
+
+/// A body: one frame is kept as it came, more are joined.
+#[derive(Debug)]
+enum Body {
+    Whole(Bytes),
+    Joined(BytesMut),
+}
+
+impl Channel {
+    pub(super) fn on_publish(
+        &mut self,
+        publish: basic::Publish,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        if publish.immediate {
+            return Err(ReplyCode::NotImplemented.because("immediate=true"));
+        }
+        if !publish.exchange.is_empty() && require(&peer.caller, &publish.exchange)?.is_internal {
+            let name = shown(&publish.exchange);
+            let text = format!("cannot publish to internal exchange '{name}' in vhost '/'");
+            return Err(ReplyCode::AccessRefused.because(text));
+        }
+        self.incoming = Some(Incoming {
+            publish,
+            header: None,
+            missing: 0,
+            body: Body::Whole(Bytes::new()),
+        });
+        Ok(())
+    }
+
+    /// Handles a content header.
+    pub(crate) fn on_header(
+        &mut self,
+        header: ContentHeader,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        let waiting = self
+            .incoming
+            .as_mut()
+            .filter(|incoming| incoming.header.is_none());
+        let Some(incoming) = waiting else {
+            return Err(ReplyCode::UnexpectedFrame.because("a header that no method announced"));
+        };
+        let size = usize::try_from(header.body_size).unwrap_or(usize::MAX);
+        if size > BODY_BYTES_MAX {
+            let text = format!("message size {size} is larger than {BODY_BYTES_MAX}");
+            return Err(ReplyCode::ContentTooLarge.because(text));
+        }
+        incoming.missing = size;
+        incoming.header = Some(header.properties);
+        self.publish_when_whole(peer)
+    }
+
+    /// Handles a part of a body.
+    pub(crate) fn on_body(&mut self, part: Bytes, peer: &mut Peer) -> Result<(), Refusal> {
+        let waiting = self
+            .incoming
+            .as_mut()
+            .filter(|incoming| incoming.header.is_some());
+        let Some(incoming) = waiting else {
+            return Err(ReplyCode::UnexpectedFrame.because("a body that no header announced"));
+        };
+        let missing = incoming.missing.checked_sub(part.len());
+        incoming.missing = missing
+            .ok_or_else(|| ReplyCode::FrameError.because("more body than its header announced"))?;
+        incoming.body.push(part);
+        self.publish_when_whole(peer)
+    }
+
+    fn publish_when_whole(&mut self, peer: &mut Peer) -> Result<(), Refusal> {
+        let Some(incoming) = self.incoming.take_if(|incoming| incoming.missing == 0) else {
+            return Ok(());
+        };
+        let Incoming {
+            publish,
+            header,
+            body,
+            ..
+        } = incoming;
+        self.publish(publish, header.unwrap_or_default(), body.into_bytes(), peer)
+    }
+
+    fn publish(
+        &mut self,
+        publish: basic::Publish,
+        mut properties: BasicProperties,
+        body: Bytes,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        check_user(&properties, peer)?;
+        let mandatory = publish.mandatory.then(|| {
+            Box::new(Returned {
+                exchange: publish.exchange.clone(),
+                routing_key: publish.routing_key.clone(),
+                properties: properties.clone(),
+                body: body.clone(),
+            })
+        });
+        if properties.reply_to.as_ref().is_some_and(reply::is_direct) {
+            properties.reply_to = Some(self.reply_name()?);
+        }
+        let address = address(&publish, peer)?;
+        let now = peer.caller.kernel().clock().wall();
+        let message = ingest(properties, body, address.clone(), now)?;
+        self.hand_over(message, &address, mandatory, peer)
+    }
+
+    fn hand_over(
+        &mut self,
+        message: Message,
+        address: &Address,
+        mandatory: Option<Box<Returned>>,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        let confirm = self.confirms.as_mut().map(|last| {
+            *last += 1;
+            *last
+        });
+        let promise = match (confirm, &mandatory) {
+            (Some(_), _) => message.terms.promise,
+            (None, Some(_)) => Promise::Accepted,
+            (None, None) => Promise::Nothing,
+        };
+        let pending = peer.caller.publish(Publish {
+            to: To::Address(address),
+            content: Content::Message(message),
+            promise,
+            with: Vec::new(),
+            own_mailbox: None,
+        })?;
+        if promise != Promise::Nothing {
+            peer.receipts.push(Awaited {
+                pending,
+                channel: self.number,
+                confirm,
+                mandatory,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Body {
+    fn push(&mut self, part: Bytes) {
+        match self {
+            Self::Whole(held) if held.is_empty() => *held = part,
+            Self::Whole(held) => {
+                let mut joined = BytesMut::from(&held[..]);
+                joined.extend_from_slice(&part);
+                *self = Self::Joined(joined);
+            }
+            Self::Joined(joined) => joined.extend_from_slice(&part),
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Joined(joined) => joined.freeze(),
+        }
+    }
+}
+
+//= basic.properties.user-id: when it is given, it is the name of the login.
+fn check_user(properties: &BasicProperties, peer: &Peer) -> Result<(), Refusal> {
+    match &properties.user_id {
+        Some(user) if *user != peer.login => {
+            let (said, login) = (shown(user), shown(&peer.login));
+            let text =
+                format!("user_id property set to '{said}' but authenticated user was '{login}'");
+            Err(ReplyCode::PreconditionFailed.because(text))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn address(publish: &basic::Publish, peer: &Peer) -> Result<Address, Refusal> {
+    let key = publish.routing_key.as_bytes();
+    let address = match publish.exchange.is_empty() {
+        true => address_of_default(key),
+        false => address_on(require(&peer.caller, &publish.exchange)?.realm, key),
+    };
+    let address =
+        address.map_err(|error| ReplyCode::PreconditionFailed.because(error.to_string()))?;
+    let root = address.path.segments().next().unwrap_or_default();
+    if address.realm == fairlead_canon::RealmId::SHARED && matches!(root, b"$SYS" | b"$share") {
+        let text = "nobody publishes to '$SYS' and '$share'";
+        return Err(ReplyCode::AccessRefused.because(text));
+    }
+    Ok(address)
+}

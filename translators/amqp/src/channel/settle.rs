@@ -1,0 +1,114 @@
+//! Unsettled deliveries: ack, nack, reject, recover.
+
+use std::collections::VecDeque;
+
+use fairlead_canon::{DeadReason, Outcome};
+use fairlead_kernel::DeliveryId;
+
+use super::Channel;
+use crate::codec::basic;
+use crate::connection::Peer;
+use crate::errors::{Refusal, ReplyCode};
+
+/// A delivery that the client has to settle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unsettled {
+    /// Its tag on the channel.
+    pub(crate) tag: u64,
+    /// Its name in the kernel.
+    pub(crate) id: DeliveryId,
+}
+
+/// What has to be settled, by rising tag. Clients settle mostly from the front.
+#[derive(Debug, Default)]
+pub(crate) struct UnsettledList(VecDeque<Unsettled>);
+
+impl UnsettledList {
+    /// Adds a delivery whose tag is above all others.
+    pub(crate) fn push(&mut self, unsettled: Unsettled) {
+        self.0.push_back(unsettled);
+    }
+
+    /// Takes everything.
+    pub(crate) fn take_all(&mut self) -> Vec<DeliveryId> {
+        std::mem::take(&mut self.0)
+            .into_iter()
+            .map(|one| one.id)
+            .collect()
+    }
+
+    fn take_one(&mut self, tag: u64) -> Option<DeliveryId> {
+        let index = self.0.binary_search_by_key(&tag, |one| one.tag).ok()?;
+        self.0.remove(index).map(|one| one.id)
+    }
+
+    fn take_up_to(&mut self, tag: u64) -> Vec<DeliveryId> {
+        let count = self.0.partition_point(|one| one.tag <= tag);
+        self.0.drain(..count).map(|one| one.id).collect()
+    }
+}
+
+impl Channel {
+    pub(super) fn ack(&mut self, ack: &basic::Ack, peer: &mut Peer) -> Result<(), Refusal> {
+        self.end(ack.delivery_tag, ack.multiple, Outcome::Done, peer)
+    }
+
+    pub(super) fn nack(&mut self, nack: &basic::Nack, peer: &mut Peer) -> Result<(), Refusal> {
+        self.end(
+            nack.delivery_tag,
+            nack.multiple,
+            refused(nack.requeue),
+            peer,
+        )
+    }
+
+    pub(super) fn reject(
+        &mut self,
+        reject: &basic::Reject,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        self.end(reject.delivery_tag, false, refused(reject.requeue), peer)
+    }
+
+    //= basic.recover.requeue: everything unsettled on the channel goes back to its queue.
+    pub(super) fn recover(&mut self, requeue: bool, peer: &mut Peer) -> Result<(), Refusal> {
+        if !requeue {
+            return Err(ReplyCode::NotImplemented.because("requeue=false"));
+        }
+        let held = self.unsettled.take_all();
+        peer.settle(&held, Outcome::Returned)
+    }
+
+    //= basic.ack.multiple: tag 0 with multiple means everything; another unknown tag is an error.
+    fn end(
+        &mut self,
+        tag: u64,
+        multiple: bool,
+        outcome: Outcome,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        if !multiple {
+            let id = self.unsettled.take_one(tag).ok_or_else(|| unknown(tag))?;
+            return peer.settle(&[id], outcome);
+        }
+        let ids = match tag {
+            0 => self.unsettled.take_all(),
+            tag => self.unsettled.take_up_to(tag),
+        };
+        if ids.is_empty() && tag != 0 {
+            return Err(unknown(tag));
+        }
+        peer.settle(&ids, outcome)
+    }
+}
+
+fn refused(requeue: bool) -> Outcome {
+    match requeue {
+        true => Outcome::Returned,
+        false => Outcome::Dead(DeadReason::Rejected),
+    }
+}
+
+fn unknown(tag: u64) -> Refusal {
+    ReplyCode::PreconditionFailed.because(format!("unknown delivery tag {tag}"))
+}

@@ -1,0 +1,174 @@
+//! From a frame to whoever handles it, and what a refusal does.
+
+use std::ops::ControlFlow;
+
+use fairlead_canon::Promise;
+use fairlead_kernel::{Closed, ClosedReason, Event, Settle};
+
+use super::session::{End, Session, Slot};
+use crate::channel::Channel;
+use crate::codec::{Frame, Method, Payload, ShortStr, channel, connection};
+use crate::errors::{Refusal, ReplyCode};
+
+impl Session {
+    pub(super) async fn on_frame(&mut self, frame: Frame) -> ControlFlow<End> {
+        let number = frame.channel;
+        let at = match &frame.payload {
+            Payload::Method(method) => method.id(),
+            Payload::Header(_) | Payload::Body(_) | Payload::Heartbeat => (0, 0),
+        };
+        let handled = match (frame.payload, number) {
+            (Payload::Heartbeat, _) => Ok(()),
+            (Payload::Method(method), 0) => return self.on_connection(method),
+            (payload, number) => self.on_channel(number, payload).await,
+        };
+        let Err(refusal) = handled else {
+            return ControlFlow::Continue(());
+        };
+        if refusal.code.ends_connection() || number == 0 {
+            return ControlFlow::Break(End::Refused(refusal, at));
+        }
+        match self.close_channel(number, &refusal, at) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(refusal) => ControlFlow::Break(End::Refused(refusal, at)),
+        }
+    }
+
+    fn on_connection(&mut self, method: Method) -> ControlFlow<End> {
+        match method {
+            Method::ConnectionClose(_) => {
+                // What was published before is kept all the same.
+                self.peer.caller.flush();
+                let closed = match self.peer.out.method(0, connection::CloseOk {}) {
+                    Ok(()) => Closed::plain(ClosedReason::Goodbye),
+                    Err(refusal) => Closed::because(ClosedReason::Failed, refusal.to_string()),
+                };
+                ControlFlow::Break(End::Gone(closed))
+            }
+            Method::ConnectionUpdateSecret(_) => {
+                let refusal = ReplyCode::NotImplemented.because("logins here do not expire");
+                ControlFlow::Break(End::Refused(refusal, method.id()))
+            }
+            method => {
+                let text = format!("{} on channel 0 of an open connection", method.name());
+                let refusal = ReplyCode::CommandInvalid.because(text);
+                ControlFlow::Break(End::Refused(refusal, method.id()))
+            }
+        }
+    }
+
+    async fn on_channel(&mut self, number: u16, payload: Payload) -> Result<(), Refusal> {
+        match (self.channels.get(&number), payload) {
+            (None, Payload::Method(Method::ChannelOpen(_))) => self.open_channel(number),
+            (None, _) => Err(ReplyCode::ChannelError.because("expected 'channel.open'")),
+            (Some(Slot::Closing), payload) => self.on_closing(number, &payload),
+            (Some(Slot::Open(_)), Payload::Method(Method::ChannelClose(_))) => {
+                self.drop_channel(number)?;
+                self.peer.out.method(number, channel::CloseOk {})
+            }
+            (Some(Slot::Open(_)), payload) => self.on_open(number, payload).await,
+        }
+    }
+
+    async fn on_open(&mut self, number: u16, payload: Payload) -> Result<(), Refusal> {
+        if matches!(&payload, Payload::Method(method) if sees_publishes(method)) {
+            self.settle_down().await?;
+        }
+        let Self { peer, channels } = self;
+        let Some(Slot::Open(channel)) = channels.get_mut(&number) else {
+            return Ok(());
+        };
+        match payload {
+            Payload::Method(method) => channel.on_method(method, peer).await,
+            Payload::Header(header) => channel.on_header(*header, peer),
+            Payload::Body(part) => channel.on_body(part, peer),
+            Payload::Heartbeat => Ok(()),
+        }
+    }
+
+    //= channel.close: after it was sent, everything on the channel is void until the client agrees.
+    fn on_closing(&mut self, number: u16, payload: &Payload) -> Result<(), Refusal> {
+        match payload {
+            Payload::Method(Method::ChannelCloseOk(_)) => {
+                self.channels.remove(&number);
+                Ok(())
+            }
+            Payload::Method(Method::ChannelClose(_)) => {
+                self.peer.out.method(number, channel::CloseOk {})
+            }
+            Payload::Method(_) | Payload::Header(_) | Payload::Body(_) | Payload::Heartbeat => {
+                Ok(())
+            }
+        }
+    }
+
+    fn open_channel(&mut self, number: u16) -> Result<(), Refusal> {
+        if number > self.peer.channel_max {
+            let text = format!("channel {number} is above {}", self.peer.channel_max);
+            return Err(ReplyCode::NotAllowed.because(text));
+        }
+        self.channels
+            .insert(number, Slot::Open(Box::new(Channel::new(number))));
+        self.peer.out.method(number, channel::OpenOk::default())
+    }
+
+    fn close_channel(
+        &mut self,
+        number: u16,
+        refusal: &Refusal,
+        at: (u16, u16),
+    ) -> Result<(), Refusal> {
+        tracing::debug!(channel = number, %refusal, "channel closed");
+        self.drop_channel(number)?;
+        self.channels.insert(number, Slot::Closing);
+        let close = channel::Close {
+            reply_code: refusal.code.number(),
+            reply_text: ShortStr::cut(&refusal.to_string()),
+            class_id: at.0,
+            method_id: at.1,
+        };
+        self.peer.out.method(number, close)
+    }
+
+    fn drop_channel(&mut self, number: u16) -> Result<(), Refusal> {
+        if let Some(Slot::Open(channel)) = self.channels.remove(&number) {
+            channel.leave(&mut self.peer)?;
+        }
+        self.peer.receipts.forget(number);
+        Ok(())
+    }
+
+    /// Waits until what this connection published and settled before has taken effect, so that a
+    /// method that looks at a queue sees it.
+    async fn settle_down(&mut self) -> Result<(), Refusal> {
+        self.peer.caller.flush();
+        if self.peer.caller.is_settled() {
+            return Ok(());
+        }
+        let nothing = Settle {
+            ids: &[],
+            outcome: fairlead_canon::Outcome::Done,
+            promise: Promise::Durable,
+            with: Vec::new(),
+        };
+        let barrier = self.peer.caller.settle(nothing)?;
+        self.peer.caller.flush();
+        loop {
+            match self.peer.caller.event().await {
+                Event::Receipt(pending, _) if pending == barrier => return Ok(()),
+                event => self.on_event(event)?,
+            }
+        }
+    }
+}
+
+/// Whether a method tells of, or takes from, what was published before.
+fn sees_publishes(method: &Method) -> bool {
+    matches!(
+        method,
+        Method::BasicGet(_)
+            | Method::QueueDeclare(_)
+            | Method::QueueDelete(_)
+            | Method::QueuePurge(_)
+    )
+}

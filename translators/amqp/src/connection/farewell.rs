@@ -1,0 +1,68 @@
+//! Ending a connection from our side.
+
+use std::time::Duration;
+
+use fairlead_kernel::{Closed, ClosedReason};
+
+use crate::codec::{Method, Payload, ShortStr, connection};
+use crate::errors::{Refusal, ReplyCode};
+use crate::transport::{Moved, Output, Reading, Transport};
+
+/// How long a client may take to agree to the end before the socket is closed anyway.
+const AGREE_MAX: Duration = Duration::from_secs(5);
+
+/// Says goodbye with a reason and waits, for a while, until the client agrees.
+///
+/// `at` is the class and method that failed, or zeros.
+pub(super) async fn farewell(
+    transport: &mut Transport,
+    out: &mut Output,
+    refusal: &Refusal,
+    at: (u16, u16),
+) -> Closed {
+    let reason = match refusal.code {
+        ReplyCode::ConnectionForced => ClosedReason::Drained,
+        ReplyCode::AccessRefused | ReplyCode::NotAllowed => ClosedReason::Refused,
+        ReplyCode::InternalError => ClosedReason::Failed,
+        _ => ClosedReason::Malformed,
+    };
+    let close = connection::Close {
+        reply_code: refusal.code.number(),
+        reply_text: ShortStr::cut(&refusal.to_string()),
+        class_id: at.0,
+        method_id: at.1,
+    };
+    if out.method(0, close).is_ok() {
+        // A client that does not agree in time is closed all the same.
+        drop(tokio::time::timeout(AGREE_MAX, agreed(transport, out)).await);
+    }
+    Closed::because(reason, refusal.to_string())
+}
+
+/// Ends when the client agrees or is gone; everything else that it still says is void.
+async fn agreed(transport: &mut Transport, out: &mut Output) {
+    let frame_max = out.frame_max;
+    loop {
+        match transport.frame(frame_max) {
+            Ok(None) => {}
+            Ok(Some(frame)) => match frame.payload {
+                Payload::Method(Method::ConnectionCloseOk(_)) => return,
+                Payload::Method(Method::ConnectionClose(_)) => {
+                    if out.method(0, connection::CloseOk {}).is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                _ => continue,
+            },
+            // Nothing after a malformed frame can be understood: write our word and go.
+            Err(_) => return drop(transport.drain(out).await),
+        }
+        if !matches!(
+            transport.turn(out, Reading::Allowed).await,
+            Ok(Moved::Read(_) | Moved::Written(_))
+        ) {
+            return;
+        }
+    }
+}

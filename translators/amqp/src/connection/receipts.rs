@@ -1,0 +1,153 @@
+//! Receipts of the kernel as confirms and returns, in publish order.
+
+use std::collections::VecDeque;
+
+use fairlead_kernel::{Error, Pending, Receipt};
+
+use crate::codec::{BasicProperties, ContentHeader, ShortStr, basic};
+use crate::errors::{Refusal, ReplyCode};
+use crate::transport::Output;
+
+/// A publish whose receipt somebody waits for.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    /// Its number in the kernel.
+    pub(crate) pending: Pending,
+    /// Its channel.
+    pub(crate) channel: u16,
+    /// Its number in the channel, when the channel asked for confirms.
+    pub(crate) confirm: Option<u64>,
+    /// The message, when it was mandatory.
+    pub(crate) mandatory: Option<Box<Returned>>,
+}
+
+/// A message that goes back to its publisher if it reaches no queue.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    /// As published.
+    pub(crate) exchange: ShortStr,
+    /// As published.
+    pub(crate) routing_key: ShortStr,
+    /// As published.
+    pub(crate) properties: BasicProperties,
+    /// As published.
+    pub(crate) body: bytes::Bytes,
+}
+
+/// What is awaited, and confirms that were not written yet.
+#[derive(Debug, Default)]
+pub(crate) struct Receipts {
+    awaited: VecDeque<Awaited>,
+    run: Option<Run>,
+}
+
+/// Confirms of one channel that follow each other and become one.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    channel: u16,
+    last: u64,
+    count: u64,
+}
+
+impl Receipts {
+    /// Waits for one more.
+    pub(crate) fn push(&mut self, awaited: Awaited) {
+        self.awaited.push_back(awaited);
+    }
+
+    /// Whether nothing is awaited.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.awaited.is_empty()
+    }
+
+    /// Forgets what a channel that is gone waited for.
+    pub(crate) fn forget(&mut self, channel: u16) {
+        self.awaited.retain(|awaited| awaited.channel != channel);
+        self.run = self.run.filter(|run| run.channel != channel);
+    }
+
+    /// A receipt has come; they come in the order in which they were asked for.
+    pub(crate) fn receipt(
+        &mut self,
+        pending: Pending,
+        result: Result<Receipt, Error>,
+        out: &mut Output,
+    ) -> Result<(), Refusal> {
+        let is_next = |awaited: &mut Awaited| awaited.pending == pending;
+        let Some(awaited) = self.awaited.pop_front_if(is_next) else {
+            return Ok(());
+        };
+        match result {
+            Ok(receipt) => {
+                if let Some(returned) = awaited.mandatory.filter(|_| receipt.matched == 0) {
+                    self.write(out)?;
+                    returned.write(awaited.channel, out)?;
+                }
+                match awaited.confirm {
+                    Some(tag) => self.confirm(awaited.channel, tag, out),
+                    None => Ok(()),
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a publish was not kept");
+                self.write(out)?;
+                match awaited.confirm {
+                    Some(delivery_tag) => out.method(
+                        awaited.channel,
+                        basic::Nack {
+                            delivery_tag,
+                            ..basic::Nack::default()
+                        },
+                    ),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Writes the confirms that have gathered.
+    pub(crate) fn write(&mut self, out: &mut Output) -> Result<(), Refusal> {
+        let Some(run) = self.run.take() else {
+            return Ok(());
+        };
+        let ack = basic::Ack {
+            delivery_tag: run.last,
+            multiple: run.count > 1,
+        };
+        out.method(run.channel, ack)
+    }
+
+    fn confirm(&mut self, channel: u16, tag: u64, out: &mut Output) -> Result<(), Refusal> {
+        // Everything below `tag` on this channel was answered before, so one confirm may cover it.
+        if let Some(run) = self.run.as_mut().filter(|run| run.channel == channel) {
+            run.last = tag;
+            run.count += 1;
+            return Ok(());
+        }
+        self.write(out)?;
+        self.run = Some(Run {
+            channel,
+            last: tag,
+            count: 1,
+        });
+        Ok(())
+    }
+}
+
+impl Returned {
+    //= basic.publish.mandatory: a message that reaches no queue goes back to its publisher.
+    fn write(self, channel: u16, out: &mut Output) -> Result<(), Refusal> {
+        let method = basic::Return {
+            reply_code: ReplyCode::NoRoute.number(),
+            reply_text: ShortStr::cut(ReplyCode::NoRoute.word()),
+            exchange: self.exchange,
+            routing_key: self.routing_key,
+        };
+        let header = ContentHeader {
+            body_size: self.body.len() as u64,
+            properties: self.properties,
+        };
+        // It came in one frame, so it goes out in one.
+        out.content(channel, method, header, &self.body).map(drop)
+    }
+}

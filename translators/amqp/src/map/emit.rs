@@ -1,0 +1,86 @@
+//! A canonical message as properties for a consumer.
+
+use fairlead_canon::{Loss, LossCode, Message, Promise, Properties, Timestamp, Value};
+
+use super::carried::{native_id, native_seconds, native_text};
+use super::carrier;
+use super::home::Facts;
+use super::place::reply_name;
+use crate::codec::{BasicProperties, ShortStr};
+
+/// The properties of a message, delivered at `now`.
+pub(crate) fn emit(message: &Message, now: Timestamp, loss: &mut Loss) -> BasicProperties {
+    let facts = Facts::of(message);
+    if let Some(verbatim) = facts.verbatim {
+        return verbatim;
+    }
+    let none = Properties::default();
+    let said = message.properties.as_deref().unwrap_or(&none);
+    BasicProperties {
+        content_type: said.content_type.as_ref().and_then(native_text),
+        content_encoding: said.content_encoding.as_ref().and_then(native_text),
+        headers: carrier::encode(message),
+        delivery_mode: (!facts.no_delivery_mode).then_some(mode(message.terms.promise)),
+        priority: message.terms.priority,
+        correlation_id: said.correlation.as_ref().and_then(native_id),
+        reply_to: said.reply_to.as_ref().and_then(|wish| {
+            let name = reply_name(wish);
+            if name.is_none() {
+                loss.add(LossCode::ReplyTo);
+            }
+            name
+        }),
+        expiration: expiration(message, facts.own_expiration, now),
+        message_id: said.message_id.as_ref().and_then(native_id),
+        timestamp: message.terms.event_at.and_then(native_seconds),
+        kind: said.kind.as_ref().and_then(native_text),
+        user_id: said.user.as_ref().and_then(|user| native_text(&user.name)),
+        app_id: said.app.as_ref().and_then(native_text),
+        cluster_id: None,
+    }
+}
+
+/// Drops what keeps a header frame from fitting: the largest header, again and again.
+/// `false` when there is nothing left to drop.
+pub(crate) fn drop_largest_header(properties: &mut BasicProperties) -> bool {
+    let Some(table) = &mut properties.headers else {
+        return false;
+    };
+    let sizes = table.0.iter().map(|(name, value)| name.len() + size(value));
+    match sizes.enumerate().max_by_key(|(_, size)| *size) {
+        Some((largest, _)) => drop(table.0.remove(largest)),
+        None => properties.headers = None,
+    }
+    true
+}
+
+/// Roughly: only the largest is looked for.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Text(text) | Value::Symbol(text) => text.len(),
+        Value::RawText(bytes) | Value::Bytes(bytes) => bytes.len(),
+        Value::List(values) => values.iter().map(size).sum(),
+        Value::Map(entries) => entries
+            .iter()
+            .map(|(name, value)| name.len() + size(value))
+            .sum(),
+        _ => 16,
+    }
+}
+
+fn mode(promise: Promise) -> u8 {
+    match promise {
+        Promise::Durable => 2,
+        Promise::Nothing | Promise::Accepted => 1,
+    }
+}
+
+/// To its own protocol the life as published; from others what is left of it, never 0.
+fn expiration(message: &Message, is_own: bool, now: Timestamp) -> Option<ShortStr> {
+    let deadline = message.terms.deadline?;
+    let left = match is_own {
+        true => deadline.since(message.terms.accepted_at).as_millis(),
+        false => deadline.since(now).as_millis().max(1),
+    };
+    Some(ShortStr::cut(&left.to_string()))
+}

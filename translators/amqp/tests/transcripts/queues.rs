@@ -1,0 +1,285 @@
+use fairlead_amqp::codec::queue;
+use fairlead_canon::Value;
+
+use crate::{Mesh, declare, hear, short};
+
+//= queue.declare.empty-name
+#[tokio::test]
+async fn the_server_names_a_queue_without_a_name_and_the_empty_name_then_means_it() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    let name = peer.declare("").await.queue;
+    assert!(name.as_str().unwrap().starts_with("amq.gen-"));
+    peer.bind("", "amq.direct", "k").await;
+    peer.publish("amq.direct", "k", b"here").await;
+    assert_eq!(peer.get("").await.as_deref(), Some(&b"here"[..]));
+    // The server's own name may be declared again as it is.
+    peer.declare(name.as_str().unwrap()).await;
+    assert_ne!(peer.declare("").await.queue, name);
+}
+
+#[tokio::test]
+async fn the_empty_name_means_nothing_before_a_queue_was_declared() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    peer.send(1, queue::Purge::default()).await;
+    peer.closes_channel(404).await;
+}
+
+//= queue.declare.passive
+#[tokio::test]
+async fn a_passive_declare_finds_or_refuses_and_makes_nothing() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    let passive = queue::Declare {
+        passive: true,
+        ..declare("jobs")
+    };
+    peer.send(1, passive.clone()).await;
+    let text = peer.closes_channel(404).await;
+    assert_eq!(text, "NOT_FOUND - no queue 'jobs' in vhost '/'");
+    let mut peer = mesh.connect().await;
+    peer.declare("jobs").await;
+    peer.publish("", "jobs", b"").await;
+    peer.send(1, passive).await;
+    assert_eq!(hear!(peer, 1, QueueDeclareOk).message_count, 1);
+}
+
+//= queue.declare.equivalent
+#[tokio::test]
+async fn a_queue_is_declared_again_as_it_is_or_not_at_all() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    peer.declare("jobs").await;
+    peer.declare("jobs").await;
+    let durable = queue::Declare {
+        durable: true,
+        ..declare("jobs")
+    };
+    peer.send(1, durable).await;
+    let text = peer.closes_channel(406).await;
+    assert_eq!(
+        text,
+        "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'jobs' in vhost '/': \
+         received 'true' but current is 'false'"
+    );
+}
+
+//= queue.declare.reserved
+#[tokio::test]
+async fn reserved_names_are_refused() {
+    let mesh = Mesh::new().await;
+    for name in ["amq.mine", "fl.address:a"] {
+        let mut peer = mesh.connect().await;
+        peer.send(1, declare(name)).await;
+        peer.closes_channel(403).await;
+    }
+}
+
+//= queue.declare.exclusive
+#[tokio::test]
+async fn an_exclusive_queue_is_its_connections_own_and_goes_with_it() {
+    let mesh = Mesh::new().await;
+    let mut owner = mesh.connect().await;
+    let exclusive = queue::Declare {
+        exclusive: true,
+        ..declare("mine")
+    };
+    owner.send(1, exclusive).await;
+    hear!(owner, 1, QueueDeclareOk);
+    let mut other = mesh.connect().await;
+    let passive = queue::Declare {
+        passive: true,
+        ..declare("mine")
+    };
+    other.send(1, passive.clone()).await;
+    other.closes_channel(405).await;
+    drop(owner.io);
+    owner.served.await.unwrap();
+    // It is removed beside the connection's end; a new one of the same name is possible when it is.
+    let mut after = mesh.connect().await;
+    loop {
+        after.send(1, passive.clone()).await;
+        match after.method(1).await {
+            fairlead_amqp::codec::Method::ChannelClose(close) if close.reply_code == 404 => break,
+            fairlead_amqp::codec::Method::ChannelClose(_) => {
+                after
+                    .send(1, fairlead_amqp::codec::channel::CloseOk {})
+                    .await;
+                after.open_channel(1).await;
+                tokio::task::yield_now().await;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+//= queue.declare.auto-delete
+#[tokio::test]
+async fn an_auto_delete_queue_goes_with_its_last_consumer() {
+    let mesh = Mesh::new().await;
+    for exclusive in [false, true] {
+        let mut peer = mesh.connect().await;
+        let declare = queue::Declare {
+            auto_delete: true,
+            exclusive,
+            ..declare("brief")
+        };
+        peer.send(1, declare.clone()).await;
+        hear!(peer, 1, QueueDeclareOk);
+        let consumer_tag = peer.consume("brief", true).await;
+        let cancel = fairlead_amqp::codec::basic::Cancel {
+            consumer_tag,
+            no_wait: false,
+        };
+        peer.send(1, cancel).await;
+        hear!(peer, 1, BasicCancelOk);
+        let passive = queue::Declare {
+            passive: true,
+            ..declare
+        };
+        loop {
+            peer.send(1, passive.clone()).await;
+            match peer.method(1).await {
+                fairlead_amqp::codec::Method::ChannelClose(close) => {
+                    assert_eq!(close.reply_code, 404);
+                    break;
+                }
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    }
+}
+
+//= queue.delete.if-unused
+#[tokio::test]
+async fn a_queue_in_use_or_not_empty_is_kept_when_that_was_asked() {
+    let mesh = Mesh::new().await;
+    let delete = |if_unused, if_empty| queue::Delete {
+        queue: short("jobs"),
+        if_unused,
+        if_empty,
+        ..queue::Delete::default()
+    };
+    let mut peer = mesh.connect().await;
+    peer.declare("jobs").await;
+    peer.publish("", "jobs", b"").await;
+    peer.send(1, delete(false, true)).await;
+    peer.closes_channel(406).await;
+    let mut peer = mesh.connect().await;
+    peer.send(1, delete(true, false)).await;
+    assert_eq!(hear!(peer, 1, QueueDeleteOk).message_count, 1);
+    // Absent queues are deleted with success.
+    peer.send(1, delete(true, true)).await;
+    assert_eq!(hear!(peer, 1, QueueDeleteOk).message_count, 0);
+}
+
+//= queue.purge
+#[tokio::test]
+async fn a_purge_tells_how_many_it_removed() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    peer.declare("jobs").await;
+    for _ in 0..3 {
+        peer.publish("", "jobs", b"").await;
+    }
+    let purge = queue::Purge {
+        queue: short("jobs"),
+        ..queue::Purge::default()
+    };
+    peer.send(1, purge).await;
+    assert_eq!(hear!(peer, 1, QueuePurgeOk).message_count, 3);
+    assert_eq!(peer.get("jobs").await, None);
+}
+
+//= queue.unbind
+#[tokio::test]
+async fn an_unbound_queue_gets_nothing_more() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    peer.declare("jobs").await;
+    peer.bind("jobs", "amq.topic", "a.#").await;
+    peer.publish("amq.topic", "a.b", b"one").await;
+    let unbind = queue::Unbind {
+        queue: short("jobs"),
+        exchange: short("amq.topic"),
+        routing_key: short("a.#"),
+        ..queue::Unbind::default()
+    };
+    peer.send(1, unbind.clone()).await;
+    hear!(peer, 1, QueueUnbindOk);
+    peer.publish("amq.topic", "a.b", b"two").await;
+    assert_eq!(peer.get("jobs").await.as_deref(), Some(&b"one"[..]));
+    assert_eq!(peer.get("jobs").await, None);
+    // What is not bound is unbound with success.
+    peer.send(1, unbind).await;
+    hear!(peer, 1, QueueUnbindOk);
+}
+
+//= queue.bind.default-exchange
+#[tokio::test]
+async fn nothing_is_bound_to_the_default_exchange_or_to_what_does_not_exist() {
+    let mesh = Mesh::new().await;
+    for (queue, exchange, code) in [
+        ("jobs", "", 403),
+        ("no", "amq.topic", 404),
+        ("jobs", "no", 404),
+    ] {
+        let mut peer = mesh.connect().await;
+        peer.declare("jobs").await;
+        let bind = queue::Bind {
+            queue: short(queue),
+            exchange: short(exchange),
+            ..queue::Bind::default()
+        };
+        peer.send(1, bind).await;
+        peer.closes_channel(code).await;
+    }
+}
+
+//= queue.declare.x-max-length
+#[tokio::test]
+async fn a_queue_with_a_maximum_length_drops_its_oldest() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    let mut small = declare("small");
+    small.arguments.push("x-max-length", Value::I32(2));
+    peer.send(1, small).await;
+    hear!(peer, 1, QueueDeclareOk);
+    for n in 0..4_u8 {
+        peer.publish("", "small", &[n]).await;
+    }
+    assert_eq!(peer.get("small").await, Some(vec![2]));
+    assert_eq!(peer.get("small").await, Some(vec![3]));
+}
+
+//= queue.declare.arguments
+#[tokio::test]
+async fn arguments_that_promise_what_we_do_not_do_are_refused_by_name() {
+    let mesh = Mesh::new().await;
+    for (name, value, code) in [
+        ("x-message-ttl", Value::I32(1), 540),
+        ("x-dead-letter-exchange", Value::Text("d".into()), 540),
+        ("x-max-priority", Value::I32(5), 540),
+        ("x-queue-type", Value::Text("stream".into()), 540),
+    ] {
+        let mut peer = mesh.connect().await;
+        let mut odd = declare("odd");
+        odd.arguments.push(name, value);
+        peer.send(1, odd).await;
+        let text = peer.closes_connection(code).await;
+        assert!(text.starts_with("NOT_IMPLEMENTED"), "{text}");
+    }
+    for (name, value) in [
+        ("x-max-length", Value::I32(-1)),
+        ("x-max-length", Value::Text("many".into())),
+        ("x-expires", Value::I32(0)),
+        ("x-queue-type", Value::Text("quorum".into())),
+    ] {
+        let mut peer = mesh.connect().await;
+        let mut odd = declare("odd");
+        odd.arguments.push(name, value);
+        peer.send(1, odd).await;
+        peer.closes_channel(406).await;
+    }
+}
