@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use fairlead_amqp::Amqp;
 use fairlead_kernel::Translator;
+use fairlead_mqtt::Mqtt;
 
 /// Every translator, in the order in which people are told of them.
 pub fn all() -> Vec<Arc<dyn Translator>> {
-    vec![]
+    vec![Arc::new(Mqtt), Arc::new(Amqp)]
 }

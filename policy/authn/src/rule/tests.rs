@@ -48,7 +48,7 @@ struct Bench {
 impl Bench {
     fn new(anonymous: Anonymous) -> Self {
         let users = Arc::new(Users::default());
-        let directory: Arc<dyn Directory> = users.clone();
+        let directory = Arc::clone(&users) as Arc<dyn Directory>;
         let entropy = Arc::new(Counter::default());
         let verifier = Verifier::start(&*entropy).unwrap();
         let rule = Authn::new(anonymous, directory, entropy, verifier);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fairlead_canon::{Origin, Principal, Timestamp};
 use fairlead_kernel::{Backing, BoxFuture, Closed, ClosedReason, Conn, Door, Kernel, Translator};
 use fairlead_memory::Memory;
-use fairlead_ports::{Action, Clock, Entropy, Policy, Verdict};
+use fairlead_ports::{Action, Clock, Entropy, Policy, Store, Verdict};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
@@ -49,7 +49,7 @@ impl Bench {
     pub(super) fn kernel(&self) -> Arc<Kernel> {
         let memory = Arc::new(Memory::new(1 << 20));
         let backing = Backing {
-            store: memory.clone(),
+            store: Arc::clone(&memory) as Arc<dyn Store>,
             documents: memory,
             clock: Arc::new(Still),
             entropy: Arc::new(Still),

@@ -45,7 +45,7 @@ fn parse(text: &str) -> Result<Config, Fault> {
 /// What a bad text is told, and the part of it that is pointed at.
 fn fault(text: &str) -> (String, &str) {
     let fault = parse(text).unwrap_err();
-    (fault.what, &text[fault.at])
+    (fault.what, text.get(fault.at).unwrap())
 }
 
 #[test]
