@@ -200,6 +200,9 @@ impl Qos {
 }
 
 impl PacketId {
+    /// The highest.
+    pub const MAX: Self = Self(std::num::NonZeroU16::MAX);
+
     /// From its number; 0 is none.
     pub fn new(id: u16) -> Option<Self> {
         std::num::NonZeroU16::new(id).map(Self)

@@ -51,6 +51,7 @@ codes! {
     TOPIC_ALIAS_INVALID = 0x94 "topic alias invalid";
     PACKET_TOO_LARGE = 0x95 "packet too large";
     QUOTA_EXCEEDED = 0x97 "quota exceeded";
+    ADMINISTRATIVE_ACTION = 0x98 "administrative action";
     PAYLOAD_FORMAT_INVALID = 0x99 "payload format invalid";
     SHARED_NOT_SUPPORTED = 0x9e "shared subscriptions not supported";
 }

@@ -1,0 +1,118 @@
+//! What a failure is called on the wire.
+
+use fairlead_kernel::{Closed, ClosedReason, Error, Reason};
+
+use crate::codec::{DecodeError, ReasonCode, Version};
+
+/// The end of a connection: what the client is told and what the log is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// For DISCONNECT or CONNACK.
+    pub(crate) code: ReasonCode,
+    /// For the log and the counters.
+    pub(crate) closed: Closed,
+}
+
+/// The reason code of a refused verb.
+pub(crate) fn code_of(reason: Reason) -> ReasonCode {
+    match reason {
+        Reason::Unknown | Reason::OutOfRange => ReasonCode::NO_MATCHING_SUBSCRIBERS,
+        Reason::BadName => ReasonCode::TOPIC_NAME_INVALID,
+        Reason::NotAuthenticated => ReasonCode::BAD_CREDENTIALS,
+        Reason::Denied | Reason::Locked => ReasonCode::NOT_AUTHORIZED,
+        Reason::Malformed => ReasonCode::PROTOCOL_ERROR,
+        Reason::TooLarge => ReasonCode::PACKET_TOO_LARGE,
+        Reason::Full => ReasonCode::QUOTA_EXCEEDED,
+        Reason::Unavailable | Reason::Fenced => ReasonCode::SERVER_BUSY,
+        Reason::Exists
+        | Reason::OutOfSequence
+        | Reason::Conflict
+        | Reason::GroupState
+        | Reason::Corrupt
+        | Reason::Unsupported => ReasonCode::IMPLEMENTATION_SPECIFIC,
+        Reason::ShuttingDown => ReasonCode::SERVER_SHUTTING_DOWN,
+    }
+}
+
+/// What CONNACK says in this version; 3.1.1 knows five refusals.
+pub(crate) fn connack_code(version: Version, code: ReasonCode) -> ReasonCode {
+    match version {
+        Version::V5 => code,
+        Version::V311 => match code {
+            ReasonCode::SUCCESS => code,
+            ReasonCode::UNSUPPORTED_VERSION => ReasonCode(1),
+            ReasonCode::CLIENT_ID_NOT_VALID => ReasonCode(2),
+            ReasonCode::BAD_CREDENTIALS => ReasonCode(4),
+            ReasonCode::NOT_AUTHORIZED => ReasonCode(5),
+            _ => ReasonCode(3),
+        },
+    }
+}
+
+/// What SUBACK says in this version; 3.1.1 knows one refusal.
+pub(crate) fn suback_code(version: Version, code: ReasonCode) -> ReasonCode {
+    match version {
+        Version::V311 if code.is_failure() => ReasonCode::UNSPECIFIED,
+        Version::V311 | Version::V5 => code,
+    }
+}
+
+impl Fault {
+    pub(crate) fn new(code: ReasonCode, reason: ClosedReason, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            closed: Closed::because(reason, detail),
+        }
+    }
+
+    /// The client broke a rule of the protocol.
+    pub(crate) fn protocol(detail: &'static str) -> Self {
+        Self::new(ReasonCode::PROTOCOL_ERROR, ClosedReason::Malformed, detail)
+    }
+}
+
+impl From<DecodeError> for Fault {
+    fn from(error: DecodeError) -> Self {
+        let code = match error {
+            DecodeError::Wire(_) | DecodeError::Malformed(_) => ReasonCode::MALFORMED_PACKET,
+            DecodeError::Protocol(_) => ReasonCode::PROTOCOL_ERROR,
+            DecodeError::TopicName(_) => ReasonCode::TOPIC_NAME_INVALID,
+            DecodeError::UnsupportedVersion(_) => ReasonCode::UNSUPPORTED_VERSION,
+            DecodeError::TooLarge { .. } => ReasonCode::PACKET_TOO_LARGE,
+        };
+        Self::new(code, ClosedReason::Malformed, error.to_string())
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let reason = match error.reason {
+            Reason::NotAuthenticated | Reason::Denied => ClosedReason::Refused,
+            Reason::ShuttingDown => ClosedReason::Drained,
+            Reason::Malformed | Reason::BadName | Reason::TooLarge => ClosedReason::Malformed,
+            Reason::Unknown
+            | Reason::Exists
+            | Reason::Locked
+            | Reason::Full
+            | Reason::OutOfRange
+            | Reason::OutOfSequence
+            | Reason::Fenced
+            | Reason::Conflict
+            | Reason::GroupState
+            | Reason::Unavailable
+            | Reason::Corrupt
+            | Reason::Unsupported => ClosedReason::Failed,
+        };
+        Self::new(code_of(error.reason), reason, error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(
+            ReasonCode::UNSPECIFIED,
+            ClosedReason::Lost,
+            error.to_string(),
+        )
+    }
+}

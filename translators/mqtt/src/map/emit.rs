@@ -1,0 +1,152 @@
+//! From a message to what a PUBLISH says.
+
+use bytes::Bytes;
+use fairlead_canon::{BodyFormat, Loss, LossCode, Message, Path, Text, Timestamp};
+
+use super::{headers, reply};
+use crate::codec::{Properties, Property, SubscriptionId, Version};
+use crate::names;
+
+/// Writes messages for one reader; remembers the last topic, since neighbours share it.
+#[derive(Debug, Default)]
+pub(crate) struct Emitter {
+    last: Option<(Path, Text)>,
+}
+
+/// For whom a message is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) version: Version,
+    pub(crate) now: Timestamp,
+    /// Of the subscriptions that asked for it.
+    pub(crate) ids: &'a [SubscriptionId],
+}
+
+/// The parts of a PUBLISH that the message decides.
+#[derive(Debug)]
+pub(crate) struct Emitted {
+    pub(crate) topic: Text,
+    pub(crate) properties: Properties,
+    pub(crate) payload: Bytes,
+    /// What could not be said.
+    pub(crate) loss: Loss,
+}
+
+/// Why a message is not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Its deadline has passed.
+    Expired,
+    /// Its address is longer than a topic name, or a property than 65,535 bytes.
+    Inexpressible,
+}
+
+impl Emitter {
+    /// What a PUBLISH of this message says to this reader.
+    pub(crate) fn emit(
+        &mut self,
+        message: &Message,
+        target: Target<'_>,
+    ) -> Result<Emitted, Refusal> {
+        if message.terms.is_expired(target.now) {
+            return Err(Refusal::Expired);
+        }
+        let (properties, loss) = match target.version {
+            Version::V311 => (Properties::NONE, lost_in_3_1_1(message)),
+            Version::V5 => properties(message, target)?,
+        };
+        Ok(Emitted {
+            topic: self.topic(&message.address.path)?,
+            properties,
+            payload: message.body.clone().unwrap_or_default(),
+            loss,
+        })
+    }
+
+    fn topic(&mut self, path: &Path) -> Result<Text, Refusal> {
+        if let Some((last, topic)) = &self.last
+            && last == path
+        {
+            return Ok(topic.clone());
+        }
+        let mut topic = Vec::with_capacity(path.as_stored().len());
+        if !names::put_topic(path, &mut topic) {
+            return Err(Refusal::Inexpressible);
+        }
+        let Ok(topic) = Text::try_from(topic) else {
+            return Err(Refusal::Inexpressible);
+        };
+        // A copy of the path: a slice would keep the whole stored message in memory.
+        if let Ok(path) = Path::from_segments(path.segments()) {
+            self.last = Some((path, topic.clone()));
+        }
+        Ok(topic)
+    }
+}
+
+fn properties(message: &Message, target: Target<'_>) -> Result<(Properties, Loss), Refusal> {
+    let is_plain = message.properties.is_none()
+        && message.headers.is_empty()
+        && message.key.is_none()
+        && message.body.is_some()
+        && message.terms.deadline.is_none()
+        && message.terms.event_at.is_none()
+        && message.terms.priority.is_none();
+    if is_plain && target.ids.is_empty() {
+        return Ok((Properties::NONE, Loss::NONE));
+    }
+    let mut list = Vec::new();
+    let mut loss = Loss::NONE;
+    if let Some(deadline) = message.terms.deadline {
+        let seconds = deadline.since(target.now).as_millis().div_ceil(1000).max(1);
+        list.push(Property::MessageExpiry(
+            u32::try_from(seconds).unwrap_or(u32::MAX),
+        ));
+    }
+    if let Some(own) = message.properties.as_deref() {
+        let format = own
+            .format
+            .map(|format| Property::PayloadFormat(format == BodyFormat::Text));
+        list.extend(format);
+        list.extend(own.content_type.as_ref().and_then(headers::as_content_type));
+        list.extend(own.correlation.as_ref().and_then(headers::as_correlation));
+        match own.reply_to.as_ref().map(reply::response_topic) {
+            Some(Some(topic)) => list.push(Property::ResponseTopic(topic)),
+            Some(None) => loss.add(LossCode::ReplyTo),
+            None => {}
+        }
+    }
+    list.extend(target.ids.iter().copied().map(Property::SubscriptionId));
+    loss.merge(headers::write(message, &mut list));
+    let written = Properties::of(list).map_err(|_too_long| Refusal::Inexpressible)?;
+    Ok((written, loss))
+}
+
+/// 3.1.1 has a topic and a payload, and no place for anything else.
+fn lost_in_3_1_1(message: &Message) -> Loss {
+    let mut loss = Loss::NONE;
+    let mut lose = |is_there: bool, code: LossCode| {
+        if is_there {
+            loss.add(code);
+        }
+    };
+    lose(message.key.is_some(), LossCode::Key);
+    lose(message.body.is_none(), LossCode::NullBody);
+    lose(message.terms.event_at.is_some(), LossCode::EventTime);
+    lose(message.terms.deadline.is_some(), LossCode::ExpiryHidden);
+    lose(message.terms.priority.is_some(), LossCode::Priority);
+    lose(!message.headers.is_empty(), LossCode::Header);
+    if let Some(own) = message.properties.as_deref() {
+        lose(own.format.is_some(), LossCode::Format);
+        lose(own.content_type.is_some(), LossCode::ContentType);
+        lose(own.content_encoding.is_some(), LossCode::ContentEnc);
+        lose(own.kind.is_some(), LossCode::Kind);
+        lose(own.app.is_some(), LossCode::App);
+        lose(own.message_id.is_some(), LossCode::MsgId);
+        lose(own.correlation.is_some(), LossCode::Correlation);
+        lose(own.reply_to.is_some(), LossCode::ReplyTo);
+        lose(own.user.is_some(), LossCode::User);
+        lose(own.trace.is_some(), LossCode::Trace);
+    }
+    loss
+}

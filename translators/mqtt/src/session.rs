@@ -1,0 +1,196 @@
+//! One connection: a task that waits for the socket and for the kernel, in turns.
+//!
+//! ```text
+//! handshake.rs   CONNECT -> login, claim, session restored or made -> CONNACK
+//! turns          socket -> decode all -> inbound.rs, subscribe.rs -> one flush
+//!                event  -> deliver.rs                             -> one write
+//! ending.rs      DISCONNECT or not -> will, the session's expiry -> closed
+//! ```
+//!
+//! Begin with [`serve`].
+
+mod answers;
+mod client;
+mod deliver;
+mod ending;
+mod handshake;
+mod inbound;
+mod link;
+mod output;
+mod resume;
+mod subscribe;
+mod subscriptions;
+mod topics;
+mod window;
+
+use std::collections::BTreeSet;
+use std::future::pending;
+use std::pin::pin;
+use std::sync::Arc;
+
+use fairlead_kernel::{
+    AttachmentId, Caller, Closed, ClosedReason, ConnInfo, DeliveryId, DrainWatch, Event, Io, Kernel,
+};
+use tokio::time::{Instant, sleep_until};
+
+use crate::codec::{Packet, PacketId, ReasonCode, Will};
+use crate::errors::Fault;
+use crate::map::Emitter;
+use answers::Answers;
+use client::Client;
+use ending::End;
+use link::{Gate, Link, Moved};
+use subscriptions::Subscriptions;
+use topics::Topics;
+use window::Window;
+
+/// A client that is connected.
+#[derive(Debug)]
+struct Session<I> {
+    link: Link<I>,
+    caller: Caller,
+    client: Client,
+    subscriptions: Subscriptions,
+    /// To the client's mailbox, when it has one.
+    mailbox: Option<AttachmentId>,
+    topics: Topics,
+    answers: Answers,
+    /// QoS 2 messages that came and whose PUBREL has not.
+    received: BTreeSet<PacketId>,
+    window: Window,
+    /// Deliveries that were acknowledged in this turn.
+    settled: Vec<DeliveryId>,
+    emitter: Emitter,
+    will: Option<Box<Will>>,
+}
+
+/// PUBLISH packets with QoS 1 or 2 that may be unanswered, in each direction. In MQTT 5 the client
+/// is told; in 3.1.1 it is not read from until some are answered.
+const RECEIVE_MAX: u16 = 1024;
+
+/// What a turn begins with.
+enum Turn {
+    Event(Event),
+    Moved(Moved),
+    Silence,
+    Drain,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve<I: Io>(
+    io: I,
+    info: ConnInfo,
+    mut drain: DrainWatch,
+    kernel: Arc<Kernel>,
+) -> Closed {
+    // Boxed: it needs much more room than the session that follows, and ends soon.
+    match Box::pin(handshake::greet(io, &info, &mut drain, &kernel)).await {
+        Ok(mut session) => {
+            let end = session.turns(&mut drain).await;
+            Box::pin(session.end(end, drain)).await
+        }
+        Err(closed) => closed,
+    }
+}
+
+impl<I: Io> Session<I> {
+    /// Waits and answers until something ends the connection.
+    async fn turns(&mut self, drain: &mut DrainWatch) -> End {
+        let mut heard_at = Instant::now();
+        let mut silence = pin!(silence(self.client.silence_max.map(|max| heard_at + max)));
+        let mut drain = pin!(drain.begun());
+        loop {
+            let gate = self.gate();
+            let turn = tokio::select! {
+                // Events first: what has come from the kernel leaves in one write.
+                biased;
+                event = self.caller.event(), if self.link.has_room() => Turn::Event(event),
+                moved = self.link.exchange(gate) => match moved {
+                    Ok(moved) => Turn::Moved(moved),
+                    Err(error) => return End::Fault(error.into()),
+                },
+                () = &mut silence => Turn::Silence,
+                () = &mut drain => Turn::Drain,
+            };
+            let done = match turn {
+                Turn::Event(event) => self.event(event),
+                Turn::Moved(Moved::Read(0)) => return End::Vanished,
+                Turn::Moved(Moved::Read(count)) => {
+                    heard_at = Instant::now();
+                    self.caller.meters().received_bytes.inc_by(count as u64);
+                    self.packets().await
+                }
+                Turn::Moved(Moved::Written) => Ok(()),
+                Turn::Silence => match self.client.silence_max.map(|max| heard_at + max) {
+                    //= MQTT-3.1.2-22: after one and a half times the keep alive it is over.
+                    Some(ends) if ends <= Instant::now() => return End::silent(),
+                    ends => {
+                        silence.set(self::silence(ends));
+                        Ok(())
+                    }
+                },
+                Turn::Drain => return End::drained(),
+            };
+            if let Err(end) = done.and_then(|()| self.settle()) {
+                return end;
+            }
+            self.caller.flush();
+        }
+    }
+
+    /// More is read only while there is room for what it may cause.
+    fn gate(&self) -> Gate {
+        let has_room = self.answers.len() < usize::from(RECEIVE_MAX) && !self.caller.is_full();
+        if has_room { Gate::Open } else { Gate::Shut }
+    }
+
+    /// Answers every packet that has arrived.
+    async fn packets(&mut self) -> Result<(), End> {
+        while let Some(packet) = self.link.decode()? {
+            match packet {
+                Packet::Publish(publish) => self.published(publish)?,
+                Packet::PubAck(ack) => self.acknowledged(&ack)?,
+                Packet::PubRec(ack) => self.received(&ack)?,
+                Packet::PubRel(ack) => self.released(&ack)?,
+                Packet::PubComp(ack) => self.completed(&ack)?,
+                // Boxed: rare, and larger than all the rest.
+                Packet::Subscribe(subscribe) => Box::pin(self.subscribe(subscribe)).await?,
+                Packet::Unsubscribe(unsubscribe) => Box::pin(self.unsubscribe(unsubscribe)).await?,
+                Packet::PingReq => self.link.send(&Packet::PingResp)?,
+                Packet::Disconnect(disconnect) => return Err(End::Goodbye(disconnect)),
+                //= MQTT-3.1.0-2: a second CONNECT is a protocol error.
+                Packet::Connect(_) => return Err(Fault::protocol("a second CONNECT").into()),
+                Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                    return Err(Fault::protocol("a packet that only servers send").into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), End> {
+        match event {
+            Event::Receipt(pending, result) => self.kept(pending, result)?,
+            Event::Deliveries(_, deliveries) => self.deliver(deliveries)?,
+            Event::Live(messages) => self.deliver_live(&messages)?,
+            Event::Ended(_) => {
+                let detail = "the session was removed";
+                let code = ReasonCode::ADMINISTRATIVE_ACTION;
+                return Err(Fault::new(code, ClosedReason::Refused, detail).into());
+            }
+            Event::Displaced => return Err(End::taken_over()),
+        }
+        Ok(())
+    }
+}
+
+/// Ends at that moment, or never.
+async fn silence(ends: Option<Instant>) {
+    match ends {
+        Some(ends) => sleep_until(ends).await,
+        None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

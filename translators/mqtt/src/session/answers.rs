@@ -1,0 +1,83 @@
+//! Acknowledgements that wait for a promise, in the order in which they must leave.
+
+use std::collections::VecDeque;
+
+use fairlead_kernel::Pending;
+
+use crate::codec::{Ack, Packet, PacketId, ReasonCode};
+
+/// An acknowledgement without its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    PubAck(PacketId),
+    PubRec(PacketId),
+    PubRel(PacketId),
+    PubComp(PacketId),
+}
+
+/// Acknowledgements in the order of what they answer.
+#[derive(Debug, Default)]
+pub(super) struct Answers(VecDeque<Slot>);
+
+#[derive(Debug)]
+enum Slot {
+    Waiting(Pending, Answer),
+    Ready(Answer, ReasonCode),
+}
+
+impl Answers {
+    /// Sent once this promise is kept.
+    pub(super) fn wait(&mut self, pending: Pending, answer: Answer) {
+        self.0.push_back(Slot::Waiting(pending, answer));
+    }
+
+    /// Sent as soon as all before it are.
+    pub(super) fn ready(&mut self, answer: Answer, reason: ReasonCode) {
+        self.0.push_back(Slot::Ready(answer, reason));
+    }
+
+    /// The answer that waited for this promise; receipts come in order, so it is the first.
+    pub(super) fn receipt(&mut self, pending: Pending) -> Option<Answer> {
+        match self.0.front() {
+            Some(Slot::Waiting(first, answer)) if *first == pending => {
+                let answer = *answer;
+                self.0.pop_front();
+                Some(answer)
+            }
+            _ => None,
+        }
+    }
+
+    /// The next answer that waits for nothing.
+    pub(super) fn next_ready(&mut self) -> Option<(Answer, ReasonCode)> {
+        match self.0.front() {
+            Some(Slot::Ready(answer, reason)) => {
+                let ready = (*answer, *reason);
+                self.0.pop_front();
+                if self.0.is_empty() {
+                    // An idle connection keeps no queue.
+                    self.0 = VecDeque::new();
+                }
+                Some(ready)
+            }
+            _ => None,
+        }
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Answer {
+    /// As a packet.
+    pub(super) fn packet(self, reason: ReasonCode) -> Packet {
+        match self {
+            Self::PubAck(id) => Packet::PubAck(Ack::new(id, reason)),
+            Self::PubRec(id) => Packet::PubRec(Ack::new(id, reason)),
+            Self::PubRel(id) => Packet::PubRel(Ack::new(id, reason)),
+            Self::PubComp(id) => Packet::PubComp(Ack::new(id, reason)),
+        }
+    }
+}

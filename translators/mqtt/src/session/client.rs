@@ -1,0 +1,120 @@
+//! Whose session it is, what was agreed, and where it is kept.
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use fairlead_canon::Text;
+use fairlead_kernel::{Family, Lifetime, PutDocument, StreamKey, Version as DocumentVersion};
+
+use crate::codec::PacketId;
+
+/// A client and its terms.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) id: Text,
+    /// The stream that keeps its messages while it is away; its document holds its subscriptions.
+    pub(super) mailbox: StreamKey,
+    pub(super) expiry: Expiry,
+    /// Longest silence; `None` is no limit.
+    pub(super) silence_max: Option<Duration>,
+    /// Largest packet that it accepts.
+    pub(super) size_max: usize,
+}
+
+/// How long a session outlives its connection, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Expiry(pub(super) u32);
+
+/// A packet id that is remembered while its session is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remembered {
+    /// A QoS 2 message that came with it is published; PUBREL has not come.
+    Received(PacketId),
+    /// A QoS 2 message that was sent with it is settled; PUBCOMP has not come.
+    Released(PacketId),
+}
+
+impl Expiry {
+    /// The session ends with the connection.
+    pub(super) const NONE: Self = Self(0);
+    /// It never ends by itself.
+    pub(super) const NEVER: Self = Self(u32::MAX);
+
+    /// Whether the session outlives the connection.
+    pub(super) fn is_some(self) -> bool {
+        self != Self::NONE
+    }
+
+    /// Of the mailbox.
+    pub(super) fn lifetime(self) -> Lifetime {
+        match self {
+            Self::NEVER => Lifetime::Forever,
+            Self(seconds) => Lifetime::Unused {
+                after_ms: u64::from(seconds) * 1000,
+            },
+        }
+    }
+}
+
+impl Client {
+    /// The stream of a client's messages.
+    pub(super) fn mailbox_of(id: &str) -> StreamKey {
+        StreamKey::new(Family::Mailbox, Text::from(id.to_owned()))
+    }
+
+    /// The prefix of the keys of its remembered packet ids. A client id holds no null character,
+    /// so no prefix begins another.
+    pub(super) fn remembered_prefix(&self) -> Bytes {
+        let mut key = BytesMut::from(&**self.id.as_bytes());
+        key.put_u8(0);
+        key.freeze()
+    }
+
+    /// A document that says that an id is remembered.
+    pub(super) fn remember(&self, what: Remembered) -> PutDocument {
+        let expect = match what {
+            Remembered::Received(_) => Some(DocumentVersion(0)),
+            Remembered::Released(_) => None,
+        };
+        PutDocument {
+            expect,
+            ..self.document(what, Some(Bytes::new()))
+        }
+    }
+
+    /// The end of that document.
+    pub(super) fn forget(&self, what: Remembered) -> PutDocument {
+        self.document(what, None)
+    }
+
+    fn document(&self, what: Remembered, value: Option<Bytes>) -> PutDocument {
+        let mut key = BytesMut::from(&*self.remembered_prefix());
+        let (kind, id) = match what {
+            Remembered::Received(id) => (RECEIVED, id),
+            Remembered::Released(id) => (RELEASED, id),
+        };
+        key.put_u8(kind);
+        key.put_u16(id.get());
+        PutDocument {
+            key: key.freeze(),
+            value,
+            expect: None,
+            due: None,
+        }
+    }
+
+    /// What the key of a remembered packet id says.
+    pub(super) fn remembered(&self, key: &[u8]) -> Option<Remembered> {
+        let rest = key.strip_prefix(&*self.remembered_prefix())?;
+        let (kind, id) = rest.split_first()?;
+        let id = PacketId::new(u16::from_be_bytes(id.try_into().ok()?))?;
+        match *kind {
+            RECEIVED => Some(Remembered::Received(id)),
+            RELEASED => Some(Remembered::Released(id)),
+            _ => None,
+        }
+    }
+}
+
+const RECEIVED: u8 = b'i';
+const RELEASED: u8 = b'o';

@@ -1,0 +1,165 @@
+//! Messages on their way to the client.
+
+use fairlead_canon::{LossCode, Message, Outcome, Promise, Timestamp};
+use fairlead_kernel::{Delivery as Delivered, DropReason, Io, Live, Settle};
+
+use super::Session;
+use super::ending::End;
+use super::subscriptions::Grant;
+use super::window::Expects;
+use crate::codec::{Delivery, PacketId, Publish, Qos};
+use crate::errors::Fault;
+use crate::map::{self, Refusal, Target};
+
+impl<I: Io> Session<I> {
+    /// Messages from the mailbox.
+    pub(super) fn deliver(&mut self, deliveries: Vec<Delivered>) -> Result<(), End> {
+        for delivery in deliveries {
+            self.window.push(delivery);
+        }
+        self.send_waiting()
+    }
+
+    /// Sends what the window has room for.
+    pub(super) fn send_waiting(&mut self) -> Result<(), End> {
+        while let Some((delivery, id)) = self.window.next() {
+            self.send_from_mailbox(&delivery, id)?;
+        }
+        Ok(())
+    }
+
+    fn send_from_mailbox(&mut self, delivered: &Delivered, id: PacketId) -> Result<(), Fault> {
+        let message = &*delivered.message;
+        let grant = self.subscriptions.grant_at(&message.address.path);
+        //= MQTT-3.8.4-8: the QoS is the lower of the granted and the published one.
+        let qos = grant.qos.min(map::published_qos(message));
+        let retain =
+            map::is_replayed(message) || (grant.retain_as_published && message.terms.latest);
+        let (delivery, expects) = match qos {
+            Qos::AtMostOnce => (Delivery::AtMostOnce, None),
+            Qos::AtLeastOnce => (Delivery::AtLeastOnce(id), Some(Expects::PubAck)),
+            Qos::ExactlyOnce => (Delivery::ExactlyOnce(id), Some(Expects::PubRec)),
+        };
+        let sending = Sending {
+            dup: delivered.is_redelivered && qos > Qos::AtMostOnce,
+            retain,
+            delivery,
+            now: self.now(),
+        };
+        let is_sent = self.send(message, &grant, sending)?;
+        match expects {
+            Some(expects) if is_sent => self.window.sent(id, delivered.id, expects),
+            Some(_) | None => self.settled.push(delivered.id),
+        }
+        Ok(())
+    }
+
+    /// Messages for subscriptions of QoS 0.
+    pub(super) fn deliver_live(&mut self, messages: &[Live]) -> Result<(), End> {
+        let now = self.now();
+        for Live { message, via } in messages {
+            let grant = self.subscriptions.grant_via(via);
+            let retain = grant.retain_as_published && message.terms.latest;
+            self.send(
+                message,
+                &grant,
+                Sending {
+                    retain,
+                    ..Sending::at_most_once(now)
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// A retained message for a subscription of QoS 0.
+    pub(super) fn send_retained(&mut self, message: &Message, grant: &Grant) -> Result<(), Fault> {
+        //= MQTT-3.3.1-8: what is sent because of a subscription has RETAIN set.
+        let sending = Sending {
+            retain: true,
+            ..Sending::at_most_once(self.now())
+        };
+        self.send(message, grant, sending).map(drop)
+    }
+
+    /// Queues a PUBLISH; `false` when the message cannot be delivered to this client.
+    fn send(&mut self, message: &Message, grant: &Grant, how: Sending) -> Result<bool, Fault> {
+        let target = Target {
+            version: self.link.version,
+            now: how.now,
+            ids: &grant.ids,
+        };
+        let emitted = match self.emitter.emit(message, target) {
+            Ok(emitted) => emitted,
+            Err(refusal) => {
+                match refusal {
+                    Refusal::Expired => self.caller.meters().expired.inc(),
+                    Refusal::Inexpressible => {
+                        self.caller.meters().dropped(DropReason::Inexpressible);
+                    }
+                }
+                return Ok(false);
+            }
+        };
+        let mut loss = emitted.loss;
+        let publish = Publish {
+            dup: how.dup,
+            delivery: how.delivery,
+            retain: how.retain,
+            topic: emitted.topic,
+            properties: emitted.properties,
+            payload: emitted.payload,
+        };
+        //= MQTT-3.1.2-25: what is larger than the client accepts is not sent, and
+        // MQTT-3.1.2-26 has us act as if it had been delivered.
+        let fits = publish.size(self.link.version) <= self.client.size_max;
+        if fits {
+            self.link.publish(&publish)?;
+        } else {
+            loss.add(LossCode::Large);
+            self.caller.meters().dropped(DropReason::TooLargeForReader);
+        }
+        self.caller.meters().lost(loss);
+        Ok(fits)
+    }
+
+    /// Settles what was acknowledged in this turn.
+    pub(super) fn settle(&mut self) -> Result<(), End> {
+        if self.settled.is_empty() {
+            return Ok(());
+        }
+        let ids = std::mem::take(&mut self.settled);
+        let (outcome, promise) = (Outcome::Done, Promise::Accepted);
+        self.caller.settle(Settle {
+            ids: &ids,
+            outcome,
+            promise,
+            with: Vec::new(),
+        })?;
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.caller.kernel().clock().wall()
+    }
+}
+
+/// What a PUBLISH says besides the message.
+#[derive(Clone, Copy, Debug)]
+struct Sending {
+    dup: bool,
+    retain: bool,
+    delivery: Delivery,
+    now: Timestamp,
+}
+
+impl Sending {
+    fn at_most_once(now: Timestamp) -> Self {
+        Self {
+            dup: false,
+            retain: false,
+            delivery: Delivery::AtMostOnce,
+            now,
+        }
+    }
+}

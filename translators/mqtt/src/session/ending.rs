@@ -1,0 +1,208 @@
+//! The end of a connection: a last word, the will, and what becomes of the session.
+
+use std::time::Duration;
+
+use fairlead_kernel::{
+    Caller, Change, Closed, ClosedReason, Content, DrainWatch, Error, Event, Io, Publish, To,
+};
+
+use super::Session;
+use super::client::{Client, Expiry};
+use crate::codec::{Disconnect, Packet, Properties, Property, ReasonCode, Version, Will};
+use crate::errors::Fault;
+use crate::map::{self, Inbound};
+
+/// Why the turns ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client said goodbye.
+    Goodbye(Disconnect),
+    /// The stream ended without one.
+    Vanished,
+    /// We end it.
+    Fault(Fault),
+}
+
+impl<E: Into<Fault>> From<E> for End {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl End {
+    pub(super) fn silent() -> Self {
+        let detail = "nothing was heard for one and a half times the keep alive";
+        Fault::new(ReasonCode::KEEP_ALIVE_TIMEOUT, ClosedReason::Silent, detail).into()
+    }
+
+    pub(super) fn drained() -> Self {
+        Fault::new(ReasonCode::SERVER_SHUTTING_DOWN, ClosedReason::Drained, "").into()
+    }
+
+    pub(super) fn taken_over() -> Self {
+        //= MQTT-3.1.4-3: the connection that a client had before is told so and closed.
+        Fault::new(ReasonCode::SESSION_TAKEN_OVER, ClosedReason::TakenOver, "").into()
+    }
+}
+
+impl<I: Io> Session<I> {
+    /// Ends the connection, and later perhaps the session.
+    pub(super) async fn end(mut self, end: End, drain: DrainWatch) -> Closed {
+        self.caller.flush();
+        let (closed, will) = match end {
+            End::Goodbye(disconnect) => self.goodbye(&disconnect).await,
+            End::Vanished if self.link.is_torn() => (
+                Closed::because(ClosedReason::Lost, "in the middle of a packet"),
+                self.will.take(),
+            ),
+            End::Vanished => (Closed::plain(ClosedReason::Goodbye), self.will.take()),
+            End::Fault(fault) => (self.last_word(fault), self.will.take()),
+        };
+        let Self {
+            link,
+            mut caller,
+            client,
+            subscriptions,
+            mailbox,
+            ..
+        } = self;
+        let attachments = subscriptions
+            .iter()
+            .flat_map(|entry| &entry.live)
+            .chain(&mailbox);
+        attachments.for_each(|attachment| caller.detach(*attachment));
+        let is_taken_over = closed.reason == ClosedReason::TakenOver;
+        let legacy = Legacy {
+            caller,
+            client,
+            drain,
+            is_taken_over,
+        };
+        // Side by side: whoever takes the session over does not wait for a client that is gone.
+        tokio::join!(link.close(), legacy.publish(will));
+        closed
+    }
+
+    /// DISCONNECT came.
+    async fn goodbye(&mut self, disconnect: &Disconnect) -> (Closed, Option<Box<Will>>) {
+        let expiry = disconnect
+            .properties
+            .iter()
+            .find_map(|property| match property {
+                Property::SessionExpiry(seconds) => Some(Expiry(seconds)),
+                _ => None,
+            });
+        if let Some(expiry) = expiry
+            && let Err(fault) = self.change_expiry(expiry).await
+        {
+            return (self.last_word(fault), self.will.take());
+        }
+        //= MQTT-3.14.4-3: a goodbye takes the will with it, unless it asks for it.
+        let will = self
+            .will
+            .take()
+            .filter(|_| disconnect.reason == ReasonCode::DISCONNECT_WITH_WILL);
+        (Closed::plain(ClosedReason::Goodbye), will)
+    }
+
+    async fn change_expiry(&mut self, expiry: Expiry) -> Result<(), Fault> {
+        //= MQTT-3.14.2-2: a session that was to end with the connection cannot be prolonged.
+        if !self.client.expiry.is_some() && expiry.is_some() {
+            return Err(Fault::protocol(
+                "a session expiry that CONNECT had not asked for",
+            ));
+        }
+        if self.client.expiry.is_some() && self.client.expiry != expiry {
+            self.client.expiry = expiry;
+            let change = Change::AlterStream {
+                key: self.client.mailbox.clone(),
+                document: self.document()?,
+                lifetime: expiry.lifetime(),
+            };
+            self.caller.declare(vec![change]).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the client why; 3.1.1 has no word for it.
+    fn last_word(&mut self, fault: Fault) -> Closed {
+        let is_heard = fault.closed.reason != ClosedReason::Lost;
+        if is_heard && self.link.version == Version::V5 {
+            let disconnect = Packet::Disconnect(Disconnect::new(fault.code));
+            if let Err(unwritable) = self.link.send(&disconnect) {
+                tracing::debug!(detail = %unwritable.closed.detail, "the last word was not written");
+            }
+        }
+        fault.closed
+    }
+}
+
+/// What is left of a session whose connection ended.
+#[derive(Debug)]
+struct Legacy {
+    caller: Caller,
+    client: Client,
+    drain: DrainWatch,
+    is_taken_over: bool,
+}
+
+impl Legacy {
+    /// Publishes the will, at once or when its delay is over and the client has not come back.
+    async fn publish(mut self, will: Option<Box<Will>>) {
+        let Some(will) = will else { return };
+        let delay = self.delay(&will.properties);
+        if !delay.is_zero() && (self.is_taken_over || self.is_back_within(delay).await) {
+            //= MQTT-3.1.3-9: a client that is back in time has no will published.
+            return;
+        }
+        if let Err(error) = publish(&mut self.caller, &self.client, &will) {
+            tracing::info!(client = %self.client.id, detail = %error.closed.detail, "will refused");
+        }
+        self.caller.flush();
+    }
+
+    /// The will's delay; it ends with the session.
+    fn delay(&self, properties: &Properties) -> Duration {
+        let delay = properties.iter().find_map(|property| match property {
+            Property::WillDelay(seconds) => Some(seconds),
+            _ => None,
+        });
+        let seconds = delay.unwrap_or_default().min(self.client.expiry.0);
+        Duration::from_secs(seconds.into())
+    }
+
+    async fn is_back_within(&mut self, delay: Duration) -> bool {
+        let Self { caller, drain, .. } = self;
+        let back = async { while !matches!(caller.event().await, Event::Displaced) {} };
+        tokio::select! {
+            () = back => true,
+            () = tokio::time::sleep(delay) => false,
+            () = drain.begun() => false,
+        }
+    }
+}
+
+fn publish(caller: &mut Caller, client: &Client, will: &Will) -> Result<(), Fault> {
+    let invalid = || Error::peer(fairlead_kernel::Reason::BadName, "the will's topic");
+    let address = map::address_of(&will.topic).ok_or_else(invalid)?;
+    let inbound = Inbound {
+        address: address.clone(),
+        qos: will.qos,
+        retain: will.retain,
+        properties: &will.properties,
+        payload: will.payload.clone(),
+    };
+    let (message, loss) = map::ingest(inbound, caller.kernel().clock().wall())?;
+    caller.meters().lost(loss);
+    let published = caller.publish(Publish {
+        to: To::Address(&address),
+        promise: map::promise_of(will.qos),
+        content: Content::Message(message),
+        with: Vec::new(),
+        own_mailbox: Some(&client.mailbox),
+    });
+    if let Err(error) = &published {
+        caller.meters().failed(error);
+    }
+    published.map(drop).map_err(Fault::from)
+}

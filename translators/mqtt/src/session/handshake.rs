@@ -1,0 +1,304 @@
+//! From the first byte to CONNACK.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fairlead_canon::{Principal, Text, Timestamp};
+use fairlead_kernel::{
+    Caller, Closed, ClosedReason, ConnInfo, DrainWatch, Error, Io, Kernel, Step,
+};
+
+use super::answers::Answers;
+use super::client::{Client, Expiry};
+use super::link::Link;
+use super::subscriptions::Subscriptions;
+use super::topics::Topics;
+use super::window::Window;
+use super::{RECEIVE_MAX, Session};
+use crate::codec::{ConnAck, Connect, Packet, Properties, Property, ReasonCode, Version, Will};
+use crate::errors::{Fault, connack_code};
+use crate::map::{self, Emitter, Inbound, ORIGIN};
+use crate::{NAME, PACKET_BYTES_MAX};
+
+/// How long a client may take to say CONNECT and prove itself.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// The largest CONNECT. A will and a password of 64 KiB each are legal; what is beyond is not
+/// believed of a stranger.
+const CONNECT_BYTES_MAX: usize = 192 * 1024;
+
+/// The longest client identifier, in bytes; it becomes part of keys.
+const CLIENT_ID_BYTES_MAX: usize = 512;
+
+/// Serves the handshake. What comes back is a session, or how the connection ended.
+pub(super) async fn greet<I: Io>(
+    io: I,
+    info: &ConnInfo,
+    drain: &mut DrainWatch,
+    kernel: &Arc<Kernel>,
+) -> Result<Session<I>, Closed> {
+    let mut link = Link::new(io, CONNECT_BYTES_MAX);
+    let connect = tokio::select! {
+        connect = tokio::time::timeout(HANDSHAKE_MAX, first(&mut link)) => {
+            connect.unwrap_or_else(|_elapsed| Err(silent()))
+        }
+        () = drain.begun() => Err(Fault::new(ReasonCode::SUCCESS, ClosedReason::Drained, "")),
+    };
+    let connect = match connect {
+        Ok(connect) => connect,
+        Err(fault) if fault.code == ReasonCode::UNSUPPORTED_VERSION => {
+            return Err(refuse(link, fault).await);
+        }
+        Err(fault) => {
+            // Nothing is known of who does not say CONNECT, so nothing is said.
+            link.close().await;
+            return Err(fault.closed);
+        }
+    };
+    link.version = connect.version;
+    let caller = match enter(&connect, info, kernel).await {
+        Ok(caller) => caller,
+        Err(fault) => return Err(refuse(link, fault).await),
+    };
+    link.size_max = PACKET_BYTES_MAX;
+    let mut session = Session::new(link, caller, &connect);
+    match session.open(&connect).await {
+        Ok(()) => Ok(session),
+        Err(fault) => Err(refuse(session.link, fault).await),
+    }
+}
+
+/// The first packet, which must be CONNECT.
+async fn first<I: Io>(link: &mut Link<I>) -> Result<Box<Connect>, Fault> {
+    match link.first_packet().await {
+        Ok(Some(Packet::Connect(connect))) => Ok(connect),
+        //= MQTT-3.1.0-1: the first packet is CONNECT.
+        Ok(Some(_)) => Err(Fault::protocol("the first packet is not CONNECT")),
+        Ok(None) if link.is_torn() => Err(Fault::new(
+            ReasonCode::SUCCESS,
+            ClosedReason::Lost,
+            "in the middle of CONNECT",
+        )),
+        Ok(None) => Err(Fault::new(ReasonCode::SUCCESS, ClosedReason::Goodbye, "")),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn silent() -> Fault {
+    Fault::new(
+        ReasonCode::SUCCESS,
+        ClosedReason::Silent,
+        "no CONNECT within ten seconds",
+    )
+}
+
+/// Answers CONNECT with a refusal and closes.
+async fn refuse<I: Io>(mut link: Link<I>, fault: Fault) -> Closed {
+    let code = connack_code(link.version, fault.code);
+    //= MQTT-3.2.2-6: a refusal comes without a session.
+    let answer = ConnAck {
+        session_present: false,
+        code,
+        properties: Properties::NONE,
+    };
+    if link.send(&Packet::ConnAck(answer)).is_ok() {
+        link.close().await;
+    }
+    fault.closed
+}
+
+/// Proves who the client is and lets it in.
+async fn enter(connect: &Connect, info: &ConnInfo, kernel: &Arc<Kernel>) -> Result<Caller, Fault> {
+    let has_method = |property| matches!(property, Property::AuthMethod(_) | Property::AuthData(_));
+    if connect.properties.iter().any(has_method) {
+        let detail = "authentication methods are not served";
+        return Err(Fault::new(
+            ReasonCode::BAD_AUTH_METHOD,
+            ClosedReason::Refused,
+            detail,
+        ));
+    }
+    let meters = kernel.meters(NAME)?;
+    match prove(connect, info, kernel).await {
+        Ok(who) => Ok(kernel.enter(info, who, (NAME, ORIGIN))?),
+        Err(fault) => {
+            meters.logins_refused.inc();
+            Err(fault)
+        }
+    }
+}
+
+async fn prove(connect: &Connect, info: &ConnInfo, kernel: &Kernel) -> Result<Principal, Fault> {
+    let refused = |code, why: &str| Fault::new(code, ClosedReason::Refused, why);
+    let has_proof = connect.user_name.is_some() || connect.password.is_some();
+    let (mechanism, said) = if has_proof {
+        let user = connect.user_name.as_deref().unwrap_or_default();
+        let password = connect.password.as_deref().unwrap_or_default();
+        ("PLAIN", [b"\0", user.as_bytes(), b"\0", password].concat())
+    } else {
+        ("ANONYMOUS", Vec::new())
+    };
+    let Ok(mut login) = kernel.greet(info, mechanism) else {
+        let why = "clients without a user are not let in";
+        return Err(refused(ReasonCode::NOT_AUTHORIZED, why));
+    };
+    match login.step(&said).await {
+        Step::Done(who, _) => Ok(who),
+        Step::Refused(why) => Err(refused(ReasonCode::BAD_CREDENTIALS, why)),
+        Step::Continue(_) => Err(refused(ReasonCode::BAD_CREDENTIALS, "an unfinished login")),
+    }
+}
+
+/// What CONNECT asks for, with the defaults of its version.
+struct Asked {
+    expiry: Expiry,
+    receive_max: u16,
+    size_max: usize,
+}
+
+impl Asked {
+    fn of(connect: &Connect) -> Self {
+        let expiry = match connect.version {
+            Version::V311 if !connect.clean_start => Expiry::NEVER,
+            Version::V311 | Version::V5 => Expiry::NONE,
+        };
+        let mut asked = Self {
+            expiry,
+            receive_max: RECEIVE_MAX,
+            size_max: usize::MAX,
+        };
+        for property in connect.properties.iter() {
+            match property {
+                Property::SessionExpiry(seconds) => asked.expiry = Expiry(seconds),
+                Property::ReceiveMaximum(max) => asked.receive_max = max.get().min(RECEIVE_MAX),
+                Property::MaximumPacketSize(max) => {
+                    asked.size_max = usize::try_from(max.get()).unwrap_or(usize::MAX);
+                }
+                // Topic aliases are not used towards clients, and hints are not needed.
+                _ => {}
+            }
+        }
+        asked
+    }
+}
+
+impl<I: Io> Session<I> {
+    /// A session of which nothing is known yet but what CONNECT says.
+    fn new(link: Link<I>, caller: Caller, connect: &Connect) -> Self {
+        let asked = Asked::of(connect);
+        let id = match &*connect.client_id {
+            "" => random_id(&caller),
+            id => Text::from(id.to_owned()),
+        };
+        let mailbox = match asked.expiry.is_some() {
+            true => Client::mailbox_of(&id),
+            // A name of its own: the mailbox of an earlier connection may still be on its way out.
+            false => Client::mailbox_of(&format!("{id}\0{}", caller.id())),
+        };
+        //= MQTT-3.1.2-22: one and a half times the keep alive.
+        let silence = Duration::from_secs(connect.keep_alive.into()) * 3 / 2;
+        let client = Client {
+            id,
+            mailbox,
+            expiry: asked.expiry,
+            silence_max: (!silence.is_zero()).then_some(silence),
+            size_max: asked.size_max,
+        };
+        Self {
+            link,
+            caller,
+            client,
+            subscriptions: Subscriptions::default(),
+            mailbox: None,
+            topics: Topics::default(),
+            answers: Answers::default(),
+            received: BTreeSet::new(),
+            window: Window::new(asked.receive_max),
+            settled: Vec::new(),
+            emitter: Emitter::default(),
+            will: connect.will.clone().map(Box::new),
+        }
+    }
+
+    /// Checks what CONNECT says, restores or makes the session, and answers.
+    async fn open(&mut self, connect: &Connect) -> Result<(), Fault> {
+        check_client_id(connect)?;
+        if let Some(will) = &connect.will {
+            check_will(will)?;
+        }
+        self.caller.set_publisher(self.client.id.clone());
+        let session_present = self.restore(connect.clean_start).await?;
+        let properties = match connect.version {
+            Version::V311 => Properties::NONE,
+            Version::V5 => self.terms(connect.client_id.is_empty())?,
+        };
+        let code = ReasonCode::SUCCESS;
+        self.link.send(&Packet::ConnAck(ConnAck {
+            session_present,
+            code,
+            properties,
+        }))?;
+        self.resume()
+    }
+
+    /// What CONNACK says of the server.
+    fn terms(&self, is_id_assigned: bool) -> Result<Properties, Fault> {
+        let size_max = u32::try_from(PACKET_BYTES_MAX)
+            .ok()
+            .and_then(std::num::NonZeroU32::new);
+        let assigned = is_id_assigned.then(|| self.client.id.clone());
+        let list = [
+            std::num::NonZeroU16::new(RECEIVE_MAX).map(Property::ReceiveMaximum),
+            size_max.map(Property::MaximumPacketSize),
+            //= MQTT-3.2.2-16: an identifier that the server chose is told.
+            assigned.map(Property::AssignedClientId),
+            Some(Property::TopicAliasMaximum(Topics::ALIAS_MAX)),
+            Some(Property::SharedSubscriptionAvailable(false)),
+        ];
+        let too_long = |error: fairlead_wire::WireError| {
+            Error::us(fairlead_kernel::Reason::TooLarge, error.to_string())
+        };
+        Ok(Properties::of(list.into_iter().flatten()).map_err(too_long)?)
+    }
+}
+
+fn check_client_id(connect: &Connect) -> Result<(), Fault> {
+    let id = &connect.client_id;
+    //= MQTT-3.1.3-8: 3.1.1 lets the server choose an identifier only for a clean session.
+    let is_missing = id.is_empty() && connect.version == Version::V311 && !connect.clean_start;
+    if is_missing || id.len() > CLIENT_ID_BYTES_MAX {
+        let detail = "a client identifier that is missing or too long";
+        let code = ReasonCode::CLIENT_ID_NOT_VALID;
+        return Err(Fault::new(code, ClosedReason::Malformed, detail));
+    }
+    Ok(())
+}
+
+/// Refuses a will that could never be published, while there is somebody to tell.
+fn check_will(will: &Will) -> Result<(), Fault> {
+    let address = map::address_of(&will.topic).ok_or_else(|| {
+        let detail = "a will for a topic where nobody may publish";
+        Fault::new(
+            ReasonCode::TOPIC_NAME_INVALID,
+            ClosedReason::Malformed,
+            detail,
+        )
+    })?;
+    let inbound = Inbound {
+        address,
+        qos: will.qos,
+        retain: will.retain,
+        properties: &will.properties,
+        payload: will.payload.clone(),
+    };
+    map::ingest(inbound, Timestamp::default())?;
+    Ok(())
+}
+
+/// An identifier for a client that has none.
+fn random_id(caller: &Caller) -> Text {
+    let mut random = [0; 16];
+    caller.kernel().entropy().fill(&mut random);
+    Text::from(format!("auto-{:032x}", u128::from_be_bytes(random)))
+}

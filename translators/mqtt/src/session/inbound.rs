@@ -1,0 +1,301 @@
+//! What a client publishes, and what it acknowledges.
+
+use fairlead_canon::{Address, Outcome, Promise};
+use fairlead_kernel::{
+    ClosedReason, Content, DeliveryId, Error, Io, Pending, Publish as Publication, PutDocument,
+    Reason, Receipt, Settle, To,
+};
+
+use super::answers::Answer;
+use super::client::Remembered;
+use super::ending::End;
+use super::window::Expects;
+use super::{RECEIVE_MAX, Session};
+use crate::codec::{Ack, Delivery, Property, Publish, ReasonCode, Version};
+use crate::errors::{Fault, code_of};
+use crate::map::{self, Inbound};
+
+impl<I: Io> Session<I> {
+    /// PUBLISH.
+    pub(super) fn published(&mut self, publish: Publish) -> Result<(), End> {
+        let delivery = publish.delivery;
+        if let Delivery::ExactlyOnce(id) = delivery
+            && self.received.contains(&id)
+        {
+            //= MQTT-4.3.3-10: until PUBREL the same packet id is the same message, which is
+            // answered again and not published again.
+            self.answers.ready(Answer::PubRec(id), ReasonCode::SUCCESS);
+            return self.answer();
+        }
+        self.check_receive_maximum(delivery)?;
+        let Some(address) = self.address(&publish)? else {
+            return self.refused(delivery, ReasonCode::TOPIC_NAME_INVALID);
+        };
+        match self.forward(address, publish)? {
+            Ok(pending) => self.awaits(delivery, pending),
+            Err(error) => {
+                self.caller.meters().failed(&error);
+                self.refused(delivery, code_of(error.reason))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// 3.1.1 has no Receive Maximum: there the gate is shut after a read that goes beyond it.
+    fn check_receive_maximum(&self, delivery: Delivery) -> Result<(), End> {
+        let open = self.answers.len().max(self.received.len());
+        let is_exceeded = delivery != Delivery::AtMostOnce && open >= usize::from(RECEIVE_MAX);
+        if is_exceeded && self.link.version == Version::V5 {
+            //= MQTT-3.3.4-9: a client does not exceed the Receive Maximum.
+            let detail = "more unacknowledged messages than the Receive Maximum";
+            let code = ReasonCode::RECEIVE_MAXIMUM_EXCEEDED;
+            return Err(Fault::new(code, ClosedReason::Malformed, detail).into());
+        }
+        Ok(())
+    }
+
+    /// Where a PUBLISH goes, aliases resolved; `None` when nobody may publish there.
+    fn address(&mut self, publish: &Publish) -> Result<Option<Address>, End> {
+        let alias = publish
+            .properties
+            .iter()
+            .find_map(|property| match property {
+                Property::TopicAlias(alias) => Some(alias),
+                _ => None,
+            });
+        let invalid = || {
+            let detail = "a topic alias that was never set or is out of range";
+            Fault::new(
+                ReasonCode::TOPIC_ALIAS_INVALID,
+                ClosedReason::Malformed,
+                detail,
+            )
+        };
+        match alias {
+            None if publish.topic.is_empty() => {
+                Err(Fault::protocol("neither a topic name nor an alias").into())
+            }
+            None => Ok(self.topics.address(&publish.topic)),
+            Some(alias) if publish.topic.is_empty() => {
+                Ok(Some(self.topics.aliased(alias).ok_or_else(invalid)?))
+            }
+            Some(alias) => {
+                let address = self.topics.address(&publish.topic);
+                //= MQTT-3.3.2-8: an alias is not 0, and
+                //= MQTT-3.3.2-9: not above the Topic Alias Maximum.
+                match &address {
+                    Some(address) if !self.topics.set_alias(alias, address) => {
+                        Err(invalid().into())
+                    }
+                    _ => Ok(address),
+                }
+            }
+        }
+    }
+
+    fn forward(
+        &mut self,
+        address: Address,
+        publish: Publish,
+    ) -> Result<Result<Pending, Error>, Fault> {
+        let qos = publish.delivery.qos();
+        let with = match publish.delivery {
+            Delivery::ExactlyOnce(id) if self.client.expiry.is_some() => {
+                vec![self.client.remember(Remembered::Received(id))]
+            }
+            Delivery::AtMostOnce | Delivery::AtLeastOnce(_) | Delivery::ExactlyOnce(_) => {
+                Vec::new()
+            }
+        };
+        let to = address.clone();
+        let inbound = Inbound {
+            address,
+            qos,
+            retain: publish.retain,
+            properties: &publish.properties,
+            payload: publish.payload,
+        };
+        let (message, loss) = map::ingest(inbound, self.caller.kernel().clock().wall())?;
+        self.caller.meters().lost(loss);
+        Ok(self.caller.publish(Publication {
+            to: To::Address(&to),
+            content: Content::Message(message),
+            promise: map::promise_of(qos),
+            with,
+            own_mailbox: Some(&self.client.mailbox),
+        }))
+    }
+
+    fn awaits(&mut self, delivery: Delivery, pending: Pending) {
+        match delivery {
+            Delivery::AtMostOnce => {}
+            Delivery::AtLeastOnce(id) => self.answers.wait(pending, Answer::PubAck(id)),
+            Delivery::ExactlyOnce(id) => {
+                self.received.insert(id);
+                self.answers.wait(pending, Answer::PubRec(id));
+            }
+        }
+    }
+
+    /// A PUBLISH was not taken. QoS 0 has no answer; 3.1.1 has none that says no.
+    fn refused(&mut self, delivery: Delivery, code: ReasonCode) -> Result<(), End> {
+        let answer = match delivery {
+            Delivery::AtMostOnce => return Ok(()),
+            Delivery::AtLeastOnce(id) => Answer::PubAck(id),
+            Delivery::ExactlyOnce(id) => Answer::PubRec(id),
+        };
+        if self.link.version == Version::V311 || !may_answer(code) {
+            let detail = format!("a message was refused: {code:?}");
+            return Err(Fault::new(code, ClosedReason::Refused, detail).into());
+        }
+        self.answers.ready(answer, code);
+        self.answer()
+    }
+
+    /// A promise was kept, or was not.
+    pub(super) fn kept(
+        &mut self,
+        pending: Pending,
+        result: Result<Receipt, Error>,
+    ) -> Result<(), End> {
+        let Some(answer) = self.answers.receipt(pending) else {
+            return Ok(());
+        };
+        let reason = match (result, answer) {
+            (Ok(receipt), Answer::PubAck(_) | Answer::PubRec(_)) if receipt.matched == 0 => {
+                ReasonCode::NO_MATCHING_SUBSCRIBERS
+            }
+            (Ok(_), _) => ReasonCode::SUCCESS,
+            // The id was remembered by an earlier connection: the message is already published.
+            (Err(error), Answer::PubRec(_)) if error.reason == Reason::Conflict => {
+                ReasonCode::SUCCESS
+            }
+            (Err(error), answer) => return self.not_kept(&error, answer),
+        };
+        self.link.send(&answer.packet(reason))?;
+        self.answer()
+    }
+
+    fn not_kept(&mut self, error: &Error, answer: Answer) -> Result<(), End> {
+        self.caller.meters().failed(error);
+        tracing::warn!(client = %self.client.id, %error, "a promise was not kept");
+        let code = code_of(error.reason);
+        match answer {
+            Answer::PubAck(id) => self.refused(Delivery::AtLeastOnce(id), code),
+            Answer::PubRec(id) => {
+                self.received.remove(&id);
+                self.refused(Delivery::ExactlyOnce(id), code)
+            }
+            Answer::PubRel(_) | Answer::PubComp(_) => Err(Fault::from(error.clone()).into()),
+        }
+    }
+
+    /// Sends the answers that wait for nothing.
+    fn answer(&mut self) -> Result<(), End> {
+        while let Some((answer, reason)) = self.answers.next_ready() {
+            self.link.send(&answer.packet(reason))?;
+        }
+        Ok(())
+    }
+
+    /// PUBREL: the packet id is free once that is kept.
+    pub(super) fn released(&mut self, ack: &Ack) -> Result<(), End> {
+        let id = ack.packet_id;
+        if !self.received.remove(&id) {
+            self.answers
+                .ready(Answer::PubComp(id), ReasonCode::PACKET_ID_NOT_FOUND);
+            return self.answer();
+        }
+        let forget = self.client.forget(Remembered::Received(id));
+        self.settle_then(&[], forget, Answer::PubComp(id))
+    }
+
+    /// PUBACK.
+    pub(super) fn acknowledged(&mut self, ack: &Ack) -> Result<(), End> {
+        self.settled
+            .extend(self.window.acknowledged(ack.packet_id, Expects::PubAck));
+        self.send_waiting()
+    }
+
+    /// PUBREC.
+    pub(super) fn received(&mut self, ack: &Ack) -> Result<(), End> {
+        let id = ack.packet_id;
+        let delivery = self.window.acknowledged(id, Expects::PubRec);
+        if ack.reason.is_failure() {
+            //= MQTT-4.3.3-4: a PUBREC that says no ends the delivery.
+            self.settled.extend(delivery);
+            self.window.completed(id);
+            return self.send_waiting();
+        }
+        match delivery {
+            Some(delivery) => {
+                let remember = self.client.remember(Remembered::Released(id));
+                self.settle_then(&[delivery], remember, Answer::PubRel(id))
+            }
+            None => {
+                let is_known = self.window.is_released(id);
+                let code = if is_known {
+                    ReasonCode::SUCCESS
+                } else {
+                    ReasonCode::PACKET_ID_NOT_FOUND
+                };
+                self.answers.ready(Answer::PubRel(id), code);
+                self.answer()
+            }
+        }
+    }
+
+    /// PUBCOMP.
+    pub(super) fn completed(&mut self, ack: &Ack) -> Result<(), End> {
+        let id = ack.packet_id;
+        if self.window.completed(id) && self.client.expiry.is_some() {
+            let with = vec![self.client.forget(Remembered::Released(id))];
+            let promise = Promise::Accepted;
+            self.caller.settle(Settle {
+                ids: &[],
+                outcome: Outcome::Done,
+                promise,
+                with,
+            })?;
+        }
+        self.send_waiting()
+    }
+
+    /// Ends deliveries together with a step of a QoS 2 exchange, which is then answered. Only a
+    /// session that outlives its connection has to keep the step first.
+    fn settle_then(
+        &mut self,
+        ids: &[DeliveryId],
+        step: PutDocument,
+        answer: Answer,
+    ) -> Result<(), End> {
+        if !self.client.expiry.is_some() {
+            self.settled.extend(ids);
+            self.answers.ready(answer, ReasonCode::SUCCESS);
+            return self.answer();
+        }
+        let settle = Settle {
+            ids,
+            outcome: Outcome::Done,
+            promise: Promise::Durable,
+            with: vec![step],
+        };
+        let pending = self.caller.settle(settle)?;
+        self.answers.wait(pending, answer);
+        Ok(())
+    }
+}
+
+/// Whether PUBACK and PUBREC may say this; anything else ends the connection.
+fn may_answer(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::NO_MATCHING_SUBSCRIBERS
+            | ReasonCode::UNSPECIFIED
+            | ReasonCode::IMPLEMENTATION_SPECIFIC
+            | ReasonCode::NOT_AUTHORIZED
+            | ReasonCode::TOPIC_NAME_INVALID
+            | ReasonCode::QUOTA_EXCEEDED
+            | ReasonCode::PAYLOAD_FORMAT_INVALID
+    )
+}

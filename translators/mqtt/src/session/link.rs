@@ -1,0 +1,153 @@
+//! The socket of a session and what lies on both sides of it.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use fairlead_kernel::{Io, fill};
+
+use super::output::Output;
+use crate::codec::{self, DecodeError, Packet, Publish, Version};
+use crate::errors::Fault;
+
+/// A socket, the bytes read and not yet decoded, and the packets not yet written.
+#[derive(Debug)]
+pub(super) struct Link<I> {
+    io: I,
+    input: BytesMut,
+    output: Output,
+    pub(super) version: Version,
+    /// Largest packet that is accepted.
+    pub(super) size_max: usize,
+}
+
+/// Whether more may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    Open,
+    Shut,
+}
+
+/// What a socket did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// So many bytes came; 0 at the end of the stream.
+    Read(usize),
+    /// What had piled up is written.
+    Written,
+}
+
+/// Above so many bytes that wait to be written, nothing more is taken from the kernel: enough for
+/// one large write, little for a connection that does not read.
+const OUTPUT_BYTES_HIGH: usize = 256 * 1024;
+
+/// Above so many, nothing is read either. Higher than the first, so that a client that only writes
+/// for a while gets its answers buffered.
+const OUTPUT_BYTES_MAX: usize = 4 * OUTPUT_BYTES_HIGH;
+
+/// How long a client may take to read a goodbye, or a page of retained messages.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl<I: Io> Link<I> {
+    pub(super) fn new(io: I, size_max: usize) -> Self {
+        let (input, output) = (BytesMut::new(), Output::default());
+        Self {
+            io,
+            input,
+            output,
+            version: Version::V5,
+            size_max,
+        }
+    }
+
+    /// The next packet of what was read.
+    pub(super) fn decode(&mut self) -> Result<Option<Packet>, DecodeError> {
+        let packet = codec::decode(&mut self.input, self.version, self.size_max)?;
+        if self.input.is_empty() {
+            // An idle connection keeps no buffer.
+            self.input = BytesMut::new();
+        }
+        Ok(packet)
+    }
+
+    /// Whether the peer stopped in the middle of a packet.
+    pub(super) fn is_torn(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Queues a packet.
+    pub(super) fn send(&mut self, packet: &Packet) -> Result<(), Fault> {
+        self.output.packet(packet, self.version).map_err(unwritable)
+    }
+
+    /// Queues a PUBLISH.
+    pub(super) fn publish(&mut self, publish: &Publish) -> Result<(), Fault> {
+        self.output
+            .publish(publish, self.version)
+            .map_err(unwritable)
+    }
+
+    /// Whether deliveries may be added to what waits.
+    pub(super) fn has_room(&self) -> bool {
+        self.output.len() < OUTPUT_BYTES_HIGH
+    }
+
+    /// Writes what waits and reads what has come, whichever moves first. Cancel-safe.
+    pub(super) async fn exchange(&mut self, gate: Gate) -> io::Result<Moved> {
+        let is_piled = !self.has_room();
+        let is_open = gate == Gate::Open && self.output.len() < OUTPUT_BYTES_MAX;
+        poll_fn(|cx| {
+            let wrote = self.output.poll_write(&mut self.io, cx)?;
+            if is_open && let Poll::Ready(read) = pin!(fill(&mut self.io, &mut self.input)).poll(cx)
+            {
+                return Poll::Ready(read.map(Moved::Read));
+            }
+            match wrote {
+                Poll::Ready(()) if is_piled => Poll::Ready(Ok(Moved::Written)),
+                Poll::Ready(()) | Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Writes everything, for as long as the peer's patience lasts.
+    pub(super) async fn drain(&mut self) -> io::Result<()> {
+        let write = poll_fn(|cx| self.output.poll_write(&mut self.io, cx));
+        match tokio::time::timeout(PATIENCE, write).await {
+            Ok(written) => written,
+            Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    /// Reads until there is a packet. `None` at the end of the stream.
+    pub(super) async fn first_packet(&mut self) -> Result<Option<Packet>, Fault> {
+        loop {
+            if let Some(packet) = self.decode()? {
+                return Ok(Some(packet));
+            }
+            if fill(&mut self.io, &mut self.input).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Writes what waits and closes, as far as the peer lets us.
+    pub(super) async fn close(mut self) {
+        if self.drain().await.is_ok() {
+            let shutdown = tokio::io::AsyncWriteExt::shutdown(&mut self.io);
+            // The peer may be gone already; nobody is left to tell.
+            drop(tokio::time::timeout(PATIENCE, shutdown).await);
+        }
+    }
+}
+
+fn unwritable(error: fairlead_wire::WireError) -> Fault {
+    Fault::new(
+        codec::ReasonCode::IMPLEMENTATION_SPECIFIC,
+        fairlead_kernel::ClosedReason::Failed,
+        error.to_string(),
+    )
+}

@@ -1,0 +1,194 @@
+//! What waits to be written to the socket.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use fairlead_wire::WireError;
+use tokio::io::AsyncWrite;
+
+use crate::codec::{Packet, Publish, Version};
+
+/// Packets in order: small ones side by side in one buffer, large payloads as the slices they are.
+/// Keeps no memory once all is written.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    sealed: VecDeque<Bytes>,
+    tail: BytesMut,
+    len: usize,
+    needs_flush: bool,
+}
+
+/// Payloads from this size on are not copied: below it, a copy is cheaper than a slice of its own
+/// in the write.
+const SLICE_BYTES_MIN: usize = 4096;
+
+/// Slices of one write.
+const SLICES_MAX: usize = 32;
+
+impl Output {
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Appends a packet.
+    pub(super) fn packet(&mut self, packet: &Packet, version: Version) -> Result<(), WireError> {
+        self.appended(|tail| packet.encode(version, tail))
+    }
+
+    /// Appends a PUBLISH.
+    pub(super) fn publish(&mut self, publish: &Publish, version: Version) -> Result<(), WireError> {
+        let payload = &publish.payload;
+        if payload.len() < SLICE_BYTES_MIN {
+            return self.appended(|tail| {
+                publish.encode_head(version, tail)?;
+                tail.put_slice(payload);
+                Ok(())
+            });
+        }
+        self.appended(|tail| publish.encode_head(version, tail))?;
+        self.seal();
+        self.len += payload.len();
+        self.sealed.push_back(payload.clone());
+        Ok(())
+    }
+
+    /// Runs `write`; what it leaves behind when it fails is taken back.
+    fn appended(
+        &mut self,
+        write: impl FnOnce(&mut BytesMut) -> Result<(), WireError>,
+    ) -> Result<(), WireError> {
+        let before = self.tail.len();
+        let written = write(&mut self.tail);
+        if written.is_err() {
+            self.tail.truncate(before);
+        }
+        self.len += self.tail.len() - before;
+        written
+    }
+
+    fn seal(&mut self) {
+        if !self.tail.is_empty() {
+            self.sealed.push_back(self.tail.split().freeze());
+        }
+    }
+
+    /// Writes until nothing is left, then flushes. Cancel-safe: what was taken by the socket is
+    /// gone from here.
+    pub(super) fn poll_write<I: AsyncWrite + Unpin + ?Sized>(
+        &mut self,
+        io: &mut I,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.len > 0 {
+            let written = ready!(self.poll_some(Pin::new(io), cx))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.written(written);
+            if self.len == 0 {
+                *self = Self {
+                    needs_flush: true,
+                    ..Self::default()
+                };
+            }
+        }
+        if self.needs_flush {
+            ready!(Pin::new(io).poll_flush(cx))?;
+            self.needs_flush = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_some<I: AsyncWrite + ?Sized>(
+        &mut self,
+        io: Pin<&mut I>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.sealed.is_empty() {
+            return io.poll_write(cx, &self.tail);
+        }
+        self.seal();
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let filled = slices.iter_mut().zip(&self.sealed);
+        let count = filled
+            .map(|(slot, bytes)| *slot = IoSlice::new(bytes))
+            .count();
+        io.poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
+    }
+
+    fn written(&mut self, mut count: usize) {
+        self.len -= count;
+        while let Some(first) = self.sealed.front_mut() {
+            if count < first.len() {
+                return first.advance(count);
+            }
+            count -= first.len();
+            self.sealed.pop_front();
+        }
+        self.tail.advance(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use fairlead_canon::Text;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::codec::{Delivery, Properties};
+
+    fn publish(payload: Vec<u8>) -> Publish {
+        Publish {
+            dup: false,
+            delivery: Delivery::AtMostOnce,
+            retain: false,
+            topic: Text::from_static("t"),
+            properties: Properties::NONE,
+            payload: payload.into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn large_and_small_packets_arrive_in_order_over_a_narrow_pipe() {
+        let (mut near, mut far) = tokio::io::duplex(1000);
+        let (mut output, mut wanted) = (Output::default(), BytesMut::new());
+        for len in [
+            1,
+            3 * SLICE_BYTES_MIN,
+            SLICE_BYTES_MIN - 1,
+            SLICE_BYTES_MIN,
+            0,
+            2,
+        ] {
+            let packet = publish(vec![7; len]);
+            output.publish(&packet, Version::V5).unwrap();
+            Packet::Publish(packet)
+                .encode(Version::V5, &mut wanted)
+                .unwrap();
+        }
+        output.packet(&Packet::PingResp, Version::V5).unwrap();
+        Packet::PingResp.encode(Version::V5, &mut wanted).unwrap();
+        assert_eq!(output.len(), wanted.len());
+        let mut read = vec![0; wanted.len()];
+        let write = poll_fn(|cx| output.poll_write(&mut near, cx));
+        let (written, _) = tokio::join!(write, far.read_exact(&mut read));
+        written.unwrap();
+        assert_eq!(output.len(), 0);
+        assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn a_packet_that_cannot_be_written_leaves_nothing_behind() {
+        let mut output = Output::default();
+        let mut bad = publish(Vec::new());
+        bad.topic = Text::from("t".repeat(65_536));
+        assert!(output.publish(&bad, Version::V5).is_err());
+        assert_eq!(output.len(), 0);
+    }
+}

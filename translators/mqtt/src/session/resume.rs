@@ -1,0 +1,150 @@
+//! Finding, ending and making the session of a client that comes back, or comes anew.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_canon::Text;
+use fairlead_kernel::{Change, ClosedReason, Io, PutDocument, Stream};
+
+use super::Session;
+use super::answers::Answer;
+use super::client::{Client, Remembered};
+use super::subscribe::{attach_mailbox, listen, mailbox};
+use super::subscriptions::Subscriptions;
+use crate::codec::ReasonCode;
+use crate::errors::Fault;
+
+/// Remembered packet ids read at a time.
+const PAGE: usize = 1_024;
+
+impl<I: Io> Session<I> {
+    /// Becomes the only connection of its client and takes over what is kept of its session.
+    /// Whether there was one.
+    pub(super) async fn restore(&mut self, clean_start: bool) -> Result<bool, Fault> {
+        if let Some((owner, _)) = self.kept_mailbox().as_deref().and_then(read) {
+            self.check_owner(&owner)?;
+        }
+        self.caller.claim(self.client.id.as_bytes()).await?;
+        // Looked up again: the connection that was displaced may have ended the session.
+        let kept = self.kept_mailbox();
+        let mut changes = Vec::new();
+        let mut is_present = false;
+        match kept.as_deref().and_then(read).filter(|_| !clean_start) {
+            Some((owner, subscriptions)) => {
+                self.check_owner(&owner)?;
+                self.subscriptions = subscriptions;
+                self.client.mailbox = Client::mailbox_of(&self.client.id);
+                is_present = true;
+            }
+            None => changes.extend(kept.map(|stream| Change::RemoveStream(stream.key.clone()))),
+        }
+        self.declare_session(is_present, changes).await?;
+        if is_present || self.client.expiry.is_some() {
+            self.recall(is_present).await?;
+            let attach = attach_mailbox(&self.client.mailbox, self.window.max());
+            self.mailbox = Some(self.caller.attach(attach).await?);
+        }
+        for entry in self
+            .subscriptions
+            .iter_mut()
+            .filter(|entry| !entry.fills_mailbox())
+        {
+            entry.live = listen(&mut self.caller, entry).await?;
+        }
+        Ok(is_present)
+    }
+
+    /// Repeats what was under way. Messages come again by themselves, from the mailbox.
+    pub(super) fn resume(&mut self) -> Result<(), Fault> {
+        for id in self.window.released() {
+            //= MQTT-4.4.0-1: a PUBREL without PUBCOMP is sent again.
+            self.link
+                .send(&Answer::PubRel(id).packet(ReasonCode::SUCCESS))?;
+        }
+        Ok(())
+    }
+
+    /// The mailbox of this client's session.
+    fn kept_mailbox(&self) -> Option<Arc<Stream>> {
+        let key = Client::mailbox_of(&self.client.id);
+        self.caller
+            .topology(|topology| topology.stream(&key).cloned())
+    }
+
+    /// A session belongs to who made it: a client identifier is no secret.
+    fn check_owner(&self, owner: &str) -> Result<(), Fault> {
+        if *owner == *self.caller.who().name {
+            return Ok(());
+        }
+        let detail = "the session belongs to another user";
+        Err(Fault::new(
+            ReasonCode::NOT_AUTHORIZED,
+            ClosedReason::Refused,
+            detail,
+        ))
+    }
+
+    /// Makes the mailbox, or gives it the lifetime that this connection asks for.
+    async fn declare_session(
+        &mut self,
+        is_present: bool,
+        mut changes: Vec<Change>,
+    ) -> Result<(), Fault> {
+        let (key, lifetime) = (self.client.mailbox.clone(), self.client.expiry.lifetime());
+        if is_present {
+            let document = self.document()?;
+            changes.push(Change::AlterStream {
+                key,
+                document,
+                lifetime,
+            });
+        } else if self.client.expiry.is_some() {
+            let new = mailbox(&key, self.client.expiry, self.document()?);
+            changes.push(Change::CreateStream(new));
+        }
+        if !changes.is_empty() {
+            self.caller.declare(changes).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the packet ids that an earlier connection left; a new session forgets them.
+    async fn recall(&mut self, is_present: bool) -> Result<(), Fault> {
+        let prefix = self.client.remembered_prefix();
+        let mut after: Option<Bytes> = None;
+        loop {
+            let page = self
+                .caller
+                .documents(prefix.clone(), after.take(), PAGE)
+                .await?;
+            let remembered = page
+                .iter()
+                .filter_map(|found| self.client.remembered(&found.key));
+            let remembered: Vec<Remembered> = remembered.collect();
+            if is_present {
+                remembered.into_iter().for_each(|what| self.take_up(what));
+            } else if !remembered.is_empty() {
+                let forget = remembered.into_iter().map(|what| self.client.forget(what));
+                let forget: Vec<PutDocument> = forget.collect();
+                self.caller.put_documents(forget).await?;
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn take_up(&mut self, what: Remembered) {
+        match what {
+            Remembered::Received(id) => {
+                self.received.insert(id);
+            }
+            Remembered::Released(id) => self.window.restore_released(id),
+        }
+    }
+}
+
+fn read(stream: &Stream) -> Option<(Text, Subscriptions)> {
+    Subscriptions::from_document(&stream.document)
+}

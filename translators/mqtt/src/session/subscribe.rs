@@ -1,0 +1,304 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+//!
+//! A subscription of QoS 0 is live: nothing is stored for it. One of QoS 1 or 2 binds the client's
+//! mailbox, which is made when the first one needs it.
+
+use bytes::Bytes;
+use fairlead_canon::{Class, Kind, Message, Overflow, Promise, SizeLimits, Text};
+use fairlead_kernel::{
+    Attach, AttachmentId, Binding, Caller, Change, Content, Destination, Error, Io, Lifetime,
+    Match, NewStream, Publish as Publication, Source, StreamKey, To,
+};
+use smallvec::SmallVec;
+
+use super::Session;
+use super::client::Expiry;
+use super::ending::End;
+use super::subscriptions::{Entry, Subscriptions};
+use crate::codec::{
+    Packet, Properties, Property, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription,
+    SubscriptionId, UnsubAck, Unsubscribe,
+};
+use crate::errors::{Fault, code_of, suback_code};
+use crate::map::{self, ORIGIN};
+use crate::names;
+
+/// Most messages that wait for one client. Beyond it the oldest make room: a client that stays away
+/// must not stop those who publish.
+const MAILBOX_COUNT_MAX: u64 = 1_000_000;
+/// Most bytes that wait for a client that may stay away; they lie on disk.
+const MAILBOX_BYTES_MAX: u64 = 4 << 30;
+/// Most bytes that wait for a client that is connected; they lie in memory.
+const INBOX_BYTES_MAX: u64 = 64 << 20;
+
+impl<I: Io> Session<I> {
+    /// SUBSCRIBE.
+    pub(super) async fn subscribe(&mut self, packet: Subscribe) -> Result<(), End> {
+        let id = packet
+            .properties
+            .iter()
+            .find_map(|property| match property {
+                Property::SubscriptionId(id) => Some(id),
+                _ => None,
+            });
+        let mut codes = Vec::with_capacity(packet.subscriptions.len());
+        let (mut changes, mut replays) = (Vec::new(), Vec::new());
+        for asked in &packet.subscriptions {
+            let is_new = self.subscriptions.get(&asked.filter).is_none();
+            let code = match self.add(asked, id, &mut changes).await {
+                Ok(entry) => {
+                    if wants_retained(asked.retain_handling, is_new) {
+                        replays.push(entry);
+                    }
+                    ReasonCode(asked.qos as u8)
+                }
+                Err(code) => code,
+            };
+            codes.push(suback_code(self.link.version, code));
+        }
+        self.declare_subscriptions(changes).await?;
+        let properties = Properties::NONE;
+        //= MQTT-3.8.4-6: one code per filter, in their order.
+        let answer = SubAck {
+            packet_id: packet.packet_id,
+            properties,
+            codes,
+        };
+        self.link.send(&Packet::SubAck(answer))?;
+        for entry in &replays {
+            self.replay(entry).await?;
+        }
+        Ok(())
+    }
+
+    /// UNSUBSCRIBE.
+    pub(super) async fn unsubscribe(&mut self, packet: Unsubscribe) -> Result<(), End> {
+        let mut codes = Vec::with_capacity(packet.filters.len());
+        let mut changes = Vec::new();
+        for filter in &packet.filters {
+            codes.push(match self.subscriptions.remove(filter) {
+                Some(entry) => {
+                    self.leave(&entry, &mut changes);
+                    ReasonCode::SUCCESS
+                }
+                None => ReasonCode::NO_SUBSCRIPTION_EXISTED,
+            });
+        }
+        self.declare_subscriptions(changes).await?;
+        let properties = Properties::NONE;
+        let answer = UnsubAck {
+            packet_id: packet.packet_id,
+            properties,
+            codes,
+        };
+        self.link.send(&Packet::UnsubAck(answer))?;
+        Ok(())
+    }
+
+    /// Adds one subscription, in the place of one with the same filter. What has to be declared
+    /// for it is left to the caller, so that one packet is declared at once.
+    async fn add(
+        &mut self,
+        asked: &Subscription,
+        id: Option<SubscriptionId>,
+        changes: &mut Vec<Change>,
+    ) -> Result<Entry, ReasonCode> {
+        check_filter(&asked.filter)?;
+        if self.subscriptions.len() >= Subscriptions::MAX {
+            return Err(ReasonCode::QUOTA_EXCEEDED);
+        }
+        let mut entry = Entry::new(asked, id);
+        if !entry.fills_mailbox() {
+            let listening = listen(&mut self.caller, &entry).await;
+            entry.live = listening.map_err(|error| code_of(error.reason))?;
+        }
+        //= MQTT-3.8.4-3: a subscription with the same filter is replaced.
+        if let Some(before) = self.subscriptions.remove(&entry.filter) {
+            self.leave(&before, changes);
+        }
+        changes.extend(bindings(&entry, &self.client.mailbox).map(Change::Bind));
+        self.subscriptions.put(entry.clone());
+        Ok(entry)
+    }
+
+    /// Ends one subscription.
+    fn leave(&mut self, entry: &Entry, changes: &mut Vec<Change>) {
+        entry
+            .live
+            .iter()
+            .for_each(|attachment| self.caller.detach(*attachment));
+        changes.extend(bindings(entry, &self.client.mailbox).map(Change::Unbind));
+    }
+
+    /// Declares what subscriptions need, all at once, and keeps them if the session is kept.
+    async fn declare_subscriptions(&mut self, mut changes: Vec<Change>) -> Result<(), Fault> {
+        let makes_inbox = self.mailbox.is_none() && self.subscriptions.need_mailbox();
+        if makes_inbox {
+            let inbox = inbox(&self.client.mailbox, self.caller.id());
+            changes.insert(0, Change::CreateStream(inbox));
+        }
+        if self.client.expiry.is_some() {
+            changes.push(Change::AlterStream {
+                key: self.client.mailbox.clone(),
+                document: self.document()?,
+                lifetime: self.client.expiry.lifetime(),
+            });
+        }
+        if !changes.is_empty() {
+            self.caller.declare(changes).await?;
+        }
+        if makes_inbox {
+            let attach = attach_mailbox(&self.client.mailbox, self.window.max());
+            self.mailbox = Some(self.caller.attach(attach).await?);
+        }
+        Ok(())
+    }
+
+    /// What is kept of this session.
+    pub(super) fn document(&self) -> Result<Bytes, Fault> {
+        let document = self.subscriptions.to_document(&self.caller.who().name);
+        document.map_err(|error| {
+            Error::peer(fairlead_kernel::Reason::TooLarge, error.to_string()).into()
+        })
+    }
+
+    /// Sends what is retained at the addresses of a new subscription: to a subscription of QoS 1
+    /// or 2 by way of the mailbox, where it gets a packet id and waits for its acknowledgement.
+    async fn replay(&mut self, entry: &Entry) -> Result<(), Fault> {
+        for pattern in &entry.patterns {
+            let mut after = None;
+            loop {
+                let (page, next) = self.caller.latest(pattern, after).await?;
+                for message in &page {
+                    if entry.fills_mailbox() {
+                        self.replay_to_mailbox(message)?;
+                    } else {
+                        self.send_retained(message, &entry.grant())?;
+                    }
+                }
+                self.caller.flush();
+                if !self.link.has_room() {
+                    self.link.drain().await?;
+                }
+                match next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_to_mailbox(&mut self, message: &Message) -> Result<(), Error> {
+        let publication = Publication {
+            to: To::Lane {
+                stream: &self.client.mailbox,
+                lane: 0,
+                address: None,
+            },
+            content: Content::Message(map::replayed(message)),
+            promise: Promise::Nothing,
+            with: Vec::new(),
+            own_mailbox: None,
+        };
+        self.caller.publish(publication).map(drop)
+    }
+}
+
+/// Attaches to the patterns of a live subscription.
+pub(super) async fn listen(
+    caller: &mut Caller,
+    entry: &Entry,
+) -> Result<SmallVec<[AttachmentId; 1]>, Error> {
+    let mut live = SmallVec::new();
+    for pattern in &entry.patterns {
+        let source = Source::Live(pattern.clone());
+        let attach = Attach {
+            no_local: entry.no_local,
+            ..Attach::new(source, u32::MAX)
+        };
+        match caller.attach(attach).await {
+            Ok(attachment) => live.push(attachment),
+            Err(error) => {
+                live.iter()
+                    .for_each(|attachment| caller.detach(*attachment));
+                return Err(error);
+            }
+        }
+    }
+    Ok(live)
+}
+
+/// To a client's mailbox, for itself alone.
+pub(super) fn attach_mailbox(mailbox: &StreamKey, window: u16) -> Attach {
+    let source = Source::Stream(mailbox.clone());
+    Attach {
+        is_exclusive: true,
+        ..Attach::new(source, window.into())
+    }
+}
+
+/// The mailbox of a session that outlives its connection.
+pub(super) fn mailbox(key: &StreamKey, expiry: Expiry, document: Bytes) -> NewStream {
+    NewStream {
+        lifetime: expiry.lifetime(),
+        limits: SizeLimits {
+            count_max: Some(MAILBOX_COUNT_MAX),
+            bytes_max: Some(MAILBOX_BYTES_MAX),
+            overflow: Overflow::DropHead,
+        },
+        document,
+        ..NewStream::new(key.clone(), Kind::Queue, Class::Local, ORIGIN)
+    }
+}
+
+/// The mailbox of a session that ends with its connection.
+fn inbox(key: &StreamKey, connection: u64) -> NewStream {
+    NewStream {
+        lifetime: Lifetime::Connection(connection),
+        limits: SizeLimits {
+            count_max: Some(MAILBOX_COUNT_MAX),
+            bytes_max: Some(INBOX_BYTES_MAX),
+            overflow: Overflow::DropHead,
+        },
+        ..NewStream::new(key.clone(), Kind::Queue, Class::Memory, ORIGIN)
+    }
+}
+
+/// The bindings of a subscription that fills the mailbox. The filter tells apart two that were
+/// written differently and mean the same.
+fn bindings<'a>(
+    entry: &'a Entry,
+    mailbox: &'a StreamKey,
+) -> impl Iterator<Item = Binding> + use<'a> {
+    let patterns = entry.patterns.iter().filter(|_| entry.fills_mailbox());
+    patterns.map(|pattern| Binding {
+        from: pattern.realm,
+        on: Match::Pattern(pattern.clone()),
+        to: Destination::Stream(mailbox.clone()),
+        no_local: entry.no_local,
+        document: entry.filter.clone().into_bytes(),
+    })
+}
+
+fn check_filter(filter: &Text) -> Result<(), ReasonCode> {
+    if filter.starts_with("$share/") {
+        return Err(ReasonCode::SHARED_NOT_SUPPORTED);
+    }
+    let is_reserved = filter.split('/').next() == Some("$reply");
+    if is_reserved || !names::is_filter(filter.as_bytes()) {
+        return Err(ReasonCode::TOPIC_FILTER_INVALID);
+    }
+    Ok(())
+}
+
+fn wants_retained(handling: RetainHandling, is_new: bool) -> bool {
+    match handling {
+        //= MQTT-3.3.1-9: always,
+        RetainHandling::Always => true,
+        //= MQTT-3.3.1-10: if the subscription did not exist,
+        RetainHandling::IfNew => is_new,
+        //= MQTT-3.3.1-11: or never.
+        RetainHandling::Never => false,
+    }
+}

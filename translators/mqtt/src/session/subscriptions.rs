@@ -1,0 +1,231 @@
+//! The subscriptions of one session, and their stored form.
+
+use bytes::{Bytes, BytesMut};
+use fairlead_canon::{Path, Pattern, Text};
+use fairlead_kernel::AttachmentId;
+use fairlead_wire::{Reader, WireError, Writer};
+use smallvec::SmallVec;
+
+use crate::codec::{Qos, RetainHandling, Subscription, SubscriptionId};
+use crate::names;
+
+/// What a session asked for.
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions(Vec<Entry>);
+
+/// One subscription.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// As the client wrote it.
+    pub(super) filter: Text,
+    /// Granted.
+    pub(super) qos: Qos,
+    pub(super) no_local: bool,
+    pub(super) retain_as_published: bool,
+    pub(super) id: Option<SubscriptionId>,
+    /// The filter, compiled.
+    pub(super) patterns: Vec<Pattern>,
+    /// Where it is served live; empty when it fills the mailbox.
+    pub(super) live: SmallVec<[AttachmentId; 1]>,
+}
+
+/// What the subscriptions that match a message say of its delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Grant {
+    /// At most.
+    pub(super) qos: Qos,
+    pub(super) retain_as_published: bool,
+    pub(super) ids: SmallVec<[SubscriptionId; 1]>,
+}
+
+const REVISION: u8 = 1;
+const NO_LOCAL: u8 = 1 << 2;
+const RETAIN_AS_PUBLISHED: u8 = 1 << 3;
+
+impl Subscriptions {
+    /// Most subscriptions of a session: each message for the mailbox is compared with all of them.
+    pub(super) const MAX: usize = 4_096;
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.0.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.0.iter_mut()
+    }
+
+    pub(super) fn get(&self, filter: &str) -> Option<&Entry> {
+        self.0.iter().find(|entry| entry.filter == filter)
+    }
+
+    /// Adds a subscription; there is none with its filter.
+    pub(super) fn put(&mut self, entry: Entry) {
+        self.0.push(entry);
+    }
+
+    pub(super) fn remove(&mut self, filter: &str) -> Option<Entry> {
+        let place = self.0.iter().position(|entry| entry.filter == filter)?;
+        Some(self.0.remove(place))
+    }
+
+    /// Whether any subscription fills the mailbox.
+    pub(super) fn need_mailbox(&self) -> bool {
+        self.0.iter().any(Entry::fills_mailbox)
+    }
+
+    /// How a message from the mailbox is delivered. A message that no subscription asks for any
+    /// more is delivered as it was published: its delivery may have begun on another connection.
+    pub(super) fn grant_at(&self, path: &Path) -> Grant {
+        let matching = self
+            .0
+            .iter()
+            .filter(|entry| entry.fills_mailbox() && entry.matches(path));
+        Grant::of(matching)
+    }
+
+    /// How a live message is delivered.
+    pub(super) fn grant_via(&self, via: &[AttachmentId]) -> Grant {
+        let is_via = |entry: &&Entry| entry.live.iter().any(|attachment| via.contains(attachment));
+        Grant::of(self.0.iter().filter(is_via))
+    }
+
+    /// For the session's document, with the name of the principal that it belongs to.
+    pub(super) fn to_document(&self, owner: &str) -> Result<Bytes, WireError> {
+        let mut out = BytesMut::new();
+        let mut w = Writer::new(&mut out);
+        w.u8(REVISION);
+        w.bytes16("owner", owner.as_bytes())?;
+        for entry in &self.0 {
+            let bit = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+            w.u8(entry.qos as u8
+                | bit(entry.no_local, NO_LOCAL)
+                | bit(entry.retain_as_published, RETAIN_AS_PUBLISHED));
+            w.u32(entry.id.map_or(0, SubscriptionId::get));
+            w.bytes16("filter", entry.filter.as_bytes())?;
+        }
+        Ok(out.freeze())
+    }
+
+    /// Owner and subscriptions of a session's document; `None` when it is not one of ours.
+    pub(super) fn from_document(document: &Bytes) -> Option<(Text, Self)> {
+        let mut r = Reader::new(document);
+        if r.u8("revision").ok()? != REVISION {
+            return None;
+        }
+        let owner = Text::try_from(r.bytes16("owner").ok()?).ok()?;
+        let mut entries = Vec::new();
+        while !r.is_empty() {
+            let options = r.u8("options").ok()?;
+            let id = SubscriptionId::new(r.u32("identifier").ok()?);
+            let filter = Text::try_from(r.bytes16("filter").ok()?).ok()?;
+            let qos = Qos::from_bits(options & 3).ok()?;
+            let asked = Subscription {
+                no_local: options & NO_LOCAL != 0,
+                retain_as_published: options & RETAIN_AS_PUBLISHED != 0,
+                retain_handling: RetainHandling::Never,
+                ..Subscription::new(filter, qos)
+            };
+            entries.push(Entry::new(&asked, id));
+        }
+        Some((owner, Self(entries)))
+    }
+}
+
+impl Entry {
+    /// A subscription as it was asked for; live nowhere yet.
+    pub(super) fn new(asked: &Subscription, id: Option<SubscriptionId>) -> Self {
+        Self {
+            // A copy: a slice would keep the whole read buffer in memory.
+            filter: Text::from(asked.filter.to_string()),
+            qos: asked.qos,
+            no_local: asked.no_local,
+            retain_as_published: asked.retain_as_published,
+            id,
+            patterns: names::patterns_of(asked.filter.as_bytes()),
+            live: SmallVec::new(),
+        }
+    }
+
+    /// Whether its messages go by way of the mailbox.
+    pub(super) fn fills_mailbox(&self) -> bool {
+        self.qos > Qos::AtMostOnce
+    }
+
+    /// How a message is delivered because of this subscription alone.
+    pub(super) fn grant(&self) -> Grant {
+        Grant::of(std::iter::once(self))
+    }
+
+    fn matches(&self, path: &Path) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(path))
+    }
+}
+
+impl Grant {
+    fn of<'a>(matching: impl Iterator<Item = &'a Entry>) -> Self {
+        let mut grant = Self {
+            qos: Qos::AtMostOnce,
+            retain_as_published: false,
+            ids: SmallVec::new(),
+        };
+        let mut is_any = false;
+        for entry in matching {
+            is_any = true;
+            grant.qos = grant.qos.max(entry.qos);
+            grant.retain_as_published |= entry.retain_as_published;
+            grant.ids.extend(entry.id);
+        }
+        if !is_any {
+            grant.qos = Qos::ExactlyOnce;
+        }
+        grant
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(filter: &'static str, qos: Qos, id: u32) -> Entry {
+        Entry::new(&Subscription::new(filter, qos), SubscriptionId::new(id))
+    }
+
+    #[test]
+    fn a_message_is_granted_the_highest_qos_and_all_identifiers() {
+        let mut all = Subscriptions::default();
+        all.put(entry("a/#", Qos::AtLeastOnce, 1));
+        all.put(entry("a/+", Qos::ExactlyOnce, 2));
+        all.put(entry("b", Qos::ExactlyOnce, 3));
+        all.put(entry("a/b", Qos::AtMostOnce, 4));
+        let grant = all.grant_at(&names::path_of(b"a/b").unwrap());
+        assert_eq!(grant.qos, Qos::ExactlyOnce);
+        assert_eq!(
+            grant.ids.iter().map(|id| id.get()).collect::<Vec<_>>(),
+            [1, 2]
+        );
+    }
+
+    #[test]
+    fn a_session_reads_back_what_it_wrote() {
+        let mut all = Subscriptions::default();
+        all.put(Entry {
+            no_local: true,
+            ..entry("a/#", Qos::AtLeastOnce, 7)
+        });
+        all.put(Entry {
+            retain_as_published: true,
+            ..entry("+", Qos::AtMostOnce, 0)
+        });
+        let read = Subscriptions::from_document(&all.to_document("alice").unwrap()).unwrap();
+        assert_eq!(
+            format!("{read:?}"),
+            format!("{:?}", (Text::from_static("alice"), all))
+        );
+        assert!(Subscriptions::from_document(&Bytes::from_static(&[9])).is_none());
+        assert!(Subscriptions::from_document(&Bytes::from_static(&[1, 1])).is_none());
+    }
+}

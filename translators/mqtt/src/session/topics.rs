@@ -1,0 +1,63 @@
+//! From topic names and aliases to addresses, each worked out once per connection.
+
+use fairlead_canon::{Address, Text};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use crate::map;
+
+/// Topics that a connection published to of late, and the aliases it gave them.
+#[derive(Debug, Default)]
+pub(super) struct Topics {
+    known: HashMap<Text, Address, RandomState>,
+    aliases: Vec<Option<Address>>,
+}
+
+/// Topics that are remembered per connection: enough for a device, little for an idle connection.
+const KNOWN_MAX: usize = 64;
+
+impl Topics {
+    /// Highest alias that a client may use: as many as topics are remembered.
+    pub(super) const ALIAS_MAX: u16 = 64;
+
+    /// The address of a topic name; `None` when nobody may publish there.
+    pub(super) fn address(&mut self, topic: &Text) -> Option<Address> {
+        if let Some(address) = self.known.get(topic) {
+            return Some(address.clone());
+        }
+        let address = map::address_of(topic)?;
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
+        }
+        // A copy: a slice would keep the whole read buffer in memory.
+        self.known
+            .insert(Text::from(topic.to_string()), address.clone());
+        Some(address)
+    }
+
+    /// The address behind an alias.
+    pub(super) fn aliased(&self, alias: u16) -> Option<Address> {
+        self.aliases.get(place(alias)?)?.clone()
+    }
+
+    /// Gives an address an alias; `false` when the alias is out of range.
+    pub(super) fn set_alias(&mut self, alias: u16, address: &Address) -> bool {
+        let Some(place) = place(alias) else {
+            return false;
+        };
+        if self.aliases.len() <= place {
+            self.aliases.resize(place + 1, None);
+        }
+        if let Some(slot) = self.aliases.get_mut(place) {
+            *slot = Some(address.clone());
+        }
+        true
+    }
+}
+
+/// Where an alias is kept; 0 and those above the maximum do not exist.
+fn place(alias: u16) -> Option<usize> {
+    (1..=Topics::ALIAS_MAX)
+        .contains(&alias)
+        .then(|| usize::from(alias) - 1)
+}

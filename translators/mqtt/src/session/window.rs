@@ -1,0 +1,129 @@
+//! What was sent to the client and is not acknowledged, and what waits for its turn.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use fairlead_canon::Offset;
+use fairlead_kernel::{Delivery, DeliveryId};
+
+use crate::codec::PacketId;
+
+/// The outbound half of QoS 1 and 2.
+///
+/// ```text
+/// QoS 1   PUBLISH -> Sent       -> PUBACK: settled
+/// QoS 2   PUBLISH -> Sent       -> PUBREC: settled, the id is kept as released
+///         PUBREL  -> Released   -> PUBCOMP: forgotten
+/// ```
+///
+/// A packet id is the message's offset modulo 65,535, plus 1, so it is the same after a restart
+/// without being stored. A message whose id is still in use waits, and so do all behind it.
+#[derive(Debug)]
+pub(super) struct Window {
+    in_flight: BTreeMap<PacketId, State>,
+    waiting: VecDeque<Delivery>,
+    /// The client's Receive Maximum.
+    max: u16,
+}
+
+/// What has become of a packet id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Sent(DeliveryId, Expects),
+    Released,
+}
+
+/// The acknowledgement that a sent message waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expects {
+    PubAck,
+    PubRec,
+}
+
+impl Window {
+    pub(super) fn new(max: u16) -> Self {
+        Self {
+            in_flight: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            max,
+        }
+    }
+
+    /// How many may be unacknowledged.
+    pub(super) fn max(&self) -> u16 {
+        self.max
+    }
+
+    /// Queues a message behind those that wait.
+    pub(super) fn push(&mut self, delivery: Delivery) {
+        self.waiting.push_back(delivery);
+    }
+
+    /// The next message, if it can be sent as one that is acknowledged, and its packet id.
+    pub(super) fn next(&mut self) -> Option<(Delivery, PacketId)> {
+        let first = self.waiting.front()?;
+        let id = packet_id(first.id.offset);
+        if self.in_flight.len() >= usize::from(self.max) || self.in_flight.contains_key(&id) {
+            return None;
+        }
+        let first = self.waiting.pop_front()?;
+        if self.waiting.is_empty() {
+            // An idle connection keeps no queue.
+            self.waiting = VecDeque::new();
+        }
+        Some((first, id))
+    }
+
+    /// A message was sent with this packet id.
+    pub(super) fn sent(&mut self, id: PacketId, delivery: DeliveryId, expects: Expects) {
+        self.in_flight.insert(id, State::Sent(delivery, expects));
+    }
+
+    /// The delivery that a PUBACK or PUBREC answers. A PUBACK ends it; after PUBREC the id stays
+    /// in use until [`Window::completed`].
+    pub(super) fn acknowledged(&mut self, id: PacketId, expects: Expects) -> Option<DeliveryId> {
+        let State::Sent(delivery, wanted) = *self.in_flight.get(&id)? else {
+            return None;
+        };
+        if wanted != expects {
+            return None;
+        }
+        match expects {
+            Expects::PubAck => self.in_flight.remove(&id),
+            Expects::PubRec => self.in_flight.insert(id, State::Released),
+        };
+        Some(delivery)
+    }
+
+    /// An id that an earlier connection released and the client has not completed.
+    pub(super) fn restore_released(&mut self, id: PacketId) {
+        self.in_flight.insert(id, State::Released);
+    }
+
+    /// The ids for which PUBREL was sent and no PUBCOMP has come.
+    pub(super) fn released(&self) -> impl Iterator<Item = PacketId> {
+        let released = self
+            .in_flight
+            .iter()
+            .filter(|(_, state)| **state == State::Released);
+        released.map(|(id, _)| *id)
+    }
+
+    /// Whether PUBREL was sent for this id, or is about to be.
+    pub(super) fn is_released(&self, id: PacketId) -> bool {
+        self.in_flight.get(&id) == Some(&State::Released)
+    }
+
+    /// PUBCOMP: the id is free. `false` when it was not released.
+    pub(super) fn completed(&mut self, id: PacketId) -> bool {
+        self.is_released(id) && self.in_flight.remove(&id).is_some()
+    }
+}
+
+fn packet_id(offset: Offset) -> PacketId {
+    let id = offset.0 % u64::from(u16::MAX) + 1;
+    // 1 to 65,535 by construction.
+    u16::try_from(id)
+        .ok()
+        .and_then(PacketId::new)
+        .unwrap_or(PacketId::MAX)
+}

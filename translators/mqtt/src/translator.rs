@@ -1,0 +1,47 @@
+//! What the edge knows of MQTT.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fairlead_canon::Origin;
+use fairlead_kernel::{BoxFuture, Closed, Conn, Door, Kernel, Translator};
+
+use crate::{NAME, ORIGIN, session};
+
+/// The translator of MQTT 3.1.1 and 5.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mqtt;
+
+const DOORS: &[Door] = &[
+    Door {
+        port: 1883,
+        is_tls: false,
+    },
+    Door {
+        port: 8883,
+        is_tls: true,
+    },
+];
+
+impl Translator for Mqtt {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn origin(&self) -> Origin {
+        ORIGIN
+    }
+
+    fn doors(&self) -> &'static [Door] {
+        DOORS
+    }
+
+    fn example(&self, at: SocketAddr) -> String {
+        let (host, port) = (at.ip(), at.port());
+        format!("mosquitto_pub -V 5 -h {host} -p {port} -t plant/7/temp -m 21.5 -q 1")
+    }
+
+    fn serve(&self, conn: Conn, kernel: Arc<Kernel>) -> BoxFuture<'static, Closed> {
+        Box::pin(session::serve(conn.io, conn.info, conn.drain, kernel))
+    }
+}

@@ -1,0 +1,157 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use fairlead_canon::Text;
+use fairlead_kernel::ClosedReason;
+use fairlead_mqtt::codec::{Connect, Packet, Property, ReasonCode, Version};
+
+use crate::peer::{Mesh, hello, with};
+
+async fn refusal(mesh: &Mesh, connect: Connect) -> (ReasonCode, ClosedReason) {
+    let mut peer = mesh.dial(connect.version);
+    peer.send(Packet::Connect(Box::new(connect))).await;
+    let Packet::ConnAck(answer) = peer.next().await else {
+        panic!("CONNACK")
+    };
+    assert!(!answer.session_present);
+    (answer.code, peer.expect_end(None).await.reason)
+}
+
+fn with_password(version: Version, password: &'static [u8]) -> Connect {
+    Connect {
+        user_name: Some(Text::from_static("alice")),
+        password: Some(Bytes::from_static(password)),
+        ..hello(version, "c")
+    }
+}
+
+#[tokio::test]
+async fn a_right_password_lets_in_and_a_wrong_one_does_not() {
+    let mesh = Mesh::start().await;
+    mesh.accepted(with_password(Version::V5, b"secret")).await;
+    let wrong = refusal(&mesh, with_password(Version::V5, b"guess")).await;
+    assert_eq!(wrong, (ReasonCode::BAD_CREDENTIALS, ClosedReason::Refused));
+    let wrong = refusal(&mesh, with_password(Version::V311, b"guess")).await;
+    assert_eq!(wrong, (ReasonCode(4), ClosedReason::Refused));
+}
+
+#[tokio::test]
+async fn the_terms_of_the_server_are_told() {
+    let mesh = Mesh::start().await;
+    let (_, answer) = mesh.accepted(hello(Version::V5, "c")).await;
+    let has = |wanted: &Property| answer.properties.iter().any(|property| property == *wanted);
+    assert!(has(&Property::ReceiveMaximum(1024.try_into().unwrap())));
+    assert!(has(&Property::TopicAliasMaximum(64)));
+    assert!(has(&Property::SharedSubscriptionAvailable(false)));
+    let (_, answer) = mesh.accepted(hello(Version::V311, "d")).await;
+    assert!(answer.properties.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_without_an_identifier_is_given_one() {
+    let mesh = Mesh::start().await;
+    let (_, first) = mesh.accepted(hello(Version::V5, "")).await;
+    let (_, second) = mesh.accepted(hello(Version::V5, "")).await;
+    let assigned = |answer: &fairlead_mqtt::codec::ConnAck| {
+        answer
+            .properties
+            .iter()
+            .find_map(|property| match property {
+                Property::AssignedClientId(id) => Some(id),
+                _ => None,
+            })
+    };
+    assert!(assigned(&first).is_some() && assigned(&first) != assigned(&second));
+    mesh.accepted(hello(Version::V311, "")).await;
+    let unclean = Connect {
+        clean_start: false,
+        ..hello(Version::V311, "")
+    };
+    assert_eq!(refusal(&mesh, unclean).await.0, ReasonCode(2));
+    let long = hello(Version::V5, &"c".repeat(513));
+    assert_eq!(
+        refusal(&mesh, long).await.0,
+        ReasonCode::CLIENT_ID_NOT_VALID
+    );
+    mesh.accepted(hello(Version::V5, &"c".repeat(512))).await;
+}
+
+#[tokio::test]
+async fn an_authentication_method_is_refused() {
+    let mesh = Mesh::start().await;
+    let properties = with([Property::AuthMethod(Text::from_static("SCRAM-SHA-256"))]);
+    let connect = Connect {
+        properties,
+        ..hello(Version::V5, "c")
+    };
+    assert_eq!(refusal(&mesh, connect).await.0, ReasonCode::BAD_AUTH_METHOD);
+}
+
+#[tokio::test]
+async fn an_older_protocol_is_told_in_its_own_words() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.dial(Version::V311);
+    peer.send_bytes(b"\x10\x0e\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x00")
+        .await;
+    let Packet::ConnAck(answer) = peer.next().await else {
+        panic!("CONNACK")
+    };
+    assert_eq!(answer.code, ReasonCode(1));
+    assert_eq!(peer.expect_end(None).await.reason, ClosedReason::Malformed);
+    let mut peer = mesh.dial(Version::V5);
+    peer.send_bytes(b"\x10\x0c\x00\x04MQTT\x06\x02\x00\x3c\x00\x00")
+        .await;
+    let Packet::ConnAck(answer) = peer.next().await else {
+        panic!("CONNACK")
+    };
+    assert_eq!(answer.code, ReasonCode::UNSUPPORTED_VERSION);
+}
+
+#[tokio::test]
+async fn what_is_not_connect_is_closed_without_a_word() {
+    let mesh = Mesh::start().await;
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        b"\xc0\x00",
+        b"\x10\xff\xff\xff\x7f",
+        b"\x00\x00",
+    ] {
+        let mut peer = mesh.dial(Version::V5);
+        peer.send_bytes(bytes).await;
+        assert_eq!(peer.expect_end(None).await.reason, ClosedReason::Malformed);
+    }
+}
+
+#[tokio::test]
+async fn a_second_connect_is_a_protocol_error() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "c").await;
+    peer.send(Packet::Connect(Box::new(hello(Version::V5, "c"))))
+        .await;
+    peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
+}
+
+#[tokio::test]
+async fn a_packet_of_the_server_is_a_protocol_error() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "c").await;
+    peer.send(Packet::PingResp).await;
+    peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
+}
+
+#[tokio::test]
+async fn an_announced_packet_above_the_maximum_is_refused_before_it_comes() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "c").await;
+    peer.send_bytes(b"\x30\xff\xff\xff\x7f").await;
+    peer.expect_end(Some(ReasonCode::PACKET_TOO_LARGE)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_says_nothing_is_closed_after_ten_seconds() {
+    let mesh = Mesh::start().await;
+    let peer = mesh.dial(Version::V5);
+    let started = tokio::time::Instant::now();
+    assert_eq!(peer.expect_end(None).await.reason, ClosedReason::Silent);
+    assert_eq!(started.elapsed(), Duration::from_secs(10));
+}

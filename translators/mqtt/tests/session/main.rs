@@ -1,0 +1,12 @@
+//! What a client sees: transcripts over an in-memory pipe, on a real kernel and a memory store.
+
+#![cfg(test)]
+
+mod connect;
+mod peer;
+mod publish;
+mod qos2;
+mod retained;
+mod session;
+mod subscribe;
+mod will;

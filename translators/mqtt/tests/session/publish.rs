@@ -1,0 +1,255 @@
+use bytes::Bytes;
+use fairlead_canon::Text;
+use fairlead_kernel::ClosedReason;
+use fairlead_mqtt::codec::{
+    Delivery, Packet, Property, Publish, Qos, ReasonCode, UserProperty, Version,
+};
+
+use crate::peer::{Mesh, id, message, puback, qos0, qos1, with};
+
+#[tokio::test]
+async fn a_message_of_qos_0_reaches_a_subscriber_of_the_other_version() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V311, "reader").await;
+    reader.subscribe("plant/+/temp", Qos::AtMostOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos0("plant/7/temp", b"21.5")).await;
+    reader.expect(qos0("plant/7/temp", b"21.5")).await;
+}
+
+#[tokio::test]
+async fn puback_says_no_matching_subscribers_when_nothing_is_bound() {
+    let mesh = Mesh::start().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos1(7, "orders/eu", b"42")).await;
+    writer
+        .expect(puback(7, ReasonCode::NO_MATCHING_SUBSCRIBERS))
+        .await;
+    let mut old = mesh.client(Version::V311, "old").await;
+    old.send(qos1(8, "orders/eu", b"42")).await;
+    old.expect(puback(8, ReasonCode::SUCCESS)).await;
+}
+
+#[tokio::test]
+async fn a_message_of_qos_1_is_acknowledged_on_both_sides() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("orders/#", Qos::AtLeastOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for number in 1..=3 {
+        writer
+            .send(qos1(number, "orders/eu", &number.to_be_bytes()))
+            .await;
+    }
+    for number in 1..=3 {
+        writer.expect(puback(number, ReasonCode::SUCCESS)).await;
+        reader
+            .expect(qos1(number, "orders/eu", &number.to_be_bytes()))
+            .await;
+        reader.send(puback(number, ReasonCode::SUCCESS)).await;
+    }
+    reader.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_subscription_of_qos_1_gets_a_message_of_qos_0_as_it_was_published() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("a", Qos::AtLeastOnce).await;
+    reader.send(qos0("a", b"x")).await;
+    reader.expect(qos0("a", b"x")).await;
+}
+
+#[tokio::test]
+async fn every_property_of_a_message_comes_home() {
+    let mesh = Mesh::start().await;
+    let pair = |name, value| {
+        Property::User(UserProperty {
+            name: Text::from_static(name),
+            value: Text::from_static(value),
+        })
+    };
+    let properties = with([
+        Property::PayloadFormat(true),
+        Property::ContentType(Text::from_static("text/plain")),
+        Property::CorrelationData(Bytes::from_static(b"\xff\0")),
+        Property::ResponseTopic(Text::from_static("replies/%2F/1")),
+        pair("b", "1"),
+        pair("a", "2"),
+        pair("b", "3"),
+        pair("content-type", "not mine"),
+    ]);
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        let mut peer = mesh.client(Version::V5, "peer").await;
+        peer.subscribe("t", qos).await;
+        let delivery = match qos {
+            Qos::AtMostOnce => Delivery::AtMostOnce,
+            _ => Delivery::AtLeastOnce(id(1)),
+        };
+        let sent = Publish {
+            properties: properties.clone(),
+            ..message("t", delivery, b"x")
+        };
+        peer.send(Packet::Publish(sent.clone())).await;
+        let came = loop {
+            match peer.next().await {
+                Packet::Publish(publish) => break publish,
+                Packet::PubAck(_) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        let sorted = |publish: &Publish| {
+            let (mut own, mut user) = (Vec::new(), Vec::new());
+            for property in publish.properties.iter() {
+                match property {
+                    Property::User(pair) => user.push(pair),
+                    other => own.push(format!("{other:?}")),
+                }
+            }
+            own.sort_unstable();
+            (own, user)
+        };
+        assert_eq!(sorted(&came), sorted(&sent));
+        assert_eq!((came.topic, came.payload), (sent.topic, sent.payload));
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_is_told_with_what_is_left_of_it_and_ends_the_message() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh
+        .accepted(crate::peer::kept(Version::V5, "reader"))
+        .await
+        .0;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
+    reader.vanish().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for (number, seconds) in [(1, 10), (2, 2)] {
+        let sent = Publish {
+            properties: with([Property::MessageExpiry(seconds)]),
+            ..message("t", Delivery::AtLeastOnce(id(number)), b"x")
+        };
+        writer.send(Packet::Publish(sent)).await;
+        writer.expect(puback(number, ReasonCode::SUCCESS)).await;
+    }
+    mesh.clock.advance(2_500);
+    let mut reader = mesh
+        .accepted(crate::peer::kept(Version::V5, "reader"))
+        .await
+        .0;
+    let came = reader.next_publish().await;
+    assert_eq!(came.properties, with([Property::MessageExpiry(8)]));
+    reader.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_topic_alias_stands_for_the_topic_that_it_came_with() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "peer").await;
+    peer.subscribe("long/#", Qos::AtMostOnce).await;
+    let aliased = |topic, alias| {
+        let properties = with([Property::TopicAlias(alias)]);
+        Packet::Publish(Publish {
+            properties,
+            ..message(topic, Delivery::AtMostOnce, b"x")
+        })
+    };
+    peer.send(aliased("long/topic", 64)).await;
+    peer.expect(qos0("long/topic", b"x")).await;
+    peer.send(aliased("", 64)).await;
+    peer.expect(qos0("long/topic", b"x")).await;
+    peer.send(aliased("", 63)).await;
+    peer.expect_end(Some(ReasonCode::TOPIC_ALIAS_INVALID)).await;
+    for alias in [0, 65] {
+        let mut peer = mesh.client(Version::V5, "peer").await;
+        peer.send(aliased("long/topic", alias)).await;
+        peer.expect_end(Some(ReasonCode::TOPIC_ALIAS_INVALID)).await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_publishes_below_reserved_roots() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "peer").await;
+    for topic in ["$SYS/x", "$share/g/x", "$reply"] {
+        peer.send(qos1(1, topic, b"")).await;
+        peer.expect(puback(1, ReasonCode::TOPIC_NAME_INVALID)).await;
+    }
+    let mut old = mesh.client(Version::V311, "old").await;
+    old.send(qos1(1, "$SYS/x", b"")).await;
+    assert_eq!(old.expect_end(None).await.reason, ClosedReason::Refused);
+}
+
+#[tokio::test]
+async fn a_body_of_64_kib_and_an_empty_one_arrive_whole_and_in_order() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
+    let mut writer = mesh.client(Version::V311, "writer").await;
+    let bodies = [
+        vec![],
+        vec![1; 4096],
+        vec![2; 65_536],
+        vec![3; 300_000],
+        vec![4],
+    ];
+    for (number, body) in (1..).zip(&bodies) {
+        writer.send(qos1(number, "t", body)).await;
+    }
+    for (number, body) in (1..).zip(&bodies) {
+        writer.expect(puback(number, ReasonCode::SUCCESS)).await;
+        assert_eq!(reader.next_publish().await.payload, *body);
+        reader.send(puback(number, ReasonCode::SUCCESS)).await;
+    }
+}
+
+#[tokio::test]
+async fn more_than_the_receive_maximum_is_refused_in_5_and_read_later_in_3_1_1() {
+    let mesh = Mesh::start().await;
+    let burst = |version, count: u16| {
+        let mut bytes = bytes::BytesMut::new();
+        for number in 1..=count {
+            qos1(number, "nowhere", b"")
+                .encode(version, &mut bytes)
+                .unwrap();
+        }
+        bytes
+    };
+    let mut old = mesh.client(Version::V311, "old").await;
+    old.send_bytes(&burst(Version::V311, 3_000)).await;
+    for number in 1..=3_000 {
+        old.expect(puback(number, ReasonCode::SUCCESS)).await;
+    }
+    let mut young = mesh.client(Version::V5, "young").await;
+    young.send_bytes(&burst(Version::V5, 1_025)).await;
+    young
+        .expect_end(Some(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED))
+        .await;
+}
+
+#[tokio::test]
+async fn a_message_larger_than_the_client_accepts_is_left_out() {
+    let mesh = Mesh::start().await;
+    let mut hello = crate::peer::hello(Version::V5, "small");
+    hello.properties = with([Property::MaximumPacketSize(20.try_into().unwrap())]);
+    let mut small = mesh.accepted(hello).await.0;
+    small.subscribe("t", Qos::AtLeastOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos1(1, "t", &[0; 13])).await;
+    writer.send(qos1(2, "t", &[0; 12])).await;
+    assert_eq!(small.next_publish().await.payload.len(), 12);
+    small.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_response_topic_with_a_wildcard_is_a_protocol_error() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "peer").await;
+    let properties = with([Property::ResponseTopic(Text::from_static("a/#"))]);
+    peer.send(Packet::Publish(Publish {
+        properties,
+        ..message("t", Delivery::AtMostOnce, b"")
+    }))
+    .await;
+    peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
+}

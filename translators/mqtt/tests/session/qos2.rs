@@ -1,0 +1,111 @@
+use fairlead_mqtt::codec::{Ack, Delivery, Packet, Publish, Qos, ReasonCode, Version};
+
+use crate::peer::{Mesh, id, kept, message, pubcomp, pubrec, pubrel, qos2};
+
+#[tokio::test]
+async fn a_message_of_qos_2_goes_through_its_four_steps_on_both_sides() {
+    let mesh = Mesh::start().await;
+    for version in [Version::V311, Version::V5] {
+        let mut reader = mesh.client(version, "reader").await;
+        reader.subscribe("t", Qos::ExactlyOnce).await;
+        let mut writer = mesh.client(version, "writer").await;
+        writer.send(qos2(5, "t", b"x")).await;
+        writer.expect(pubrec(5, ReasonCode::SUCCESS)).await;
+        writer.send(pubrel(5)).await;
+        writer.expect(pubcomp(5)).await;
+        reader.expect(qos2(1, "t", b"x")).await;
+        reader.send(pubrec(1, ReasonCode::SUCCESS)).await;
+        reader.expect(pubrel(1)).await;
+        reader.send(pubcomp(1)).await;
+        reader.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_message_is_answered_again_and_published_once() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("t", Qos::AtMostOnce).await;
+    let mut writer = mesh.accepted(kept(Version::V5, "writer")).await.0;
+    writer.send(qos2(5, "t", b"x")).await;
+    writer.expect(pubrec(5, ReasonCode::SUCCESS)).await;
+    writer.vanish().await;
+    let (mut writer, answer) = mesh.accepted(kept(Version::V5, "writer")).await;
+    assert!(answer.session_present);
+    let again = Publish {
+        dup: true,
+        ..message("t", Delivery::ExactlyOnce(id(5)), b"x")
+    };
+    writer.send(Packet::Publish(again)).await;
+    writer.expect(pubrec(5, ReasonCode::SUCCESS)).await;
+    writer.send(pubrel(5)).await;
+    writer.expect(pubcomp(5)).await;
+    // The identifier is free for another message.
+    writer.send(qos2(5, "t", b"y")).await;
+    writer.expect(pubrec(5, ReasonCode::SUCCESS)).await;
+    assert_eq!(reader.next_publish().await.payload, "x");
+    assert_eq!(reader.next_publish().await.payload, "y");
+}
+
+#[tokio::test]
+async fn a_released_identifier_is_released_again_on_the_next_connection() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos2(1, "t", b"x")).await;
+    reader.expect(qos2(1, "t", b"x")).await;
+    reader.send(pubrec(1, ReasonCode::SUCCESS)).await;
+    reader.expect(pubrel(1)).await;
+    reader.vanish().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.expect(pubrel(1)).await;
+    reader.send(pubcomp(1)).await;
+    reader.expect_nothing().await;
+    reader.vanish().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn an_unanswered_message_comes_again_with_its_identifier_and_dup() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.accepted(kept(Version::V311, "reader")).await.0;
+    reader.subscribe("t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos2(1, "t", b"x")).await;
+    reader.expect(qos2(1, "t", b"x")).await;
+    reader.vanish().await;
+    let mut reader = mesh.accepted(kept(Version::V311, "reader")).await.0;
+    let again = Publish {
+        dup: true,
+        ..message("t", Delivery::ExactlyOnce(id(1)), b"x")
+    };
+    reader.expect(Packet::Publish(again)).await;
+}
+
+#[tokio::test]
+async fn unknown_identifiers_are_said_to_be_unknown() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "peer").await;
+    let unknown = |number| Ack::new(id(number), ReasonCode::PACKET_ID_NOT_FOUND);
+    peer.send(pubrel(9)).await;
+    peer.expect(Packet::PubComp(unknown(9))).await;
+    peer.send(pubrec(8, ReasonCode::SUCCESS)).await;
+    peer.expect(Packet::PubRel(unknown(8))).await;
+}
+
+#[tokio::test]
+async fn a_pubrec_that_says_no_ends_the_delivery() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos2(1, "t", b"x")).await;
+    reader.expect(qos2(1, "t", b"x")).await;
+    reader.send(pubrec(1, ReasonCode::UNSPECIFIED)).await;
+    reader.expect_nothing().await;
+    reader.vanish().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.expect_nothing().await;
+}

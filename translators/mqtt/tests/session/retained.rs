@@ -1,0 +1,102 @@
+use fairlead_mqtt::codec::{
+    Delivery, Packet, Properties, Publish, Qos, ReasonCode, RetainHandling, Subscription, Version,
+};
+
+use crate::peer::{Mesh, id, message, puback};
+
+fn retained(topic: &str, payload: &[u8]) -> Packet {
+    let delivery = Delivery::AtLeastOnce(id(1));
+    Packet::Publish(Publish {
+        retain: true,
+        ..message(topic, delivery, payload)
+    })
+}
+
+async fn mesh_with_retained() -> Mesh {
+    let mesh = Mesh::start().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for (topic, payload) in [("state/a", "1"), ("state/b", "2"), ("other", "3")] {
+        writer.send(retained(topic, payload.as_bytes())).await;
+        writer
+            .expect(puback(1, ReasonCode::NO_MATCHING_SUBSCRIBERS))
+            .await;
+    }
+    mesh
+}
+
+#[tokio::test]
+async fn a_new_subscription_gets_what_is_retained() {
+    let mesh = mesh_with_retained().await;
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        let mut reader = mesh.client(Version::V311, "reader").await;
+        reader.subscribe("state/+", qos).await;
+        for (topic, payload) in [("state/a", "1"), ("state/b", "2")] {
+            let came = reader.next_publish().await;
+            assert_eq!(
+                (&*came.topic, &came.payload[..]),
+                (topic, payload.as_bytes())
+            );
+            assert!(came.retain);
+            assert_eq!(came.delivery.qos(), qos);
+        }
+        reader.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn an_empty_message_clears_what_was_retained() {
+    let mesh = mesh_with_retained().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(retained("state/a", b"")).await;
+    writer
+        .expect(puback(1, ReasonCode::NO_MATCHING_SUBSCRIBERS))
+        .await;
+    writer.subscribe("state/#", Qos::AtMostOnce).await;
+    assert_eq!(&*writer.next_publish().await.topic, "state/b");
+    writer.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn retain_handling_says_when_retained_messages_are_sent() {
+    let mesh = mesh_with_retained().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    let wanted = |retain_handling| Subscription {
+        retain_handling,
+        ..Subscription::new("other", Qos::AtMostOnce)
+    };
+    reader
+        .subscribe_as(wanted(RetainHandling::Never), Properties::NONE)
+        .await;
+    reader.expect_nothing().await;
+    reader
+        .subscribe_as(wanted(RetainHandling::IfNew), Properties::NONE)
+        .await;
+    reader.expect_nothing().await;
+    reader
+        .subscribe_as(wanted(RetainHandling::Always), Properties::NONE)
+        .await;
+    assert_eq!(reader.next_publish().await.payload, "3");
+    reader.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn the_retain_flag_of_a_fresh_message_is_kept_only_where_that_was_asked_for() {
+    let mesh = Mesh::start().await;
+    for (qos, keeps) in [
+        (Qos::AtMostOnce, false),
+        (Qos::AtMostOnce, true),
+        (Qos::AtLeastOnce, false),
+        (Qos::AtLeastOnce, true),
+    ] {
+        let mut reader = mesh.client(Version::V5, "reader").await;
+        let wanted = Subscription {
+            retain_as_published: keeps,
+            retain_handling: RetainHandling::Never,
+            ..Subscription::new("t", qos)
+        };
+        reader.subscribe_as(wanted, Properties::NONE).await;
+        let mut writer = mesh.client(Version::V5, "writer").await;
+        writer.send(retained("t", b"x")).await;
+        assert_eq!(reader.next_publish().await.retain, keeps);
+    }
+}

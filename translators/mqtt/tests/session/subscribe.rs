@@ -1,0 +1,152 @@
+use fairlead_mqtt::codec::{
+    Packet, Properties, Property, Qos, ReasonCode, Subscribe, Subscription, SubscriptionId,
+    UnsubAck, Unsubscribe, Version,
+};
+
+use crate::peer::{Mesh, id, qos0, with};
+
+fn subscription_id(number: u32) -> Property {
+    Property::SubscriptionId(SubscriptionId::new(number).unwrap())
+}
+
+#[tokio::test]
+async fn filters_are_answered_one_by_one() {
+    let mesh = Mesh::start().await;
+    let subscribe = Packet::Subscribe(Subscribe {
+        packet_id: id(3),
+        properties: Properties::NONE,
+        subscriptions: vec![
+            Subscription::new("a/#", Qos::AtMostOnce),
+            Subscription::new("a/#/b", Qos::AtMostOnce),
+            Subscription::new("$share/g/a", Qos::AtMostOnce),
+            Subscription::new("+", Qos::ExactlyOnce),
+        ],
+    });
+    let codes = |version| match version {
+        Version::V5 => [0, 0x8f, 0x9e, 2],
+        Version::V311 => [0, 0x80, 0x80, 2],
+    };
+    for version in [Version::V311, Version::V5] {
+        let mut peer = mesh.client(version, "peer").await;
+        peer.send(subscribe.clone()).await;
+        let Packet::SubAck(answer) = peer.next().await else {
+            panic!("SUBACK")
+        };
+        assert_eq!(answer.codes, codes(version).map(ReasonCode));
+    }
+}
+
+#[tokio::test]
+async fn nothing_comes_after_unsubscribing() {
+    let mesh = Mesh::start().await;
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        let mut peer = mesh.client(Version::V5, "peer").await;
+        peer.subscribe("a", qos).await;
+        let filters = ["a", "never"]
+            .map(fairlead_canon::Text::from_static)
+            .to_vec();
+        let (packet_id, properties) = (id(9), Properties::NONE);
+        peer.send(Packet::Unsubscribe(Unsubscribe {
+            packet_id,
+            properties,
+            filters,
+        }))
+        .await;
+        let codes = vec![ReasonCode::SUCCESS, ReasonCode::NO_SUBSCRIPTION_EXISTED];
+        let properties = Properties::NONE;
+        peer.expect(Packet::UnsubAck(UnsubAck {
+            packet_id,
+            properties,
+            codes,
+        }))
+        .await;
+        peer.send(qos0("a", b"x")).await;
+        peer.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_tells_the_identifiers_of_its_subscriptions() {
+    let mesh = Mesh::start().await;
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        let mut peer = mesh.client(Version::V5, "peer").await;
+        for (number, filter) in [(1, "a/#"), (2, "a/+"), (3, "b")] {
+            let wanted = Subscription::new(filter, qos);
+            peer.subscribe_as(wanted, with([subscription_id(number)]))
+                .await;
+        }
+        peer.send(qos0("a/b", b"x")).await;
+        let came = peer.next_publish().await;
+        assert_eq!(
+            came.properties,
+            with([subscription_id(1), subscription_id(2)])
+        );
+        peer.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_with_no_local_does_not_hear_itself() {
+    let mesh = Mesh::start().await;
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        let mut peer = mesh.client(Version::V5, "peer").await;
+        let wanted = Subscription {
+            no_local: true,
+            ..Subscription::new("a", qos)
+        };
+        peer.subscribe_as(wanted, Properties::NONE).await;
+        peer.send(qos0("a", b"own")).await;
+        let mut other = mesh.client(Version::V5, "other").await;
+        other.send(qos0("a", b"other")).await;
+        assert_eq!(peer.next_publish().await.payload, "other");
+    }
+}
+
+#[tokio::test]
+async fn the_same_filter_again_replaces_the_subscription() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "peer").await;
+    for (number, qos) in [
+        (1, Qos::AtLeastOnce),
+        (2, Qos::AtMostOnce),
+        (3, Qos::AtLeastOnce),
+    ] {
+        peer.subscribe_as(Subscription::new("a", qos), with([subscription_id(number)]))
+            .await;
+        peer.send(qos0("a", b"x")).await;
+        assert_eq!(
+            peer.next_publish().await.properties,
+            with([subscription_id(number)])
+        );
+        peer.expect_nothing().await;
+    }
+}
+
+#[tokio::test]
+async fn filters_that_mean_the_same_are_two_subscriptions() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "peer").await;
+    peer.subscribe("#", Qos::AtLeastOnce).await;
+    peer.subscribe("+/#", Qos::AtLeastOnce).await;
+    let filters = vec![fairlead_canon::Text::from_static("#")];
+    let (packet_id, properties) = (id(9), Properties::NONE);
+    peer.send(Packet::Unsubscribe(Unsubscribe {
+        packet_id,
+        properties,
+        filters,
+    }))
+    .await;
+    assert!(matches!(peer.next().await, Packet::UnsubAck(_)));
+    peer.send(qos0("a", b"x")).await;
+    peer.expect(qos0("a", b"x")).await;
+}
+
+#[tokio::test]
+async fn a_level_with_a_star_is_a_letter() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "peer").await;
+    peer.subscribe("a/*", Qos::AtMostOnce).await;
+    peer.send(qos0("a/b", b"no")).await;
+    peer.send(qos0("a/*", b"yes")).await;
+    peer.expect(qos0("a/*", b"yes")).await;
+}

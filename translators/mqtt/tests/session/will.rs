@@ -1,0 +1,143 @@
+use std::time::Duration;
+
+use fairlead_mqtt::codec::{Connect, Disconnect, Packet, Property, Qos, ReasonCode, Version, Will};
+
+use crate::peer::{Mesh, Peer, hello, kept, last_words, with};
+
+async fn watcher(mesh: &Mesh) -> Peer {
+    let mut watcher = mesh.client(Version::V5, "watcher").await;
+    watcher.subscribe("wills/#", Qos::AtMostOnce).await;
+    watcher
+}
+
+fn mortal(connect: Connect) -> Connect {
+    Connect {
+        will: Some(last_words(Qos::AtLeastOnce)),
+        ..connect
+    }
+}
+
+fn delayed(seconds: u32) -> Connect {
+    let properties = with([Property::WillDelay(seconds)]);
+    let will = Will {
+        properties,
+        ..last_words(Qos::AtLeastOnce)
+    };
+    Connect {
+        will: Some(will),
+        ..kept(Version::V5, "mortal")
+    }
+}
+
+#[tokio::test]
+async fn the_will_of_a_client_that_vanishes_is_published() {
+    let mesh = Mesh::start().await;
+    let mut watcher = watcher(&mesh).await;
+    for version in [Version::V311, Version::V5] {
+        let peer = mesh.accepted(mortal(hello(version, "mortal"))).await.0;
+        peer.vanish().await;
+        assert_eq!(watcher.next_publish().await.payload, "gone");
+    }
+}
+
+#[tokio::test]
+async fn a_goodbye_takes_the_will_with_it_unless_it_asks_for_it() {
+    let mesh = Mesh::start().await;
+    let mut watcher = watcher(&mesh).await;
+    mesh.accepted(mortal(hello(Version::V5, "mortal")))
+        .await
+        .0
+        .goodbye()
+        .await;
+    watcher.expect_nothing().await;
+    let mut peer = mesh.accepted(mortal(hello(Version::V5, "mortal"))).await.0;
+    peer.send(Packet::Disconnect(Disconnect::new(
+        ReasonCode::DISCONNECT_WITH_WILL,
+    )))
+    .await;
+    assert_eq!(watcher.next_publish().await.payload, "gone");
+}
+
+#[tokio::test]
+async fn a_client_that_is_thrown_out_has_its_will_published() {
+    let mesh = Mesh::start().await;
+    let mut watcher = watcher(&mesh).await;
+    let mut peer = mesh.accepted(mortal(hello(Version::V5, "mortal"))).await.0;
+    peer.send_bytes(&[0xf0, 0]).await;
+    peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
+    assert_eq!(watcher.next_publish().await.payload, "gone");
+    let first = mesh.accepted(mortal(hello(Version::V5, "mortal"))).await.0;
+    mesh.accepted(hello(Version::V5, "mortal")).await;
+    first.expect_end(Some(ReasonCode::SESSION_TAKEN_OVER)).await;
+    assert_eq!(watcher.next_publish().await.payload, "gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_thrown_out_after_one_and_a_half_keep_alives() {
+    let mesh = Mesh::start().await;
+    let mut watcher = watcher(&mesh).await;
+    let connect = Connect {
+        keep_alive: 10,
+        ..mortal(hello(Version::V5, "mortal"))
+    };
+    let mut peer = mesh.accepted(connect).await.0;
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(14)).await;
+        peer.expect_nothing().await;
+    }
+    watcher.expect_nothing().await;
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    peer.expect_end(Some(ReasonCode::KEEP_ALIVE_TIMEOUT)).await;
+    assert_eq!(watcher.next_publish().await.payload, "gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_will_waits_and_a_client_that_is_back_in_time_has_none() {
+    let mesh = Mesh::start().await;
+    let mut watcher = watcher(&mesh).await;
+    let server = tokio::spawn(mesh.accepted(delayed(10)).await.0.vanish());
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    watcher.expect_nothing().await;
+    let (peer, answer) = mesh.accepted(delayed(10)).await;
+    assert!(answer.session_present);
+    server.await.unwrap();
+    watcher.expect_nothing().await;
+    peer.vanish().await;
+    assert_eq!(watcher.next_publish().await.payload, "gone");
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_a_delayed_will() {
+    let mesh = Mesh::start().await;
+    let mut watcher = watcher(&mesh).await;
+    let mut mortal = mesh.accepted(delayed(1_000)).await.0;
+    mortal.expect_nothing().await;
+    let server = tokio::spawn(mortal.vanish());
+    tokio::task::yield_now().await;
+    mesh.drain();
+    server.await.unwrap();
+    let mut seen = false;
+    while let Some(packet) = watcher.try_next().await {
+        seen |= matches!(packet, Packet::Publish(_));
+    }
+    // The watcher is drained at the same time and may be gone first; the will is kept all the same.
+    assert!(
+        seen || mesh
+            .kernel
+            .metrics_page()
+            .contains("fairlead_messages_published_total{protocol=\"mqtt\"} 1")
+    );
+}
+
+#[tokio::test]
+async fn a_will_for_a_reserved_topic_is_refused_while_there_is_somebody_to_tell() {
+    let mesh = Mesh::start().await;
+    let mut connect = mortal(hello(Version::V5, "mortal"));
+    connect.will.as_mut().unwrap().topic = fairlead_canon::Text::from_static("$SYS/x");
+    let mut peer = mesh.dial(Version::V5);
+    peer.send(Packet::Connect(Box::new(connect))).await;
+    let Packet::ConnAck(answer) = peer.next().await else {
+        panic!("CONNACK")
+    };
+    assert_eq!(answer.code, ReasonCode::TOPIC_NAME_INVALID);
+}
