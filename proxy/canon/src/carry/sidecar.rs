@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Entry;
+use super::parts::Role;
 
 pub(super) const NAME: &[u8] = b"fl-t";
 
@@ -17,17 +18,6 @@ pub(super) enum Type {
     Plain(char),
     /// The base64 of its text form.
     Base64(char),
-}
-
-/// What kind of entry one is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// A header of the publisher, lifted into the property of its name.
-    Header,
-    /// A header of the publisher, and nothing else.
-    OnlyHeader,
-    /// A property of ours.
-    Property,
 }
 
 /// What `fl-t` says of one entry.

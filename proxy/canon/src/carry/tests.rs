@@ -12,11 +12,13 @@ struct TextList;
 /// A list of bytes with a place for the key alone.
 struct BytesList;
 
-impl Target for TextList {
+impl ListTarget for TextList {
     fn cells(&self) -> Cells {
         Cells::Text
     }
+}
 
+impl Target for TextList {
     fn has_place(&self, field: Field) -> bool {
         matches!(
             field,
@@ -37,11 +39,13 @@ impl Target for TextList {
     }
 }
 
-impl Target for BytesList {
+impl ListTarget for BytesList {
     fn cells(&self) -> Cells {
         Cells::Bytes
     }
+}
 
+impl Target for BytesList {
     fn has_place(&self, field: Field) -> bool {
         field == Field::Key
     }
@@ -93,7 +97,7 @@ fn seen_by_stranger(target: &impl Target, message: &Message) -> Message {
     tidy(seen)
 }
 
-fn there_and_back(target: &impl Target, message: &Message) -> Message {
+fn there_and_back(target: &impl ListTarget, message: &Message) -> Message {
     let carried = write(target, message);
     assert_eq!(carried.loss, Loss::NONE);
     let restored = read(target, base(target, message), &carried.entries);
@@ -173,7 +177,7 @@ fn claims_authority(entries: &[Entry]) -> bool {
     sidecar::split(entries).is_some_and(|(before, marks)| {
         let mut properties = marks
             .iter()
-            .filter(|mark| mark.role == sidecar::Role::Property);
+            .filter(|mark| mark.role == parts::Role::Property);
         properties.any(|mark| {
             let field = before
                 .get(mark.position)

@@ -1,7 +1,7 @@
 //! The header list of a record, as a target of `carry`.
 
 use super::name;
-use crate::carry::{Cells, Field, Target};
+use crate::carry::{Cells, Field, ListTarget, Target};
 use crate::{Address, Message, Path, Properties, RealmId, ReplyTo, Text, Value};
 
 /// Key, null body and time have places of their own. A record always shows a time, so it takes a
@@ -13,11 +13,13 @@ pub(super) struct RecordList<'a> {
 
 const NO_TIME: Text = Text::from_static("none");
 
-impl Target for RecordList<'_> {
+impl ListTarget for RecordList<'_> {
     fn cells(&self) -> Cells {
         Cells::Bytes
     }
+}
 
+impl Target for RecordList<'_> {
     fn has_place(&self, field: Field) -> bool {
         matches!(field, Field::Key | Field::NullBody)
     }
