@@ -76,7 +76,7 @@ impl Opening {
                 Err(OpenError::Locked { .. })
                     if self.start == Start::Upgrade && began.elapsed() < LOCK_PATIENCE =>
                 {
-                    background.block_on(sleep(LOCK_STEP));
+                    background.block_on(async { sleep(LOCK_STEP).await });
                 }
                 other => return other.map_err(Failure::of("cannot open the store")),
             }
