@@ -99,6 +99,9 @@ impl Header {
         let Some((header, records)) = frame.split_at_checked(HEADER_BYTES) else {
             return false;
         };
+        if frame.len() != self.len as usize {
+            return false;
+        }
         let mut count = 0_u32;
         let are_intact = record::places(records).all(|place| {
             count = count.saturating_add(1);

@@ -39,6 +39,9 @@ mod tail;
 pub mod vfs;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::OpenError;
 pub use open::{Settings, World};
 pub use store::Native;

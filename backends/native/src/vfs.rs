@@ -1,6 +1,8 @@
 //! The file operations that the store needs, so that a simulation can lose, tear and refuse them.
 
 mod disk;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 
 use std::fmt::Debug;
 use std::io;

@@ -1,0 +1,194 @@
+//! Crashes, damage and failed disks, over the simulated file system.
+
+mod crash;
+mod damage;
+mod failure;
+mod parsers;
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use fairlead_canon::Timestamp;
+use fairlead_memory::Memory;
+use fairlead_ports::{Clock, Entropy, Unit};
+use fairlead_testkit::Subject;
+use fairlead_testkit::trace::{Trace, digest};
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use tokio::sync::watch;
+
+use crate::error::OpenError;
+use crate::file_wal::FileWal;
+use crate::inbox::{Job, Outcomes};
+use crate::open::{Recovered, Settings, World, recover};
+use crate::pool::{Filled, Pool};
+use crate::sequencer::{Sequencer, Shared, Taken};
+use crate::state::Progress;
+use crate::store::Native;
+use crate::superblock::SuperblockFile;
+use crate::tail::Tail;
+use crate::vfs::Lock;
+use crate::vfs::sim::SimFs;
+
+#[derive(Debug)]
+struct Fixed;
+
+impl Clock for Fixed {
+    fn wall(&self) -> Timestamp {
+        Timestamp(1)
+    }
+}
+
+#[derive(Debug)]
+struct Seeded(Mutex<StdRng>);
+
+impl Entropy for Seeded {
+    fn fill(&self, out: &mut [u8]) {
+        self.0.lock().fill_bytes(out);
+    }
+}
+
+fn world(fs: &SimFs, seed: u64) -> World {
+    let entropy = Seeded(Mutex::new(StdRng::seed_from_u64(seed)));
+    World {
+        clock: Arc::new(Fixed),
+        entropy: Arc::new(entropy),
+        vfs: Arc::new(fs.clone()),
+    }
+}
+
+/// Files of the smallest size, so that a short script fills several.
+fn settings() -> Settings {
+    Settings {
+        file_bytes: 64 * 1024,
+        ..Settings::new("data")
+    }
+}
+
+fn open(fs: &SimFs) -> Result<Subject, OpenError> {
+    let native = Native::open(&settings(), &world(fs, fs.operations() + 1_000))?;
+    Ok(Subject::new(Arc::new(native), ()))
+}
+
+/// A store without threads: each commit is written and synced before it returns, and every file
+/// operation happens in the same order in every run.
+struct Inline {
+    sequencer: Sequencer,
+    wal: FileWal,
+    pool: Arc<Pool>,
+    superblock: SuperblockFile,
+    _lock: Box<dyn Lock>,
+}
+
+impl Inline {
+    fn open(fs: &SimFs) -> Result<Self, OpenError> {
+        let world = world(fs, 1);
+        let Recovered {
+            lock,
+            state,
+            wal,
+            superblock,
+            pool,
+            end,
+            ..
+        } = recover(&settings(), &world)?;
+        let (progress, _) = watch::channel(Progress::Durable(wal.synced()));
+        let shared = Shared {
+            state,
+            tail: Tail::new(1 << 20),
+            watcher: Default::default(),
+            progress,
+        };
+        let sequencer = Sequencer::new(Arc::new(shared), Arc::clone(&pool), world.clock, end);
+        Ok(Self {
+            sequencer,
+            wal,
+            pool,
+            superblock,
+            _lock: lock,
+        })
+    }
+
+    fn commit(&mut self, unit: Unit) -> std::io::Result<Outcomes> {
+        while self.pool.fill()? == Filled::More {}
+        let (mut job, mut replied) = Job::new(vec![unit]);
+        assert_eq!(self.sequencer.take(&mut job), Taken::All);
+        self.sequencer.answer(job);
+        if !self.sequencer.is_empty() {
+            self.wal.append(&self.sequencer.close())?;
+            self.sequencer.written();
+        }
+        Ok(replied
+            .try_recv()
+            .expect("an answer once the frame is durable"))
+    }
+
+    fn close(mut self) -> std::io::Result<()> {
+        self.superblock.write(self.wal.epoch(), self.wal.synced())
+    }
+}
+
+/// A script, and what can be seen after each commit of it: the first digest is that of nothing.
+struct Script {
+    units: Vec<Unit>,
+    digests: Vec<Vec<String>>,
+}
+
+impl Script {
+    async fn new(seed: u64, commits: usize) -> Self {
+        let reference = Subject::new(Arc::new(Memory::new(1 << 30)), ());
+        let mut trace = Trace::new(seed);
+        let (mut units, mut digests) = (Vec::new(), vec![digest(&reference).await]);
+        for unit in std::iter::once(Trace::creation())
+            .chain(std::iter::repeat_with(|| trace.unit()))
+            .take(commits)
+        {
+            now(reference.store.commit(vec![unit.clone()]));
+            units.push(unit);
+            digests.push(digest(&reference).await);
+        }
+        Self { units, digests }
+    }
+
+    /// Plays the script; returns how many commits were answered before the disk failed.
+    fn play(&self, fs: &SimFs) -> usize {
+        let Ok(mut store) = Inline::open(fs) else {
+            return 0;
+        };
+        let answered = self
+            .units
+            .iter()
+            .map_while(|unit| store.commit(unit.clone()).ok())
+            .count();
+        if answered == self.units.len()
+            && let Err(error) = store.close()
+        {
+            assert!(error.to_string().contains("power"), "{error}");
+        }
+        answered
+    }
+
+    /// After how many commits a store looks like this; the latest of them.
+    fn position(&self, digest: &[String]) -> Option<usize> {
+        self.digests.iter().rposition(|known| known == digest)
+    }
+
+    /// Whether a store may look like this when so many commits were answered: all of those took
+    /// effect, and at most one more, whole.
+    fn may_look(&self, digest: &[String], answered: usize) -> bool {
+        let possible = self.digests.iter().skip(answered).take(2);
+        possible.into_iter().any(|known| known == digest)
+    }
+}
+
+/// The result of a future that is never pending.
+fn now<T>(mut future: fairlead_ports::BoxFuture<'static, T>) -> T {
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("pending"),
+    }
+}

@@ -1,0 +1,186 @@
+//! Bits rot, files are cut, swapped and mixed up.
+
+use std::path::{Path, PathBuf};
+
+use fairlead_testkit::trace::digest;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::{Inline, Script, open};
+use crate::error::OpenError;
+use crate::vfs::Vfs;
+use crate::vfs::sim::SimFs;
+
+/// A log that was closed in order, so that all of it is proven.
+async fn closed(seed: u64) -> (Script, SimFs) {
+    let script = Script::new(seed, 60).await;
+    let fs = SimFs::default();
+    assert_eq!(script.play(&fs), 60);
+    (script, fs)
+}
+
+fn is_refused(error: &OpenError) -> bool {
+    matches!(error, OpenError::Damaged { .. } | OpenError::Missing { .. })
+}
+
+#[tokio::test]
+async fn a_flipped_bit_changes_nothing_that_is_seen_or_is_refused() {
+    let (script, fs) = closed(11).await;
+    let all = script.digests.last().unwrap();
+    let mut random = StdRng::seed_from_u64(11);
+    let mut refused = 0;
+    for path in fs.paths() {
+        for round in 0..150 {
+            let copy = fs.copy();
+            let mut place = (0, 0);
+            copy.damage(&path, |bytes| {
+                // Mostly where frames begin, where every byte counts.
+                let page = random.random_range(0..bytes.len() / 4096) * 4096;
+                let at = if round % 3 == 0 {
+                    random.random_range(0..bytes.len())
+                } else {
+                    page + random.random_range(0..400)
+                };
+                place = (at, 1 << random.random_range(0..8));
+                bytes[place.0] ^= place.1;
+            });
+            match open(&copy) {
+                Ok(subject) => assert_eq!(&digest(&subject).await, all, "{path:?} {place:?}"),
+                Err(error) => {
+                    assert!(is_refused(&error), "{path:?} {place:?}: {error}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 100, "only {refused} flips were refused");
+}
+
+#[tokio::test]
+async fn the_refusal_names_the_file_and_the_byte() {
+    let (_, fs) = closed(12).await;
+    let path = Path::new("data/wal/0000000000000002.wal");
+    // The third frame of the second file, a byte in its records.
+    fs.damage(path, |bytes| bytes[3 * 4096 + 70] ^= 1);
+    let Err(OpenError::Damaged { file, at, .. }) = open(&fs) else {
+        panic!("not refused")
+    };
+    assert_eq!((file.as_path(), at), (path, 3 * 4096));
+}
+
+#[tokio::test]
+async fn damage_in_the_last_frame_is_a_tear_unless_it_was_proven() {
+    let script = Script::new(13, 12).await;
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    for unit in &script.units {
+        store.commit(unit.clone()).unwrap();
+    }
+    drop(store);
+    let path = Path::new("data/wal/0000000000000001.wal");
+    let last = |bytes: &[u8]| {
+        (1..bytes.len() / 4096)
+            .rev()
+            .map(|page| page * 4096)
+            .find(|at| bytes[*at] != 0)
+            .unwrap()
+    };
+    fs.damage(path, |bytes| {
+        let at = last(bytes);
+        bytes[at + 20] ^= 1;
+    });
+    let subject = open(&fs).expect("a torn tail");
+    let seen = digest(&subject).await;
+    assert!(
+        script
+            .position(&seen)
+            .is_some_and(|position| position < 12 && position + 4 > 12)
+    );
+    drop(subject);
+    fs.damage(path, |bytes| {
+        let at = last(bytes);
+        bytes[at + 20] ^= 1;
+    });
+    assert!(
+        is_refused(&open(&fs).unwrap_err()),
+        "it was closed in order, so the last frame is proven"
+    );
+}
+
+#[tokio::test]
+async fn a_cut_file_is_refused_or_loses_only_what_is_unused() {
+    let (script, fs) = closed(14).await;
+    let all = script.digests.last().unwrap();
+    for path in fs.paths() {
+        for pages in 0..16 {
+            for extra in [0, 1, 511, 2000] {
+                let copy = fs.copy();
+                copy.damage(&path, |bytes| bytes.truncate(pages * 4096 + extra));
+                match open(&copy) {
+                    Ok(subject) => {
+                        assert_eq!(&digest(&subject).await, all, "{path:?} cut at page {pages}")
+                    }
+                    Err(error) => {
+                        assert!(is_refused(&error), "{path:?} cut at page {pages}: {error}")
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn files_that_are_missing_swapped_or_of_another_log_are_refused() {
+    let (_, fs) = closed(15).await;
+    let file = |n: u64| PathBuf::from(format!("data/wal/{n:016}.wal"));
+    let superblock = Path::new("data/superblock");
+    let other = closed(16).await.1;
+    let stranger = SimFs::default();
+    // A log of other identity: the entropy of `open` is not that of `Inline`.
+    drop(open(&stranger).unwrap());
+    let bytes_of = |fs: &SimFs, path: &Path| {
+        let mut copy = Vec::new();
+        fs.damage(path, |bytes| copy = bytes.clone());
+        copy
+    };
+    let cases: [(&str, Box<dyn Fn(&SimFs)>); 6] = [
+        (
+            "the first is gone",
+            Box::new(|fs: &SimFs| fs.remove(&file(1)).unwrap()),
+        ),
+        (
+            "a middle one is gone",
+            Box::new(|fs: &SimFs| fs.remove(&file(2)).unwrap()),
+        ),
+        (
+            "the superblock is gone",
+            Box::new(move |fs: &SimFs| fs.remove(superblock).unwrap()),
+        ),
+        (
+            "all are gone",
+            Box::new(|fs: &SimFs| (1..9).for_each(|n| fs.remove(&file(n)).unwrap())),
+        ),
+        (
+            "two are swapped",
+            Box::new(|fs: &SimFs| {
+                let (a, b) = (bytes_of(fs, &file(1)), bytes_of(fs, &file(2)));
+                fs.damage(&file(1), |bytes| *bytes = b);
+                fs.damage(&file(2), |bytes| *bytes = a);
+            }),
+        ),
+        (
+            "one is of another log",
+            Box::new(|fs: &SimFs| {
+                let foreign = bytes_of(&stranger, &file(1));
+                fs.damage(&file(1), |bytes| *bytes = foreign);
+            }),
+        ),
+    ];
+    for (name, damage) in &cases {
+        let copy = fs.copy();
+        damage(&copy);
+        let error = open(&copy).expect_err(name);
+        assert!(is_refused(&error), "{name}: {error}");
+    }
+    drop(other);
+}

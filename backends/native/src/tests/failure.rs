@@ -1,0 +1,215 @@
+//! The disk refuses while the store runs.
+
+use std::sync::Arc;
+
+use fairlead_canon::{Kind, Promise};
+use fairlead_ports::{StoreError, Unit};
+use fairlead_testkit::Subject;
+use fairlead_testkit::make::{A, append, create, message, settle, trim};
+
+use super::{open, settings, world};
+use crate::open::Settings;
+use crate::store::Native;
+use crate::vfs::sim::{Loss, SimFs};
+
+#[tokio::test]
+async fn after_a_failed_write_nothing_is_acknowledged() {
+    let fs = SimFs::default();
+    let native = Arc::new(Native::open(&settings(), &world(&fs, 1)).unwrap());
+    let poisoned = native.poisoned();
+    let subject = Subject::new(Arc::clone(&native), ());
+    subject
+        .done(vec![create(A, Kind::Log), append(A, message("kept"))])
+        .await;
+    fs.fail_at(1);
+    assert_eq!(
+        subject.commit(vec![append(A, message("lost"))]).await,
+        Err(StoreError::Poisoned)
+    );
+    poisoned.await;
+    assert_eq!(
+        subject.commit(vec![append(A, message("late"))]).await,
+        Err(StoreError::Poisoned)
+    );
+    assert_eq!(
+        subject.bodies(A).await,
+        [(0, "kept".into())],
+        "what was shown stays readable"
+    );
+    let document = subject
+        .documents
+        .get(fairlead_ports::Space(1), "k".into())
+        .await;
+    assert!(matches!(document, Ok(None) | Err(StoreError::Poisoned)));
+    drop((subject, native));
+    let subject = open(&fs.after_crash(Loss::All)).unwrap();
+    assert_eq!(subject.bodies(A).await, [(0, "kept".into())]);
+}
+
+#[tokio::test]
+async fn a_full_log_refuses_appends_and_lets_consumers_go_on() {
+    let fs = SimFs::default();
+    let settings = Settings {
+        log_bytes_max: 3 * 64 * 1024,
+        ..settings()
+    };
+    let native = Native::open(&settings, &world(&fs, 1)).unwrap();
+    let subject = Subject::new(Arc::new(native), ());
+    subject.done(vec![create(A, Kind::Queue)]).await;
+    let mut kept = 0;
+    let full = loop {
+        match subject
+            .commit(vec![append(A, message(vec![1; 3000]))])
+            .await
+        {
+            Ok(_) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full, StoreError::Full { limit: "log" });
+    assert!(kept > 20, "{kept}");
+    assert_eq!(
+        subject
+            .commit(vec![create(fairlead_testkit::make::B, Kind::Log)])
+            .await,
+        Err(full)
+    );
+    subject
+        .done(vec![settle(A, 0..5, fairlead_canon::Outcome::Done)])
+        .await;
+    subject.done(vec![trim(A, 10)]).await;
+    assert_eq!(subject.marks(A).await.count, kept - 10);
+}
+
+#[tokio::test]
+async fn a_directory_is_opened_once() {
+    let fs = SimFs::default();
+    let first = open(&fs).unwrap();
+    assert!(matches!(open(&fs), Err(crate::OpenError::Locked { .. })));
+    drop(first);
+    open(&fs).expect("the lock ends with the store");
+}
+
+#[tokio::test]
+async fn a_promise_that_needs_no_sync_is_answered_and_shown_at_once_in_a_queue() {
+    let fs = SimFs::default();
+    let subject = open(&fs).unwrap();
+    subject.done(vec![create(A, Kind::Queue)]).await;
+    let accepted = |body: &'static str| Unit {
+        ops: vec![append(A, message(body))],
+        promise: Promise::Accepted,
+    };
+    // From here on the disk takes nothing, so whatever is seen is seen without it.
+    fs.fail_at(1);
+    let results = subject
+        .store
+        .commit(vec![accepted("one"), accepted("two")])
+        .await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(subject.told(A).len(), 2);
+    assert_eq!(
+        subject.bodies(A).await,
+        [(0, "one".into()), (1, "two".into())]
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_durable_is_not_shown_in_a_log() {
+    let fs = SimFs::default();
+    let subject = open(&fs).unwrap();
+    subject.done(vec![create(A, Kind::Log)]).await;
+    fs.fail_at(1);
+    let unit = Unit {
+        ops: vec![append(A, message("x"))],
+        promise: Promise::Accepted,
+    };
+    assert!(
+        subject
+            .store
+            .commit(vec![unit])
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
+    assert_eq!(
+        subject.commit(vec![append(A, message("y"))]).await,
+        Err(StoreError::Poisoned)
+    );
+    assert_eq!(
+        (subject.marks(A).await.end.0, subject.told(A).len()),
+        (0, 0)
+    );
+}
+
+#[tokio::test]
+async fn bodies_that_left_memory_are_read_from_disk_and_verified() {
+    let fs = SimFs::default();
+    let settings = Settings {
+        tail_bytes_max: 0,
+        ..settings()
+    };
+    let open = || {
+        Subject::new(
+            Arc::new(Native::open(&settings, &world(&fs, 9)).unwrap()),
+            (),
+        )
+    };
+    let subject = open();
+    subject.done(vec![create(A, Kind::Log)]).await;
+    for n in 0..40_u8 {
+        subject.done(vec![append(A, message(vec![n; 2000]))]).await;
+    }
+    let bodies = subject.bodies(A).await;
+    assert_eq!(bodies.len(), 40);
+    assert!(
+        bodies
+            .iter()
+            .zip(0..)
+            .all(|((base, body), n)| *base == u64::from(n) && body[..] == [n; 2000])
+    );
+    let path = std::path::Path::new("data/wal/0000000000000001.wal");
+    fs.damage(path, |bytes| {
+        let at = bytes
+            .windows(2000)
+            .position(|body| body == [2; 2000])
+            .unwrap();
+        bytes[at + 5] ^= 4;
+    });
+    let log = subject.log(A);
+    let read = log.fetch(vec![fairlead_canon::Offset(2)]).await;
+    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+    assert_eq!(
+        log.fetch(vec![fairlead_canon::Offset(3)])
+            .await
+            .unwrap()
+            .len(),
+        1,
+        "others go on"
+    );
+}
+
+#[tokio::test]
+async fn a_mark_says_after_a_restart_what_was_handed_out() {
+    let fs = SimFs::default();
+    let subject = open(&fs).unwrap();
+    subject
+        .done(vec![
+            create(A, Kind::Queue),
+            append(A, message("1")),
+            append(A, message("2")),
+        ])
+        .await;
+    subject
+        .done(vec![fairlead_ports::Op::Mark {
+            entity: A,
+            upto: fairlead_canon::Offset(1),
+        }])
+        .await;
+    assert_eq!(
+        subject.marks(A).await.handed_out.0,
+        0,
+        "not before this process began"
+    );
+    drop(subject);
+    assert_eq!(open(&fs).unwrap().marks(A).await.handed_out.0, 1);
+}

@@ -1,0 +1,371 @@
+//! A file system in memory that loses, tears and refuses what a real one may.
+//!
+//! Every change is one numbered operation. At the chosen one the power fails: it and all later ones
+//! are refused, and [`SimFs::after_crash`] says what a disk could hold then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{File, Lock, Vfs};
+
+/// A write becomes durable in pieces of this size.
+const SECTOR_BYTES: usize = 512;
+
+/// What is left of changes that were not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// All of them are lost.
+    All,
+    /// None of them is.
+    Nothing,
+    /// Each one by itself, as the seed says.
+    Some(u64),
+    /// Each sector of each write by itself, as the seed says.
+    Torn(u64),
+}
+
+/// The file system; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct SimFs(Arc<Mutex<Content>>);
+
+#[derive(Debug, Default)]
+struct Content {
+    files: Vec<SimFile>,
+    names: BTreeMap<PathBuf, usize>,
+    durable_names: BTreeMap<PathBuf, usize>,
+    renamed: Vec<Naming>,
+    locks: BTreeSet<PathBuf>,
+    done: u64,
+    fails_at: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct SimFile {
+    content: Vec<u8>,
+    durable: Vec<u8>,
+    unsynced: Vec<(usize, Vec<u8>)>,
+}
+
+/// A change of names that is not durable: what goes, and what comes.
+#[derive(Clone, Debug)]
+struct Naming {
+    gone: Option<PathBuf>,
+    come: Option<(PathBuf, usize)>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    fs: SimFs,
+    id: usize,
+}
+
+#[derive(Debug)]
+struct Held {
+    fs: SimFs,
+    path: PathBuf,
+}
+
+impl SimFs {
+    /// Lets the operation with this number, and all later ones, fail.
+    pub fn fail_at(&self, operation: u64) {
+        self.0.lock().fails_at = Some(operation);
+    }
+
+    /// Operations done so far.
+    pub fn operations(&self) -> u64 {
+        self.0.lock().done
+    }
+
+    /// What the disk holds after the power failed now.
+    pub fn after_crash(&self, loss: Loss) -> Self {
+        let content = self.0.lock();
+        let mut luck = Luck::new(loss);
+        let survivor = |file: &SimFile| {
+            let mut durable = file.durable.clone();
+            for (at, bytes) in &file.unsynced {
+                luck.keep(&mut durable, *at, bytes);
+            }
+            SimFile {
+                content: durable.clone(),
+                durable,
+                unsynced: Vec::new(),
+            }
+        };
+        let files = content.files.iter().map(survivor).collect();
+        let mut names = content.durable_names.clone();
+        for naming in &content.renamed {
+            if luck.has_kept() {
+                naming.apply(&mut names);
+            }
+        }
+        let durable_names = names.clone();
+        Self(Arc::new(Mutex::new(Content {
+            files,
+            names,
+            durable_names,
+            ..Content::default()
+        })))
+    }
+
+    /// A copy that shares nothing, with everything as it is now.
+    pub fn copy(&self) -> Self {
+        self.after_crash(Loss::Nothing)
+    }
+
+    /// Names of all files.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.0.lock().names.keys().cloned().collect()
+    }
+
+    /// Changes the bytes of a file behind everybody's back, durably.
+    pub fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut content = self.0.lock();
+        let Some(&id) = content.names.get(path) else {
+            return;
+        };
+        if let Some(file) = content.files.get_mut(id) {
+            change(&mut file.content);
+            file.durable = file.content.clone();
+            file.unsynced.clear();
+        }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Content) -> io::Result<T>) -> io::Result<T> {
+        let mut content = self.0.lock();
+        content.done += 1;
+        let fails = content.fails_at.is_some_and(|at| content.done >= at);
+        let is_first = content.fails_at == Some(content.done);
+        // What was under way when the power failed may or may not have reached the disk.
+        if fails && !is_first {
+            return Err(io::Error::other("the power has failed"));
+        }
+        let result = change(&mut content);
+        if fails {
+            Err(io::Error::other("the power fails"))
+        } else {
+            result
+        }
+    }
+}
+
+impl Content {
+    fn name(&mut self, naming: Naming) {
+        naming.apply(&mut self.names);
+        self.renamed.push(naming);
+    }
+
+    fn file(&mut self, id: usize) -> io::Result<&mut SimFile> {
+        self.files
+            .get_mut(id)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Naming {
+    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
+        if let Some(gone) = &self.gone {
+            names.remove(gone);
+        }
+        if let Some((path, id)) = &self.come {
+            names.insert(path.clone(), *id);
+        }
+    }
+}
+
+impl Vfs for SimFs {
+    fn make_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let content = self.0.lock();
+        let inside = content
+            .names
+            .keys()
+            .filter(|path| path.parent() == Some(dir));
+        Ok(inside
+            .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+            .collect())
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let id = self.0.lock().names.get(path).copied();
+        let id = id.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(Handle {
+            fs: self.clone(),
+            id,
+        }))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let id = self.change(|content| {
+            let id = content.files.len();
+            content.files.push(SimFile::default());
+            content.name(Naming {
+                gone: None,
+                come: Some((path.to_path_buf(), id)),
+            });
+            Ok(id)
+        })?;
+        Ok(Arc::new(Handle {
+            fs: self.clone(),
+            id,
+        }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change(|content| {
+            let id = content
+                .names
+                .get(from)
+                .copied()
+                .ok_or(io::ErrorKind::NotFound)?;
+            content.name(Naming {
+                gone: Some(from.to_path_buf()),
+                come: Some((to.to_path_buf(), id)),
+            });
+            Ok(())
+        })
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.change(|content| {
+            content.name(Naming {
+                gone: Some(path.to_path_buf()),
+                come: None,
+            });
+            Ok(())
+        })
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        self.change(|content| {
+            content.durable_names = content.names.clone();
+            content.renamed.clear();
+            Ok(())
+        })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        if !self.0.lock().locks.insert(path.to_path_buf()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(Box::new(Held {
+            fs: self.clone(),
+            path: path.to_path_buf(),
+        }))
+    }
+}
+
+impl Lock for Held {}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.fs.0.lock().locks.remove(&self.path);
+    }
+}
+
+impl File for Handle {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.fs.0.lock().file(self.id)?.content.len() as u64)
+    }
+
+    fn read_at(&self, position: u64, out: &mut [u8]) -> io::Result<usize> {
+        let mut content = self.fs.0.lock();
+        let bytes = &content.file(self.id)?.content;
+        let start = usize::try_from(position)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let (_, rest) = bytes.split_at(start);
+        let read = rest.len().min(out.len());
+        out.iter_mut()
+            .zip(rest)
+            .for_each(|(place, byte)| *place = *byte);
+        Ok(read)
+    }
+
+    fn write_at(&self, position: u64, parts: &[&[u8]]) -> io::Result<()> {
+        self.fs.change(|content| {
+            let at = usize::try_from(position).map_err(|_too_far| io::ErrorKind::InvalidInput)?;
+            let bytes = parts.concat();
+            let file = content.file(self.id)?;
+            write(&mut file.content, at, &bytes);
+            file.unsynced.push((at, bytes));
+            Ok(())
+        })
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let will_fail = {
+            let content = self.fs.0.lock();
+            content.fails_at.is_some_and(|at| content.done + 1 >= at)
+        };
+        self.fs.change(|content| {
+            if !will_fail {
+                let file = content.file(self.id)?;
+                file.durable = file.content.clone();
+                file.unsynced.clear();
+            }
+            Ok(())
+        })
+    }
+}
+
+fn write(content: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    if content.len() < at + bytes.len() {
+        content.resize(at + bytes.len(), 0);
+    }
+    content
+        .iter_mut()
+        .skip(at)
+        .zip(bytes)
+        .for_each(|(place, byte)| *place = *byte);
+}
+
+/// Decides what survives.
+struct Luck {
+    loss: Loss,
+    state: u64,
+}
+
+impl Luck {
+    fn new(loss: Loss) -> Self {
+        let state = match loss {
+            Loss::All | Loss::Nothing => 0,
+            Loss::Some(seed) | Loss::Torn(seed) => seed,
+        };
+        Self { loss, state }
+    }
+
+    fn has_kept(&mut self) -> bool {
+        match self.loss {
+            Loss::All => false,
+            Loss::Nothing => true,
+            Loss::Some(_) | Loss::Torn(_) => self.toss(),
+        }
+    }
+
+    fn keep(&mut self, durable: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+        let piece = match self.loss {
+            Loss::Torn(_) => SECTOR_BYTES,
+            Loss::All | Loss::Nothing | Loss::Some(_) => bytes.len().max(1),
+        };
+        for (n, piece_bytes) in bytes.chunks(piece).enumerate() {
+            if self.has_kept() {
+                write(durable, at + n * piece, piece_bytes);
+            }
+        }
+    }
+
+    /// SplitMix64: small, seeded, and the same everywhere.
+    fn toss(&mut self) -> bool {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) & 1 == 1
+    }
+}
