@@ -1,7 +1,7 @@
 //! Committed positions of groups: documents under (group, entity).
 
 use bytes::{BufMut, Bytes, BytesMut};
-use fairlead_canon::{EntityId, Promise};
+use fairlead_canon::{EntityId, Promise, Text};
 use fairlead_ports::{Document, Op, Space, Unit};
 
 use crate::verb::Position;
@@ -58,6 +58,23 @@ impl Caller {
         }
     }
 
+    /// Every group that has committed positions, by length of name and name.
+    pub async fn groups_with_positions(&self) -> Result<Vec<Text>, Error> {
+        let mut groups = Vec::new();
+        let mut after = None;
+        loop {
+            let documents = &self.kernel.backing.documents;
+            let page = documents.list(SPACE, Bytes::new(), after.take(), 1).await?;
+            let Some(document) = page.first() else {
+                return Ok(groups);
+            };
+            let group = group_of(&document.key)?;
+            // Past the last position that the group can have.
+            after = Some([&group_prefix(&group)?[..], &[0xff; 8]].concat().into());
+            groups.push(group);
+        }
+    }
+
     /// Forgets every committed position of a group.
     pub async fn forget_positions(&self, group: &str) -> Result<(), Error> {
         let prefix = group_prefix(group)?;
@@ -106,6 +123,14 @@ fn group_prefix(group: &str) -> Result<Bytes, Error> {
         Error::peer(Reason::BadName, detail)
     })?;
     Ok([&len.to_be_bytes()[..], group.as_bytes()].concat().into())
+}
+
+fn group_of(key: &[u8]) -> Result<Text, Error> {
+    let damaged = || Error::us(Reason::Corrupt, "the key of a committed position cannot be read");
+    let (_, rest) = key.split_first_chunk::<2>().ok_or_else(damaged)?;
+    let (group, _) = rest.split_last_chunk::<8>().ok_or_else(damaged)?;
+    let group = std::str::from_utf8(group).ok().ok_or_else(damaged)?;
+    Ok(Text::from(group.to_owned()))
 }
 
 fn position_key(prefix: &[u8], entity: EntityId) -> Bytes {

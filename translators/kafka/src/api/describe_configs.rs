@@ -1,0 +1,127 @@
+//! DescribeConfigs: the settings of topics, and the few facts about this broker.
+
+use std::ops::RangeInclusive;
+
+use fairlead_canon::shape::{Field, Layout, Shape};
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResult,
+};
+use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
+
+use super::Handler;
+use super::metadata::NODE;
+use crate::config::{Config, SETTINGS};
+use crate::desk::Desk;
+use crate::errors;
+use crate::fault::Fault;
+use crate::text::{ours, said};
+use crate::topics;
+
+#[derive(Debug)]
+pub(super) struct DescribeConfigs;
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+/// Where a value comes from, as the protocol numbers it.
+const SET_ON_TOPIC: i8 = 1;
+const DEFAULT: i8 = 5;
+
+const BOOLEAN: i8 = 1;
+const INT: i8 = 3;
+
+impl Handler for DescribeConfigs {
+    type Request = DescribeConfigsRequest;
+    const VERSIONS: RangeInclusive<i16> = 1..=4;
+    const LAYOUT: Layout = Layout {
+        compact_since: 4,
+        fields: &[
+            Field::new(
+                "resources",
+                Shape::Records(&[
+                    Field::new("resource type", Shape::Fixed(1)),
+                    Field::new("resource name", Shape::Text),
+                    Field::new("configuration keys", Shape::Texts),
+                ]),
+            ),
+            Field::new("include synonyms", Shape::Fixed(1)),
+            Field::new("include documentation", Shape::Fixed(1)).since(3),
+        ],
+    };
+
+    async fn answer(
+        desk: &mut Desk,
+        _: i16,
+        request: DescribeConfigsRequest,
+    ) -> Result<DescribeConfigsResponse, Fault> {
+        let mut results = Vec::with_capacity(request.resources.len());
+        for resource in request.resources {
+            let mut result = DescribeConfigsResult::default()
+                .with_error_message(None)
+                .with_resource_type(resource.resource_type)
+                .with_resource_name(resource.resource_name.clone());
+            match describe(desk, &resource)? {
+                Some(configs) => {
+                    let wanted = |config: &DescribeConfigsResourceResult| {
+                        let keys = resource.configuration_keys.as_ref();
+                        keys.is_none_or(|keys| keys.contains(&config.name))
+                    };
+                    result.configs = configs.into_iter().filter(wanted).collect();
+                }
+                None if resource.resource_type == TOPIC => {
+                    result.error_code = errors::UNKNOWN_TOPIC_OR_PARTITION;
+                }
+                None => result.error_code = errors::INVALID_REQUEST,
+            }
+            results.push(result);
+        }
+        Ok(DescribeConfigsResponse::default().with_results(results))
+    }
+}
+
+fn describe(
+    desk: &mut Desk,
+    resource: &DescribeConfigsResource,
+) -> Result<Option<Vec<DescribeConfigsResourceResult>>, Fault> {
+    let caller = desk.caller()?;
+    Ok(match resource.resource_type {
+        TOPIC => {
+            let stream = topics::find(caller, &ours(resource.resource_name.clone()));
+            stream.map(|stream| of_topic(&Config::decode(&stream.document)))
+        }
+        BROKER if *resource.resource_name == *NODE.to_string() => Some(vec![
+            fact(
+                "auto.create.topics.enable",
+                desk.settings.creates_topics.to_string(),
+                BOOLEAN,
+            ),
+            fact("broker.id", NODE.to_string(), INT),
+            fact("num.partitions", desk.settings.partitions.to_string(), INT),
+        ]),
+        _ => None,
+    })
+}
+
+fn of_topic(config: &Config) -> Vec<DescribeConfigsResourceResult> {
+    let shown = SETTINGS.iter().map(|setting| {
+        let set = config.get(setting.name);
+        DescribeConfigsResourceResult::default()
+            .with_name(said(setting.name))
+            .with_value(Some(said(set.unwrap_or(setting.default))))
+            .with_config_source(if set.is_some() { SET_ON_TOPIC } else { DEFAULT })
+            .with_config_type(setting.type_code)
+            .with_documentation(None)
+    });
+    shown.collect()
+}
+
+fn fact(name: &'static str, value: String, type_code: i8) -> DescribeConfigsResourceResult {
+    DescribeConfigsResourceResult::default()
+        .with_name(said(name))
+        .with_value(Some(said(value)))
+        .with_read_only(true)
+        .with_config_source(DEFAULT)
+        .with_config_type(type_code)
+        .with_documentation(None)
+}

@@ -1,0 +1,15 @@
+//! The frame guard: no request reaches the foreign codec before its lengths and counts are proven.
+//!
+//! That codec allocates by counts from the wire: a Metadata request of 21 bytes can ask for 154 GB.
+//! The tables stand beside the requests, as `Handler::LAYOUT`.
+
+use fairlead_canon::shape::{Layout, Misfit};
+
+/// Most items in all lists of one request together: more topics, partitions and members than a
+/// client asks about at once, and at some 200 bytes each what we are willing to decode.
+pub(crate) const ITEMS_MAX: usize = 65_536;
+
+/// Proves that a body is one request of this layout and version, and nothing more.
+pub(crate) fn check(layout: &Layout, version: i16, body: &[u8]) -> Result<(), Misfit> {
+    layout.check(version, body, ITEMS_MAX)
+}
