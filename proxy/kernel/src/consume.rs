@@ -145,10 +145,24 @@ impl Caller {
                 self.kernel.subscriptions.remove(&pattern, &subscription);
             }
             Some(Attached::Queue(attached)) => {
+                self.keep_returned(id, &attached.hot);
                 attached.hot.remove(self.member(id));
                 self.after_leaving(&attached);
             }
             None => {}
+        }
+    }
+
+    /// Keeps in the store that what an attachment holds goes back: a queue that nobody uses for a
+    /// while is forgotten here, and has to say redelivered all the same.
+    fn keep_returned(&mut self, id: AttachmentId, hot: &Hot) {
+        let member = self.member(id);
+        let held: Vec<u64> =
+            hot.with(|queue| queue.held_by(member).map(|offset| offset.0).collect());
+        if !held.is_empty() {
+            self.outbox
+                .stage_settled(hot.entity, held, Outcome::Returned);
+            self.flush();
         }
     }
 
