@@ -62,6 +62,11 @@ impl Client {
         StreamKey::new(Family::Mailbox, Text::from(id.to_owned()))
     }
 
+    /// Whether its mailbox is one that outlives connections.
+    pub(super) fn has_kept_mailbox(&self) -> bool {
+        self.mailbox.name == self.id
+    }
+
     /// The prefix of the keys of its remembered packet ids. A client id holds no null character,
     /// so no prefix begins another.
     pub(super) fn remembered_prefix(&self) -> Bytes {

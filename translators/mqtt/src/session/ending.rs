@@ -79,7 +79,7 @@ impl<I: Io> Session<I> {
             is_taken_over,
         };
         // Side by side: whoever takes the session over does not wait for a client that is gone.
-        tokio::join!(link.close(), legacy.publish(will));
+        tokio::join!(link.close(), legacy.execute(will));
         closed
     }
 
@@ -112,8 +112,8 @@ impl<I: Io> Session<I> {
                 "a session expiry that CONNECT had not asked for",
             ));
         }
-        if self.client.expiry.is_some() && self.client.expiry != expiry {
-            self.client.expiry = expiry;
+        self.client.expiry = expiry;
+        if expiry.is_some() {
             let change = Change::AlterStream {
                 key: self.client.mailbox.clone(),
                 document: self.document()?,
@@ -147,15 +147,29 @@ struct Legacy {
 }
 
 impl Legacy {
+    /// Publishes the will and ends the session, if it ends with its connection.
+    async fn execute(mut self, will: Option<Box<Will>>) {
+        if let Some(will) = will {
+            self.publish(&will).await;
+        }
+        let is_over = !self.client.expiry.is_some() && self.client.has_kept_mailbox();
+        if is_over {
+            let remove = Change::RemoveStream(self.client.mailbox.clone());
+            if let Err(error) = self.caller.declare(vec![remove]).await {
+                self.caller.meters().failed(&error);
+                tracing::warn!(client = %self.client.id, %error, "a session was not removed");
+            }
+        }
+    }
+
     /// Publishes the will, at once or when its delay is over and the client has not come back.
-    async fn publish(mut self, will: Option<Box<Will>>) {
-        let Some(will) = will else { return };
+    async fn publish(&mut self, will: &Will) {
         let delay = self.delay(&will.properties);
         if !delay.is_zero() && (self.is_taken_over || self.is_back_within(delay).await) {
             //= MQTT-3.1.3-9: a client that is back in time has no will published.
             return;
         }
-        if let Err(error) = publish(&mut self.caller, &self.client, &will) {
+        if let Err(error) = publish(&mut self.caller, &self.client, will) {
             tracing::info!(client = %self.client.id, detail = %error.closed.detail, "will refused");
         }
         self.caller.flush();

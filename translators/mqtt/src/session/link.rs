@@ -19,6 +19,7 @@ pub(super) struct Link<I> {
     io: I,
     input: BytesMut,
     output: Output,
+    /// Until CONNECT says another: what a client of an unknown version is told, all can read.
     pub(super) version: Version,
     /// Largest packet that is accepted.
     pub(super) size_max: usize,
@@ -58,7 +59,7 @@ impl<I: Io> Link<I> {
             io,
             input,
             output,
-            version: Version::V5,
+            version: Version::V311,
             size_max,
         }
     }
