@@ -1,5 +1,11 @@
 //! The codec against frames of a real client, any bytes, any split, and worst cases.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what it expects and stops where it is wrong"
+)]
+
 use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_amqp::codec::{
     ContentHeader, DecodeError, FRAME_MIN_SIZE, Frame, Method, Payload, ShortStr, basic,

@@ -3,6 +3,12 @@
 //! The seed is printed; `FAIRLEAD_FUZZ_SEED` repeats a run. An input that fails is worth a file in
 //! `tests/corpus`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects and stops where it is wrong"
+)]
+
 use std::path::Path;
 use std::time::Duration;
 

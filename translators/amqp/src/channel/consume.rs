@@ -1,6 +1,6 @@
 //! Starting and ending consumers.
 
-use fairlead_kernel::{Attach, AttachmentId, Reason, Settling, Source, StreamKey};
+use fairlead_kernel::{Attach, AttachmentId, Error, Reason, Settling, Source, StreamKey};
 
 use super::{Channel, reply};
 use crate::codec::{ShortStr, basic};
@@ -33,12 +33,11 @@ impl Channel {
         } else {
             self.consume_queue(&consume, tag.clone(), peer).await?;
         }
-        match consume.no_wait {
-            true => Ok(()),
-            false => peer
-                .out
-                .method(self.number, basic::ConsumeOk { consumer_tag: tag }),
-        }
+        self.answer(
+            consume.no_wait,
+            basic::ConsumeOk { consumer_tag: tag },
+            peer,
+        )
     }
 
     pub(super) async fn cancel(
@@ -58,14 +57,8 @@ impl Channel {
             self.share_credit(peer);
             queues::remove_if_left(&mut peer.caller, &started.queue).await?;
         }
-        match cancel.no_wait {
-            true => Ok(()),
-            false => {
-                let consumer_tag = cancel.consumer_tag;
-                peer.out
-                    .method(self.number, basic::CancelOk { consumer_tag })
-            }
-        }
+        let consumer_tag = cancel.consumer_tag;
+        self.answer(cancel.no_wait, basic::CancelOk { consumer_tag }, peer)
     }
 
     //= basic.consume.consumer-tag: unique in its channel; the server chooses one when it is empty.
@@ -100,14 +93,7 @@ impl Channel {
             ..Attach::new(Source::Stream(queue.clone()), window)
         };
         let attached = peer.caller.attach(attach).await;
-        let attachment = attached.map_err(|error| match error.reason {
-            // The queue is nobody's own, so another consumer has it for itself.
-            Reason::Locked => ReplyCode::AccessRefused.because(format!(
-                "queue '{}' in vhost '/' in exclusive use",
-                shown(&name)
-            )),
-            _ => Refusal::from(error),
-        })?;
+        let attachment = attached.map_err(|error| in_use_or(error, &name))?;
         let acks = !consume.no_ack;
         let consumer = Consumer {
             channel: self.number,
@@ -125,4 +111,13 @@ impl Channel {
         self.share_credit(peer);
         Ok(())
     }
+}
+
+/// The queue is nobody else's own, so when it is locked another consumer has it for itself.
+fn in_use_or(error: Error, name: &ShortStr) -> Refusal {
+    if error.reason == Reason::Locked {
+        let text = format!("queue '{}' in vhost '/' in exclusive use", shown(name));
+        return ReplyCode::AccessRefused.because(text);
+    }
+    error.into()
 }

@@ -3,7 +3,7 @@
 use fairlead_kernel::{Binding, Change, Destination, Reason};
 
 use super::Channel;
-use crate::codec::{Method, ShortStr, exchange};
+use crate::codec::{ShortStr, exchange};
 use crate::connection::Peer;
 use crate::errors::{Refusal, ReplyCode};
 use crate::exchanges::{
@@ -11,35 +11,35 @@ use crate::exchanges::{
 };
 
 impl Channel {
-    pub(super) async fn on_exchange(
-        &mut self,
-        method: Method,
+    pub(super) async fn declare_exchange(
+        &self,
+        declare: exchange::Declare,
         peer: &mut Peer,
     ) -> Result<(), Refusal> {
-        match method {
-            Method::ExchangeDeclare(declare) => {
-                ensure(&declare, peer).await?;
-                self.answer(declare.no_wait, exchange::DeclareOk {}, peer)
-            }
-            Method::ExchangeDelete(delete) => {
-                remove(&delete, peer).await?;
-                self.answer(delete.no_wait, exchange::DeleteOk {}, peer)
-            }
-            Method::ExchangeBind(bind) => {
-                let binding = between(&bind, peer)?;
-                peer.caller.declare(vec![Change::Bind(binding)]).await?;
-                self.answer(bind.no_wait, exchange::BindOk {}, peer)
-            }
-            Method::ExchangeUnbind(unbind) => {
-                let no_wait = unbind.no_wait;
-                self.unbind_exchange(unbind, peer).await?;
-                self.answer(no_wait, exchange::UnbindOk {}, peer)
-            }
-            method => Err(ReplyCode::CommandInvalid.because(method.name())),
-        }
+        ensure(&declare, peer).await?;
+        self.answer(declare.no_wait, exchange::DeclareOk {}, peer)
     }
 
-    async fn unbind_exchange(
+    pub(super) async fn delete_exchange(
+        &self,
+        delete: exchange::Delete,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        remove(&delete, peer).await?;
+        self.answer(delete.no_wait, exchange::DeleteOk {}, peer)
+    }
+
+    pub(super) async fn bind_exchange(
+        &self,
+        bind: exchange::Bind,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        let binding = between(&bind, peer)?;
+        peer.caller.declare(vec![Change::Bind(binding)]).await?;
+        self.answer(bind.no_wait, exchange::BindOk {}, peer)
+    }
+
+    pub(super) async fn unbind_exchange(
         &self,
         unbind: exchange::Unbind,
         peer: &mut Peer,
@@ -55,19 +55,8 @@ impl Channel {
         let binding = between(&bind, peer)?;
         let source = binding.from;
         peer.caller.declare(vec![Change::Unbind(binding)]).await?;
-        remove_if_left(&mut peer.caller, source).await
-    }
-
-    fn answer(
-        &self,
-        no_wait: bool,
-        method: impl Into<Method>,
-        peer: &mut Peer,
-    ) -> Result<(), Refusal> {
-        match no_wait {
-            true => Ok(()),
-            false => peer.out.method(self.number, method),
-        }
+        remove_if_left(&mut peer.caller, source).await?;
+        self.answer(bind.no_wait, exchange::UnbindOk {}, peer)
     }
 }
 

@@ -29,7 +29,7 @@ enum Body {
 }
 
 impl Channel {
-    pub(super) fn on_publish(
+    pub(super) fn start_publish(
         &mut self,
         publish: basic::Publish,
         peer: &mut Peer,

@@ -3,7 +3,7 @@
 use fairlead_kernel::{Change, Depth, Destination, Reason, Stream};
 
 use super::Channel;
-use crate::codec::{Method, ShortStr, queue};
+use crate::codec::{ShortStr, queue};
 use crate::connection::Peer;
 use crate::errors::{Refusal, ReplyCode};
 use crate::exchanges::{RESERVED_PREFIX, binding, refuse_default, remove_if_left, require, shown};
@@ -11,21 +11,6 @@ use crate::map::ADDRESS_PREFIX;
 use crate::queues;
 
 impl Channel {
-    pub(super) async fn on_queue(
-        &mut self,
-        method: Method,
-        peer: &mut Peer,
-    ) -> Result<(), Refusal> {
-        match method {
-            Method::QueueDeclare(declare) => self.declare_queue(declare, peer).await,
-            Method::QueueBind(bind) => self.bind_queue(bind, peer).await,
-            Method::QueueUnbind(unbind) => self.unbind_queue(unbind, peer).await,
-            Method::QueuePurge(purge) => self.purge_queue(purge, peer).await,
-            Method::QueueDelete(delete) => self.delete_queue(delete, peer).await,
-            method => Err(ReplyCode::CommandInvalid.because(method.name())),
-        }
-    }
-
     //= queue.declare.empty-name: elsewhere the empty name stands for the queue declared last here.
     pub(super) fn queue_name(&self, said: ShortStr) -> Result<ShortStr, Refusal> {
         match (said.is_empty(), &self.last_queue) {
@@ -35,7 +20,7 @@ impl Channel {
         }
     }
 
-    async fn declare_queue(
+    pub(super) async fn declare_queue(
         &mut self,
         mut declare: queue::Declare,
         peer: &mut Peer,
@@ -60,7 +45,11 @@ impl Channel {
         peer.out.method(self.number, answer)
     }
 
-    async fn bind_queue(&mut self, bind: queue::Bind, peer: &mut Peer) -> Result<(), Refusal> {
+    pub(super) async fn bind_queue(
+        &mut self,
+        bind: queue::Bind,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
         let name = self.queue_name(bind.queue)?;
         refuse_default(&bind.exchange)?;
         let queue = queues::require(&peer.caller, &name)?;
@@ -68,13 +57,10 @@ impl Channel {
         let to = Destination::Stream(queue.key.clone());
         let binding = binding(&exchange, &bind.routing_key, &bind.arguments, to)?;
         peer.caller.declare(vec![Change::Bind(binding)]).await?;
-        match bind.no_wait {
-            true => Ok(()),
-            false => peer.out.method(self.number, queue::BindOk {}),
-        }
+        self.answer(bind.no_wait, queue::BindOk {}, peer)
     }
 
-    async fn unbind_queue(
+    pub(super) async fn unbind_queue(
         &mut self,
         unbind: queue::Unbind,
         peer: &mut Peer,
@@ -90,7 +76,11 @@ impl Channel {
         peer.out.method(self.number, queue::UnbindOk {})
     }
 
-    async fn purge_queue(&mut self, purge: queue::Purge, peer: &mut Peer) -> Result<(), Refusal> {
+    pub(super) async fn purge_queue(
+        &mut self,
+        purge: queue::Purge,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
         let name = self.queue_name(purge.queue)?;
         let queue = queues::require(&peer.caller, &name)?;
         let purged = peer.caller.purge(&queue.key).await?;
@@ -105,7 +95,7 @@ impl Channel {
     }
 
     //= queue.delete.absent: deleting a queue that does not exist succeeds, as in RabbitMQ.
-    async fn delete_queue(
+    pub(super) async fn delete_queue(
         &mut self,
         delete: queue::Delete,
         peer: &mut Peer,
@@ -119,12 +109,7 @@ impl Channel {
             queues::remove(&mut peer.caller, &queue.key).await?;
             message_count = u32::try_from(depth.ready).unwrap_or(u32::MAX);
         }
-        match delete.no_wait {
-            true => Ok(()),
-            false => peer
-                .out
-                .method(self.number, queue::DeleteOk { message_count }),
-        }
+        self.answer(delete.no_wait, queue::DeleteOk { message_count }, peer)
     }
 }
 

@@ -70,8 +70,17 @@ impl Channel {
         self.end(reject.delivery_tag, false, refused(reject.requeue), peer)
     }
 
+    pub(super) fn recover(
+        &mut self,
+        recover: &basic::Recover,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        self.requeue_all(recover.requeue, peer)?;
+        peer.out.method(self.number, basic::RecoverOk {})
+    }
+
     //= basic.recover.requeue: everything unsettled on the channel goes back to its queue.
-    pub(super) fn recover(&mut self, requeue: bool, peer: &mut Peer) -> Result<(), Refusal> {
+    pub(super) fn requeue_all(&mut self, requeue: bool, peer: &mut Peer) -> Result<(), Refusal> {
         if !requeue {
             return Err(ReplyCode::NotImplemented.because("requeue=false"));
         }

@@ -11,6 +11,13 @@ pub(super) trait Fields: Sized {
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), WireError>;
 }
 
+/// Takes the lowest bit off.
+pub(super) fn lowest(bits: &mut u8) -> bool {
+    let bit = *bits & 1 == 1;
+    *bits >>= 1;
+    bit
+}
+
 /// Declares the fields of methods in the order of the wire. Between bars stand the bits of one octet,
 /// lowest first; no method has two such groups.
 macro_rules! fields {
@@ -29,24 +36,22 @@ macro_rules! fields {
         }
 
         impl $crate::codec::method::Fields for $name {
-            #[allow(unused_assignments, unused_mut, unused_variables, reason = "some methods have no fields or no bits")]
-            fn read(reader: &mut fairlead_wire::Reader<'_>) -> Result<Self, $crate::codec::DecodeError> {
-                $(let $before = <$before_type as $crate::codec::field::Field>::read(reader, stringify!($before))?;)*
+            fn read(_reader: &mut fairlead_wire::Reader<'_>) -> Result<Self, $crate::codec::DecodeError> {
+                $(let $before = <$before_type as $crate::codec::field::Field>::read(_reader, stringify!($before))?;)*
                 $(
-                    let mut bits = reader.u8("bits")?;
-                    $(let $bit = bits & 1 == 1; bits >>= 1;)+
-                    $(let $after = <$after_type as $crate::codec::field::Field>::read(reader, stringify!($after))?;)*
+                    let mut bits = _reader.u8("bits")?;
+                    $(let $bit = $crate::codec::method::lowest(&mut bits);)+
+                    $(let $after = <$after_type as $crate::codec::field::Field>::read(_reader, stringify!($after))?;)*
                 )?
                 Ok(Self { $($before,)* $($($bit,)+ $($after,)*)? })
             }
 
-            #[allow(unused_variables, reason = "some methods have no fields")]
-            fn write(&self, writer: &mut fairlead_wire::Writer<'_>) -> Result<(), fairlead_wire::WireError> {
-                $($crate::codec::field::Field::write(&self.$before, writer, stringify!($before))?;)*
+            fn write(&self, _writer: &mut fairlead_wire::Writer<'_>) -> Result<(), fairlead_wire::WireError> {
+                $($crate::codec::field::Field::write(&self.$before, _writer, stringify!($before))?;)*
                 $(
                     let bits = [$(self.$bit),+];
-                    writer.u8(bits.iter().rev().fold(0, |octet, bit| octet << 1 | u8::from(*bit)));
-                    $($crate::codec::field::Field::write(&self.$after, writer, stringify!($after))?;)*
+                    _writer.u8(bits.iter().rev().fold(0, |octet, bit| octet << 1 | u8::from(*bit)));
+                    $($crate::codec::field::Field::write(&self.$after, _writer, stringify!($after))?;)*
                 )?
                 Ok(())
             }

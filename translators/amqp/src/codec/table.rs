@@ -124,33 +124,20 @@ fn write_entries(
 
 /// The value as which one without a type letter is written; what travels beside it is `map.rs`'s to say.
 pub(crate) fn nearest(value: &Value) -> Option<Value> {
-    match value {
-        Value::U64(number) => Some(Value::Text(Text::from(number.to_string()))),
-        Value::TimeMillis(ms) => Some(Value::I64(*ms)),
-        Value::Uuid(bytes) => {
-            let digits = format!("{:032x}", u128::from_be_bytes(*bytes));
-            Some(Value::Text(Text::from(digits)))
-        }
-        Value::Symbol(text) => Some(Value::Text(text.clone())),
-        Value::Null
-        | Value::Bool(_)
-        | Value::I8(_)
-        | Value::U8(_)
-        | Value::I16(_)
-        | Value::U16(_)
-        | Value::I32(_)
-        | Value::U32(_)
-        | Value::I64(_)
-        | Value::F32(_)
-        | Value::F64(_)
-        | Value::Decimal { .. }
-        | Value::TimeSeconds(_)
-        | Value::Text(_)
-        | Value::RawText(_)
-        | Value::Bytes(_)
-        | Value::List(_)
-        | Value::Map(_) => None,
+    if let Value::U64(number) = value {
+        return Some(Value::Text(Text::from(number.to_string())));
     }
+    if let Value::TimeMillis(ms) = value {
+        return Some(Value::I64(*ms));
+    }
+    if let Value::Uuid(bytes) = value {
+        let digits = format!("{:032x}", u128::from_be_bytes(*bytes));
+        return Some(Value::Text(Text::from(digits)));
+    }
+    if let Value::Symbol(text) = value {
+        return Some(Value::Text(text.clone()));
+    }
+    None
 }
 
 fn write_value(writer: &mut Writer<'_>, value: &Value) -> Result<(), WireError> {

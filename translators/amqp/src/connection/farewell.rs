@@ -20,12 +20,6 @@ pub(super) async fn farewell(
     refusal: &Refusal,
     at: (u16, u16),
 ) -> Closed {
-    let reason = match refusal.code {
-        ReplyCode::ConnectionForced => ClosedReason::Drained,
-        ReplyCode::AccessRefused | ReplyCode::NotAllowed => ClosedReason::Refused,
-        ReplyCode::InternalError => ClosedReason::Failed,
-        _ => ClosedReason::Malformed,
-    };
     let close = connection::Close {
         reply_code: refusal.code.number(),
         reply_text: ShortStr::cut(&refusal.to_string()),
@@ -36,7 +30,26 @@ pub(super) async fn farewell(
         // A client that does not agree in time is closed all the same.
         drop(tokio::time::timeout(AGREE_MAX, agreed(transport, out)).await);
     }
-    Closed::because(reason, refusal.to_string())
+    Closed::because(reason_of(refusal.code), refusal.to_string())
+}
+
+fn reason_of(code: ReplyCode) -> ClosedReason {
+    match code {
+        ReplyCode::ConnectionForced => ClosedReason::Drained,
+        ReplyCode::AccessRefused | ReplyCode::NotAllowed => ClosedReason::Refused,
+        ReplyCode::InternalError => ClosedReason::Failed,
+        ReplyCode::ContentTooLarge
+        | ReplyCode::NoRoute
+        | ReplyCode::NotFound
+        | ReplyCode::ResourceLocked
+        | ReplyCode::PreconditionFailed
+        | ReplyCode::FrameError
+        | ReplyCode::SyntaxError
+        | ReplyCode::CommandInvalid
+        | ReplyCode::ChannelError
+        | ReplyCode::UnexpectedFrame
+        | ReplyCode::NotImplemented => ClosedReason::Malformed,
+    }
 }
 
 /// Ends when the client agrees or is gone; everything else that it still says is void.
@@ -45,16 +58,20 @@ async fn agreed(transport: &mut Transport, out: &mut Output) {
     loop {
         match transport.frame(frame_max) {
             Ok(None) => {}
-            Ok(Some(frame)) => match frame.payload {
-                Payload::Method(Method::ConnectionCloseOk(_)) => return,
-                Payload::Method(Method::ConnectionClose(_)) => {
-                    if out.method(0, connection::CloseOk {}).is_err() {
-                        return;
-                    }
+            Ok(Some(frame)) => {
+                let Payload::Method(method) = frame.payload else {
                     continue;
+                };
+                if matches!(method, Method::ConnectionCloseOk(_)) {
+                    return;
                 }
-                _ => continue,
-            },
+                if matches!(method, Method::ConnectionClose(_))
+                    && out.method(0, connection::CloseOk {}).is_err()
+                {
+                    return;
+                }
+                continue;
+            }
             // Nothing after a malformed frame can be understood: write our word and go.
             Err(_) => return drop(transport.drain(out).await),
         }

@@ -62,31 +62,20 @@ pub(super) fn native_text(text: &Text) -> Option<ShortStr> {
 
 /// An identifier as a field; only text, and bytes that are not text, come back as what they were.
 pub(super) fn native_id(value: &Value) -> Option<ShortStr> {
-    match value {
-        Value::Text(text) => native_text(text),
-        Value::Bytes(bytes) if std::str::from_utf8(bytes).is_err() => ShortStr::new(bytes.clone()),
-        Value::Null
-        | Value::Bool(_)
-        | Value::I8(_)
-        | Value::U8(_)
-        | Value::I16(_)
-        | Value::U16(_)
-        | Value::I32(_)
-        | Value::U32(_)
-        | Value::I64(_)
-        | Value::U64(_)
-        | Value::F32(_)
-        | Value::F64(_)
-        | Value::Decimal { .. }
-        | Value::TimeMillis(_)
-        | Value::TimeSeconds(_)
-        | Value::Uuid(_)
-        | Value::RawText(_)
-        | Value::Bytes(_)
-        | Value::Symbol(_)
-        | Value::List(_)
-        | Value::Map(_) => None,
+    if let Value::Text(text) = value {
+        return native_text(text);
     }
+    odd_bytes(value).cloned().and_then(ShortStr::new)
+}
+
+/// Bytes that a reader could not take for text.
+fn odd_bytes(value: &Value) -> Option<&Bytes> {
+    if let Value::Bytes(bytes) = value
+        && std::str::from_utf8(bytes).is_err()
+    {
+        return Some(bytes);
+    }
+    None
 }
 
 /// The event time as whole seconds, when the field can hold it.
@@ -209,13 +198,13 @@ fn get_key(message: &Message) -> Option<Value> {
 }
 
 fn set_key(message: &mut Message, value: &Value) -> bool {
-    let key: Bytes = match value {
-        Value::Text(text) => text.as_bytes().clone(),
-        Value::Bytes(bytes) if std::str::from_utf8(bytes).is_err() => bytes.clone(),
-        _ => return false,
-    };
-    message.key = Some(key);
-    true
+    let text = as_text(value).map(|text| text.as_bytes());
+    let key = text.or_else(|| odd_bytes(value)).cloned();
+    let is_usable = key.is_some();
+    if is_usable {
+        message.key = key;
+    }
+    is_usable
 }
 
 fn get_null_body(message: &Message) -> Option<Value> {

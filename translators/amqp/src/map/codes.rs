@@ -6,29 +6,16 @@ use crate::codec::nearest;
 
 /// The letter of a value that stands in a table as its nearest type; `None` when its own type will do.
 pub(super) fn code_of(value: &Value) -> Option<char> {
-    match value {
-        Value::U64(_) => Some('L'),
-        Value::TimeMillis(_) => Some('m'),
-        Value::Uuid(_) => Some('u'),
-        Value::Symbol(_) => Some('y'),
-        Value::Null
-        | Value::Bool(_)
-        | Value::I8(_)
-        | Value::U8(_)
-        | Value::I16(_)
-        | Value::U16(_)
-        | Value::I32(_)
-        | Value::U32(_)
-        | Value::I64(_)
-        | Value::F32(_)
-        | Value::F64(_)
-        | Value::Decimal { .. }
-        | Value::TimeSeconds(_)
-        | Value::Text(_)
-        | Value::RawText(_)
-        | Value::Bytes(_)
-        | Value::List(_)
-        | Value::Map(_) => None,
+    if matches!(value, Value::U64(_)) {
+        Some('L')
+    } else if matches!(value, Value::TimeMillis(_)) {
+        Some('m')
+    } else if matches!(value, Value::Uuid(_)) {
+        Some('u')
+    } else if matches!(value, Value::Symbol(_)) {
+        Some('y')
+    } else {
+        None
     }
 }
 

@@ -55,6 +55,10 @@ pub(crate) fn drop_largest_header(properties: &mut BasicProperties) -> bool {
 }
 
 /// Roughly: only the largest is looked for.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "values without a length of their own are all small"
+)]
 fn size(value: &Value) -> usize {
     match value {
         Value::Text(text) | Value::Symbol(text) => text.len(),
