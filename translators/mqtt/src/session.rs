@@ -99,6 +99,11 @@ impl<I: Io> Session<I> {
         let mut heard_at = Instant::now();
         let mut silence = pin!(silence(self.client.silence_max.map(|max| heard_at + max)));
         let mut drain = pin!(drain.begun());
+        // A client need not wait for CONNACK: what it sent behind CONNECT has been read with it.
+        if let Err(end) = self.packets().await.and_then(|()| self.settle()) {
+            return end;
+        }
+        self.caller.flush();
         loop {
             let gate = self.gate();
             let turn = tokio::select! {

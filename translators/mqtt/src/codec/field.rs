@@ -10,7 +10,8 @@ pub(super) fn text(r: &mut Reader<'_>, field: &'static str) -> Result<Text, Deco
     let at = r.at();
     //= MQTT-1.5.4-1: ill-formed UTF-8 is malformed, and so is
     //= MQTT-1.5.4-2: the null character.
-    let text = Text::try_from(r.bytes16(field)?).map_err(|_| WireError::NotUtf8 { field, at })?;
+    let text =
+        Text::try_from(r.bytes16(field)?).map_err(|_not_utf8| WireError::NotUtf8 { field, at })?;
     if text.as_bytes().contains(&0) {
         return Err(DecodeError::Malformed("U+0000 in a string"));
     }

@@ -117,6 +117,15 @@ pub struct UserProperty {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(NonZeroU32);
 
+macro_rules! first {
+    ($list:expr, $name:ident) => {
+        $list.iter().find_map(|property| match property {
+            Property::$name(value) => Some(value),
+            _ => None,
+        })
+    };
+}
+
 /// Identifiers that may stand more than once in one packet.
 const REPEATABLE: u64 = (1 << 0x26) | (1 << 0x0b);
 
@@ -178,6 +187,26 @@ impl Properties {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The alias of a PUBLISH.
+    pub fn topic_alias(&self) -> Option<u16> {
+        first!(self, TopicAlias)
+    }
+
+    /// The identifier that a SUBSCRIBE gives its subscriptions.
+    pub fn subscription_id(&self) -> Option<SubscriptionId> {
+        first!(self, SubscriptionId)
+    }
+
+    /// How long a session outlives its connection, in seconds.
+    pub fn session_expiry(&self) -> Option<u32> {
+        first!(self, SessionExpiry)
+    }
+
+    /// How long a will waits, in seconds.
+    pub fn will_delay(&self) -> Option<u32> {
+        first!(self, WillDelay)
     }
 
     /// Each property in its order; texts are slices of the packet.

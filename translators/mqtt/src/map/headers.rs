@@ -50,10 +50,14 @@ pub(super) fn as_content_type(text: &Text) -> Option<Property> {
 
 /// A correlation that its property can hold and that reads back as the same value.
 pub(super) fn as_correlation(value: &Value) -> Option<Property> {
-    let bytes = match value {
-        Value::Text(text) => text.clone().into_bytes(),
-        Value::Bytes(bytes) if std::str::from_utf8(bytes).is_err() => bytes.clone(),
-        _ => return None,
+    let bytes = if let Value::Text(text) = value {
+        text.clone().into_bytes()
+    } else if let Value::Bytes(bytes) = value
+        && std::str::from_utf8(bytes).is_err()
+    {
+        bytes.clone()
+    } else {
+        return None;
     };
     (bytes.len() <= VALUE_BYTES_MAX).then_some(Property::CorrelationData(bytes))
 }

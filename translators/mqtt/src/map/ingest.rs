@@ -47,6 +47,10 @@ pub(crate) fn ingest(inbound: Inbound<'_>, now: Timestamp) -> Result<(Message, L
 }
 
 /// Reads what has a place in the message; user properties come back.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "most properties are not of the message"
+)]
 fn read_properties(
     properties: &Properties,
     message: &mut Message,
@@ -82,7 +86,7 @@ fn read_properties(
                 ));
             }
             Property::User(pair) => user.push(pair),
-            // Of the hop, not of the message.
+            // The others are of the hop, not of the message.
             _ => {}
         }
     }

@@ -8,6 +8,10 @@ use crate::codec::{Ack, Packet, PacketId, ReasonCode};
 
 /// An acknowledgement without its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::enum_variant_names,
+    reason = "the names are those of the specification"
+)]
 pub(super) enum Answer {
     PubAck(PacketId),
     PubRec(PacketId),

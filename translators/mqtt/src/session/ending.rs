@@ -8,7 +8,7 @@ use fairlead_kernel::{
 
 use super::Session;
 use super::client::{Client, Expiry};
-use crate::codec::{Disconnect, Packet, Properties, Property, ReasonCode, Version, Will};
+use crate::codec::{Disconnect, Packet, Properties, ReasonCode, Version, Will};
 use crate::errors::Fault;
 use crate::map::{self, Inbound};
 
@@ -85,13 +85,7 @@ impl<I: Io> Session<I> {
 
     /// DISCONNECT came.
     async fn goodbye(&mut self, disconnect: &Disconnect) -> (Closed, Option<Box<Will>>) {
-        let expiry = disconnect
-            .properties
-            .iter()
-            .find_map(|property| match property {
-                Property::SessionExpiry(seconds) => Some(Expiry(seconds)),
-                _ => None,
-            });
+        let expiry = disconnect.properties.session_expiry().map(Expiry);
         if let Some(expiry) = expiry
             && let Err(fault) = self.change_expiry(expiry).await
         {
@@ -177,11 +171,10 @@ impl Legacy {
 
     /// The will's delay; it ends with the session.
     fn delay(&self, properties: &Properties) -> Duration {
-        let delay = properties.iter().find_map(|property| match property {
-            Property::WillDelay(seconds) => Some(seconds),
-            _ => None,
-        });
-        let seconds = delay.unwrap_or_default().min(self.client.expiry.0);
+        let seconds = properties
+            .will_delay()
+            .unwrap_or_default()
+            .min(self.client.expiry.0);
         Duration::from_secs(seconds.into())
     }
 

@@ -158,6 +158,10 @@ struct Asked {
 }
 
 impl Asked {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "most properties ask for nothing"
+    )]
     fn of(connect: &Connect) -> Self {
         let expiry = match connect.version {
             Version::V311 if !connect.clean_start => Expiry::NEVER,
@@ -175,7 +179,7 @@ impl Asked {
                 Property::MaximumPacketSize(max) => {
                     asked.size_max = usize::try_from(max.get()).unwrap_or(usize::MAX);
                 }
-                // Topic aliases are not used towards clients, and hints are not needed.
+                // No aliases are used towards clients, and hints are not needed.
                 _ => {}
             }
         }

@@ -11,7 +11,7 @@ use super::client::Remembered;
 use super::ending::End;
 use super::window::Expects;
 use super::{RECEIVE_MAX, Session};
-use crate::codec::{Ack, Delivery, Property, Publish, ReasonCode, Version};
+use crate::codec::{Ack, Delivery, Publish, ReasonCode, Version};
 use crate::errors::{Fault, code_of};
 use crate::map::{self, Inbound};
 
@@ -56,13 +56,6 @@ impl<I: Io> Session<I> {
 
     /// Where a PUBLISH goes, aliases resolved; `None` when nobody may publish there.
     fn address(&mut self, publish: &Publish) -> Result<Option<Address>, End> {
-        let alias = publish
-            .properties
-            .iter()
-            .find_map(|property| match property {
-                Property::TopicAlias(alias) => Some(alias),
-                _ => None,
-            });
         let invalid = || {
             let detail = "a topic alias that was never set or is out of range";
             Fault::new(
@@ -71,7 +64,7 @@ impl<I: Io> Session<I> {
                 detail,
             )
         };
-        match alias {
+        match publish.properties.topic_alias() {
             None if publish.topic.is_empty() => {
                 Err(Fault::protocol("neither a topic name nor an alias").into())
             }

@@ -16,7 +16,7 @@ use super::client::Expiry;
 use super::ending::End;
 use super::subscriptions::{Entry, Subscriptions};
 use crate::codec::{
-    Packet, Properties, Property, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription,
+    Packet, Properties, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription,
     SubscriptionId, UnsubAck, Unsubscribe,
 };
 use crate::errors::{Fault, code_of, suback_code};
@@ -34,13 +34,7 @@ const INBOX_BYTES_MAX: u64 = 64 << 20;
 impl<I: Io> Session<I> {
     /// SUBSCRIBE.
     pub(super) async fn subscribe(&mut self, packet: Subscribe) -> Result<(), End> {
-        let id = packet
-            .properties
-            .iter()
-            .find_map(|property| match property {
-                Property::SubscriptionId(id) => Some(id),
-                _ => None,
-            });
+        let id = packet.properties.subscription_id();
         let mut codes = Vec::with_capacity(packet.subscriptions.len());
         let (mut changes, mut replays) = (Vec::new(), Vec::new());
         for asked in &packet.subscriptions {

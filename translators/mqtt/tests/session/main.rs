@@ -1,6 +1,10 @@
 //! What a client sees: transcripts over an in-memory pipe, on a real kernel and a memory store.
 
 #![cfg(test)]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test names what it expects"
+)]
 
 mod connect;
 mod peer;
