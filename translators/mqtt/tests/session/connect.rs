@@ -148,3 +148,16 @@ async fn a_connection_that_says_nothing_is_closed_after_ten_seconds() {
     assert_eq!(peer.expect_end(None).await.reason, ClosedReason::Silent);
     assert_eq!(started.elapsed(), Duration::from_secs(10));
 }
+
+#[tokio::test]
+async fn what_is_sent_behind_connect_without_waiting_is_answered() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.dial(Version::V311);
+    // CONNECT as client "w" and PINGREQ, in one write.
+    peer.send_bytes(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01w\xc0\x00")
+        .await;
+    let Packet::ConnAck(_) = peer.next().await else {
+        panic!("CONNACK")
+    };
+    peer.expect(Packet::PingResp).await;
+}
