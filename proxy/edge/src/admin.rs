@@ -5,12 +5,12 @@
 mod guard;
 mod health;
 mod reply;
+mod serve;
 mod streams;
 mod token;
 mod users;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
@@ -59,13 +59,9 @@ impl Admin {
     /// begun.
     pub async fn serve(self, listener: std::net::TcpListener) -> io::Result<()> {
         let listener = TcpListener::from_std(listener)?;
-        let mut drain = self.inner.drain.clone();
-        let service = self
-            .router()
-            .into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, service)
-            .with_graceful_shutdown(async move { drain.begun().await })
-            .await
+        let drain = self.inner.drain.clone();
+        serve::serve(listener, self.router(), drain).await;
+        Ok(())
     }
 
     fn router(self) -> Router {
