@@ -140,6 +140,10 @@ impl<I: Io> Session<I> {
                 return end;
             }
             self.caller.flush();
+            let written = self.link.take_written();
+            if written > 0 {
+                self.caller.meters().sent_bytes.inc_by(written);
+            }
         }
     }
 

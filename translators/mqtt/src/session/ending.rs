@@ -48,6 +48,10 @@ impl End {
 impl<I: Io> Session<I> {
     /// Ends the connection, and later perhaps the session.
     pub(super) async fn end(mut self, end: End, drain: DrainWatch) -> Closed {
+        // What came before the end counts, in the same read too.
+        if let Err(error) = self.settle() {
+            tracing::debug!(client = %self.client.id, ?error, "acknowledgements were not kept");
+        }
         self.caller.flush();
         let (closed, will) = match end {
             End::Goodbye(disconnect) => self.goodbye(&disconnect).await,

@@ -91,6 +91,11 @@ impl<I: Io> Link<I> {
             .map_err(unwritable)
     }
 
+    /// Bytes written since the last call.
+    pub(super) fn take_written(&mut self) -> u64 {
+        self.output.take_written()
+    }
+
     /// Whether deliveries may be added to what waits.
     pub(super) fn has_room(&self) -> bool {
         self.output.len() < OUTPUT_BYTES_HIGH

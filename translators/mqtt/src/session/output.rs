@@ -19,6 +19,8 @@ pub(super) struct Output {
     tail: BytesMut,
     len: usize,
     needs_flush: bool,
+    /// Bytes written since somebody asked.
+    written: u64,
 }
 
 /// Payloads from this size on are not copied: below it, a copy is cheaper than a slice of its own
@@ -32,6 +34,11 @@ impl Output {
     /// Bytes that wait.
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Bytes written since the last call.
+    pub(super) fn take_written(&mut self) -> u64 {
+        std::mem::take(&mut self.written)
     }
 
     /// Appends a packet.
@@ -92,6 +99,7 @@ impl Output {
             if self.len == 0 {
                 *self = Self {
                     needs_flush: true,
+                    written: self.written,
                     ..Self::default()
                 };
             }
@@ -122,6 +130,7 @@ impl Output {
 
     fn written(&mut self, mut count: usize) {
         self.len -= count;
+        self.written += count as u64;
         while let Some(first) = self.sealed.front_mut() {
             if count < first.len() {
                 return first.advance(count);

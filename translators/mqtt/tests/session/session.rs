@@ -211,6 +211,25 @@ async fn what_was_published_before_a_goodbye_in_the_same_write_is_kept() {
 }
 
 #[tokio::test]
+async fn what_was_acknowledged_before_a_goodbye_in_the_same_write_is_settled() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos1(1, "t", b"x")).await;
+    reader.next_publish().await;
+    let mut bytes = bytes::BytesMut::new();
+    puback(1, ReasonCode::SUCCESS)
+        .encode(Version::V5, &mut bytes)
+        .unwrap();
+    let goodbye = Packet::Disconnect(Disconnect::new(ReasonCode::SUCCESS));
+    goodbye.encode(Version::V5, &mut bytes).unwrap();
+    reader.send_bytes(&bytes).await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.expect_nothing().await;
+}
+
+#[tokio::test]
 async fn the_window_of_the_client_is_not_exceeded() {
     let mesh = Mesh::start().await;
     let mut hello = hello(Version::V5, "narrow");
