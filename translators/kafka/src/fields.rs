@@ -91,10 +91,6 @@ impl<'a> Fields<'a> {
         self.reader.rest()
     }
 
-    pub(crate) fn finish(self) -> Result<(), WireError> {
-        self.reader.finish()
-    }
-
     fn length(&mut self, field: &'static str) -> Result<Option<usize>, WireError> {
         Ok(match self.form {
             Form::Classic => length(self.i32(field)?),

@@ -101,7 +101,6 @@ fn read(call: &Call) -> Result<Request, Fault> {
         fields.text("rack id")?;
     }
     fields.tags()?;
-    fields.finish()?;
     let limits = FetchLimits {
         bytes_min,
         bytes_max: bytes_max.min(BYTES_MAX),

@@ -68,7 +68,6 @@ fn stage(desk: &mut Desk, call: &Call) -> Result<Reply, Fault> {
         topics.push(stage_topic(desk, &terms, &mut fields)?);
     }
     fields.tags()?;
-    fields.finish()?;
     let in_flight = InFlight::new(call, topics);
     if terms.promise != Some(Promise::Nothing) {
         return Ok(Reply::Later(in_flight));
