@@ -106,7 +106,7 @@ const NAMES: [Names; 3] = [
     },
 ];
 
-const ROUNDS: usize = 30_000;
+const ROUNDS: usize = 100_000;
 
 #[test]
 fn a_name_through_every_other_protocol_and_back_is_the_same_name() {
