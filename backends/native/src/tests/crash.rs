@@ -73,3 +73,29 @@ async fn a_crash_during_recovery_changes_nothing() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_a_start_has_shown_survives_although_a_sync_had_failed() {
+    let script = Script::new(7, 50).await;
+    let whole = SimFs::default();
+    script.play(&whole);
+    for lost_at in 1..=whole.operations() {
+        let fs = SimFs::default();
+        fs.lose_sync_at(lost_at);
+        let answered = script.play(&fs);
+        let Ok(subject) = open(&fs) else { continue };
+        let shown = digest(&subject).await;
+        assert!(
+            script.may_look(&shown, answered),
+            "sync {lost_at} lost, {answered} answered"
+        );
+        let survivor = fs.after_crash(Loss::All);
+        drop(subject);
+        let again = open(&survivor).unwrap_or_else(|error| panic!("sync {lost_at} lost: {error}"));
+        assert_eq!(
+            digest(&again).await,
+            shown,
+            "sync {lost_at} lost, {answered} answered"
+        );
+    }
+}

@@ -108,6 +108,45 @@ async fn damage_in_the_last_frame_is_a_tear_unless_it_was_proven() {
 }
 
 #[tokio::test]
+async fn damage_before_the_last_frames_is_refused_although_nothing_was_closed() {
+    let script = Script::new(17, 20).await;
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    for unit in &script.units {
+        store.commit(unit.clone()).unwrap();
+    }
+    drop(store);
+    let path = Path::new("data/wal/0000000000000001.wal");
+    let frames = |fs: &SimFs| {
+        let mut frames = 0;
+        fs.damage(path, |bytes| {
+            frames = bytes
+                .chunks(4096)
+                .skip(1)
+                .filter(|page| page.starts_with(b"FLFR"))
+                .count()
+        });
+        frames
+    };
+    let count = frames(&fs);
+    assert!(count > 5, "{count} frames");
+    for frame in 1..=count {
+        let copy = fs.copy();
+        copy.damage(path, |bytes| bytes[frame * 4096 + 20] ^= 1);
+        let result = open(&copy);
+        // Each frame proves those before the one that was in flight when it was written.
+        if frame < count {
+            assert!(
+                is_refused(&result.expect_err("a proven frame")),
+                "frame {frame}"
+            );
+        } else {
+            result.expect("a torn tail");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_cut_file_is_refused_or_loses_only_what_is_unused() {
     let (script, fs) = closed(14).await;
     let all = script.digests.last().unwrap();

@@ -99,6 +99,7 @@ async fn a_promise_that_needs_no_sync_is_answered_and_shown_at_once_in_a_queue()
         ops: vec![append(A, message(body))],
         promise: Promise::Accepted,
     };
+    ready(&fs).await;
     // From here on the disk takes nothing, so whatever is seen is seen without it.
     fs.fail_at(1);
     let results = subject
@@ -113,11 +114,23 @@ async fn a_promise_that_needs_no_sync_is_answered_and_shown_at_once_in_a_queue()
     );
 }
 
+/// Waits until log files are prepared, after which only commits touch the disk.
+async fn ready(fs: &SimFs) {
+    while !fs
+        .paths()
+        .iter()
+        .any(|path| path.ends_with("0000000000000003.wal"))
+    {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_durable_is_not_shown_in_a_log() {
     let fs = SimFs::default();
     let subject = open(&fs).unwrap();
     subject.done(vec![create(A, Kind::Log)]).await;
+    ready(&fs).await;
     fs.fail_at(1);
     let unit = Unit {
         ops: vec![append(A, message("x"))],

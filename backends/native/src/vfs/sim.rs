@@ -41,6 +41,17 @@ struct Content {
     locks: BTreeSet<PathBuf>,
     done: u64,
     fails_at: Option<u64>,
+    loses_at: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Done,
+    /// A failed sync of a disk that goes on.
+    Lost,
+    /// The power fails meanwhile.
+    Halved,
+    Refused,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +84,12 @@ impl SimFs {
     /// Lets the operation with this number, and all later ones, fail.
     pub fn fail_at(&self, operation: u64) {
         self.0.lock().fails_at = Some(operation);
+    }
+
+    /// Lets the operation with this number fail if it is a sync, and what it should have made
+    /// durable be forgotten: it can still be read, and no later sync writes it.
+    pub fn lose_sync_at(&self, operation: u64) {
+        self.0.lock().loses_at = Some(operation);
     }
 
     /// Operations done so far.
@@ -136,23 +153,27 @@ impl SimFs {
 
     fn change<T>(&self, change: impl FnOnce(&mut Content) -> io::Result<T>) -> io::Result<T> {
         let mut content = self.0.lock();
-        content.done += 1;
-        let fails = content.fails_at.is_some_and(|at| content.done >= at);
-        let is_first = content.fails_at == Some(content.done);
-        // What was under way when the power failed may or may not have reached the disk.
-        if fails && !is_first {
-            return Err(io::Error::other("the power has failed"));
-        }
-        let result = change(&mut content);
-        if fails {
-            Err(io::Error::other("the power fails"))
-        } else {
-            result
+        match content.next() {
+            Fate::Done | Fate::Lost => change(&mut content),
+            // What was under way when the power failed may or may not have reached the disk.
+            Fate::Halved => change(&mut content).and(Err(io::Error::other("the power fails"))),
+            Fate::Refused => Err(io::Error::other("the power has failed")),
         }
     }
 }
 
 impl Content {
+    /// What becomes of the operation that is about to be done.
+    fn next(&mut self) -> Fate {
+        self.done += 1;
+        match self.fails_at {
+            Some(at) if self.done == at => Fate::Halved,
+            Some(at) if self.done > at => Fate::Refused,
+            _ if self.loses_at == Some(self.done) => Fate::Lost,
+            _ => Fate::Done,
+        }
+    }
+
     fn name(&mut self, naming: Naming) {
         naming.apply(&mut self.names);
         self.renamed.push(naming);
@@ -300,18 +321,23 @@ impl File for Handle {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let will_fail = {
-            let content = self.fs.0.lock();
-            content.fails_at.is_some_and(|at| content.done + 1 >= at)
-        };
-        self.fs.change(|content| {
-            if !will_fail {
-                let file = content.file(self.id)?;
-                file.durable = file.content.clone();
-                file.unsynced.clear();
+        let mut content = self.fs.0.lock();
+        let fate = content.next();
+        let file = content.file(self.id)?;
+        match fate {
+            Fate::Done => {
+                for (at, bytes) in file.unsynced.drain(..) {
+                    write(&mut file.durable, at, &bytes);
+                }
+                Ok(())
             }
-            Ok(())
-        })
+            // The page cache keeps showing what it has, and takes it for written.
+            Fate::Lost => {
+                file.unsynced.clear();
+                Err(io::Error::other("the disk did not take it"))
+            }
+            Fate::Halved | Fate::Refused => Err(io::Error::other("the power has failed")),
+        }
     }
 }
 
