@@ -19,6 +19,10 @@ const INT: i8 = 3;
 const LONG: i8 = 5;
 const LIST: i8 = 7;
 
+/// Where a value comes from, as the protocol numbers it.
+const SET_ON_TOPIC: i8 = 1;
+pub(crate) const DEFAULT: i8 = 5;
+
 /// Keeps the topic in memory, for as long as the process lives.
 const CLASS: &str = "fairlead.class";
 
@@ -103,12 +107,20 @@ impl Config {
     }
 
     /// What was set for this one, if anything.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
             .rev()
             .find(|(setting, _)| setting.name == name)
             .map(|(_, value)| &**value)
+    }
+
+    /// Its value, and where that comes from: [`SET_ON_TOPIC`] or [`DEFAULT`].
+    pub(crate) fn shown(&self, setting: &Setting) -> (&str, i8) {
+        match self.get(setting.name) {
+            Some(value) => (value, SET_ON_TOPIC),
+            None => (setting.default, DEFAULT),
+        }
     }
 
     pub(crate) fn is_in_memory(&self) -> bool {

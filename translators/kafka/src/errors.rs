@@ -35,6 +35,8 @@ pub(crate) const POLICY_VIOLATION: Code = 44;
 pub(crate) const OUT_OF_ORDER_SEQUENCE: Code = 45;
 pub(crate) const INVALID_PRODUCER_EPOCH: Code = 47;
 pub(crate) const INVALID_TXN_STATE: Code = 48;
+/// The one refusal of a transactional id that clients do not try again.
+pub(crate) const TRANSACTIONAL_ID_DENIED: Code = 53;
 pub(crate) const STORAGE_ERROR: Code = 56;
 pub(crate) const SASL_AUTHENTICATION_FAILED: Code = 58;
 pub(crate) const NON_EMPTY_GROUP: Code = 68;

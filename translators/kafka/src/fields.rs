@@ -46,7 +46,7 @@ impl<'a> Fields<'a> {
         let Some(len) = len else { return Ok(None) };
         let at = self.reader.at();
         let bytes = self.reader.bytes(field, len)?;
-        let text = Text::try_from(bytes).map_err(|_| WireError::NotUtf8 { field, at })?;
+        let text = Text::try_from(bytes).map_err(|_not_utf8| WireError::NotUtf8 { field, at })?;
         Ok(Some(text))
     }
 

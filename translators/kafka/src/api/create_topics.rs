@@ -6,11 +6,13 @@ use fairlead_canon::Class;
 use fairlead_canon::shape::{Field, Layout, Shape};
 use fairlead_kernel::{Change, Error, NewStream, Reason};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult,
+};
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
 use super::Handler;
-use crate::config::Config;
+use crate::config::{Config, SETTINGS};
 use crate::desk::Desk;
 use crate::errors::{self, Code, Refusal};
 use crate::fault::Fault;
@@ -114,17 +116,15 @@ async fn made(
     topic: &CreatableTopic,
     new: NewStream,
 ) -> Result<CreatableTopicResult, Fault> {
-    let lanes = new.lanes;
     let caller = desk.caller()?;
-    Ok(
-        match caller.declare(vec![Change::CreateStream(new)]).await {
-            Ok(_) => done(topic, lanes),
-            Err(error) => {
-                caller.meters().failed(&error);
-                refused(topic, Refusal::of(&error))
-            }
-        },
-    )
+    let change = Change::CreateStream(new.clone());
+    Ok(match caller.declare(vec![change]).await {
+        Ok(_) => done(topic, &new),
+        Err(error) => {
+            caller.meters().failed(&error);
+            refused(topic, Refusal::of(&error))
+        }
+    })
 }
 
 fn validated(
@@ -133,7 +133,7 @@ fn validated(
     new: &NewStream,
 ) -> Result<CreatableTopicResult, Fault> {
     Ok(match topics::find(desk.caller()?, &new.key.name) {
-        None => done(topic, new.lanes),
+        None => done(topic, new),
         Some(_) => refused(
             topic,
             Refusal::of(&Error::peer(Reason::Exists, "the topic exists")),
@@ -141,12 +141,20 @@ fn validated(
     })
 }
 
-fn done(topic: &CreatableTopic, lanes: u32) -> CreatableTopicResult {
+fn done(topic: &CreatableTopic, new: &NewStream) -> CreatableTopicResult {
+    let config = Config::decode(&new.document);
+    let shown = SETTINGS.iter().map(|setting| {
+        let (value, source) = config.shown(setting);
+        CreatableTopicConfigs::default()
+            .with_name(said(setting.name))
+            .with_value(Some(said(value)))
+            .with_config_source(source)
+    });
     CreatableTopicResult::default()
         .with_name(topic.name.clone())
-        .with_num_partitions(i32::try_from(lanes).unwrap_or(i32::MAX))
+        .with_num_partitions(i32::try_from(new.lanes).unwrap_or(i32::MAX))
         .with_replication_factor(1)
-        .with_configs(None)
+        .with_configs(Some(shown.collect()))
 }
 
 fn refused(topic: &CreatableTopic, refusal: Refusal) -> CreatableTopicResult {

@@ -11,7 +11,7 @@ use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use super::Handler;
 use super::metadata::NODE;
-use crate::config::{Config, SETTINGS};
+use crate::config::{Config, DEFAULT, SETTINGS};
 use crate::desk::Desk;
 use crate::errors;
 use crate::fault::Fault;
@@ -23,10 +23,6 @@ pub(super) struct DescribeConfigs;
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
-
-/// Where a value comes from, as the protocol numbers it.
-const SET_ON_TOPIC: i8 = 1;
-const DEFAULT: i8 = 5;
 
 const BOOLEAN: i8 = 1;
 const INT: i8 = 3;
@@ -105,11 +101,11 @@ fn describe(
 
 fn of_topic(config: &Config) -> Vec<DescribeConfigsResourceResult> {
     let shown = SETTINGS.iter().map(|setting| {
-        let set = config.get(setting.name);
+        let (value, source) = config.shown(setting);
         DescribeConfigsResourceResult::default()
             .with_name(said(setting.name))
-            .with_value(Some(said(set.unwrap_or(setting.default))))
-            .with_config_source(if set.is_some() { SET_ON_TOPIC } else { DEFAULT })
+            .with_value(Some(said(value)))
+            .with_config_source(source)
             .with_config_type(setting.type_code)
             .with_documentation(None)
     });

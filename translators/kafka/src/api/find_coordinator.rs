@@ -40,7 +40,7 @@ impl Handler for FindCoordinator {
         let code = if is_group {
             errors::NONE
         } else {
-            errors::UNSUPPORTED_VERSION
+            errors::TRANSACTIONAL_ID_DENIED
         };
         let why = (!is_group).then(|| said(NO_TRANSACTIONS));
         let (host, port) = desk.advertised();

@@ -35,7 +35,7 @@ impl Handler for InitProducerId {
         let response = InitProducerIdResponse::default();
         if request.transactional_id.is_some() {
             return Ok(response
-                .with_error_code(errors::UNSUPPORTED_VERSION)
+                .with_error_code(errors::TRANSACTIONAL_ID_DENIED)
                 .with_producer_id((-1).into())
                 .with_producer_epoch(-1));
         }

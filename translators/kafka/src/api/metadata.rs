@@ -103,11 +103,12 @@ async fn look(
     };
     let lanes = desk.settings.partitions;
     let caller = desk.caller()?;
-    if topics::find(caller, &wanted).is_none() && may_make {
-        if let Err(error) = topics::make(caller, &topic, lanes).await {
-            caller.meters().failed(&error);
-            return Ok(refused(Some(name), errors::of_topic(error.reason)));
-        }
+    if may_make
+        && topics::find(caller, &wanted).is_none()
+        && let Err(error) = topics::make(caller, &topic, lanes).await
+    {
+        caller.meters().failed(&error);
+        return Ok(refused(Some(name), errors::of_topic(error.reason)));
     }
     Ok(match topics::find(caller, &wanted) {
         Some(stream) => shown(&stream),
