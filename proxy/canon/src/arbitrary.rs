@@ -120,25 +120,24 @@ impl Random {
 
     pub(crate) fn value(&mut self, depth: usize) -> Value {
         let wide = self.i64();
-        let unsigned = wide.cast_unsigned();
-        let bits = self.next().to_le_bytes();
+        let low = wide.to_le_bytes();
         let kinds = if depth > 0 { 22 } else { 20 };
         match self.below(kinds) {
             0 => Value::Null,
-            1 => Value::Bool(bits[0] & 1 == 1),
-            2 => Value::I8(wide as i8),
-            3 => Value::U8(unsigned as u8),
-            4 => Value::I16(wide as i16),
-            5 => Value::U16(unsigned as u16),
-            6 => Value::I32(wide as i32),
-            7 => Value::U32(unsigned as u32),
+            1 => Value::Bool(low[0] & 1 == 1),
+            2 => Value::I8(i8::from_le_bytes(first(low))),
+            3 => Value::U8(u8::from_le_bytes(first(low))),
+            4 => Value::I16(i16::from_le_bytes(first(low))),
+            5 => Value::U16(u16::from_le_bytes(first(low))),
+            6 => Value::I32(i32::from_le_bytes(first(low))),
+            7 => Value::U32(u32::from_le_bytes(first(low))),
             8 => Value::I64(wide),
-            9 => Value::U64(unsigned),
+            9 => Value::U64(wide.cast_unsigned()),
             10 => Value::F32(self.f32()),
             11 => Value::F64(self.f64()),
             12 => Value::Decimal {
                 scale: self.pick(&[0, 1, 2, 9, 40, 255]),
-                unscaled: wide as i32,
+                unscaled: i32::from_le_bytes(first(low)),
             },
             13 => Value::TimeMillis(wide),
             14 => Value::TimeSeconds(wide),
@@ -157,8 +156,9 @@ impl Random {
     }
 
     fn f32(&mut self) -> f32 {
-        let wild = f32::from_bits(self.next() as u32);
-        let nan = f32::from_bits(0x7f80_0001 | (self.next() as u32 & 0x803f_ffff));
+        let bits = u32::from_le_bytes(first(self.next().to_le_bytes()));
+        let wild = f32::from_bits(bits);
+        let nan = f32::from_bits(0x7f80_0001 | (bits & 0x803f_ffff));
         self.pick(&[wild, nan, -0.0, 0.1, 1e30, f32::INFINITY, f32::MIN_POSITIVE])
     }
 
@@ -257,4 +257,8 @@ fn wide_bytes(random: &mut Random) -> [u8; 16] {
     u128::from(halves[0])
         .wrapping_mul(u128::from(halves[1]))
         .to_le_bytes()
+}
+
+fn first<const N: usize>(bytes: [u8; 8]) -> [u8; N] {
+    *bytes.first_chunk().unwrap()
 }

@@ -13,8 +13,8 @@
 //! It is absent when it would say nothing. A reader believes it only if writing what it says gives the
 //! same list again, byte for byte, so that a list that a stranger made or changed is read as it stands.
 //!
-//! Where headers are a table of typed values instead, the same is said more briefly: [`write_table`].
-//! Begin with [`Target`], then [`write`] and [`read`].
+//! Where headers are a table of typed values instead, the same is said more briefly: [`write_table()`].
+//! Begin with [`Target`], then [`write()`] and [`read()`].
 
 mod cells;
 mod field;

@@ -1,7 +1,7 @@
 //! The publisher's own headers: ordered, duplicates kept, decoded on demand.
 //!
-//! Stored form, per entry: tag u8 (bit `0x80`: a note), name with a base-128 length, payload of the
-//! value as `value/stored.rs` writes it.
+//! Stored form, per entry: tag u8, name with a base-128 length, payload of the value as
+//! `value/stored.rs` writes it.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
@@ -14,8 +14,6 @@ use crate::value::stored;
 use crate::{Text, Value};
 
 /// A header list in its stored form. Cloning copies a reference count.
-///
-/// Entries whose tag has bit `0x80` set are *notes*: what a broker added, never the publisher's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Headers(Bytes);
 
@@ -26,8 +24,6 @@ pub struct Header {
     pub name: Bytes,
     /// Its value.
     pub value: Value,
-    /// Added by a broker, not by the publisher.
-    pub is_note: bool,
 }
 
 /// Writes a header list.
@@ -45,8 +41,6 @@ pub struct TooDeep;
 /// The headers of a list, in order.
 #[derive(Debug)]
 pub struct HeaderIter(Reader);
-
-const NOTE: u8 = 0x80;
 
 impl Headers {
     /// Reads a stored form without copying it. Every entry is checked here, so that reading the
@@ -69,32 +63,33 @@ impl Headers {
         self.0.is_empty()
     }
 
-    /// The headers in order, notes included; names, text and bytes are slices of the list.
+    /// The headers in order; names, text and bytes are slices of the list.
     pub fn iter(&self) -> HeaderIter {
         HeaderIter(Reader::new(self.0.clone(), 0))
     }
 
-    /// The value of the last header of this name that is not a note.
+    /// The value of the last header of this name.
     pub fn get(&self, name: &[u8]) -> Option<Value> {
-        let named = |header: &Header| header.name == name && !header.is_note;
-        self.iter().filter(named).last().map(|header| header.value)
+        let named = self.iter().filter(|header| header.name == name);
+        named.last().map(|header| header.value)
     }
 }
 
 impl HeadersBuilder {
-    /// Adds a header of the publisher.
+    /// Adds a header.
     pub fn push(&mut self, name: &[u8], value: &Value) {
-        self.entry(0, name, value);
+        if !stored::is_shallow(value) {
+            self.too_deep = true;
+            return;
+        }
+        self.bytes.put_u8(value.tag());
+        sized(name, &mut self.bytes);
+        stored::write_payload(value, &mut self.bytes);
     }
 
-    /// Adds a header of the publisher that holds text.
+    /// Adds a header that holds text.
     pub fn push_text(&mut self, name: &[u8], text: Text) {
         self.push(name, &Value::Text(text));
-    }
-
-    /// Adds a note of a broker.
-    pub fn push_note(&mut self, name: &[u8], value: &Value) {
-        self.entry(NOTE, name, value);
     }
 
     /// Adds the headers of another list, unopened.
@@ -108,16 +103,6 @@ impl HeadersBuilder {
             return Err(TooDeep);
         }
         Ok(Headers(self.bytes.freeze()))
-    }
-
-    fn entry(&mut self, note: u8, name: &[u8], value: &Value) {
-        if !stored::is_shallow(value) {
-            self.too_deep = true;
-            return;
-        }
-        self.bytes.put_u8(value.tag() | note);
-        sized(name, &mut self.bytes);
-        stored::write_payload(value, &mut self.bytes);
     }
 }
 
@@ -143,10 +128,6 @@ fn read_entry(from: &mut Reader) -> Result<Header, Damage> {
     let tag = from.byte("header tag")?;
     let name_len = from.length("header name length")?;
     let name = from.take(name_len, "header name")?;
-    let value = stored::read_payload(tag & !NOTE, from, 0)?;
-    Ok(Header {
-        name,
-        value,
-        is_note: tag & NOTE != 0,
-    })
+    let value = stored::read_payload(tag, from, 0)?;
+    Ok(Header { name, value })
 }

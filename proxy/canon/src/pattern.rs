@@ -98,3 +98,6 @@ fn matches(parts: &[Part], segments: &[&[u8]]) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,3 +39,24 @@ impl EventTime {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_saturates_instead_of_wrapping() {
+        let end = Timestamp(u64::MAX);
+        assert_eq!(end.after(Duration::from_secs(1)), end);
+        assert_eq!(Timestamp(0).after(Duration::MAX), end);
+        assert_eq!(Timestamp(1).since(Timestamp(2)), Duration::ZERO);
+        assert_eq!(EventTime::Seconds(i64::MAX).as_millis(), i64::MAX);
+    }
+
+    #[test]
+    fn the_longest_life_in_seconds_that_a_protocol_knows_fits() {
+        let life = Duration::from_secs(u64::from(u32::MAX));
+        let deadline = Timestamp(1_700_000_000_000).after(life);
+        assert_eq!(deadline.since(Timestamp(1_700_000_000_000)), life);
+    }
+}

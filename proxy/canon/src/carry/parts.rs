@@ -56,7 +56,7 @@ pub(super) fn parts(target: &impl Target, message: &Message) -> Vec<Part> {
         } else {
             Role::Header
         };
-        let Header { name, value, .. } = header;
+        let Header { name, value } = header;
         parts.push(Part { name, value, role });
     }
     parts

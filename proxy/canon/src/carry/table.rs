@@ -141,9 +141,9 @@ fn read_marked(table: &Table) -> Option<Vec<Part>> {
     let mut types: &[(Bytes, Value)] = &[];
     let mut duplicates: &[Value] = &[];
     for (name, value) in table.iter().filter(|(name, _)| is_sidecar(name)) {
-        match value {
-            Value::Map(said) if name == TYPES => types = said,
-            Value::List(said) if name == DUPLICATES => duplicates = said,
+        match (&**name, value) {
+            (TYPES, Value::Map(said)) => types = said,
+            (DUPLICATES, Value::List(said)) => duplicates = said,
             _ => return None,
         }
     }

@@ -184,3 +184,6 @@ fn size_estimate(record: &Record) -> usize {
     let headers: usize = headers.map(|(name, v)| 10 + name.len() + len(v)).sum();
     45 + len(&record.key) + len(&record.value) + headers
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,10 +110,7 @@ fn any_bytes_are_headers_or_refused() {
         if let Ok(headers) = Headers::from_stored(bytes.into()) {
             let mut again = HeadersBuilder::default();
             for header in &headers {
-                match header.is_note {
-                    true => again.push_note(&header.name, &header.value),
-                    false => again.push(&header.name, &header.value),
-                }
+                again.push(&header.name, &header.value);
             }
             assert_eq!(
                 again.build().unwrap().iter().count(),

@@ -179,3 +179,34 @@ fn hex_byte([high, low]: [u8; 2]) -> Option<u8> {
     };
     Some(nibble(high)? << 4 | nibble(low)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arbitrary::for_each_seed;
+
+    const WORDS: &[&[u8]] = &[
+        b"a", b".", b"_", b"-", b"-_", b"2D_", b"2D", b"2E", b"2F", b"x", b"C3", b"A9", b"41",
+        b"Z", b"-_x", b"00", b"FF",
+    ];
+
+    #[test]
+    fn a_name_comes_home_from_its_path_and_a_path_from_its_name() {
+        for_each_seed(200_000, |random| {
+            let words: Vec<&[u8]> = (0..=random.below(7)).map(|_| random.pick(WORDS)).collect();
+            let mut name = words.concat();
+            if name.is_empty() || name == b"." || name == b".." {
+                name.push(b'a');
+            }
+            assert_eq!(name_of(&path_of(&name).unwrap()), name);
+            let segments: Vec<Vec<u8>> = (0..random.below(5))
+                .map(|_| [random.pick(WORDS), &*random.bytes(2)].concat())
+                .collect();
+            let path = Path::from_segments(segments).unwrap();
+            let name = name_of(&path);
+            assert!(name.iter().all(|byte| is_plain(*byte) || *byte == b'.'));
+            assert!(!matches!(&*name, b"" | b"." | b".."));
+            assert_eq!(path_of(&name).unwrap(), path);
+        });
+    }
+}

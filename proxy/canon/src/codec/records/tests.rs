@@ -1,13 +1,13 @@
 //! Record batches of others, and ours. `golden/*.bin` were written by the record builder of a stock
 //! Java producer (4.4.0): `none` to `zstd` hold the same five records, at base offset 7.
 
-use bytes::Bytes;
-use fairlead_canon::codec::records::{self, Record};
-use fairlead_canon::limits::{BATCH_MESSAGES_MAX, INFLATE_BYTES_MAX};
-use fairlead_canon::{
+use crate::codec::records::{self, Record};
+use crate::limits::{BATCH_MESSAGES_MAX, INFLATE_BYTES_MAX};
+use crate::{
     Address, Batch, Damage, EventTime, Opened, Path, ProducerId, Promise, ReplyTo, Timestamp,
     Value, crc32c,
 };
+use bytes::Bytes;
 
 const NONE: &[u8] = include_bytes!("golden/none.bin");
 const COMPRESSED: [&[u8]; 4] = [
@@ -191,8 +191,10 @@ fn raw_snappy_without_frames_is_read() {
     assert_eq!(open(&signed(bytes)).len(), 5);
 }
 
+type Compress<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
 /// A batch of one record of `len` zeros, compressed as `attributes` says.
-fn bomb(attributes: u8, compress: impl Fn(&[u8]) -> Vec<u8>, len: usize) -> Vec<u8> {
+fn bomb(attributes: u8, compress: Compress<'_>, len: usize) -> Vec<u8> {
     let record = Record {
         value: Some(vec![0; len].into()),
         ..Record::default()
@@ -233,8 +235,7 @@ fn nothing_is_inflated_beyond_the_limit() {
         encoder.finish().unwrap()
     };
     let zstd = |plain: &[u8]| zstd::bulk::compress(plain, 1).unwrap();
-    let compressions: [(u8, &dyn Fn(&[u8]) -> Vec<u8>); 4] =
-        [(1, &gzip), (2, &snappy), (3, &lz4), (4, &zstd)];
+    let compressions: [(u8, Compress<'_>); 4] = [(1, &gzip), (2, &snappy), (3, &lz4), (4, &zstd)];
     for (attributes, compress) in compressions {
         // Gzip opens slowly without optimisation; its limit is that of the other streams.
         if attributes != 1 {
