@@ -1,7 +1,7 @@
 //! A store in memory: the class `memory`, and the reference that other stores are compared with.
 //!
-//! Plain maps behind one lock. A unit is judged as a whole ([`judge`]) before any of it is applied
-//! ([`world`]), so a refused unit leaves no trace. Begin with [`Memory`].
+//! Plain maps behind one lock. A unit is judged as a whole (`judge`) before any of it is applied
+//! (`world`), so a refused unit leaves no trace. Begin with [`Memory`].
 
 mod cursor;
 mod documents;

@@ -1,13 +1,13 @@
 //! The durable store: one commit log in a data directory, shared by all entities.
 //!
-//! A commit goes [`store`] → [`inbox`] → [`engine`] thread: [`plan`] decides, [`record`]s go into the
-//! open frame, [`state`] applies them → writer thread: [`file_wal`], one `fdatasync` for the frame →
+//! A commit goes `store` → `inbox` → `engine` thread: `plan` decides, `record`s go into the
+//! open frame, `state` applies them → writer thread: `file_wal`, one `fdatasync` for the frame →
 //! what it appended becomes visible, and everybody who waited is told. Opening a directory
-//! ([`open`], [`recovery`]) applies the same records again. Formats stand beside their code: the
+//! (`open`, `recovery`) applies the same records again. Formats stand beside their code: the
 //! superblock, the header of a log file, frames, records.
 //!
 //! Everything that is known about entities and documents is in memory, rebuilt from the log.
-//! Begin with [`Native`] and [`sequencer`].
+//! Begin with [`Native`] and `sequencer`.
 
 mod crc;
 mod cursor;

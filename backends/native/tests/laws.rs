@@ -1,5 +1,7 @@
 //! The laws of a store, held on disk; and random operations against the reference, with restarts.
 
+#![expect(clippy::expect_used, reason = "a test that cannot begin fails")]
+
 use std::path::Path;
 use std::sync::Arc;
 

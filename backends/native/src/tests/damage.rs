@@ -19,6 +19,9 @@ async fn closed(seed: u64) -> (Script, SimFs) {
     (script, fs)
 }
 
+/// A name, and what it does to a disk.
+type Case<'a> = (&'static str, &'a dyn Fn(&SimFs));
+
 fn is_refused(error: &OpenError) -> bool {
     matches!(error, OpenError::Damaged { .. } | OpenError::Missing { .. })
 }
@@ -173,7 +176,6 @@ async fn files_that_are_missing_swapped_or_of_another_log_are_refused() {
     let (_, fs) = closed(15).await;
     let file = |n: u64| PathBuf::from(format!("data/wal/{n:016}.wal"));
     let superblock = Path::new("data/superblock");
-    let other = closed(16).await.1;
     let stranger = SimFs::default();
     // A log of other identity: the entropy of `open` is not that of `Inline`.
     drop(open(&stranger).unwrap());
@@ -182,38 +184,28 @@ async fn files_that_are_missing_swapped_or_of_another_log_are_refused() {
         fs.damage(path, |bytes| copy = bytes.clone());
         copy
     };
-    let cases: [(&str, Box<dyn Fn(&SimFs)>); 6] = [
-        (
-            "the first is gone",
-            Box::new(|fs: &SimFs| fs.remove(&file(1)).unwrap()),
-        ),
-        (
-            "a middle one is gone",
-            Box::new(|fs: &SimFs| fs.remove(&file(2)).unwrap()),
-        ),
-        (
-            "the superblock is gone",
-            Box::new(move |fs: &SimFs| fs.remove(superblock).unwrap()),
-        ),
-        (
-            "all are gone",
-            Box::new(|fs: &SimFs| (1..9).for_each(|n| fs.remove(&file(n)).unwrap())),
-        ),
-        (
-            "two are swapped",
-            Box::new(|fs: &SimFs| {
-                let (a, b) = (bytes_of(fs, &file(1)), bytes_of(fs, &file(2)));
-                fs.damage(&file(1), |bytes| *bytes = b);
-                fs.damage(&file(2), |bytes| *bytes = a);
-            }),
-        ),
-        (
-            "one is of another log",
-            Box::new(|fs: &SimFs| {
-                let foreign = bytes_of(&stranger, &file(1));
-                fs.damage(&file(1), |bytes| *bytes = foreign);
-            }),
-        ),
+    let cases: [Case<'_>; 6] = [
+        ("the first is gone", &|fs: &SimFs| {
+            fs.remove(&file(1)).unwrap()
+        }),
+        ("a middle one is gone", &|fs: &SimFs| {
+            fs.remove(&file(2)).unwrap()
+        }),
+        ("the superblock is gone", &|fs: &SimFs| {
+            fs.remove(superblock).unwrap()
+        }),
+        ("all are gone", &|fs: &SimFs| {
+            (1..9).for_each(|n| fs.remove(&file(n)).unwrap())
+        }),
+        ("two are swapped", &|fs: &SimFs| {
+            let (a, b) = (bytes_of(fs, &file(1)), bytes_of(fs, &file(2)));
+            fs.damage(&file(1), |bytes| *bytes = b);
+            fs.damage(&file(2), |bytes| *bytes = a);
+        }),
+        ("one is of another log", &|fs: &SimFs| {
+            let foreign = bytes_of(&stranger, &file(1));
+            fs.damage(&file(1), |bytes| *bytes = foreign);
+        }),
     ];
     for (name, damage) in &cases {
         let copy = fs.copy();
@@ -221,5 +213,4 @@ async fn files_that_are_missing_swapped_or_of_another_log_are_refused() {
         let error = open(&copy).expect_err(name);
         assert!(is_refused(&error), "{name}: {error}");
     }
-    drop(other);
 }
