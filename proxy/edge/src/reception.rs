@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use fairlead_kernel::{Closed, ClosedReason, Conn, DrainWatch, Error, Kernel, Meters, Translator};
+use fairlead_kernel::{
+    Closed, ClosedReason, Conn, DrainWatch, Error, Kernel, Meters, Reason, Translator,
+};
 use fairlead_ports::{ConnInfo, Io};
 use pingora_core::apps::ServerApp;
 use pingora_core::listeners::tls::Acceptor;
@@ -84,7 +86,7 @@ impl Reception {
                 let conn = self.conn(post, io, peer, local);
                 let id = conn.info.id;
                 let closed = post.translator.serve(conn, kernel).await;
-                seat.meters.closed(closed.reason);
+                count(&seat.meters, &closed);
                 report(post, peer, id, &closed);
             }
             Err(why) => {
@@ -159,6 +161,14 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
+/// A broken protocol is an error of the peer's that no verb has seen.
+fn count(meters: &Meters, closed: &Closed) {
+    meters.closed(closed.reason);
+    if closed.reason == ClosedReason::Malformed {
+        meters.failed(&Error::peer(Reason::Malformed, &*closed.detail));
+    }
+}
+
 /// A refusal is worth a line, a goodbye is not.
 fn report(post: &Post, peer: SocketAddr, id: u64, closed: &Closed) {
     let listener = &*post.name;
@@ -168,7 +178,7 @@ fn report(post: &Post, peer: SocketAddr, id: u64, closed: &Closed) {
             tracing::warn!(listener, %peer, id, reason, detail, "connection closed");
         }
         ClosedReason::Malformed | ClosedReason::Refused | ClosedReason::Silent => {
-            tracing::info!(listener, %peer, id, reason, detail, "connection closed");
+            tracing::info!(listener, %peer, id, reason, detail, "client refused");
         }
         ClosedReason::Goodbye
         | ClosedReason::Lost
