@@ -74,7 +74,6 @@ impl<I: Io> Session<I> {
 
     /// A retained message for a subscription of QoS 0.
     pub(super) fn send_retained(&mut self, message: &Message, grant: &Grant) -> Result<(), Fault> {
-        //= MQTT-3.3.1-8: what is sent because of a subscription has RETAIN set.
         let sending = Sending {
             retain: true,
             ..Sending::at_most_once(self.now())
@@ -110,8 +109,8 @@ impl<I: Io> Session<I> {
             properties: emitted.properties,
             payload: emitted.payload,
         };
-        //= MQTT-3.1.2-25: what is larger than the client accepts is not sent, and
-        // MQTT-3.1.2-26 has us act as if it had been delivered.
+        //= MQTT-3.1.2-24: what is larger than the client accepts is not sent, and
+        //= MQTT-3.1.2-25: counts as delivered.
         let fits = publish.size(self.link.version) <= self.client.size_max;
         if fits {
             self.link.publish(&publish)?;

@@ -104,7 +104,7 @@ impl<I: Io> Session<I> {
     }
 
     async fn change_expiry(&mut self, expiry: Expiry) -> Result<(), Fault> {
-        //= MQTT-3.14.2-2: a session that was to end with the connection cannot be prolonged.
+        // A session that was to end with the connection cannot be prolonged (section 3.14.2.2.2).
         if !self.client.expiry.is_some() && expiry.is_some() {
             return Err(Fault::protocol(
                 "a session expiry that CONNECT had not asked for",

@@ -269,7 +269,8 @@ impl<I: Io> Session<I> {
 
 fn check_client_id(connect: &Connect) -> Result<(), Fault> {
     let id = &connect.client_id;
-    //= MQTT-3.1.3-8: 3.1.1 lets the server choose an identifier only for a clean session.
+    //= MQTT-3.1.3-8: an identifier that is refused is told so. 3.1.1 lets the server choose one
+    // only for a clean session.
     let is_missing = id.is_empty() && connect.version == Version::V311 && !connect.clean_start;
     if is_missing || id.len() > CLIENT_ID_BYTES_MAX {
         let detail = "a client identifier that is missing or too long";

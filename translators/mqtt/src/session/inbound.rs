@@ -46,7 +46,7 @@ impl<I: Io> Session<I> {
         let open = self.answers.len().max(self.received.len());
         let is_exceeded = delivery != Delivery::AtMostOnce && open >= usize::from(RECEIVE_MAX);
         if is_exceeded && self.link.version == Version::V5 {
-            //= MQTT-3.3.4-9: a client does not exceed the Receive Maximum.
+            //= MQTT-3.3.4-7: a client does not exceed the Receive Maximum.
             let detail = "more unacknowledged messages than the Receive Maximum";
             let code = ReasonCode::RECEIVE_MAXIMUM_EXCEEDED;
             return Err(Fault::new(code, ClosedReason::Malformed, detail).into());
@@ -215,7 +215,7 @@ impl<I: Io> Session<I> {
         let id = ack.packet_id;
         let delivery = self.window.acknowledged(id, Expects::PubRec);
         if ack.reason.is_failure() {
-            //= MQTT-4.3.3-4: a PUBREC that says no ends the delivery.
+            //= MQTT-4.4.0-2: a PUBREC that says no ends the delivery.
             self.settled.extend(delivery);
             self.window.completed(id);
             return self.send_waiting();

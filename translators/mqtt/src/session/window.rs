@@ -61,6 +61,7 @@ impl Window {
     /// The next message, if it can be sent as one that is acknowledged, and its packet id.
     pub(super) fn next(&mut self) -> Option<(Delivery, PacketId)> {
         let first = self.waiting.front()?;
+        //= MQTT-3.3.4-9: no more than the client's Receive Maximum is unacknowledged.
         let id = packet_id(first.id.offset);
         if self.in_flight.len() >= usize::from(self.max) || self.in_flight.contains_key(&id) {
             return None;

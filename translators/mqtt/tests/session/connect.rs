@@ -3,9 +3,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use fairlead_canon::Text;
 use fairlead_kernel::ClosedReason;
-use fairlead_mqtt::codec::{Connect, Packet, Property, ReasonCode, Version};
+use fairlead_mqtt::codec::{Connect, Packet, Property, Qos, ReasonCode, Version};
 
-use crate::peer::{Mesh, hello, with};
+use crate::peer::{Mesh, hello, qos0, with};
 
 async fn refusal(mesh: &Mesh, connect: Connect) -> (ReasonCode, ClosedReason) {
     let mut peer = mesh.dial(connect.version);
@@ -160,4 +160,20 @@ async fn what_is_sent_behind_connect_without_waiting_is_answered() {
         panic!("CONNACK")
     };
     peer.expect(Packet::PingResp).await;
+}
+
+#[tokio::test]
+async fn what_follows_a_refused_connect_is_not_read() {
+    let mesh = Mesh::start().await;
+    let mut watcher = mesh.client(Version::V5, "watcher").await;
+    watcher.subscribe("t", Qos::AtMostOnce).await;
+    let mut peer = mesh.dial(Version::V5);
+    let mut bytes = bytes::BytesMut::new();
+    let connect = Packet::Connect(Box::new(with_password(Version::V5, b"guess")));
+    connect.encode(Version::V5, &mut bytes).unwrap();
+    qos0("t", b"x").encode(Version::V5, &mut bytes).unwrap();
+    peer.send_bytes(&bytes).await;
+    assert!(matches!(peer.next().await, Packet::ConnAck(_)));
+    peer.expect_end(None).await;
+    watcher.expect_nothing().await;
 }

@@ -253,3 +253,25 @@ async fn a_response_topic_with_a_wildcard_is_a_protocol_error() {
     .await;
     peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
 }
+
+#[tokio::test]
+async fn an_alias_belongs_to_its_connection() {
+    let mesh = Mesh::start().await;
+    let mut first = mesh.client(Version::V5, "first").await;
+    let properties = with([Property::TopicAlias(1)]);
+    let aliased = |topic| {
+        let properties = properties.clone();
+        Packet::Publish(Publish {
+            properties,
+            ..message(topic, Delivery::AtMostOnce, b"x")
+        })
+    };
+    first.send(aliased("t")).await;
+    first.expect_nothing().await;
+    first.goodbye().await;
+    let mut second = mesh.client(Version::V5, "first").await;
+    second.send(aliased("")).await;
+    second
+        .expect_end(Some(ReasonCode::TOPIC_ALIAS_INVALID))
+        .await;
+}

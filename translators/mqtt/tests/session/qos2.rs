@@ -1,4 +1,4 @@
-use fairlead_mqtt::codec::{Ack, Delivery, Packet, Publish, Qos, ReasonCode, Version};
+use fairlead_mqtt::codec::{Ack, Delivery, Packet, Property, Publish, Qos, ReasonCode, Version};
 
 use crate::peer::{Mesh, id, kept, message, pubcomp, pubrec, pubrel, qos2};
 
@@ -108,4 +108,26 @@ async fn a_pubrec_that_says_no_ends_the_delivery() {
     reader.vanish().await;
     let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
     reader.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn an_exchange_that_has_begun_goes_on_past_the_expiry() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    let properties = crate::peer::with([Property::MessageExpiry(1)]);
+    let sent = Publish {
+        properties,
+        ..message("t", Delivery::ExactlyOnce(id(5)), b"x")
+    };
+    writer.send(Packet::Publish(sent)).await;
+    writer.expect(pubrec(5, ReasonCode::SUCCESS)).await;
+    reader.next_publish().await;
+    mesh.clock.advance(2_000);
+    reader.send(pubrec(1, ReasonCode::SUCCESS)).await;
+    reader.expect(pubrel(1)).await;
+    reader.send(pubcomp(1)).await;
+    writer.send(pubrel(5)).await;
+    writer.expect(pubcomp(5)).await;
 }

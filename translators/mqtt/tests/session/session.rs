@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use fairlead_kernel::ClosedReason;
 use fairlead_mqtt::codec::{
-    Delivery, Disconnect, Packet, Properties, Property, Publish, Qos, ReasonCode, Version,
+    Delivery, Disconnect, Packet, Property, Publish, Qos, ReasonCode, Version,
 };
 
 use crate::peer::{Mesh, hello, id, kept, message, puback, qos0, qos1, with};
@@ -235,12 +235,7 @@ async fn the_window_of_the_client_is_not_exceeded() {
     let mut hello = hello(Version::V5, "narrow");
     hello.properties = with([Property::ReceiveMaximum(2.try_into().unwrap())]);
     let mut reader = mesh.accepted(hello).await.0;
-    reader
-        .subscribe_as(
-            fairlead_mqtt::codec::Subscription::new("t", Qos::AtLeastOnce),
-            Properties::NONE,
-        )
-        .await;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
     let mut writer = mesh.client(Version::V5, "writer").await;
     for number in 1..=4 {
         writer.send(qos1(number, "t", &[0])).await;
@@ -257,4 +252,35 @@ async fn the_window_of_the_client_is_not_exceeded() {
         .await;
     reader.next_publish().await;
     reader.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_ping_is_answered() {
+    let mesh = Mesh::start().await;
+    for version in [Version::V311, Version::V5] {
+        let mut peer = mesh.client(version, "peer").await;
+        peer.send(Packet::PingReq).await;
+        peer.expect(Packet::PingResp).await;
+    }
+}
+
+#[tokio::test]
+async fn unacknowledged_messages_come_again_in_their_order() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for number in 1..=5 {
+        writer.send(qos1(number, "t", &number.to_be_bytes())).await;
+        reader.next_publish().await;
+    }
+    reader.vanish().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    for number in 1..=5_u16 {
+        let came = reader.next_publish().await;
+        assert_eq!(
+            (came.dup, &came.payload[..]),
+            (true, &number.to_be_bytes()[..])
+        );
+    }
 }
