@@ -26,4 +26,3 @@ pub use frame::{
 };
 pub use method::Method;
 pub use table::Table;
-pub(crate) use table::nearest;

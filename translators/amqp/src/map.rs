@@ -1,14 +1,13 @@
 //! This protocol's messages and the canonical ones (`mapping.toml` is the table, `mapping.md` the rules).
 //!
 //! [`ingest`] and [`emit`] are pure; a message that comes in here and goes out here again has the same
-//! properties, byte for byte. Begin with `ingest.rs`; headers are `carrier.rs`.
+//! properties, byte for byte. Begin with `ingest.rs`; headers are `headers.rs`.
 
-mod carried;
-mod carrier;
-mod codes;
 mod emit;
+mod headers;
 mod home;
 mod ingest;
+mod native;
 mod place;
 
 pub(crate) use emit::{drop_largest_header, emit};

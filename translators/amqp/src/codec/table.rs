@@ -123,7 +123,7 @@ fn write_entries(
 }
 
 /// The value as which one without a type letter is written; what travels beside it is `map.rs`'s to say.
-pub(crate) fn nearest(value: &Value) -> Option<Value> {
+fn nearest(value: &Value) -> Option<Value> {
     if let Value::U64(number) = value {
         return Some(Value::Text(Text::from(number.to_string())));
     }

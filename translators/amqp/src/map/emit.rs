@@ -2,10 +2,9 @@
 
 use fairlead_canon::{Loss, LossCode, Message, Promise, Properties, Timestamp, Value};
 
-use super::carried::{native_id, native_seconds, native_text};
-use super::carrier;
 use super::home::Facts;
 use super::place::reply_name;
+use super::{headers, native};
 use crate::codec::{BasicProperties, ShortStr};
 
 /// The properties of a message, delivered at `now`.
@@ -17,12 +16,12 @@ pub(crate) fn emit(message: &Message, now: Timestamp, loss: &mut Loss) -> BasicP
     let none = Properties::default();
     let said = message.properties.as_deref().unwrap_or(&none);
     BasicProperties {
-        content_type: said.content_type.as_ref().and_then(native_text),
-        content_encoding: said.content_encoding.as_ref().and_then(native_text),
-        headers: carrier::encode(message),
+        content_type: said.content_type.as_ref().and_then(native::text),
+        content_encoding: said.content_encoding.as_ref().and_then(native::text),
+        headers: headers::write(message),
         delivery_mode: (!facts.no_delivery_mode).then_some(mode(message.terms.promise)),
         priority: message.terms.priority,
-        correlation_id: said.correlation.as_ref().and_then(native_id),
+        correlation_id: said.correlation.as_ref().and_then(native::id),
         reply_to: said.reply_to.as_ref().and_then(|wish| {
             let name = reply_name(wish);
             if name.is_none() {
@@ -31,11 +30,11 @@ pub(crate) fn emit(message: &Message, now: Timestamp, loss: &mut Loss) -> BasicP
             name
         }),
         expiration: expiration(message, facts.own_expiration, now),
-        message_id: said.message_id.as_ref().and_then(native_id),
-        timestamp: message.terms.event_at.and_then(native_seconds),
-        kind: said.kind.as_ref().and_then(native_text),
-        user_id: said.user.as_ref().and_then(|user| native_text(&user.name)),
-        app_id: said.app.as_ref().and_then(native_text),
+        message_id: said.message_id.as_ref().and_then(native::id),
+        timestamp: message.terms.event_at.and_then(native::seconds),
+        kind: said.kind.as_ref().and_then(native::text),
+        user_id: said.user.as_ref().and_then(|user| native::text(&user.name)),
+        app_id: said.app.as_ref().and_then(native::text),
         cluster_id: None,
     }
 }

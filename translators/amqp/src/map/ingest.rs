@@ -7,7 +7,7 @@ use fairlead_canon::{
     Address, EventTime, Message, Promise, Properties, Terms, Text, Timestamp, User, Value,
 };
 
-use super::carrier::{self, Sidecar};
+use super::headers;
 use super::home::Facts;
 use super::place::reply_to;
 use crate::codec::{BasicProperties, ShortStr};
@@ -29,16 +29,16 @@ pub(crate) fn ingest(
     if vocabulary != Properties::default() {
         message.properties = Some(Box::new(vocabulary));
     }
-    let sidecar = match &properties.headers {
-        None => Sidecar::Absent,
-        Some(table) => carrier::decode(table, &mut message)
-            .map_err(|too_deep| ReplyCode::SyntaxError.because(too_deep.to_string()))?,
-    };
+    let mut is_plain = true;
+    if let Some(table) = &properties.headers {
+        let restored = headers::read(table, message);
+        message = restored.message;
+        is_plain = restored.loss.is_none();
+    }
     let facts = Facts {
         no_delivery_mode: properties.delivery_mode.is_none(),
         own_expiration: properties.expiration.is_some(),
-        verbatim: (sidecar == Sidecar::Foreign || needs_verbatim(&properties, &message))
-            .then_some(properties),
+        verbatim: (!is_plain || needs_verbatim(&properties, &message)).then_some(properties),
     };
     message.home = facts.into_home();
     Ok(message)
