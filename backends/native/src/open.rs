@@ -196,6 +196,17 @@ fn replay(dir: &Path, files: &[LogFile], proven: Lsn, state: &State) -> Result<L
             .for_each(|appended: Hidden| appended.show());
     })?;
     state.begin_anew();
+    let file = files
+        .get(tail.file)
+        .map_or_else(String::new, |file| file.number.name());
+    let (frames, position, is_torn) = (tail.frames, tail.position, tail.is_torn);
+    tracing::info!(
+        frames,
+        file,
+        position,
+        is_torn,
+        "the log was read to its end"
+    );
     Ok(tail)
 }
 

@@ -29,6 +29,10 @@ pub(crate) struct Tail {
     /// Where the next frame goes in it.
     pub(crate) position: u64,
     pub(crate) chain: Chain,
+    /// Frames up to there.
+    pub(crate) frames: u64,
+    /// Whether a write was cut off there.
+    pub(crate) is_torn: bool,
 }
 
 /// Opens the files of a log, in order. Every one must be there and be of this log.
@@ -72,6 +76,8 @@ pub(crate) fn replay(
         file: 0,
         position: PAGE,
         chain: start,
+        frames: 0,
+        is_torn: false,
     };
     for (index, file) in files.iter().enumerate() {
         let path = dir.join(file.number.name());
@@ -82,6 +88,7 @@ pub(crate) fn replay(
         {
             visit_records(&header, &records, visit)
                 .ok_or_else(|| OpenError::damaged(&path, position, "a record of this version"))?;
+            tail.frames += 1;
             tail.chain.previous = header.lsn;
             tail.chain.previous_crc = header.crc;
             tail.chain.epoch = header.epoch;
@@ -95,7 +102,17 @@ pub(crate) fn replay(
         tail.position = position;
     }
     refuse_if_proven(dir, files, &tail)?;
+    tail.is_torn = is_torn(files, &tail).map_err(|error| OpenError::io(dir, error))?;
     Ok(tail)
+}
+
+/// Whether anything lies where the next frame goes: prepared files are zeros.
+fn is_torn(files: &[LogFile], tail: &Tail) -> io::Result<bool> {
+    let Some(last) = files.get(tail.file) else {
+        return Ok(false);
+    };
+    let page = Window::new(last).get(tail.position, PAGE_BYTES)?;
+    Ok(page.iter().any(|byte| *byte != 0))
 }
 
 /// The frame at a position, if it is whole and follows the chain.

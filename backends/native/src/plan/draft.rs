@@ -9,6 +9,9 @@ use hashbrown::HashMap;
 use crate::producer::{Judgement, Producer};
 use crate::state::State;
 
+/// Entities whose room is kept for the next unit.
+const KEPT_CAPACITY: usize = 1_024;
+
 /// Facts that differ from the state. Kept between units for its room, and emptied before each.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
@@ -73,6 +76,10 @@ impl Sketch {
 
 impl Draft {
     pub(crate) fn clear(&mut self) {
+        // Emptying a map costs its capacity, which a wide fan-out would leave behind for good.
+        if self.entities.capacity() > KEPT_CAPACITY {
+            self.entities = HashMap::default();
+        }
         self.entities.clear();
         self.producers.clear();
         self.documents.clear();
