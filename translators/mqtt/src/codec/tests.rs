@@ -46,6 +46,11 @@ fn id(number: u16) -> PacketId {
     PacketId::new(number).unwrap()
 }
 
+//= MQTT-3.1.2-9
+//= MQTT-3.1.2-17
+//= MQTT-3.1.2-19
+//= MQTT-3.1.3-1
+//= MQTT-3.1.3-3
 #[test]
 fn connect_of_a_3_1_1_client_with_a_will_and_a_user() {
     golden(
@@ -70,6 +75,8 @@ fn connect_of_a_3_1_1_client_with_a_will_and_a_user() {
     );
 }
 
+//= MQTT-3.1.2-16
+//= MQTT-3.1.2-18
 #[test]
 fn connect_of_a_5_client_with_properties() {
     let properties = Properties::of([
@@ -92,6 +99,7 @@ fn connect_of_a_5_client_with_properties() {
     );
 }
 
+//= MQTT-3.2.2-1
 #[test]
 fn connack_of_both_versions() {
     let answer = |properties| {
@@ -106,6 +114,7 @@ fn connack_of_both_versions() {
     golden(Version::V5, "20 06 01 00 03 13 001e", answer(properties));
 }
 
+//= MQTT-2.2.1-2
 #[test]
 fn publish_of_both_versions() {
     let qos1 = publish(Delivery::AtLeastOnce(id(1)), "a/b", b"hi");
@@ -157,6 +166,7 @@ fn acknowledgements_are_as_short_as_they_may_be() {
     );
 }
 
+//= MQTT-2.2.2-1
 #[test]
 fn subscribe_and_its_answer() {
     let subscribe = Subscribe {
@@ -232,6 +242,7 @@ fn pings_and_disconnects() {
     );
 }
 
+//= MQTT-1.5.5-1
 #[test]
 fn a_body_of_127_bytes_has_a_length_of_one_byte_and_one_of_128_has_two() {
     for (filter_len, digits) in [(122, 1), (123, 2), (16_378, 2), (16_379, 3)] {
@@ -246,6 +257,27 @@ fn a_body_of_127_bytes_has_a_length_of_one_byte_and_one_of_128_has_two() {
     }
 }
 
+//= MQTT-1.5.4-2
+//= MQTT-2.1.3-1
+//= MQTT-2.2.1-3
+//= MQTT-3.1.2-1
+//= MQTT-3.1.2-3
+//= MQTT-3.1.2-11
+//= MQTT-3.1.2-13
+//= MQTT-3.3.1-2
+//= MQTT-3.3.1-4
+//= MQTT-3.3.2-2
+//= MQTT-3.6.1-1
+//= MQTT-3.8.1-1
+//= MQTT-3.8.3-2
+//= MQTT-3.8.3-5
+//= MQTT-3.10.1-1
+//= MQTT-3.10.3-2
+//= MQTT-3.14.1-1
+//= MQTT-4.7.0-1
+//= MQTT-4.7.3-1
+//= MQTT-4.7.3-2
+//= MQTT-4.12.0-7
 #[test]
 fn what_is_not_a_packet_is_refused() {
     use DecodeError::{Malformed, Protocol};
@@ -379,6 +411,15 @@ fn what_is_not_a_packet_is_refused() {
     }
 }
 
+//= MQTT-1.5.4-1
+//= MQTT-3.1.3-4
+//= MQTT-3.1.3-11
+//= MQTT-3.1.3-12
+//= MQTT-3.3.2-1
+//= MQTT-3.3.2-13
+//= MQTT-3.3.2-19
+//= MQTT-3.8.3-1
+//= MQTT-3.10.3-1
 #[test]
 fn text_that_is_not_utf_8_and_bytes_after_the_last_field_are_refused() {
     for text in [
@@ -546,6 +587,7 @@ fn any_packet() -> impl Strategy<Value = Packet> {
 }
 
 proptest! {
+    //= MQTT-1.5.7-1
     #[test]
     fn packets_split_anywhere_decode_to_what_was_encoded(
         packets in prop::collection::vec(any_packet(), 1..6),
@@ -569,6 +611,7 @@ proptest! {
         prop_assert!(src.is_empty());
     }
 
+    //= MQTT-3.1.2-12
     #[test]
     fn any_bytes_are_a_packet_or_an_error_and_never_a_panic(
         first in any::<u8>(),

@@ -78,6 +78,7 @@ fn the_table_of_names_holds_both_ways() {
     }
 }
 
+//= MQTT-4.7.3-3
 #[test]
 fn a_topic_of_65535_bytes_fits_and_one_more_does_not() {
     let mut out = Vec::new();
@@ -92,6 +93,9 @@ fn a_topic_of_separators_only_is_a_path() {
     assert_eq!(topic_of(&path_of(&topic).unwrap()), topic);
 }
 
+//= MQTT-4.7.1-1
+//= MQTT-4.7.1-2
+//= MQTT-4.7.3-1
 #[test]
 fn wildcards_stand_alone_in_their_level() {
     for good in ["#", "+", "a/#", "+/a/+", "/", "a//#", "/+", "$SYS/#"] {
@@ -102,6 +106,7 @@ fn wildcards_stand_alone_in_their_level() {
     }
 }
 
+//= MQTT-4.7.2-1
 #[test]
 fn a_leading_wildcard_does_not_see_dollar_names() {
     let secret = path_of(b"$SYS/broker").unwrap();
@@ -182,6 +187,7 @@ proptest! {
         prop_assert_eq!(topic_of(&path), topic);
     }
 
+    //= MQTT-1.5.4-3
     #[test]
     fn every_path_has_a_legal_topic_of_its_own(path in segments()) {
         let topic = topic_of(&path);
@@ -190,6 +196,7 @@ proptest! {
         prop_assert_eq!(path_of(&topic).unwrap(), path);
     }
 
+    //= MQTT-4.7.3-4
     #[test]
     fn filters_on_paths_answer_as_filters_on_text(filter in filter(), topic in filter(), path in segments()) {
         let topic: Vec<u8> = topic.into_iter().filter(|b| !matches!(b, b'+' | b'#')).collect();

@@ -194,6 +194,7 @@ mod tests {
         Entry::new(&Subscription::new(filter, qos), SubscriptionId::new(id))
     }
 
+    //= MQTT-3.3.4-2
     #[test]
     fn a_message_is_granted_the_highest_qos_and_all_identifiers() {
         let mut all = Subscriptions::default();

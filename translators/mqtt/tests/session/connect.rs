@@ -25,6 +25,10 @@ fn with_password(version: Version, password: &'static [u8]) -> Connect {
     }
 }
 
+//= MQTT-3.1.4-2
+//= MQTT-3.2.2-6
+//= MQTT-3.2.2-7
+//= MQTT-3.2.2-8
 #[tokio::test]
 async fn a_right_password_lets_in_and_a_wrong_one_does_not() {
     let mesh = Mesh::start().await;
@@ -35,6 +39,8 @@ async fn a_right_password_lets_in_and_a_wrong_one_does_not() {
     assert_eq!(wrong, (ReasonCode(4), ClosedReason::Refused));
 }
 
+//= MQTT-3.1.4-5
+//= MQTT-4.12.0-6
 #[tokio::test]
 async fn the_terms_of_the_server_are_told() {
     let mesh = Mesh::start().await;
@@ -47,6 +53,11 @@ async fn the_terms_of_the_server_are_told() {
     assert!(answer.properties.is_empty());
 }
 
+//= MQTT-3.1.3-5
+//= MQTT-3.1.3-6
+//= MQTT-3.1.3-7
+//= MQTT-3.1.3-8
+//= MQTT-3.2.2-16
 #[tokio::test]
 async fn a_client_without_an_identifier_is_given_one() {
     let mesh = Mesh::start().await;
@@ -76,6 +87,7 @@ async fn a_client_without_an_identifier_is_given_one() {
     mesh.accepted(hello(Version::V5, &"c".repeat(512))).await;
 }
 
+//= MQTT-4.12.0-1
 #[tokio::test]
 async fn an_authentication_method_is_refused() {
     let mesh = Mesh::start().await;
@@ -87,6 +99,7 @@ async fn an_authentication_method_is_refused() {
     assert_eq!(refusal(&mesh, connect).await.0, ReasonCode::BAD_AUTH_METHOD);
 }
 
+//= MQTT-3.1.2-2
 #[tokio::test]
 async fn an_older_protocol_is_told_in_its_own_words() {
     let mesh = Mesh::start().await;
@@ -100,6 +113,9 @@ async fn an_older_protocol_is_told_in_its_own_words() {
     assert_eq!(peer.expect_end(None).await.reason, ClosedReason::Malformed);
 }
 
+//= MQTT-3.1.0-1
+//= MQTT-3.1.4-1
+//= MQTT-3.14.0-1
 #[tokio::test]
 async fn what_is_not_connect_is_closed_without_a_word() {
     let mesh = Mesh::start().await;
@@ -115,6 +131,9 @@ async fn what_is_not_connect_is_closed_without_a_word() {
     }
 }
 
+//= MQTT-3.1.0-2
+//= MQTT-3.2.0-2
+//= MQTT-4.13.1-1
 #[tokio::test]
 async fn a_second_connect_is_a_protocol_error() {
     let mesh = Mesh::start().await;
@@ -124,6 +143,7 @@ async fn a_second_connect_is_a_protocol_error() {
     peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
 }
 
+//= MQTT-4.13.2-1
 #[tokio::test]
 async fn a_packet_of_the_server_is_a_protocol_error() {
     let mesh = Mesh::start().await;
@@ -132,6 +152,8 @@ async fn a_packet_of_the_server_is_a_protocol_error() {
     peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
 }
 
+//= MQTT-3.2.2-15
+//= MQTT-4.13.1-1
 #[tokio::test]
 async fn an_announced_packet_above_the_maximum_is_refused_before_it_comes() {
     let mesh = Mesh::start().await;
@@ -162,6 +184,7 @@ async fn what_is_sent_behind_connect_without_waiting_is_answered() {
     peer.expect(Packet::PingResp).await;
 }
 
+//= MQTT-3.1.4-6
 #[tokio::test]
 async fn what_follows_a_refused_connect_is_not_read() {
     let mesh = Mesh::start().await;

@@ -2,11 +2,14 @@ use bytes::Bytes;
 use fairlead_canon::Text;
 use fairlead_kernel::ClosedReason;
 use fairlead_mqtt::codec::{
-    Delivery, Packet, Property, Publish, Qos, ReasonCode, UserProperty, Version,
+    Delivery, Packet, Property, Publish, Qos, ReasonCode, SubscriptionId, UserProperty, Version,
 };
 
 use crate::peer::{Mesh, id, message, puback, qos0, qos1, with};
 
+//= MQTT-3.3.2-3
+//= MQTT-4.3.1-1
+//= MQTT-4.5.0-1
 #[tokio::test]
 async fn a_message_of_qos_0_reaches_a_subscriber_of_the_other_version() {
     let mesh = Mesh::start().await;
@@ -17,6 +20,7 @@ async fn a_message_of_qos_0_reaches_a_subscriber_of_the_other_version() {
     reader.expect(qos0("plant/7/temp", b"21.5")).await;
 }
 
+//= MQTT-3.4.2-1
 #[tokio::test]
 async fn puback_says_no_matching_subscribers_when_nothing_is_bound() {
     let mesh = Mesh::start().await;
@@ -30,6 +34,13 @@ async fn puback_says_no_matching_subscribers_when_nothing_is_bound() {
     old.expect(puback(8, ReasonCode::SUCCESS)).await;
 }
 
+//= MQTT-2.2.1-5
+//= MQTT-3.3.4-1
+//= MQTT-4.3.2-1
+//= MQTT-4.3.2-2
+//= MQTT-4.3.2-4
+//= MQTT-4.6.0-2
+//= MQTT-4.6.0-5
 #[tokio::test]
 async fn a_message_of_qos_1_is_acknowledged_on_both_sides() {
     let mesh = Mesh::start().await;
@@ -51,6 +62,7 @@ async fn a_message_of_qos_1_is_acknowledged_on_both_sides() {
     reader.expect_nothing().await;
 }
 
+//= MQTT-3.8.4-8
 #[tokio::test]
 async fn a_subscription_of_qos_1_gets_a_message_of_qos_0_as_it_was_published() {
     let mesh = Mesh::start().await;
@@ -60,6 +72,12 @@ async fn a_subscription_of_qos_1_gets_a_message_of_qos_0_as_it_was_published() {
     reader.expect(qos0("a", b"x")).await;
 }
 
+//= MQTT-3.3.2-4
+//= MQTT-3.3.2-15
+//= MQTT-3.3.2-16
+//= MQTT-3.3.2-17
+//= MQTT-3.3.2-18
+//= MQTT-3.3.2-20
 #[tokio::test]
 async fn every_property_of_a_message_comes_home() {
     let mesh = Mesh::start().await;
@@ -114,6 +132,8 @@ async fn every_property_of_a_message_comes_home() {
     }
 }
 
+//= MQTT-3.3.2-5
+//= MQTT-3.3.2-6
 #[tokio::test]
 async fn an_expiry_is_told_with_what_is_left_of_it_and_ends_the_message() {
     let mesh = Mesh::start().await;
@@ -142,6 +162,10 @@ async fn an_expiry_is_told_with_what_is_left_of_it_and_ends_the_message() {
     reader.expect_nothing().await;
 }
 
+//= MQTT-3.2.2-17
+//= MQTT-3.3.2-8
+//= MQTT-3.3.2-9
+//= MQTT-3.3.2-12
 #[tokio::test]
 async fn a_topic_alias_stands_for_the_topic_that_it_came_with() {
     let mesh = Mesh::start().await;
@@ -167,6 +191,8 @@ async fn a_topic_alias_stands_for_the_topic_that_it_came_with() {
     }
 }
 
+//= MQTT-3.5.2-1
+//= MQTT-4.3.2-5
 #[tokio::test]
 async fn nobody_publishes_below_reserved_roots() {
     let mesh = Mesh::start().await;
@@ -180,6 +206,7 @@ async fn nobody_publishes_below_reserved_roots() {
     assert_eq!(old.expect_end(None).await.reason, ClosedReason::Refused);
 }
 
+//= MQTT-4.6.0-6
 #[tokio::test]
 async fn a_body_of_64_kib_and_an_empty_one_arrive_whole_and_in_order() {
     let mesh = Mesh::start().await;
@@ -203,6 +230,8 @@ async fn a_body_of_64_kib_and_an_empty_one_arrive_whole_and_in_order() {
     }
 }
 
+//= MQTT-3.3.4-7
+//= MQTT-4.6.0-2
 #[tokio::test]
 async fn more_than_the_receive_maximum_is_refused_in_5_and_read_later_in_3_1_1() {
     let mesh = Mesh::start().await;
@@ -227,6 +256,8 @@ async fn more_than_the_receive_maximum_is_refused_in_5_and_read_later_in_3_1_1()
         .await;
 }
 
+//= MQTT-3.1.2-24
+//= MQTT-3.1.2-25
 #[tokio::test]
 async fn a_message_larger_than_the_client_accepts_is_left_out() {
     let mesh = Mesh::start().await;
@@ -241,6 +272,7 @@ async fn a_message_larger_than_the_client_accepts_is_left_out() {
     small.expect_nothing().await;
 }
 
+//= MQTT-3.3.2-14
 #[tokio::test]
 async fn a_response_topic_with_a_wildcard_is_a_protocol_error() {
     let mesh = Mesh::start().await;
@@ -254,6 +286,7 @@ async fn a_response_topic_with_a_wildcard_is_a_protocol_error() {
     peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
 }
 
+//= MQTT-3.3.2-7
 #[tokio::test]
 async fn an_alias_belongs_to_its_connection() {
     let mesh = Mesh::start().await;
@@ -274,4 +307,18 @@ async fn an_alias_belongs_to_its_connection() {
     second
         .expect_end(Some(ReasonCode::TOPIC_ALIAS_INVALID))
         .await;
+}
+
+//= MQTT-3.3.4-6
+#[tokio::test]
+async fn a_subscription_identifier_of_a_client_is_a_protocol_error() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "peer").await;
+    let properties = with([Property::SubscriptionId(SubscriptionId::new(1).unwrap())]);
+    let publish = Publish {
+        properties,
+        ..message("t", Delivery::AtMostOnce, b"x")
+    };
+    peer.send(Packet::Publish(publish)).await;
+    peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
 }

@@ -2,6 +2,13 @@ use fairlead_mqtt::codec::{Ack, Delivery, Packet, Property, Publish, Qos, Reason
 
 use crate::peer::{Mesh, id, kept, message, pubcomp, pubrec, pubrel, qos2};
 
+//= MQTT-2.2.1-5
+//= MQTT-3.3.4-1
+//= MQTT-4.3.3-1
+//= MQTT-4.3.3-2
+//= MQTT-4.3.3-4
+//= MQTT-4.3.3-8
+//= MQTT-4.3.3-11
 #[tokio::test]
 async fn a_message_of_qos_2_goes_through_its_four_steps_on_both_sides() {
     let mesh = Mesh::start().await;
@@ -21,6 +28,9 @@ async fn a_message_of_qos_2_goes_through_its_four_steps_on_both_sides() {
     }
 }
 
+//= MQTT-3.3.1-3
+//= MQTT-4.3.3-10
+//= MQTT-4.3.3-12
 #[tokio::test]
 async fn a_repeated_message_is_answered_again_and_published_once() {
     let mesh = Mesh::start().await;
@@ -47,6 +57,9 @@ async fn a_repeated_message_is_answered_again_and_published_once() {
     assert_eq!(reader.next_publish().await.payload, "y");
 }
 
+//= MQTT-4.3.3-5
+//= MQTT-4.3.3-6
+//= MQTT-4.4.0-1
 #[tokio::test]
 async fn a_released_identifier_is_released_again_on_the_next_connection() {
     let mesh = Mesh::start().await;
@@ -67,6 +80,8 @@ async fn a_released_identifier_is_released_again_on_the_next_connection() {
     reader.expect_nothing().await;
 }
 
+//= MQTT-3.3.1-1
+//= MQTT-4.3.3-3
 #[tokio::test]
 async fn an_unanswered_message_comes_again_with_its_identifier_and_dup() {
     let mesh = Mesh::start().await;
@@ -84,6 +99,8 @@ async fn an_unanswered_message_comes_again_with_its_identifier_and_dup() {
     reader.expect(Packet::Publish(again)).await;
 }
 
+//= MQTT-3.6.2-1
+//= MQTT-3.7.2-1
 #[tokio::test]
 async fn unknown_identifiers_are_said_to_be_unknown() {
     let mesh = Mesh::start().await;
@@ -95,6 +112,7 @@ async fn unknown_identifiers_are_said_to_be_unknown() {
     peer.expect(Packet::PubRel(unknown(8))).await;
 }
 
+//= MQTT-4.4.0-2
 #[tokio::test]
 async fn a_pubrec_that_says_no_ends_the_delivery() {
     let mesh = Mesh::start().await;
@@ -110,6 +128,7 @@ async fn a_pubrec_that_says_no_ends_the_delivery() {
     reader.expect_nothing().await;
 }
 
+//= MQTT-4.3.3-13
 #[tokio::test]
 async fn an_exchange_that_has_begun_goes_on_past_the_expiry() {
     let mesh = Mesh::start().await;
@@ -130,4 +149,45 @@ async fn an_exchange_that_has_begun_goes_on_past_the_expiry() {
     reader.send(pubcomp(1)).await;
     writer.send(pubrel(5)).await;
     writer.expect(pubcomp(5)).await;
+}
+
+//= MQTT-4.6.0-3
+//= MQTT-4.6.0-4
+#[tokio::test]
+async fn answers_leave_in_the_order_of_what_they_answer() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for number in [9, 3, 6] {
+        writer.send(qos2(number, "t", b"x")).await;
+    }
+    for number in [9, 3, 6] {
+        writer.expect(pubrec(number, ReasonCode::SUCCESS)).await;
+    }
+    for number in 1..=3 {
+        reader.expect(qos2(number, "t", b"x")).await;
+    }
+    for number in [2, 1, 3] {
+        reader.send(pubrec(number, ReasonCode::SUCCESS)).await;
+    }
+    for number in [2, 1, 3] {
+        reader.expect(pubrel(number)).await;
+    }
+}
+
+//= MQTT-4.3.3-9
+#[tokio::test]
+async fn a_refused_identifier_is_free_again() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "peer").await;
+    peer.subscribe("t", Qos::AtMostOnce).await;
+    peer.send(qos2(1, "$SYS/x", b"x")).await;
+    peer.expect(pubrec(1, ReasonCode::TOPIC_NAME_INVALID)).await;
+    peer.send(qos2(1, "t", b"x")).await;
+    let mut came = Vec::new();
+    while came.len() < 2 {
+        came.push(peer.next().await);
+    }
+    assert!(came.contains(&pubrec(1, ReasonCode::SUCCESS)));
 }

@@ -24,6 +24,7 @@ async fn mesh_with_retained() -> Mesh {
     mesh
 }
 
+//= MQTT-3.3.1-5
 #[tokio::test]
 async fn a_new_subscription_gets_what_is_retained() {
     let mesh = mesh_with_retained().await;
@@ -43,6 +44,8 @@ async fn a_new_subscription_gets_what_is_retained() {
     }
 }
 
+//= MQTT-3.3.1-6
+//= MQTT-3.3.1-7
 #[tokio::test]
 async fn an_empty_message_clears_what_was_retained() {
     let mesh = mesh_with_retained().await;
@@ -56,6 +59,10 @@ async fn an_empty_message_clears_what_was_retained() {
     writer.expect_nothing().await;
 }
 
+//= MQTT-3.3.1-9
+//= MQTT-3.3.1-10
+//= MQTT-3.3.1-11
+//= MQTT-3.8.4-4
 #[tokio::test]
 async fn retain_handling_says_when_retained_messages_are_sent() {
     let mesh = mesh_with_retained().await;
@@ -79,6 +86,8 @@ async fn retain_handling_says_when_retained_messages_are_sent() {
     reader.expect_nothing().await;
 }
 
+//= MQTT-3.3.1-12
+//= MQTT-3.3.1-13
 #[tokio::test]
 async fn the_retain_flag_of_a_fresh_message_is_kept_only_where_that_was_asked_for() {
     let mesh = Mesh::start().await;
@@ -99,4 +108,17 @@ async fn the_retain_flag_of_a_fresh_message_is_kept_only_where_that_was_asked_fo
         writer.send(retained("t", b"x")).await;
         assert_eq!(reader.next_publish().await.retain, keeps);
     }
+}
+
+//= MQTT-3.3.1-8
+#[tokio::test]
+async fn a_message_without_the_flag_leaves_what_is_retained() {
+    let mesh = mesh_with_retained().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(crate::peer::qos0("state/a", b"fresh")).await;
+    writer.send(crate::peer::qos0("state/c", b"fresh")).await;
+    writer.subscribe("state/#", Qos::AtMostOnce).await;
+    assert_eq!(writer.next_publish().await.payload, "1");
+    assert_eq!(writer.next_publish().await.payload, "2");
+    writer.expect_nothing().await;
 }

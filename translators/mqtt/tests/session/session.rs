@@ -7,6 +7,11 @@ use fairlead_mqtt::codec::{
 
 use crate::peer::{Mesh, hello, id, kept, message, puback, qos0, qos1, with};
 
+//= MQTT-3.1.2-5
+//= MQTT-3.1.3-2
+//= MQTT-3.2.0-1
+//= MQTT-3.2.2-3
+//= MQTT-4.5.0-1
 #[tokio::test]
 async fn messages_wait_for_a_session_that_is_away() {
     let mesh = Mesh::start().await;
@@ -34,6 +39,9 @@ async fn messages_wait_for_a_session_that_is_away() {
     }
 }
 
+//= MQTT-3.3.1-1
+//= MQTT-4.3.2-3
+//= MQTT-4.4.0-1
 #[tokio::test]
 async fn an_unacknowledged_message_comes_again_with_its_identifier_and_dup() {
     let mesh = Mesh::start().await;
@@ -59,6 +67,7 @@ async fn an_unacknowledged_message_comes_again_with_its_identifier_and_dup() {
     reader.expect_nothing().await;
 }
 
+//= MQTT-3.1.2-23
 #[tokio::test]
 async fn subscriptions_of_both_kinds_survive_the_connection() {
     let mesh = Mesh::start().await;
@@ -73,6 +82,9 @@ async fn subscriptions_of_both_kinds_survive_the_connection() {
     reader.expect(qos0("kept", b"2")).await;
 }
 
+//= MQTT-3.1.2-4
+//= MQTT-3.1.4-4
+//= MQTT-3.2.2-2
 #[tokio::test]
 async fn a_clean_start_ends_the_session_before_it() {
     let mesh = Mesh::start().await;
@@ -91,6 +103,7 @@ async fn a_clean_start_ends_the_session_before_it() {
         .await;
 }
 
+//= MQTT-3.1.2-6
 #[tokio::test]
 async fn a_clean_session_ends_with_its_connection() {
     let mesh = Mesh::start().await;
@@ -101,6 +114,7 @@ async fn a_clean_session_ends_with_its_connection() {
     assert!(!answer.session_present);
 }
 
+//= MQTT-4.1.0-2
 #[tokio::test(start_paused = true)]
 async fn a_session_ends_when_its_expiry_is_over() {
     let mesh = Mesh::start().await;
@@ -139,6 +153,8 @@ async fn a_goodbye_may_shorten_the_session_and_not_prolong_it() {
     assert!(!answer.session_present);
 }
 
+//= MQTT-3.1.4-3
+//= MQTT-4.1.0-1
 #[tokio::test]
 async fn the_same_client_again_ends_the_connection_before_it() {
     let mesh = Mesh::start().await;
@@ -159,6 +175,7 @@ async fn the_same_client_again_ends_the_connection_before_it() {
     }
 }
 
+//= MQTT-3.1.4-2
 #[tokio::test]
 async fn a_session_belongs_to_the_user_who_made_it() {
     let mesh = Mesh::start().await;
@@ -179,6 +196,10 @@ async fn a_session_belongs_to_the_user_who_made_it() {
     assert!(mesh.accepted(as_user("alice")).await.1.session_present);
 }
 
+//= MQTT-3.14.2-1
+//= MQTT-3.14.2-2
+//= MQTT-3.14.4-1
+//= MQTT-3.14.4-2
 #[tokio::test]
 async fn a_drain_is_told_and_ends_every_connection() {
     let mesh = Mesh::start().await;
@@ -229,6 +250,12 @@ async fn what_was_acknowledged_before_a_goodbye_in_the_same_write_is_settled() {
     reader.expect_nothing().await;
 }
 
+//= MQTT-2.2.1-4
+//= MQTT-3.3.4-9
+//= MQTT-3.3.4-10
+//= MQTT-4.9.0-1
+//= MQTT-4.9.0-2
+//= MQTT-4.9.0-3
 #[tokio::test]
 async fn the_window_of_the_client_is_not_exceeded() {
     let mesh = Mesh::start().await;
@@ -254,6 +281,7 @@ async fn the_window_of_the_client_is_not_exceeded() {
     reader.expect_nothing().await;
 }
 
+//= MQTT-3.12.4-1
 #[tokio::test]
 async fn a_ping_is_answered() {
     let mesh = Mesh::start().await;
@@ -264,6 +292,7 @@ async fn a_ping_is_answered() {
     }
 }
 
+//= MQTT-4.6.0-1
 #[tokio::test]
 async fn unacknowledged_messages_come_again_in_their_order() {
     let mesh = Mesh::start().await;

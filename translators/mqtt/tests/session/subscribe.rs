@@ -9,6 +9,13 @@ fn subscription_id(number: u32) -> Property {
     Property::SubscriptionId(SubscriptionId::new(number).unwrap())
 }
 
+//= MQTT-3.8.4-1
+//= MQTT-3.8.4-2
+//= MQTT-3.8.4-5
+//= MQTT-3.8.4-6
+//= MQTT-3.8.4-7
+//= MQTT-3.9.3-1
+//= MQTT-3.9.3-2
 #[tokio::test]
 async fn filters_are_answered_one_by_one() {
     let mesh = Mesh::start().await;
@@ -36,6 +43,14 @@ async fn filters_are_answered_one_by_one() {
     }
 }
 
+//= MQTT-2.2.1-6
+//= MQTT-3.10.4-1
+//= MQTT-3.10.4-2
+//= MQTT-3.10.4-4
+//= MQTT-3.10.4-5
+//= MQTT-3.10.4-6
+//= MQTT-3.11.3-1
+//= MQTT-3.11.3-2
 #[tokio::test]
 async fn nothing_comes_after_unsubscribing() {
     let mesh = Mesh::start().await;
@@ -65,6 +80,8 @@ async fn nothing_comes_after_unsubscribing() {
     }
 }
 
+//= MQTT-3.3.4-3
+//= MQTT-3.3.4-4
 #[tokio::test]
 async fn a_message_tells_the_identifiers_of_its_subscriptions() {
     let mesh = Mesh::start().await;
@@ -85,6 +102,7 @@ async fn a_message_tells_the_identifiers_of_its_subscriptions() {
     }
 }
 
+//= MQTT-3.8.3-3
 #[tokio::test]
 async fn a_subscription_with_no_local_does_not_hear_itself() {
     let mesh = Mesh::start().await;
@@ -102,6 +120,7 @@ async fn a_subscription_with_no_local_does_not_hear_itself() {
     }
 }
 
+//= MQTT-3.8.4-3
 #[tokio::test]
 async fn the_same_filter_again_replaces_the_subscription() {
     let mesh = Mesh::start().await;
@@ -122,6 +141,7 @@ async fn the_same_filter_again_replaces_the_subscription() {
     }
 }
 
+//= MQTT-3.10.4-1
 #[tokio::test]
 async fn filters_that_mean_the_same_are_two_subscriptions() {
     let mesh = Mesh::start().await;

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use fairlead_mqtt::codec::{Connect, Disconnect, Packet, Property, Qos, ReasonCode, Version, Will};
+use fairlead_canon::Text;
+use fairlead_mqtt::codec::{
+    Connect, Disconnect, Packet, Property, Qos, ReasonCode, UserProperty, Version, Will,
+};
 
 use crate::peer::{Mesh, Peer, hello, kept, last_words, with};
 
@@ -29,6 +32,8 @@ fn delayed(seconds: u32) -> Connect {
     }
 }
 
+//= MQTT-3.1.2-7
+//= MQTT-3.1.2-8
 #[tokio::test]
 async fn the_will_of_a_client_that_vanishes_is_published() {
     let mesh = Mesh::start().await;
@@ -40,6 +45,8 @@ async fn the_will_of_a_client_that_vanishes_is_published() {
     }
 }
 
+//= MQTT-3.1.2-10
+//= MQTT-3.14.4-3
 #[tokio::test]
 async fn a_goodbye_takes_the_will_with_it_unless_it_asks_for_it() {
     let mesh = Mesh::start().await;
@@ -58,6 +65,8 @@ async fn a_goodbye_takes_the_will_with_it_unless_it_asks_for_it() {
     assert_eq!(watcher.next_publish().await.payload, "gone");
 }
 
+//= MQTT-3.1.2-8
+//= MQTT-4.12.0-7
 #[tokio::test]
 async fn a_client_that_is_thrown_out_has_its_will_published() {
     let mesh = Mesh::start().await;
@@ -72,6 +81,9 @@ async fn a_client_that_is_thrown_out_has_its_will_published() {
     assert_eq!(watcher.next_publish().await.payload, "gone");
 }
 
+//= MQTT-3.1.2-8
+//= MQTT-3.1.2-22
+//= MQTT-3.2.2-22
 #[tokio::test(start_paused = true)]
 async fn a_silent_client_is_thrown_out_after_one_and_a_half_keep_alives() {
     let mesh = Mesh::start().await;
@@ -91,6 +103,7 @@ async fn a_silent_client_is_thrown_out_after_one_and_a_half_keep_alives() {
     assert_eq!(watcher.next_publish().await.payload, "gone");
 }
 
+//= MQTT-3.1.3-9
 #[tokio::test(start_paused = true)]
 async fn a_delayed_will_waits_and_a_client_that_is_back_in_time_has_none() {
     let mesh = Mesh::start().await;
@@ -133,11 +146,51 @@ async fn a_drain_does_not_wait_for_a_delayed_will() {
 async fn a_will_for_a_reserved_topic_is_refused_while_there_is_somebody_to_tell() {
     let mesh = Mesh::start().await;
     let mut connect = mortal(hello(Version::V5, "mortal"));
-    connect.will.as_mut().unwrap().topic = fairlead_canon::Text::from_static("$SYS/x");
+    connect.will.as_mut().unwrap().topic = Text::from_static("$SYS/x");
     let mut peer = mesh.dial(Version::V5);
     peer.send(Packet::Connect(Box::new(connect))).await;
     let Packet::ConnAck(answer) = peer.next().await else {
         panic!("CONNACK")
     };
     assert_eq!(answer.code, ReasonCode::TOPIC_NAME_INVALID);
+}
+
+//= MQTT-3.1.2-14
+//= MQTT-3.1.2-15
+#[tokio::test]
+async fn a_retained_will_is_retained_and_another_is_not() {
+    let mesh = Mesh::start().await;
+    for retain in [true, false] {
+        let mut connect = mortal(hello(Version::V5, "mortal"));
+        let will = connect.will.as_mut().unwrap();
+        will.retain = retain;
+        will.topic = Text::from(format!("wills/{retain}"));
+        mesh.accepted(connect).await.0.vanish().await;
+    }
+    let mut watcher = watcher(&mesh).await;
+    let came = watcher.next_publish().await;
+    assert_eq!((&*came.topic, came.retain), ("wills/true", true));
+    watcher.expect_nothing().await;
+}
+
+//= MQTT-3.1.3-10
+#[tokio::test]
+async fn a_will_keeps_the_order_of_its_user_properties() {
+    let mesh = Mesh::start().await;
+    let mut watcher = watcher(&mesh).await;
+    let pair = |name| {
+        let (name, value) = (Text::from_static(name), Text::from_static("1"));
+        Property::User(UserProperty { name, value })
+    };
+    let properties = with([pair("b"), pair("a"), pair("b")]);
+    let will = Will {
+        properties: properties.clone(),
+        ..last_words(Qos::AtMostOnce)
+    };
+    let connect = Connect {
+        will: Some(will),
+        ..hello(Version::V5, "mortal")
+    };
+    mesh.accepted(connect).await.0.vanish().await;
+    assert_eq!(watcher.next_publish().await.properties, properties);
 }
