@@ -8,7 +8,7 @@ use fairlead_delivery::{Assigned, Queue, Stretch};
 use fairlead_ports::{
     Action, BoxFuture, CursorId, Entry, Marks, Op, StoreError, Stored, Unit, Verdict,
 };
-use fairlead_topology::{Stream, StreamKey};
+use fairlead_topology::{Lifetime, Stream, StreamKey};
 use smallvec::SmallVec;
 
 use crate::hub::{Hot, Joining};
@@ -211,6 +211,10 @@ impl Caller {
     ) -> Result<Option<Taken>, Error> {
         self.admit(&Action::Consume(&key.name))?;
         let stream = self.own_or_shared(key)?;
+        if let Lifetime::Unused { .. } = stream.lifetime {
+            // Taking is a use: the time without one begins anew.
+            self.kernel.janitor.unused(&stream);
+        }
         let id = self.taking_attachment(&stream).await?;
         let Some(Attached::Queue(attached)) = self.attachments.get(&id) else {
             return Ok(None);

@@ -1,7 +1,9 @@
 //! Making, changing and removing what exists.
 
+use std::sync::Arc;
+
 use fairlead_ports::Action;
-use fairlead_topology::{Change, Declared, Lifetime, StreamKey};
+use fairlead_topology::{Change, Declared, Lifetime, Stream, StreamKey};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::registrar::Request;
@@ -19,8 +21,15 @@ impl Caller {
         let before = self.owned.len();
         self.owned.extend(owned);
         let declared = ask(&self.kernel.registrar, changes).await;
-        if declared.is_err() {
-            self.owned.truncate(before);
+        match &declared {
+            Ok(made) => {
+                // The time of a stream that nobody ever uses begins here.
+                let timed =
+                    |stream: &&Arc<Stream>| matches!(stream.lifetime, Lifetime::Unused { .. });
+                let timed = made.streams.iter().filter(timed);
+                timed.for_each(|stream| self.kernel.janitor.unused(stream));
+            }
+            Err(_) => self.owned.truncate(before),
         }
         declared
     }
@@ -61,6 +70,22 @@ impl Caller {
             | Change::PutEntry { .. } => None,
         }
     }
+}
+
+/// The stream of a change that gives it a time to live without consumers.
+fn perishable(change: &Change) -> Option<StreamKey> {
+    let (key, lifetime) = match change {
+        Change::CreateStream(new) => (&new.key, new.lifetime),
+        Change::AlterStream { key, lifetime, .. } => (key, *lifetime),
+        Change::AddLanes { .. }
+        | Change::RemoveStream(_)
+        | Change::CreateRealm(_)
+        | Change::RemoveRealm(_)
+        | Change::Bind(_)
+        | Change::Unbind(_)
+        | Change::PutEntry { .. } => return None,
+    };
+    matches!(lifetime, Lifetime::Unused { .. }).then(|| key.clone())
 }
 
 /// Asks the registrar.

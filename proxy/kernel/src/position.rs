@@ -126,7 +126,12 @@ fn group_prefix(group: &str) -> Result<Bytes, Error> {
 }
 
 fn group_of(key: &[u8]) -> Result<Text, Error> {
-    let damaged = || Error::us(Reason::Corrupt, "the key of a committed position cannot be read");
+    let damaged = || {
+        Error::us(
+            Reason::Corrupt,
+            "the key of a committed position cannot be read",
+        )
+    };
     let (_, rest) = key.split_first_chunk::<2>().ok_or_else(damaged)?;
     let (group, _) = rest.split_last_chunk::<8>().ok_or_else(damaged)?;
     let group = std::str::from_utf8(group).ok().ok_or_else(damaged)?;

@@ -307,6 +307,29 @@ async fn an_unused_queue_goes_after_its_time_and_not_before() {
     assert!(!is_there());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_was_never_used_goes_after_its_time() {
+    let mesh = Mesh::new().await;
+    let mut caller = mesh.caller();
+    let lifetime = Lifetime::Unused { after_ms: 1_000 };
+    let idle = NewStream {
+        lifetime,
+        ..queue("idle")
+    };
+    caller
+        .declare(vec![Change::CreateStream(idle)])
+        .await
+        .unwrap();
+    let is_there = || {
+        mesh.kernel
+            .topology(|topology| topology.stream(&queue_key("idle")).is_some())
+    };
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert!(is_there());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!is_there());
+}
+
 #[tokio::test]
 async fn a_backlog_larger_than_the_window_is_delivered_in_order() {
     let mesh = Mesh::new().await;
