@@ -74,6 +74,31 @@ async fn a_tag_that_is_settled_or_was_never_given_closes_the_channel() {
     assert_eq!(text, "PRECONDITION_FAILED - unknown delivery tag 1");
 }
 
+//= basic.ack.multiple
+#[tokio::test]
+async fn an_ack_of_several_settles_up_to_its_tag_and_tag_0_settles_all() {
+    let mesh = Mesh::new().await;
+    let mut peer = filled(&mesh, 5).await;
+    peer.consume("jobs", false).await;
+    for _ in 0..5 {
+        peer.delivery().await;
+    }
+    let ack = |delivery_tag| basic::Ack {
+        delivery_tag,
+        multiple: true,
+    };
+    peer.send(1, ack(2)).await;
+    peer.send(1, ack(0)).await;
+    // Nothing is left to be settled, which is no error for tag 0 and one for another tag.
+    peer.send(1, ack(0)).await;
+    peer.send(1, channel::Close::default()).await;
+    hear!(peer, 1, ChannelCloseOk);
+    peer.open_channel(1).await;
+    assert_eq!(peer.declare("jobs").await.message_count, 0);
+    peer.send(1, ack(9)).await;
+    peer.closes_channel(406).await;
+}
+
 //= basic.nack.requeue
 #[tokio::test]
 async fn what_is_nacked_with_requeue_comes_again_and_is_marked_and_without_it_is_gone() {

@@ -227,6 +227,20 @@ async fn an_exchange_in_use_is_kept_when_that_was_asked_and_its_bindings_go_with
     peer.closes_channel(406).await;
 }
 
+//= exchange.delete.absent
+#[tokio::test]
+async fn an_exchange_that_does_not_exist_is_deleted_with_success() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    let delete = exchange::Delete {
+        exchange: short("absent"),
+        if_unused: true,
+        ..exchange::Delete::default()
+    };
+    peer.send(1, delete).await;
+    hear!(peer, 1, ExchangeDeleteOk);
+}
+
 //= exchange.declare.auto-delete
 #[tokio::test]
 async fn an_auto_delete_exchange_goes_with_its_last_binding() {

@@ -36,6 +36,9 @@ const FRAME_MAX: usize = 131_072;
 /// An answer that takes longer will not come.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What the kernel does beside its callers takes a few turns of the runtime, not hundreds.
+const ROUNDS_MAX: usize = 1_000;
+
 /// A kernel, and the flag that drains its connections.
 struct Mesh {
     kernel: Arc<Kernel>,
@@ -266,6 +269,29 @@ impl Peer {
     async fn read(&mut self) -> usize {
         let read = tokio::time::timeout(PATIENCE, self.io.read_buf(&mut self.input));
         read.await.expect("the server says nothing").unwrap()
+    }
+
+    /// Asks for a queue passively until it is gone.
+    async fn sees_gone(&mut self, name: &str) {
+        for _ in 0..ROUNDS_MAX {
+            let passive = queue::Declare {
+                passive: true,
+                ..declare(name)
+            };
+            self.send(1, passive).await;
+            match self.method(1).await {
+                Method::QueueDeclareOk(_) => tokio::task::yield_now().await,
+                Method::ChannelClose(close) => {
+                    self.send(1, channel::CloseOk {}).await;
+                    self.open_channel(1).await;
+                    if close.reply_code == 404 {
+                        return;
+                    }
+                }
+                other => panic!("not an answer to queue.declare: {other:?}"),
+            }
+        }
+        panic!("{name} is still there");
     }
 
     /// The channel is closed with this code; tells the text.

@@ -6,6 +6,7 @@ use fairlead_canon::Value;
 
 use crate::{FRAME_MAX, Mesh, hear, short, to};
 
+//= basic.get
 #[tokio::test]
 async fn a_message_to_the_default_exchange_reaches_the_queue_of_that_name() {
     let mesh = Mesh::new().await;
@@ -67,6 +68,7 @@ async fn a_body_of_several_frames_arrives_whole() {
 }
 
 //= basic.publish.exchange
+//= channel.close
 #[tokio::test]
 async fn publishing_to_an_exchange_that_does_not_exist_closes_the_channel_with_404() {
     let mesh = Mesh::new().await;

@@ -1,4 +1,6 @@
-use fairlead_amqp::codec::queue;
+use std::time::Duration;
+
+use fairlead_amqp::codec::{basic, queue};
 use fairlead_canon::Value;
 
 use crate::{Mesh, declare, hear, short};
@@ -92,26 +94,11 @@ async fn an_exclusive_queue_is_its_connections_own_and_goes_with_it() {
         passive: true,
         ..declare("mine")
     };
-    other.send(1, passive.clone()).await;
+    other.send(1, passive).await;
     other.closes_channel(405).await;
     drop(owner.io);
     owner.served.await.unwrap();
-    // It is removed beside the connection's end; a new one of the same name is possible when it is.
-    let mut after = mesh.connect().await;
-    loop {
-        after.send(1, passive.clone()).await;
-        match after.method(1).await {
-            fairlead_amqp::codec::Method::ChannelClose(close) if close.reply_code == 404 => break,
-            fairlead_amqp::codec::Method::ChannelClose(_) => {
-                after
-                    .send(1, fairlead_amqp::codec::channel::CloseOk {})
-                    .await;
-                after.open_channel(1).await;
-                tokio::task::yield_now().await;
-            }
-            other => panic!("{other:?}"),
-        }
-    }
+    mesh.connect().await.sees_gone("mine").await;
 }
 
 //= queue.declare.auto-delete
@@ -125,33 +112,21 @@ async fn an_auto_delete_queue_goes_with_its_last_consumer() {
             exclusive,
             ..declare("brief")
         };
-        peer.send(1, declare.clone()).await;
+        peer.send(1, declare).await;
         hear!(peer, 1, QueueDeclareOk);
         let consumer_tag = peer.consume("brief", true).await;
-        let cancel = fairlead_amqp::codec::basic::Cancel {
+        let cancel = basic::Cancel {
             consumer_tag,
             no_wait: false,
         };
         peer.send(1, cancel).await;
         hear!(peer, 1, BasicCancelOk);
-        let passive = queue::Declare {
-            passive: true,
-            ..declare
-        };
-        loop {
-            peer.send(1, passive.clone()).await;
-            match peer.method(1).await {
-                fairlead_amqp::codec::Method::ChannelClose(close) => {
-                    assert_eq!(close.reply_code, 404);
-                    break;
-                }
-                _ => tokio::task::yield_now().await,
-            }
-        }
+        peer.sees_gone("brief").await;
     }
 }
 
 //= queue.delete.if-unused
+//= queue.delete.absent
 #[tokio::test]
 async fn a_queue_in_use_or_not_empty_is_kept_when_that_was_asked() {
     let mesh = Mesh::new().await;
@@ -251,6 +226,45 @@ async fn a_queue_with_a_maximum_length_drops_its_oldest() {
     }
     assert_eq!(peer.get("small").await, Some(vec![2]));
     assert_eq!(peer.get("small").await, Some(vec![3]));
+}
+
+//= queue.declare.x-queue-type
+#[tokio::test]
+async fn a_durable_queue_of_type_classic_or_quorum_is_our_queue() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    for kind in ["classic", "quorum"] {
+        let mut typed = queue::Declare {
+            durable: true,
+            ..declare(kind)
+        };
+        let value = Value::Text(kind.into());
+        typed.arguments.push("x-queue-type", value);
+        peer.send(1, typed).await;
+        hear!(peer, 1, QueueDeclareOk);
+        peer.publish("", kind, b"kept").await;
+        assert_eq!(peer.get(kind).await.as_deref(), Some(&b"kept"[..]));
+    }
+}
+
+//= queue.declare.x-expires
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_nobody_uses_is_removed_after_its_time() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    let mut brief = declare("brief");
+    brief.arguments.push("x-expires", Value::I32(60_000));
+    peer.send(1, brief).await;
+    hear!(peer, 1, QueueDeclareOk);
+    let passive = queue::Declare {
+        passive: true,
+        ..declare("brief")
+    };
+    tokio::time::advance(Duration::from_secs(59)).await;
+    peer.send(1, passive).await;
+    hear!(peer, 1, QueueDeclareOk);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    peer.sees_gone("brief").await;
 }
 
 //= queue.declare.arguments
