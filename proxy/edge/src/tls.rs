@@ -19,6 +19,13 @@ pub struct Identity {
     pub key: PathBuf,
 }
 
+impl Identity {
+    /// Whether a listener could use it now.
+    pub fn check(&self) -> Result<(), TlsError> {
+        acceptor(self).map(|_acceptor| ())
+    }
+}
+
 /// Why a listener has no TLS.
 #[derive(Debug, Error)]
 pub enum TlsError {

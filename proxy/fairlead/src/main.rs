@@ -49,6 +49,12 @@ fn check(config: &Config) -> Result<(), Failure> {
     for warning in config.warnings() {
         say(&format!("warning: {warning}"))?;
     }
+    for listener in &config.listeners {
+        if let Some(identity) = &listener.identity {
+            let what = format!("listener {}", listener.name);
+            identity.check().map_err(Failure::of(what))?;
+        }
+    }
     say("the configuration can be used")
 }
 

@@ -10,7 +10,6 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::bench::{Bench, POLITE, Running};
-use crate::tls::acceptor;
 use crate::{Identity, TlsError};
 
 /// A certificate for `localhost` in files of its own.
@@ -65,18 +64,18 @@ fn a_tls_listener_serves_clients_that_trust_it_and_turns_plain_ones_away() {
 fn a_certificate_that_cannot_be_used_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let (good, _) = identity(dir.path());
-    assert!(acceptor(&good).is_ok());
+    assert!(good.check().is_ok());
 
     let missing = Identity {
         key: dir.path().join("none.pem"),
         ..good.clone()
     };
-    let fault = acceptor(&missing).err().unwrap();
+    let fault = missing.check().unwrap_err();
     assert!(fault.to_string().contains("none.pem"), "{fault}");
 
     let swapped = Identity {
         key: good.certificate.clone(),
         ..good
     };
-    assert!(matches!(acceptor(&swapped), Err(TlsError::File { .. })));
+    assert!(matches!(swapped.check(), Err(TlsError::File { .. })));
 }
