@@ -125,7 +125,7 @@ impl Reception {
                 let secured = secured.map_err(|_late| TurnedAway::Slow)?;
                 Box::new(
                     secured
-                        .map_err(|error| TurnedAway::Handshake(error.root_cause().to_string()))?,
+                        .map_err(|error| TurnedAway::Handshake(error.to_string()))?,
                 )
             }
         };
