@@ -146,12 +146,28 @@ impl Random {
             17 => Value::RawText([b"\xff", &*self.bytes(2)].concat().into()),
             18 => Value::Bytes(self.bytes(9)),
             19 => Value::Symbol(self.text()),
-            20 => Value::List((0..self.below(4)).map(|_| self.value(depth - 1)).collect()),
-            _ => Value::Map(
-                (0..self.below(4))
-                    .map(|_| (self.name(), self.value(depth - 1)))
-                    .collect(),
-            ),
+            20 => Value::List((0..self.below(4)).map(|_| self.nested(depth)).collect()),
+            _ => {
+                let entry = |random: &mut Self| {
+                    let name = random.name();
+                    (name.slice(..name.len().min(255)), random.nested(depth))
+                };
+                Value::Map((0..self.below(4)).map(|_| entry(self)).collect())
+            }
+        }
+    }
+
+    /// A value of a type that typed tables know.
+    pub(crate) fn nested(&mut self, depth: usize) -> Value {
+        loop {
+            let value = self.value(depth - 1);
+            let is_foreign = matches!(
+                value,
+                Value::U64(_) | Value::TimeMillis(_) | Value::Uuid(_) | Value::Symbol(_)
+            );
+            if !is_foreign {
+                return value;
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod stored;
 pub(crate) mod text;
+mod tree;
 
 use bytes::Bytes;
 

@@ -83,6 +83,29 @@ fn a_value_comes_back_from_its_stored_and_its_text_form() {
 }
 
 #[test]
+fn a_map_is_shown_in_the_encoding_of_typed_tables() {
+    let map = Value::Map(vec![
+        (Bytes::from_static(b"n"), Value::I32(3)),
+        (
+            Bytes::from_static(b"l"),
+            Value::List(vec![Value::Text("a".into()), Value::Null]),
+        ),
+    ]);
+    let shown = b"F\0\0\0\x15\x01nI\0\0\0\x03\x01lA\0\0\0\x07S\0\0\0\x01aV";
+    assert_eq!(&*map.to_text(), shown);
+    assert_eq!(Value::from_text('A', &map.to_text()), Some(map));
+}
+
+#[test]
+fn a_map_nested_too_deep_is_not_read() {
+    for (depth, fits) in [(16, true), (17, false)] {
+        let nested = (0..depth).fold(Value::Null, |v, _| Value::List(vec![v]));
+        let read = Value::from_text('A', &nested.to_text());
+        assert_eq!(read.is_some(), fits);
+    }
+}
+
+#[test]
 fn any_text_with_any_letter_is_read_or_refused() {
     for_each_seed(100_000, |random| {
         let letter = random.pick(&b"ntbBsSiIlLfdDmTuvrxyA?".map(char::from));

@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Text, Value, stored};
+use super::{Text, Value, tree};
 use crate::codec::reader::Reader;
 
 impl Value {
@@ -36,6 +36,7 @@ impl Value {
     }
 
     /// Its text form: UTF-8, but for raw text, bytes, lists and maps. `Null` has the empty one.
+    /// Lists and maps keep the types that a typed table knows; others become text within them.
     pub fn to_text(&self) -> Bytes {
         match self {
             Self::Null => Bytes::new(),
@@ -56,7 +57,7 @@ impl Value {
             Self::RawText(v) | Self::Bytes(v) => v.clone(),
             Self::List(_) | Self::Map(_) => {
                 let mut out = BytesMut::new();
-                stored::write(self, &mut out);
+                tree::write(self, &mut out);
                 out.freeze()
             }
         }
@@ -170,6 +171,6 @@ pub(crate) fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
 
 fn read_tree(text: &Bytes) -> Option<Value> {
     let mut reader = Reader::new(text.clone(), 0);
-    let value = stored::read(&mut reader, 0).ok()?;
+    let value = tree::read(&mut reader, 0).ok()?;
     reader.is_empty().then_some(value)
 }

@@ -107,7 +107,7 @@ fn forged_value(before: &Table, random: &mut Random) -> Value {
         1 => {
             let position = Value::I64(i64::try_from(random.below(3)).unwrap());
             let name = Value::Bytes(name);
-            let duplicate = vec![position, name, random.value(0), mark];
+            let duplicate = vec![position, name, random.nested(1), mark];
             Value::List(vec![Value::List(duplicate)])
         }
         _ => Value::Text(Text::from_static("0;")),
