@@ -1,9 +1,7 @@
 //! Making, changing and removing what exists.
 
-use std::sync::Arc;
-
 use fairlead_ports::Action;
-use fairlead_topology::{Change, Declared, Lifetime, Stream, StreamKey};
+use fairlead_topology::{Change, Declared, Lifetime, StreamKey};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::registrar::Request;
@@ -17,21 +15,26 @@ impl Caller {
             self.may_declare(change)?;
         }
         let owned: Vec<StreamKey> = changes.iter().filter_map(|c| self.owned_by(c)).collect();
+        let perishable: Vec<StreamKey> = changes.iter().filter_map(perishable).collect();
         // Noted first: if this future is dropped, what it may have made is removed all the same.
         let before = self.owned.len();
         self.owned.extend(owned);
         let declared = ask(&self.kernel.registrar, changes).await;
         match &declared {
-            Ok(made) => {
-                // The time of a stream that nobody ever uses begins here.
-                let timed =
-                    |stream: &&Arc<Stream>| matches!(stream.lifetime, Lifetime::Unused { .. });
-                let timed = made.streams.iter().filter(timed);
-                timed.for_each(|stream| self.kernel.janitor.unused(stream));
-            }
+            // The time of a stream that nobody ever uses begins here.
+            Ok(_) => perishable.iter().for_each(|key| self.begin_unused(key)),
             Err(_) => self.owned.truncate(before),
         }
         declared
+    }
+
+    fn begin_unused(&self, key: &StreamKey) {
+        if let Some(stream) = self
+            .kernel
+            .topology(|topology| topology.stream(key).cloned())
+        {
+            self.kernel.janitor.unused(&stream);
+        }
     }
 
     fn may_declare(&self, change: &Change) -> Result<(), Error> {
