@@ -18,7 +18,7 @@ struct Statement {
 
 fn ledger() -> BTreeMap<String, Statement> {
     let ledger: toml::Table = read("ledger.toml").parse().unwrap();
-    let statements = ledger["statement"].as_array().unwrap();
+    let statements = ledger.get("statement").unwrap().as_array().unwrap();
     let parse = |entry: &toml::Value| {
         let text = |key: &str| {
             entry
