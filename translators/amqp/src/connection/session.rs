@@ -58,10 +58,18 @@ enum Wake {
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(conn: Conn, kernel: Arc<Kernel>) -> Closed {
-    let Conn { io, info, drain } = conn;
+    let Conn {
+        io,
+        info,
+        mut drain,
+    } = conn;
     let mut transport = Transport::new(io);
     // Boxed, so that what only the handshake needs is given back when it is over.
-    let opened = match Box::pin(handshake(&mut transport, &info, &kernel)).await {
+    let opened = tokio::select! {
+        opened = Box::pin(handshake(&mut transport, &info, &kernel)) => opened,
+        () = drain.begun() => Err(Closed::plain(ClosedReason::Drained)),
+    };
+    let opened = match opened {
         Ok(opened) => opened,
         Err(closed) => return closed,
     };
