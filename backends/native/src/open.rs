@@ -325,7 +325,7 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         superblock,
         frames: to_write,
     };
-    let (reads, _) = Reads::start(settings.dir.join("wal"), files)?;
+    let reads = Reads::start(&settings.dir.join("wal"), &files)?;
     let filling = (Arc::clone(&pool), Arc::clone(&inbox));
     let threads = vec![
         spawn("log-engine", move || engine.run())?,

@@ -1,9 +1,9 @@
 //! Reading batches that are no longer in memory, on a few threads of their own.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use bytes::Bytes;
 use fairlead_canon::Batch;
@@ -38,21 +38,21 @@ struct Reader {
 
 impl Reads {
     /// Starts the threads; they end when the last clone of this is dropped.
-    pub(crate) fn start(
-        dir: PathBuf,
-        files: Arc<Files>,
-    ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
+    pub(crate) fn start(dir: &Path, files: &Arc<Files>) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel(READS_WAITING_MAX);
         let reads = Arc::new(Mutex::new(receiver));
-        let start = |_| {
-            let (dir, files, reads) = (dir.clone(), Arc::clone(&files), Arc::clone(&reads));
-            let reader = Reader { dir, files, reads };
+        for _ in 0..READERS {
+            let (files, reads) = (Arc::clone(files), Arc::clone(&reads));
+            let reader = Reader {
+                dir: dir.to_path_buf(),
+                files,
+                reads,
+            };
             thread::Builder::new()
                 .name("log-reader".into())
-                .spawn(move || reader.run())
-        };
-        let threads = (0..READERS).map(start).collect::<io::Result<_>>()?;
-        Ok((Self(sender), threads))
+                .spawn(move || reader.run())?;
+        }
+        Ok(Self(sender))
     }
 
     /// The batches at these places, in this order.

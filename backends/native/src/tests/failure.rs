@@ -82,6 +82,36 @@ async fn a_full_log_refuses_appends_and_lets_consumers_go_on() {
 }
 
 #[tokio::test]
+async fn a_full_disk_refuses_appends_until_it_has_room_again() {
+    let fs = SimFs::default();
+    let subject = open(&fs).unwrap();
+    subject.done(vec![create(A, Kind::Log)]).await;
+    ready(&fs).await;
+    fs.set_full(true);
+    let mut kept = 0;
+    let full = loop {
+        match subject
+            .commit(vec![append(A, message(vec![1; 3000]))])
+            .await
+        {
+            Ok(_) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full, StoreError::Full { limit: "log" });
+    assert!(kept > 20, "the files that were ready are used: {kept}");
+    fs.set_full(false);
+    while subject
+        .commit(vec![append(A, message("again"))])
+        .await
+        .is_err()
+    {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(subject.marks(A).await.end.0, kept + 1);
+}
+
+#[tokio::test]
 async fn a_directory_is_opened_once() {
     let fs = SimFs::default();
     let first = open(&fs).unwrap();

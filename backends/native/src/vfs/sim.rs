@@ -42,6 +42,7 @@ struct Content {
     done: u64,
     fails_at: Option<u64>,
     loses_at: Option<u64>,
+    is_full: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +91,11 @@ impl SimFs {
     /// durable be forgotten: it can still be read, and no later sync writes it.
     pub fn lose_sync_at(&self, operation: u64) {
         self.0.lock().loses_at = Some(operation);
+    }
+
+    /// Whether the disk has no room for files to grow.
+    pub fn set_full(&self, is_full: bool) {
+        self.0.lock().is_full = is_full;
     }
 
     /// Operations done so far.
@@ -313,7 +319,11 @@ impl File for Handle {
         self.fs.change(|content| {
             let at = usize::try_from(position).map_err(|_too_far| io::ErrorKind::InvalidInput)?;
             let bytes = parts.concat();
+            let is_full = content.is_full;
             let file = content.file(self.id)?;
+            if is_full && at + bytes.len() > file.content.len() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             write(&mut file.content, at, &bytes);
             file.unsynced.push((at, bytes));
             Ok(())
