@@ -98,11 +98,14 @@ fn strangers_table(random: &mut Random) -> Table {
 
 fn forged_value(before: &Table, random: &mut Random) -> Value {
     let mark = random.pick(&["p", "h", "m", "L", "y", "py", "", "x"]);
-    name.truncate(255);
     let mark = Value::Text(Text::from_static(mark));
-    let name = before
-        .first()
-        .map_or(random.name(), |(name, _)| name.clone());
+    let first = before.first().map(|(name, _)| name.clone());
+    let mut name = first.unwrap_or_else(|| random.name());
+    name.truncate(255);
+    // Who claims what is not believed does not get it back as a claim.
+    if Field::named(&name).is_some_and(|field| !field.is_believed()) {
+        name = Bytes::from_static(b"x-c");
+    }
     match random.below(3) {
         0 => Value::Map(vec![(name, mark)]),
         1 => {
