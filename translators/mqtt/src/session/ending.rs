@@ -47,7 +47,7 @@ impl End {
 
 impl<I: Io> Session<I> {
     /// Ends the connection, and later perhaps the session.
-    pub(super) async fn end(mut self, end: End, drain: DrainWatch) -> Closed {
+    pub(super) async fn end(mut self: Box<Self>, end: End, drain: DrainWatch) -> Closed {
         // What came before the end counts, in the same read too.
         if let Err(error) = self.settle() {
             tracing::debug!(client = %self.client.id, ?error, "acknowledgements were not kept");
@@ -69,7 +69,7 @@ impl<I: Io> Session<I> {
             subscriptions,
             mailbox,
             ..
-        } = self;
+        } = *self;
         let attachments = subscriptions
             .iter()
             .flat_map(|entry| &entry.live)

@@ -37,7 +37,7 @@ pub(super) async fn greet<I: Io>(
     info: &ConnInfo,
     drain: &mut DrainWatch,
     kernel: &Arc<Kernel>,
-) -> Result<Session<I>, Closed> {
+) -> Result<Box<Session<I>>, Closed> {
     let mut link = Link::new(io, CONNECT_BYTES_MAX);
     let connect = tokio::select! {
         connect = tokio::time::timeout(HANDSHAKE_MAX, first(&mut link)) => {
@@ -62,7 +62,8 @@ pub(super) async fn greet<I: Io>(
         Err(fault) => return Err(refuse(link, fault).await),
     };
     link.size_max = PACKET_BYTES_MAX;
-    let mut session = Session::new(link, caller, &connect);
+    // Boxed, because the task would hold it twice: as a result and as a value.
+    let mut session = Box::new(Session::new(link, caller, &connect));
     match session.open(&connect).await {
         Ok(()) => Ok(session),
         Err(fault) => Err(refuse(session.link, fault).await),

@@ -64,6 +64,8 @@ impl Subscriptions {
 
     /// Adds a subscription; there is none with its filter.
     pub(super) fn put(&mut self, entry: Entry) {
+        // Most sessions have one subscription and never more.
+        self.0.reserve_exact(1);
         self.0.push(entry);
     }
 

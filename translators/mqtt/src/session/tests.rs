@@ -1,1 +1,23 @@
+use std::sync::Arc;
 
+use fairlead_kernel::testing::{ManualClock, conn_info, kernel};
+use fairlead_memory::Memory;
+use tokio::sync::watch;
+
+use super::*;
+
+/// What task and session of an idle connection may take, in bytes: half of the budget of 6 KiB,
+/// which socket, subscription and timers share.
+const TASK_BYTES_MAX: usize = 3072;
+
+#[tokio::test]
+async fn the_task_of_a_connection_is_small() {
+    let store = Arc::new(Memory::new(1 << 20));
+    let kernel = kernel(store, Arc::new(ManualClock::at(1))).await.unwrap();
+    let (_begin, drain) = watch::channel(false);
+    let (_near, far) = tokio::io::duplex(64);
+    let io: Box<dyn Io> = Box::new(far);
+    let task = serve(io, conn_info(1), DrainWatch::new(drain), kernel);
+    let bytes = size_of_val(&task) + size_of::<Session<Box<dyn Io>>>();
+    assert!(bytes <= TASK_BYTES_MAX, "{bytes} bytes");
+}
