@@ -268,3 +268,95 @@ fn an_address_of_any_protocol_is_a_reply_name_and_comes_back() {
     let back = ingest(there, Bytes::new(), address(), NOW).unwrap();
     assert_eq!(back.properties.unwrap().reply_to, Some(wish));
 }
+
+/// What a message says beyond its defaults, as the vectors of `mapping.toml` write it.
+fn described(message: &Message) -> std::collections::BTreeMap<String, String> {
+    let terms = &message.terms;
+    let none = Properties::default();
+    let said = message.properties.as_deref().unwrap_or(&none);
+    let text = |text: &Option<Text>| text.as_ref().map(Text::to_string);
+    let deadline = |at: Timestamp| at.since(NOW).as_millis().to_string();
+    let reply_to = said.reply_to.as_ref().map(|wish| match wish {
+        ReplyTo::Address(address) => format!("Address({:?})", address.path),
+        other => format!("{other:?}"),
+    });
+    let fields = [
+        (
+            "key",
+            message
+                .key
+                .as_ref()
+                .map(|key| key.escape_ascii().to_string()),
+        ),
+        ("body", message.body.is_none().then(|| "none".to_owned())),
+        ("format", said.format.map(|format| format!("{format:?}"))),
+        ("content_type", text(&said.content_type)),
+        ("content_encoding", text(&said.content_encoding)),
+        ("kind", text(&said.kind)),
+        (
+            "message_id",
+            said.message_id.as_ref().map(|id| format!("{id:?}")),
+        ),
+        (
+            "correlation",
+            said.correlation.as_ref().map(|id| format!("{id:?}")),
+        ),
+        ("reply_to", reply_to),
+        ("user", said.user.as_ref().map(|user| user.name.to_string())),
+        ("app", text(&said.app)),
+        (
+            "trace",
+            said.trace.as_ref().map(|trace| trace.parent.to_string()),
+        ),
+        ("event_at", terms.event_at.map(|at| format!("{at:?}"))),
+        ("deadline", terms.deadline.map(deadline)),
+        ("promise", Some(format!("{:?}", terms.promise))),
+        ("latest", terms.latest.then(|| "true".to_owned())),
+        (
+            "priority",
+            terms.priority.map(|priority| priority.to_string()),
+        ),
+    ];
+    let fields = fields
+        .into_iter()
+        .filter_map(|(name, said)| Some((name.to_owned(), said?)));
+    let headers = message.headers.iter().map(|header| {
+        let name = format!("header {}", header.name.escape_ascii());
+        (name, format!("{:?}", header.value))
+    });
+    fields.chain(headers).collect()
+}
+
+#[test]
+fn each_vector_of_the_mapping_means_what_it_says_and_is_written_back() {
+    let mapping: toml::Table = include_str!("../../mapping.toml").parse().unwrap();
+    let mut count = 0;
+    for field in mapping["field"].as_array().unwrap() {
+        let vectors = field.get("vector").and_then(toml::Value::as_array);
+        assert!(
+            vectors.is_some() || field.get("shown_by").is_some(),
+            "{field:?}"
+        );
+        for vector in vectors.into_iter().flatten() {
+            let pairs: Vec<u8> = vector["wire"].as_str().unwrap().bytes().collect();
+            let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);
+            let wire: Vec<u8> = pairs.chunks(2).map(|pair| byte(pair).unwrap()).collect();
+            let properties = BasicProperties::decode(&Bytes::from(wire.clone())).unwrap();
+            let message = ingest(properties, Bytes::new(), address(), NOW).unwrap();
+            let mut meant: std::collections::BTreeMap<String, String> = vector["canon"]
+                .as_table()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+                .collect();
+            meant
+                .entry("promise".to_owned())
+                .or_insert("Accepted".to_owned());
+            assert_eq!(described(&message), meant);
+            let back = emit(&message, NOW, &mut Loss::default());
+            assert_eq!(written(&back), wire, "{vector:?}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count} vectors");
+}
