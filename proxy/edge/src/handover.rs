@@ -26,9 +26,9 @@ use rustix::net::{
 };
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::limits::{HANDOVER_STEP, LISTENERS_MAX};
+use crate::limits::{HANDOVER_PAUSE, HANDOVER_STEP, LISTENERS_MAX};
 use crate::socket::Socket;
 
 /// The longest list of names.
@@ -68,7 +68,10 @@ impl Offer {
         loop {
             match self.give(sockets).await {
                 Ok(()) => return,
-                Err(error) => tracing::warn!(%error, "a hand-over failed; still serving"),
+                Err(error) => {
+                    tracing::warn!(%error, "a hand-over failed; still serving");
+                    sleep(HANDOVER_PAUSE).await;
+                }
             }
         }
     }

@@ -13,6 +13,9 @@ pub(crate) const OPENING: Duration = Duration::from_secs(30);
 /// How long either side of a hand-over waits for the other's next word.
 pub(crate) const HANDOVER_STEP: Duration = Duration::from_secs(5);
 
+/// Between a hand-over that failed and the next: a lack of files does not pass at once.
+pub(crate) const HANDOVER_PAUSE: Duration = Duration::from_secs(1);
+
 /// The most listening sockets of a process: what one message between two processes carries well
 /// below the kernel's own limit of 253.
 pub const LISTENERS_MAX: usize = 64;

@@ -123,10 +123,7 @@ impl Reception {
                 let handshake = Box::pin(acceptor.tls_handshake(*socket));
                 let secured = timeout(TLS_HANDSHAKE, handshake).await;
                 let secured = secured.map_err(|_late| TurnedAway::Slow)?;
-                Box::new(
-                    secured
-                        .map_err(|error| TurnedAway::Handshake(error.to_string()))?,
-                )
+                Box::new(secured.map_err(|error| TurnedAway::Handshake(error.to_string()))?)
             }
         };
         let opened = timeout(OPENING, self.gate.opened()).await;

@@ -65,7 +65,10 @@ impl Opening {
             poisoned.await;
             keeper.shut();
         });
-        self.banner.print().map_err(Failure::output)
+        if let Err(error) = self.banner.print() {
+            tracing::warn!(%error, "nobody reads what listens where");
+        }
+        Ok(())
     }
 
     fn open_store(&self, clock: &Arc<dyn Clock>, background: &Handle) -> Result<Backends, Failure> {

@@ -1,7 +1,6 @@
 //! The binary as an operator meets it: started, asked, upgraded, stopped.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::expect_used,
     reason = "a step that fails fails the test"
 )]
