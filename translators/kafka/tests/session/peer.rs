@@ -12,9 +12,15 @@ use fairlead_kernel::{Caller, Closed, Conn, DrainWatch, Kernel, Translator};
 use fairlead_memory::Memory;
 use kafka_protocol::messages::RequestHeader;
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// A request that may be asked from any thread.
+pub(crate) trait Ask: Request<Response: Send> + Send + Sync {}
+
+impl<R: Request<Response: Send> + Send + Sync> Ask for R {}
 
 /// A running mesh.
 pub(crate) struct Mesh {
@@ -73,13 +79,13 @@ impl Mesh {
 
 impl Peer {
     /// Asks and waits for the answer.
-    pub(crate) async fn ask<R: Request>(&mut self, version: i16, request: R) -> R::Response {
+    pub(crate) async fn ask<R: Ask>(&mut self, version: i16, request: R) -> R::Response {
         let correlation = self.say(version, &request).await;
         self.hear::<R>(version, correlation).await
     }
 
     /// Asks without waiting; the number that the answer will carry.
-    pub(crate) async fn say<R: Request>(&mut self, version: i16, request: &R) -> i32 {
+    pub(crate) async fn say<R: Ask>(&mut self, version: i16, request: &R) -> i32 {
         self.correlation += 1;
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
@@ -96,7 +102,7 @@ impl Peer {
     }
 
     /// The answer to a request of this kind.
-    pub(crate) async fn hear<R: Request>(&mut self, version: i16, correlation: i32) -> R::Response {
+    pub(crate) async fn hear<R: Ask>(&mut self, version: i16, correlation: i32) -> R::Response {
         let mut frame = self
             .hear_frame()
             .await

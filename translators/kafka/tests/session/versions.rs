@@ -9,12 +9,13 @@ use kafka_protocol::messages::{
     OffsetFetchRequest, ProduceRequest, SaslAuthenticateRequest, SaslHandshakeRequest,
     SyncGroupRequest,
 };
+
 use kafka_protocol::protocol::Request;
 
-use crate::peer::Mesh;
+use crate::peer::{Ask, Mesh};
 
 /// Asks the emptiest request of a kind in each version that is announced, and one above.
-async fn ask_all<R: Request + Default>(mesh: &Mesh, announced: &mut Vec<(i16, i16, i16)>) {
+async fn ask_all<R: Ask + Default>(mesh: &Mesh, announced: &mut Vec<(i16, i16, i16)>) {
     let index = announced
         .iter()
         .position(|(key, _, _)| *key == R::KEY)
