@@ -287,7 +287,7 @@ impl Entity {
     pub(crate) fn fetch(&self, at: &[Offset]) -> Vec<Stored> {
         let mut found: Vec<Stored> = Vec::with_capacity(at.len());
         for at in at {
-            let Some((base, item)) = self.holding(at.0..at.0 + 1).next() else {
+            let Some((base, item)) = self.holding(at.0..at.0.saturating_add(1)).next() else {
                 continue;
             };
             let again = found.last().is_some_and(|last| last.base.0 == base);
@@ -300,7 +300,7 @@ impl Entity {
 
     fn is_settled(&self, at: Offset) -> bool {
         let own = self.cursors.get(&CursorId::default());
-        let is_settled = |own: &Cursor| own.stretch(at.0..at.0 + 1).is_none();
+        let is_settled = |own: &Cursor| own.stretch(at.0..at.0.saturating_add(1)).is_none();
         self.spec.kind == Kind::Queue && own.is_some_and(is_settled)
     }
 
@@ -348,7 +348,7 @@ impl Entity {
                 page.is_cut = true;
                 break;
             }
-            if let Some((base, item)) = self.holding(*at..*at + 1).next() {
+            if let Some((base, item)) = self.holding(*at..at.saturating_add(1)).next() {
                 page.entries.push((key.clone(), self.stored(base, item)));
             }
         }

@@ -58,11 +58,7 @@ struct Sketch {
 }
 
 pub(crate) fn judge(world: &World, unit: &Unit) -> Result<Vec<Effect>, StoreError> {
-    if unit.ops.len() > Unit::OPS_MAX {
-        return Err(StoreError::TooLarge {
-            max: Unit::OPS_MAX as u64,
-        });
-    }
+    few(unit.ops.len(), Unit::OPS_MAX)?;
     let mut judge = Judge {
         world,
         draft: Draft::default(),
@@ -179,17 +175,9 @@ impl Judge<'_> {
     }
 
     fn append(&mut self, to: &[Target], batch: &Batch) -> Result<Effect, StoreError> {
-        if to.len() > Unit::TARGETS_MAX {
-            return Err(StoreError::TooLarge {
-                max: Unit::TARGETS_MAX as u64,
-            });
-        }
+        few(to.len(), Unit::TARGETS_MAX)?;
         within(batch.bytes.len(), BODY_BYTES_MAX)?;
-        if batch.flags.transactional {
-            return Err(StoreError::Unsupported {
-                what: "transactions",
-            });
-        }
+        sane(batch)?;
         let share = (batch.bytes.len() as u64).div_ceil(to.len().max(1) as u64);
         let weight = MESSAGE_WEIGHT * u64::from(batch.count) + share;
         let mut placed = Vec::with_capacity(to.len());
@@ -223,8 +211,9 @@ impl Judge<'_> {
         let spec = sketch.spec.ok_or(StoreError::NoEntity(entity))?;
         fenced(spec.tag, target.tag)?;
         keyed(spec.kind, batch)?;
+        let span = u64::from(batch.span);
         let base = match target.place {
-            Place::At(at) if at < sketch.end => {
+            Place::At(at) if at < sketch.end || at.0.checked_add(span).is_none() => {
                 let start = self
                     .world
                     .entities
@@ -374,16 +363,17 @@ fn fenced(has: EpochTag, said: EpochTag) -> Result<(), StoreError> {
     }
 }
 
-/// An entity that keeps the newest per key can only take messages that have one.
-fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
-    if kind != Kind::Latest {
-        return Ok(());
+/// What a batch must be to be kept at all, wherever it goes.
+fn sane(batch: &Batch) -> Result<(), StoreError> {
+    let refused = |what| Err(StoreError::Unsupported { what });
+    if batch.flags.transactional {
+        return refused("transactions");
     }
-    let has_all = batch.keys.len() == batch.count as usize && batch.count == batch.span;
-    if !has_all || batch.keys.iter().any(|key| key.key.is_none()) {
-        return Err(StoreError::Unsupported {
-            what: "a message without a key in an entity of latest values",
-        });
+    if batch.count == 0 || batch.span < batch.count {
+        return refused("a batch that takes fewer offsets than it has messages");
+    }
+    if !batch.keys.is_empty() && batch.keys.len() != batch.count as usize {
+        return refused("keys for some of the messages of a batch");
     }
     let longest = batch
         .keys
@@ -392,6 +382,27 @@ fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
         .map(Bytes::len)
         .max();
     within(longest.unwrap_or(0), MESSAGE_KEY_BYTES_MAX)
+}
+
+/// An entity that keeps the newest per key can only take messages that have one.
+fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
+    let has_all = !batch.keys.is_empty() && batch.keys.iter().all(|key| key.key.is_some());
+    if kind == Kind::Latest && !(has_all && batch.count == batch.span) {
+        return Err(StoreError::Unsupported {
+            what: "a message without a key in an entity of latest values",
+        });
+    }
+    Ok(())
+}
+
+fn few(len: usize, max: usize) -> Result<(), StoreError> {
+    if len <= max {
+        Ok(())
+    } else {
+        Err(StoreError::Unsupported {
+            what: "so many operations or targets in one unit",
+        })
+    }
 }
 
 fn within(len: usize, max: usize) -> Result<(), StoreError> {

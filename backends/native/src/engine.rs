@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::thread;
 
 use tokio::sync::watch;
 
@@ -108,6 +109,23 @@ impl Writer {
         }
         if let Err(error) = self.superblock.write(self.wal.epoch(), self.wal.synced()) {
             tracing::warn!(%error, "the superblock was not written; the next start reads more of the log");
+        }
+    }
+}
+
+// A thread that panics must not leave others waiting for it: to them the log is poisoned.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.poison(&io::ErrorKind::Other.into());
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.inbox.written(Err(io::ErrorKind::Other.into()));
         }
     }
 }

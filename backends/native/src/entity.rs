@@ -65,6 +65,13 @@ struct Kept {
     deadline: Option<Timestamp>,
 }
 
+impl Kept {
+    /// The offset behind it, if it begins at `base`.
+    fn after(&self, base: u64) -> u64 {
+        base.saturating_add(u64::from(self.span))
+    }
+}
+
 impl Entity {
     pub(crate) fn new(spec: Spec) -> Self {
         Self {
@@ -184,7 +191,7 @@ impl Content {
         let cursor = self.cursors.get(&cursor).unwrap_or(&none);
         let mut stretches = Vec::new();
         for (base, kept) in self.holding(range.clone()) {
-            let mut rest = base.max(range.start)..(base + u64::from(kept.span)).min(range.end);
+            let mut rest = base.max(range.start)..kept.after(base).min(range.end);
             while let Some((stretch, _)) = cursor.stretch(rest.clone()) {
                 rest.start = stretch.end;
                 stretches.push(stretch);
@@ -237,7 +244,7 @@ impl Content {
         self.count = self.count.saturating_sub(u64::from(kept.live));
         self.bytes = self.bytes.saturating_sub(u64::from(kept.bytes));
         for cursor in self.cursors.values_mut() {
-            cursor.forget(base..base + u64::from(kept.span));
+            cursor.forget(base..kept.after(base));
         }
     }
 
@@ -250,7 +257,7 @@ impl Content {
             Kind::Queue => self.consume(self.floor.0..to.0),
             Kind::Log => {
                 while let Some((&base, kept)) = self.batches.first_key_value()
-                    && base + u64::from(kept.span) <= to.0
+                    && kept.after(base) <= to.0
                 {
                     self.remove(base);
                 }
@@ -309,7 +316,7 @@ impl Content {
     pub(crate) fn sizes(&self, from: Offset) -> impl Iterator<Item = (Offset, u64, u64)> {
         self.batches.range(from.0..).map(|(base, kept)| {
             (
-                Offset(base + u64::from(kept.span)),
+                Offset(kept.after(*base)),
                 u64::from(kept.live),
                 u64::from(kept.bytes),
             )
@@ -319,7 +326,7 @@ impl Content {
     /// Batches that hold an offset of the range, in order.
     fn holding(&self, range: Range<u64>) -> impl Iterator<Item = (u64, &Kept)> {
         let before = self.batches.range(..range.start).next_back();
-        let reaches = |(base, kept): &(&u64, &Kept)| **base + u64::from(kept.span) > range.start;
+        let reaches = |(base, kept): &(&u64, &Kept)| kept.after(**base) > range.start;
         before
             .filter(reaches)
             .into_iter()

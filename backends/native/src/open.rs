@@ -174,6 +174,14 @@ fn superblock(settings: &Settings, world: &World, wal: &Path) -> Result<Superblo
             file: settings.dir.join("superblock"),
         });
     }
+    // The directory itself may be new.
+    let parent = settings
+        .dir
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    vfs.sync_dir(parent)
+        .map_err(|error| OpenError::io(parent, error))?;
     let mut log = LogId([0; 16]);
     world.entropy.fill(&mut log.0);
     let content = Superblock {

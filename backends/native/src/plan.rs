@@ -39,12 +39,12 @@ pub(crate) struct Planner<'a> {
 
 /// The most bytes that the records of a unit take, or why it can never be taken.
 pub(crate) fn len_max(unit: &Unit, limits: &Limits) -> Result<usize, StoreError> {
-    within(unit.ops.len(), Unit::OPS_MAX)?;
+    few(unit.ops.len(), Unit::OPS_MAX)?;
     let mut len = 0_usize;
     for op in &unit.ops {
         len = len.saturating_add(match op {
             Op::Append { to, batch } => {
-                within(to.len(), Unit::TARGETS_MAX)?;
+                few(to.len(), Unit::TARGETS_MAX)?;
                 within(batch.bytes.len(), limits.body_bytes_max)?;
                 // Each target may displace what is oldest there.
                 Data::len_max(batch, to.len()) + to.len() * FACT_BYTES_MAX
@@ -194,11 +194,7 @@ impl<'a> Planner<'a> {
 
     fn append(&mut self, to: &[Target], batch: Batch) -> Result<(), StoreError> {
         self.has_room()?;
-        if batch.flags.transactional {
-            return Err(StoreError::Unsupported {
-                what: "transactions",
-            });
-        }
+        sane(&batch)?;
         let mut targets = SmallVec::new();
         let mut is_placed = false;
         for target in to {
@@ -225,8 +221,9 @@ impl<'a> Planner<'a> {
         let spec = sketch.spec.ok_or(StoreError::NoEntity(entity))?;
         fenced(spec.tag, target.tag)?;
         keyed(spec.kind, batch)?;
+        let span = u64::from(batch.span);
         let base = match target.place {
-            Place::At(at) if at < sketch.end => {
+            Place::At(at) if at < sketch.end || at.0.checked_add(span).is_none() => {
                 return Err(StoreError::OutOfRange {
                     start: sketch.start,
                     end: sketch.end,
@@ -300,16 +297,17 @@ fn fenced(has: EpochTag, said: EpochTag) -> Result<(), StoreError> {
     }
 }
 
-/// An entity that keeps the newest per key can only take messages that have one.
-fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
-    if kind != Kind::Latest {
-        return Ok(());
+/// What a batch must be to be kept at all, wherever it goes.
+fn sane(batch: &Batch) -> Result<(), StoreError> {
+    let refused = |what| Err(StoreError::Unsupported { what });
+    if batch.flags.transactional {
+        return refused("transactions");
     }
-    let has_all = batch.keys.len() == batch.count as usize && batch.count == batch.span;
-    if !has_all || batch.keys.iter().any(|key| key.key.is_none()) {
-        return Err(StoreError::Unsupported {
-            what: "a message without a key in an entity of latest values",
-        });
+    if batch.count == 0 || batch.span < batch.count {
+        return refused("a batch that takes fewer offsets than it has messages");
+    }
+    if !batch.keys.is_empty() && batch.keys.len() != batch.count as usize {
+        return refused("keys for some of the messages of a batch");
     }
     let longest = batch
         .keys
@@ -318,6 +316,27 @@ fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
         .map(Bytes::len)
         .max();
     within(longest.unwrap_or(0), LATEST_KEY_BYTES_MAX)
+}
+
+/// An entity that keeps the newest per key can only take messages that have one.
+fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
+    let has_all = !batch.keys.is_empty() && batch.keys.iter().all(|key| key.key.is_some());
+    if kind == Kind::Latest && !(has_all && batch.count == batch.span) {
+        return Err(StoreError::Unsupported {
+            what: "a message without a key in an entity of latest values",
+        });
+    }
+    Ok(())
+}
+
+fn few(len: usize, max: usize) -> Result<(), StoreError> {
+    if len <= max {
+        Ok(())
+    } else {
+        Err(StoreError::Unsupported {
+            what: "so many operations or targets in one unit",
+        })
+    }
 }
 
 fn within(len: usize, max: usize) -> Result<(), StoreError> {

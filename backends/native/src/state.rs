@@ -63,7 +63,9 @@ impl State {
                 self.change(*entity, |content| content.spec = *spec);
             }
             Record::Delete { entity } => {
-                self.entities.write().remove(entity);
+                // Dropped after the lock: a large entity takes a while.
+                let gone = self.entities.write().remove(entity);
+                drop(gone);
             }
             Record::Settle {
                 entity,

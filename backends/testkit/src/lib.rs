@@ -28,6 +28,7 @@ macro_rules! laws {
             append::a_placed_batch_leaves_a_gap_but_never_overlaps,
             append::a_full_entity_does_as_its_overflow_says,
             append::what_is_too_large_is_refused_whole,
+            append::a_batch_that_contradicts_itself_is_refused,
             append::the_watcher_hears_of_each_batch_in_order,
             reading::a_read_begins_with_the_batch_that_holds_its_offset,
             reading::a_read_stops_at_its_bounds_but_gives_one_batch,

@@ -51,7 +51,7 @@ impl Content {
             .iter()
             .filter(|at| self.floor <= **at && **at < self.visible)
         {
-            let Some((base, kept)) = self.holding(at.0..at.0 + 1).next() else {
+            let Some((base, kept)) = self.holding(at.0..at.0.saturating_add(1)).next() else {
                 continue;
             };
             let is_again = all.last().is_some_and(|last| last.base.0 == base);
@@ -73,7 +73,7 @@ impl Content {
         let first = from.max(self.floor).0;
         let mut entries = Vec::new();
         for (base, kept) in self.holding(first..self.visible.0) {
-            let mut rest = base.max(first)..base + u64::from(kept.span);
+            let mut rest = base.max(first)..kept.after(base);
             while let Some((stretch, requeued)) = cursor.stretch(rest.clone()) {
                 if entries.len() >= max {
                     return entries;
@@ -114,7 +114,7 @@ impl Content {
                 page.is_cut = true;
                 break;
             }
-            if let Some((base, kept)) = self.holding(*at..*at + 1).next() {
+            if let Some((base, kept)) = self.holding(*at..at.saturating_add(1)).next() {
                 page.entries.push((key.clone(), self.found(base, kept)));
             }
         }
@@ -124,7 +124,7 @@ impl Content {
     fn found(&self, base: u64, kept: &Kept) -> Found {
         let own = self.cursors.get(&CursorId::default());
         let requeued = match self.spec.kind {
-            Kind::Queue => own.map_or(0, |own| own.times_most(base..base + u64::from(kept.span))),
+            Kind::Queue => own.map_or(0, |own| own.times_most(base..kept.after(base))),
             Kind::Log | Kind::Latest => 0,
         };
         Found {

@@ -193,6 +193,13 @@ impl Content {
 }
 
 impl Naming {
+    /// Renames stay within a directory.
+    fn is_in(&self, dir: &Path) -> bool {
+        let come = self.come.as_ref().map(|(path, _)| path);
+        let name = self.gone.as_ref().or(come);
+        name.is_some_and(|name| name.parent() == Some(dir))
+    }
+
     fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
         if let Some(gone) = &self.gone {
             names.remove(gone);
@@ -269,10 +276,17 @@ impl Vfs for SimFs {
         })
     }
 
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change(|content| {
-            content.durable_names = content.names.clone();
-            content.renamed.clear();
+            let (synced, rest) = content
+                .renamed
+                .drain(..)
+                .partition(|naming| naming.is_in(dir));
+            content.renamed = rest;
+            let synced: Vec<Naming> = synced;
+            synced
+                .iter()
+                .for_each(|naming| naming.apply(&mut content.durable_names));
             Ok(())
         })
     }

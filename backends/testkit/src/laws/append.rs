@@ -1,7 +1,7 @@
 //! Messages are appended.
 
 use bytes::Bytes;
-use fairlead_canon::{Kind, Offset, Overflow, Promise, SizeLimits, Spec};
+use fairlead_canon::{Batch, Kind, Offset, Overflow, Promise, SizeLimits, Spec};
 use fairlead_ports::{Op, Placement, StoreError, Unit};
 
 use crate::Subject;
@@ -249,4 +249,54 @@ pub async fn the_watcher_hears_of_each_batch_in_order(subject: &Subject) {
         .map(|told| (told.base.0, told.span, told.bytes))
         .collect();
     assert_eq!(told, [(0, 2, 5), (2, 1, 4)]);
+}
+
+/// A batch that contradicts itself is refused, also where its contradiction would not matter.
+pub async fn a_batch_that_contradicts_itself_is_refused(subject: &Subject) {
+    subject.done(vec![create(A, Kind::Log)]).await;
+    let plain = || messages(2, "x");
+    let key = || fairlead_canon::Key {
+        key: Some("k".into()),
+        has_value: true,
+    };
+    let long = fairlead_canon::Key {
+        key: Some(vec![0; 65_536].into()),
+        has_value: true,
+    };
+    let cases = [
+        Batch {
+            count: 0,
+            ..plain()
+        },
+        Batch { span: 1, ..plain() },
+        Batch {
+            keys: vec![key()],
+            ..plain()
+        },
+        Batch {
+            keys: vec![key(), long],
+            ..plain()
+        },
+        Batch {
+            flags: fairlead_canon::BatchFlags {
+                transactional: true,
+                control: false,
+            },
+            ..plain()
+        },
+    ];
+    for batch in cases {
+        let refused = subject.commit(vec![append(A, batch)]).await;
+        let is_refused = matches!(
+            refused,
+            Err(StoreError::Unsupported { .. } | StoreError::TooLarge { .. })
+        );
+        assert!(is_refused, "{refused:?}");
+    }
+    let beyond = subject.commit(vec![append_at(A, u64::MAX, plain())]).await;
+    assert!(
+        matches!(beyond, Err(StoreError::OutOfRange { .. })),
+        "{beyond:?}"
+    );
+    assert_eq!(subject.marks(A).await.end, Offset(0));
 }
