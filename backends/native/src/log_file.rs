@@ -14,9 +14,9 @@ use std::sync::Arc;
 use fairlead_canon::Timestamp;
 
 use crate::crc;
-use crate::field::{array, u32_at, u64_at};
+use crate::field::{array, is_zero, u32_at, u64_at};
 use crate::frame::Salt;
-use crate::lsn::{FileNo, PAGE};
+use crate::lsn::{FileNo, PAGE, PAGE_BYTES};
 use crate::superblock::{Epoch, LogId};
 use crate::vfs::{File, Vfs};
 
@@ -120,11 +120,12 @@ impl LogFile {
     ) -> io::Result<Option<Self>> {
         let file = vfs.open(&dir.join(number.name()))?;
         let bytes = file.length()?;
-        let mut header = [0; HEADER_BYTES];
-        file.read_at(0, &mut header)?;
+        let mut page = [0; PAGE_BYTES];
+        file.read_at(0, &mut page)?;
         let is_ours =
             |header: &FileHeader| header.log == log && header.number == number && bytes >= PAGE;
-        let header = FileHeader::decode(&header).filter(is_ours);
+        let is_whole = is_zero(&page, HEADER_BYTES, PAGE_BYTES);
+        let header = FileHeader::decode(&page).filter(|header| is_whole && is_ours(header));
         Ok(header.map(|header| Self {
             number,
             salt: header.salt,

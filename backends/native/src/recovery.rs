@@ -143,9 +143,14 @@ fn whole(
     let Some(header) = Header::decode(&head).filter(is_here) else {
         return Ok(None);
     };
-    let frame = window.get(position, header.len as usize)?;
-    let is_intact = frame.len() == header.len as usize && header.is_intact(file.salt, &frame);
-    Ok(is_intact.then(|| (header, frame.slice(HEADER_BYTES..))))
+    let len = header.len as usize;
+    let pages = window.get(position, len.next_multiple_of(PAGE_BYTES))?;
+    let Some((frame, padding)) = pages.split_at_checked(len) else {
+        return Ok(None);
+    };
+    // No checksum covers the padding, but it was written as zeros.
+    let is_whole = padding.iter().all(|byte| *byte == 0) && header.is_intact(file.salt, frame);
+    Ok(is_whole.then(|| (header, pages.slice(HEADER_BYTES..len))))
 }
 
 fn visit_records(

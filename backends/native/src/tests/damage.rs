@@ -60,6 +60,25 @@ async fn a_flipped_bit_changes_nothing_that_is_seen_or_is_refused() {
 }
 
 #[tokio::test]
+async fn every_byte_of_a_proven_file_counts() {
+    let (_, fs) = closed(18).await;
+    let path = Path::new("data/wal/0000000000000001.wal");
+    let mut random = StdRng::seed_from_u64(18);
+    for _ in 0..300 {
+        let copy = fs.copy();
+        let mut place = 0;
+        copy.damage(path, |bytes| {
+            place = random.random_range(0..bytes.len());
+            bytes[place] ^= 1 << random.random_range(0..8);
+        });
+        assert!(
+            is_refused(&open(&copy).expect_err("a full file")),
+            "byte {place}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_refusal_names_the_file_and_the_byte() {
     let (_, fs) = closed(12).await;
     let path = Path::new("data/wal/0000000000000002.wal");
