@@ -6,6 +6,7 @@ use crate::carry::Entry;
 use crate::codec::Damage;
 use crate::codec::reader::Reader;
 use crate::codec::writer::zigzag;
+use crate::limits::RECORD_HEADERS_MAX;
 
 /// One record of a batch, as its producer wrote it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,8 @@ pub struct Record {
     pub headers: Vec<Entry>,
 }
 
-/// A header of two empty strings: a count of headers above this share of the bytes left is a lie.
+/// The size of a header of two empty strings: a count that would take more than the bytes left is a
+/// lie.
 const HEADER_BYTES_MIN: usize = 2;
 
 pub(super) fn read(from: &mut Reader, first_time: i64) -> Result<Record, Damage> {
@@ -49,7 +51,7 @@ pub(super) fn read(from: &mut Reader, first_time: i64) -> Result<Record, Damage>
 
 fn read_headers(from: &mut Reader) -> Result<Vec<Entry>, Damage> {
     let count = length(from, "header count")?.ok_or_else(|| from.damage("header count"))?;
-    if count > from.left() / HEADER_BYTES_MIN {
+    if count > RECORD_HEADERS_MAX || count > from.left() / HEADER_BYTES_MIN {
         return Err(from.damage("header count"));
     }
     let mut headers = Vec::with_capacity(count);

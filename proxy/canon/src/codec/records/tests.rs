@@ -2,7 +2,7 @@
 //! Java producer (4.4.0): `none` to `zstd` hold the same five records, at base offset 7.
 
 use crate::codec::records::{self, Record};
-use crate::limits::{BATCH_MESSAGES_MAX, INFLATE_BYTES_MAX};
+use crate::limits::{BATCH_MESSAGES_MAX, INFLATE_BYTES_MAX, RECORD_HEADERS_MAX};
 use crate::{
     Address, Batch, Damage, EventTime, Opened, Path, ProducerId, Promise, ReplyTo, Timestamp,
     Value, crc32c,
@@ -257,6 +257,18 @@ fn more_records_than_a_batch_may_have_are_refused_before_they_are_read() {
         let accepted = accept(&signed(bytes.clone()));
         assert_eq!(accepted.is_ok(), is_accepted);
         assert!(accepted.is_err() || accepted.unwrap().open(&place()).is_err());
+    }
+}
+
+#[test]
+fn a_record_has_its_most_headers_and_not_one_more() {
+    for (count, is_read) in [(RECORD_HEADERS_MAX, true), (RECORD_HEADERS_MAX + 1, false)] {
+        let record = Record {
+            headers: vec![(Bytes::new(), None); count],
+            ..Record::default()
+        };
+        let batch = accept(&records::build(0, &[record])).unwrap();
+        assert_eq!(batch.open(&place()).is_ok(), is_read);
     }
 }
 
