@@ -129,6 +129,10 @@ macro_rules! first {
 /// Identifiers that may stand more than once in one packet.
 const REPEATABLE: u64 = (1 << 0x26) | (1 << 0x0b);
 
+/// The most bytes of properties in one packet. The smallest takes 5 bytes here and some 200 when a
+/// message is opened, so that all of them stay near 10 MiB.
+const PROPERTIES_BYTES_MAX: usize = 256 * 1024;
+
 impl Properties {
     /// No properties.
     pub const NONE: Self = Self(Bytes::new());
@@ -137,6 +141,10 @@ impl Properties {
     pub(super) fn decode(r: &mut Reader<'_>, place: Place) -> Result<Self, DecodeError> {
         let len = varint(r, "property length")?;
         let len = usize::try_from(len).unwrap_or(usize::MAX);
+        if len > PROPERTIES_BYTES_MAX {
+            let max = PROPERTIES_BYTES_MAX;
+            return Err(DecodeError::TooLarge { size: len, max });
+        }
         let bytes = r.bytes("properties", len)?;
         let mut seen = 0_u64;
         let mut inner = Reader::new(&bytes);
