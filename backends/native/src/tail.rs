@@ -15,6 +15,9 @@ use crate::record;
 /// may not be on disk yet.
 const KEPT_MIN: usize = 2;
 
+/// Records from this size on are shared with their frame instead of copied, in bytes.
+const SHARED_MIN: usize = 16 * 1024;
+
 /// The records of recent frames, within a budget of bytes.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -76,8 +79,22 @@ impl Tail {
             .ok()?
             .checked_sub(HEADER_BYTES)?;
         let end = start.checked_add(at.len as usize)?;
-        (end <= held.records.len())
-            .then(|| held.records.slice(start..end))
-            .and_then(|bytes| record::batch_of(&bytes))
+        let record = held
+            .records
+            .get(start..end)
+            .map(|_| held.records.slice(start..end))?;
+        let batch = record::batch_of(&record)?;
+        let is_small = record.len() < SHARED_MIN && record.len() < held.cost / 4;
+        Some(if is_small { detached(batch) } else { batch })
     }
+}
+
+/// The same batch in memory of its own: one small message that a slow reader holds must not hold
+/// the whole frame with it.
+fn detached(mut batch: Batch) -> Batch {
+    batch.bytes = Bytes::copy_from_slice(&batch.bytes);
+    for key in &mut batch.keys {
+        key.key = key.key.as_deref().map(Bytes::copy_from_slice);
+    }
+    batch
 }
