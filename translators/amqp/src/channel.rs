@@ -59,21 +59,21 @@ impl Channel {
         self.last_delivery_tag
     }
 
-    /// Handles a method of the client.
+    /// Handles a method of the client; gives back one that has to wait.
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "the methods are the specification's; those that only a server says are refused"
+        reason = "the methods are the specification's; those that are not named here wait or are refused"
     )]
-    pub(crate) async fn on_method(
+    pub(crate) fn on_method(
         &mut self,
         method: Method,
         peer: &mut Peer,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Method>, Refusal> {
         if self.incoming.is_some() {
             let text = format!("{} within a message", method.name());
             return Err(ReplyCode::UnexpectedFrame.because(text));
         }
-        match method {
+        let handled = match method {
             Method::BasicPublish(publish) => self.start_publish(publish, peer),
             Method::BasicAck(ack) => self.ack(&ack, peer),
             Method::BasicNack(nack) => self.nack(&nack, peer),
@@ -81,6 +81,32 @@ impl Channel {
             Method::BasicRecover(recover) => self.recover(&recover, peer),
             Method::BasicRecoverAsync(recover) => self.requeue_all(recover.requeue, peer),
             Method::BasicQos(qos) => self.qos(&qos, peer),
+            Method::ConfirmSelect(select) => self.select_confirms(&select, peer),
+            Method::ChannelFlow(flow) => self.flow(&flow, peer),
+            // Neither our flow nor our cancel asks for an answer, but some clients give one.
+            Method::ChannelFlowOk(_) | Method::BasicCancelOk(_) => Ok(()),
+            Method::ChannelOpen(_) => {
+                Err(ReplyCode::ChannelError.because("second 'channel.open' seen"))
+            }
+            Method::TxSelect(_) | Method::TxCommit(_) | Method::TxRollback(_) => {
+                Err(ReplyCode::NotImplemented.because("transactions are not offered"))
+            }
+            waiting => return Ok(Some(waiting)),
+        };
+        handled.map(|()| None)
+    }
+
+    /// Handles a method that looks at, takes from or changes what exists.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the methods are the specification's; what is left only a server says"
+    )]
+    pub(crate) async fn on_waiting(
+        &mut self,
+        method: Method,
+        peer: &mut Peer,
+    ) -> Result<(), Refusal> {
+        match method {
             Method::BasicGet(get) => self.get(get, peer).await,
             Method::BasicConsume(consume) => self.consume(consume, peer).await,
             Method::BasicCancel(cancel) => self.cancel(cancel, peer).await,
@@ -93,16 +119,6 @@ impl Channel {
             Method::ExchangeDelete(delete) => self.delete_exchange(delete, peer).await,
             Method::ExchangeBind(bind) => self.bind_exchange(bind, peer).await,
             Method::ExchangeUnbind(unbind) => self.unbind_exchange(unbind, peer).await,
-            Method::ConfirmSelect(select) => self.select_confirms(&select, peer),
-            Method::ChannelFlow(flow) => self.flow(&flow, peer),
-            // Neither our flow nor our cancel asks for an answer, but some clients give one.
-            Method::ChannelFlowOk(_) | Method::BasicCancelOk(_) => Ok(()),
-            Method::ChannelOpen(_) => {
-                Err(ReplyCode::ChannelError.because("second 'channel.open' seen"))
-            }
-            Method::TxSelect(_) | Method::TxCommit(_) | Method::TxRollback(_) => {
-                Err(ReplyCode::NotImplemented.because("transactions are not offered"))
-            }
             method => {
                 let text = format!("{} is not for a client to say here", method.name());
                 Err(ReplyCode::CommandInvalid.because(text))

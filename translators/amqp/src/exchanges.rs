@@ -174,8 +174,8 @@ fn document(declare: &exchange::Declare) -> Result<Bytes, Refusal> {
 pub(crate) async fn predeclare(caller: &mut Caller) -> Result<(), Refusal> {
     for (name, kind) in PREDECLARED {
         let declare = exchange::Declare {
-            exchange: ShortStr::cut(name),
-            kind: ShortStr::cut(kind.name()),
+            exchange: ShortStr::from_static(name),
+            kind: ShortStr::from_static(kind.name()),
             durable: true,
             ..exchange::Declare::default()
         };
@@ -321,7 +321,7 @@ pub(crate) struct Shown {
 /// Exchange and routing key of a message.
 pub(crate) fn shown_at(caller: &Caller, message: &Message) -> Shown {
     let exchange = match message.address.realm {
-        RealmId::SHARED => ShortStr::cut(SHARED_EXCHANGE),
+        RealmId::SHARED => const { ShortStr::from_static(SHARED_EXCHANGE) },
         RealmId::QUEUES => ShortStr::default(),
         realm => caller.topology(|topology| {
             // An exchange that was deleted meanwhile has no name any more.

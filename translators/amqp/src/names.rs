@@ -50,10 +50,10 @@ pub fn key_of(path: &Path) -> RoutingKey {
         encode_word(segment, &mut key);
     }
     let whole = key.freeze();
-    match ShortStr::new(whole.clone()) {
-        Some(key) => RoutingKey::Whole(key),
-        None => RoutingKey::Cut(cut(&whole), whole),
+    if whole.len() > ShortStr::BYTES_MAX {
+        return RoutingKey::Cut(cut(&whole), whole);
     }
+    RoutingKey::Whole(ShortStr::new(whole).unwrap_or_default())
 }
 
 /// The pattern of a binding key on a topic exchange: `*` is one word, `#` any number of words.

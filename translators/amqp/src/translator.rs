@@ -45,3 +45,28 @@ impl Translator for Amqp {
         Box::pin(serve(conn, kernel))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fairlead_kernel::DrainWatch;
+    use fairlead_kernel::testing::{ManualClock, conn_info, kernel};
+    use fairlead_memory::Memory;
+
+    use super::*;
+
+    /// What an idle connection costs beside its socket and its caller.
+    #[tokio::test]
+    async fn a_connection_is_a_small_future() {
+        let store = Arc::new(Memory::new(1 << 20));
+        let kernel = kernel(store, Arc::new(ManualClock::at(0))).await.unwrap();
+        let (io, _far) = tokio::io::duplex(64);
+        let (_drain, flag) = tokio::sync::watch::channel(false);
+        let conn = Conn {
+            io: Box::new(io),
+            info: conn_info(1),
+            drain: DrainWatch::new(flag),
+        };
+        let bytes = size_of_val(&serve(conn, kernel));
+        assert!(bytes <= 3 * 1024, "{bytes} bytes");
+    }
+}

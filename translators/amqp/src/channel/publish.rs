@@ -2,11 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 use fairlead_canon::limits::BODY_BYTES_MAX;
-use fairlead_canon::{Address, Message, Promise};
+use fairlead_canon::{Address, Message, Promise, RealmId};
 use fairlead_kernel::{Content, Publish, To};
 
 use super::{Channel, reply};
-use crate::codec::{BasicProperties, ContentHeader, basic};
+use crate::codec::{BasicProperties, ContentHeader, ShortStr, basic};
 use crate::connection::{Awaited, Peer, Returned};
 use crate::errors::{Refusal, ReplyCode};
 use crate::exchanges::{require, shown};
@@ -16,6 +16,8 @@ use crate::map::{address_of_default, address_on, ingest};
 #[derive(Debug)]
 pub(super) struct Incoming {
     publish: basic::Publish,
+    /// Of its exchange; `None` for the default one.
+    realm: Option<RealmId>,
     header: Option<BasicProperties>,
     missing: usize,
     body: Body,
@@ -37,13 +39,10 @@ impl Channel {
         if publish.immediate {
             return Err(ReplyCode::NotImplemented.because("immediate=true"));
         }
-        if !publish.exchange.is_empty() && require(&peer.caller, &publish.exchange)?.is_internal {
-            let name = shown(&publish.exchange);
-            let text = format!("cannot publish to internal exchange '{name}' in vhost '/'");
-            return Err(ReplyCode::AccessRefused.because(text));
-        }
+        let realm = realm_of(&publish.exchange, peer)?;
         self.incoming = Some(Incoming {
             publish,
+            realm,
             header: None,
             missing: 0,
             body: Body::Whole(Bytes::new()),
@@ -94,27 +93,15 @@ impl Channel {
         let Some(incoming) = self.incoming.take_if(|incoming| incoming.missing == 0) else {
             return Ok(());
         };
-        let Incoming {
-            publish,
-            header,
-            body,
-            ..
-        } = incoming;
-        self.publish(publish, header.unwrap_or_default(), body.into_bytes(), peer)
-    }
-
-    fn publish(
-        &mut self,
-        publish: basic::Publish,
-        mut properties: BasicProperties,
-        body: Bytes,
-        peer: &mut Peer,
-    ) -> Result<(), Refusal> {
+        let body = incoming.body.into_bytes();
+        let mut properties = incoming.header.unwrap_or_default();
+        let publish = incoming.publish;
         check_user(&properties, peer)?;
+        let address = address(&publish.routing_key, incoming.realm)?;
         let mandatory = publish.mandatory.then(|| {
             Box::new(Returned {
-                exchange: publish.exchange.clone(),
-                routing_key: publish.routing_key.clone(),
+                exchange: publish.exchange,
+                routing_key: publish.routing_key,
                 properties: properties.clone(),
                 body: body.clone(),
             })
@@ -122,7 +109,6 @@ impl Channel {
         if properties.reply_to.as_ref().is_some_and(reply::is_direct) {
             properties.reply_to = Some(self.reply_name()?);
         }
-        let address = address(&publish, peer)?;
         let now = peer.caller.kernel().clock().wall();
         let message = ingest(properties, body, address.clone(), now)?;
         self.hand_over(message, &address, mandatory, peer)
@@ -197,16 +183,29 @@ fn check_user(properties: &BasicProperties, peer: &Peer) -> Result<(), Refusal> 
     }
 }
 
-fn address(publish: &basic::Publish, peer: &Peer) -> Result<Address, Refusal> {
-    let key = publish.routing_key.as_bytes();
-    let address = match publish.exchange.is_empty() {
-        true => address_of_default(key),
-        false => address_on(require(&peer.caller, &publish.exchange)?.realm, key),
+/// The realm of an exchange that clients may publish to; `None` is the default one's.
+fn realm_of(exchange: &ShortStr, peer: &Peer) -> Result<Option<RealmId>, Refusal> {
+    if exchange.is_empty() {
+        return Ok(None);
+    }
+    let found = require(&peer.caller, exchange)?;
+    if found.is_internal {
+        let name = shown(exchange);
+        let text = format!("cannot publish to internal exchange '{name}' in vhost '/'");
+        return Err(ReplyCode::AccessRefused.because(text));
+    }
+    Ok(Some(found.realm))
+}
+
+fn address(key: &ShortStr, realm: Option<RealmId>) -> Result<Address, Refusal> {
+    let address = match realm {
+        None => address_of_default(key.as_bytes()),
+        Some(realm) => address_on(realm, key.as_bytes()),
     };
     let address =
         address.map_err(|error| ReplyCode::PreconditionFailed.because(error.to_string()))?;
     let root = address.path.segments().next().unwrap_or_default();
-    if address.realm == fairlead_canon::RealmId::SHARED && matches!(root, b"$SYS" | b"$share") {
+    if address.realm == RealmId::SHARED && matches!(root, b"$SYS" | b"$share") {
         let text = "nobody publishes to '$SYS' and '$share'";
         return Err(ReplyCode::AccessRefused.because(text));
     }

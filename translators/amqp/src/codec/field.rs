@@ -31,6 +31,15 @@ impl ShortStr {
         (bytes.len() <= Self::BYTES_MAX).then_some(Self(bytes))
     }
 
+    /// A text of ours.
+    ///
+    /// # Panics
+    /// When it has more than 255 bytes.
+    pub const fn from_static(text: &'static str) -> Self {
+        assert!(text.len() <= Self::BYTES_MAX, "too long for a short string");
+        Self(Bytes::from_static(text.as_bytes()))
+    }
+
     /// As much of `text` as fits, cut between two characters.
     pub fn cut(text: &str) -> Self {
         let end = text.floor_char_boundary(Self::BYTES_MAX);

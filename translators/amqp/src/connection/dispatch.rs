@@ -11,20 +11,47 @@ use crate::codec::{Frame, Method, Payload, ShortStr, channel, connection};
 use crate::errors::{Refusal, ReplyCode};
 
 impl Session {
-    pub(super) async fn on_frame(&mut self, frame: Frame) -> ControlFlow<End> {
+    /// Handles a frame. A method that has to wait is given back for [`Session::on_waiting`]: few do,
+    /// and what they need would make every connection larger.
+    pub(super) fn on_frame(&mut self, frame: Frame) -> ControlFlow<End, Option<(u16, Method)>> {
         let number = frame.channel;
         let at = match &frame.payload {
             Payload::Method(method) => method.id(),
             Payload::Header(_) | Payload::Body(_) | Payload::Heartbeat => (0, 0),
         };
         let handled = match (frame.payload, number) {
-            (Payload::Heartbeat, _) => Ok(()),
-            (Payload::Method(method), 0) => return self.on_connection(&method),
-            (payload, number) => self.on_channel(number, payload).await,
+            (Payload::Heartbeat, _) => Ok(None),
+            (Payload::Method(method), 0) => return ControlFlow::Break(self.on_connection(&method)),
+            (payload, number) => self.on_channel(number, payload),
         };
-        let Err(refusal) = handled else {
-            return ControlFlow::Continue(());
+        match handled {
+            Ok(waiting) => ControlFlow::Continue(waiting.map(|method| (number, method))),
+            Err(refusal) => self.refuse(number, refusal, at).map_continue(|()| None),
+        }
+    }
+
+    /// Handles a method that looks at, takes from or changes what exists.
+    pub(super) async fn on_waiting(&mut self, number: u16, method: Method) -> ControlFlow<End> {
+        let at = method.id();
+        let handled = match self.settle_down().await {
+            Ok(()) => self.wait_for(number, method).await,
+            Err(refusal) => Err(refusal),
         };
+        match handled {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(refusal) => self.refuse(number, refusal, at),
+        }
+    }
+
+    async fn wait_for(&mut self, number: u16, method: Method) -> Result<(), Refusal> {
+        let Self { peer, channels } = self;
+        match channels.get_mut(&number) {
+            Some(Slot::Open(channel)) => channel.on_waiting(method, peer).await,
+            Some(Slot::Closing) | None => Ok(()),
+        }
+    }
+
+    fn refuse(&mut self, number: u16, refusal: Refusal, at: (u16, u16)) -> ControlFlow<End> {
         if refusal.code.ends_connection() || number == 0 {
             return ControlFlow::Break(End::Refused(refusal, at));
         }
@@ -38,7 +65,7 @@ impl Session {
         clippy::wildcard_enum_match_arm,
         reason = "the methods are the specification's; these are what is left of class connection"
     )]
-    fn on_connection(&mut self, method: &Method) -> ControlFlow<End> {
+    fn on_connection(&mut self, method: &Method) -> End {
         let refusal = match method {
             Method::ConnectionClose(_) => {
                 // What was published before is kept all the same.
@@ -47,7 +74,7 @@ impl Session {
                     Ok(()) => Closed::plain(ClosedReason::Goodbye),
                     Err(refusal) => Closed::because(ClosedReason::Failed, refusal.to_string()),
                 };
-                return ControlFlow::Break(End::Gone(closed));
+                return End::Gone(closed);
             }
             Method::ConnectionUpdateSecret(_) => {
                 ReplyCode::NotImplemented.because("logins here do not expire")
@@ -57,11 +84,12 @@ impl Session {
                 ReplyCode::CommandInvalid.because(text)
             }
         };
-        ControlFlow::Break(End::Refused(refusal, method.id()))
+        End::Refused(refusal, method.id())
     }
 
-    async fn on_channel(&mut self, number: u16, payload: Payload) -> Result<(), Refusal> {
-        match (self.channels.get(&number), payload) {
+    fn on_channel(&mut self, number: u16, payload: Payload) -> Result<Option<Method>, Refusal> {
+        let Self { peer, channels } = self;
+        match (channels.get_mut(&number), payload) {
             (None, Payload::Method(Method::ChannelOpen(_))) => self.open_channel(number),
             (None, _) => Err(ReplyCode::ChannelError.because("expected 'channel.open'")),
             (Some(Slot::Closing), payload) => self.on_closing(number, &payload),
@@ -69,24 +97,16 @@ impl Session {
                 self.drop_channel(number)?;
                 self.peer.out.method(number, channel::CloseOk {})
             }
-            (Some(Slot::Open(_)), payload) => self.on_open(number, payload).await,
+            (Some(Slot::Open(channel)), Payload::Method(method)) => {
+                return channel.on_method(method, peer);
+            }
+            (Some(Slot::Open(channel)), Payload::Header(header)) => {
+                channel.on_header(*header, peer)
+            }
+            (Some(Slot::Open(channel)), Payload::Body(part)) => channel.on_body(part, peer),
+            (Some(Slot::Open(_)), Payload::Heartbeat) => Ok(()),
         }
-    }
-
-    async fn on_open(&mut self, number: u16, payload: Payload) -> Result<(), Refusal> {
-        if matches!(&payload, Payload::Method(method) if sees_publishes(method)) {
-            self.settle_down().await?;
-        }
-        let Self { peer, channels } = self;
-        let Some(Slot::Open(channel)) = channels.get_mut(&number) else {
-            return Ok(());
-        };
-        match payload {
-            Payload::Method(method) => channel.on_method(method, peer).await,
-            Payload::Header(header) => channel.on_header(*header, peer),
-            Payload::Body(part) => channel.on_body(part, peer),
-            Payload::Heartbeat => Ok(()),
-        }
+        .map(|()| None)
     }
 
     //= channel.close: after it was sent, everything on the channel is void until the client agrees.
@@ -142,7 +162,7 @@ impl Session {
     }
 
     /// Waits until what this connection published and settled before has taken effect, so that a
-    /// method that looks at a queue sees it.
+    /// method that looks at what exists sees it.
     async fn settle_down(&mut self) -> Result<(), Refusal> {
         self.peer.caller.flush();
         if self.peer.caller.is_settled() {
@@ -164,15 +184,4 @@ impl Session {
             self.on_event(event)?;
         }
     }
-}
-
-/// Whether a method tells of, or takes from, what was published before.
-fn sees_publishes(method: &Method) -> bool {
-    matches!(
-        method,
-        Method::BasicGet(_)
-            | Method::QueueDeclare(_)
-            | Method::QueueDelete(_)
-            | Method::QueuePurge(_)
-    )
 }

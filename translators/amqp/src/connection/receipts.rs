@@ -139,7 +139,7 @@ impl Returned {
     fn write(self, channel: u16, out: &mut Output) -> Result<(), Refusal> {
         let method = basic::Return {
             reply_code: ReplyCode::NoRoute.number(),
-            reply_text: ShortStr::cut(ReplyCode::NoRoute.word()),
+            reply_text: ShortStr::from_static(ReplyCode::NoRoute.word()),
             exchange: self.exchange,
             routing_key: self.routing_key,
         };

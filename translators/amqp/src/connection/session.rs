@@ -87,7 +87,8 @@ pub(crate) async fn serve(conn: Conn, kernel: Arc<Kernel>) -> Closed {
         End::Refused(refusal, at) => {
             // What was published before is kept all the same.
             session.peer.caller.flush();
-            farewell(&mut transport, &mut session.peer.out, &refusal, at).await
+            let out = &mut session.peer.out;
+            Box::pin(farewell(&mut transport, out, &refusal, at)).await
         }
     }
 }
@@ -99,7 +100,7 @@ impl Session {
         mut heartbeat: Heartbeat,
         mut drain: DrainWatch,
     ) -> End {
-        if let Err(refusal) = predeclare(&mut self.peer.caller).await {
+        if let Err(refusal) = Box::pin(predeclare(&mut self.peer.caller)).await {
             return End::Refused(refusal, (0, 0));
         }
         // What came in the same segment as the last method of the handshake.
@@ -167,7 +168,6 @@ impl Session {
             heartbeat.heard();
         }
         tokio::select! {
-            biased;
             moved = transport.turn(out, reading) => Wake::Moved(moved),
             event = caller.event(), if may_deliver => Wake::Event(event),
             tick = heartbeat.tick() => Wake::Tick(tick),
@@ -227,7 +227,14 @@ impl Session {
                 Ok(Some(frame)) => frame,
                 Err(error) => return ControlFlow::Break(End::Refused(error.into(), (0, 0))),
             };
-            if let ControlFlow::Break(end) = self.on_frame(frame).await {
+            let handled = match self.on_frame(frame) {
+                ControlFlow::Continue(None) => continue,
+                ControlFlow::Continue(Some((number, method))) => {
+                    Box::pin(self.on_waiting(number, method)).await
+                }
+                ControlFlow::Break(end) => ControlFlow::Break(end),
+            };
+            if let ControlFlow::Break(end) = handled {
                 if matches!(&end, End::Gone(closed) if closed.reason == ClosedReason::Goodbye) {
                     // The client waits for our agreement; if it does not, nothing is lost.
                     drop(transport.drain(&mut self.peer.out).await);

@@ -278,7 +278,7 @@ fn described(message: &Message) -> std::collections::BTreeMap<String, String> {
     let deadline = |at: Timestamp| at.since(NOW).as_millis().to_string();
     let reply_to = said.reply_to.as_ref().map(|wish| match wish {
         ReplyTo::Address(address) => format!("Address({:?})", address.path),
-        other => format!("{other:?}"),
+        ReplyTo::Entity(_) | ReplyTo::Opaque(_) => format!("{wish:?}"),
     });
     let fields = [
         (
