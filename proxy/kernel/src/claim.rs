@@ -53,6 +53,18 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Resolves once another caller has claimed the same name. For a connection that takes no
+    /// events because its peer is slow, and has to make room all the same. Cancel-safe.
+    pub async fn displaced(&self) {
+        std::future::poll_fn(|cx| match self.inbox.is_displaced(cx.waker()) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        })
+        .await;
+    }
+}
+
 impl Claims {
     /// Holds a name, or tells its holder to go and gives what to wait for.
     fn try_hold(&self, key: &Bytes, caller: u64, inbox: &Arc<Inbox>) -> Option<Arc<Notify>> {

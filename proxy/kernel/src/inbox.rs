@@ -86,6 +86,13 @@ impl Inbox {
         self.waker.wake();
     }
 
+    /// Whether another caller claimed the same name; `waker` is woken when that, or anything else,
+    /// changes.
+    pub(crate) fn is_displaced(&self, waker: &Waker) -> bool {
+        self.waker.register(waker);
+        self.contents.lock().displaced
+    }
+
     /// Takes everything out; when there is nothing, `waker` is woken once there is.
     pub(crate) fn take(&self, waker: &Waker) -> Option<Contents> {
         // Registered before the look, so that what comes between look and wait is not missed.
