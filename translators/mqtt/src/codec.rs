@@ -19,7 +19,7 @@ mod tests;
 mod unsuback;
 mod unsubscribe;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use fairlead_wire::{Reader, WireError};
 use thiserror::Error;
 
@@ -125,8 +125,8 @@ pub fn decode(
     if src.len() < header.size() {
         return Ok(None);
     }
-    let mut frame = src.split_to(header.size());
-    let body = frame.split_off(header.prefix).freeze();
+    let mut body = src.split_to(header.size()).freeze();
+    body.advance(header.prefix);
     packet(&header, version, &body).map(Some)
 }
 

@@ -106,10 +106,11 @@ impl<I: Io> Session<I> {
         self.caller.flush();
         loop {
             let gate = self.gate();
+            let room = self.link.room();
             let turn = tokio::select! {
                 // Events first: what has come from the kernel leaves in one write.
                 biased;
-                event = self.caller.event(), if self.link.has_room() => Turn::Event(event),
+                event = next_event(&mut self.caller, room) => Turn::Event(event),
                 moved = self.link.exchange(gate) => match moved {
                     Ok(moved) => Turn::Moved(moved),
                     Err(error) => return End::Fault(error.into()),
@@ -190,6 +191,17 @@ impl<I: Io> Session<I> {
             Event::Displaced => return Err(End::taken_over()),
         }
         Ok(())
+    }
+}
+
+/// The next event. A client that does not read gets none, but for the one that ends it.
+async fn next_event(caller: &mut Caller, room: Gate) -> Event {
+    match room {
+        Gate::Open => caller.event().await,
+        Gate::Shut => {
+            caller.displaced().await;
+            Event::Displaced
+        }
     }
 }
 

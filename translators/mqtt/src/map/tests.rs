@@ -1,3 +1,5 @@
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test names what it expects")]
+
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};

@@ -72,6 +72,16 @@ impl Answers {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
+
+    /// How many end an exchange that the client began, and so count for its Receive Maximum.
+    pub(super) fn ending(&self) -> usize {
+        let ends = |slot: &&Slot| match slot {
+            Slot::Waiting(_, answer) | Slot::Ready(answer, _) => {
+                matches!(answer, Answer::PubAck(_) | Answer::PubComp(_))
+            }
+        };
+        self.0.iter().filter(ends).count()
+    }
 }
 
 impl Answer {

@@ -43,9 +43,13 @@ impl<I: Io> Session<I> {
 
     /// 3.1.1 has no Receive Maximum: there the gate is shut after a read that goes beyond it.
     fn check_receive_maximum(&self, delivery: Delivery) -> Result<(), End> {
-        let open = self.answers.len().max(self.received.len());
-        let is_exceeded = delivery != Delivery::AtMostOnce && open >= usize::from(RECEIVE_MAX);
-        if is_exceeded && self.link.version == Version::V5 {
+        if delivery == Delivery::AtMostOnce || self.link.version == Version::V311 {
+            return Ok(());
+        }
+        let max = usize::from(RECEIVE_MAX);
+        let received = self.received.len();
+        // Counted only when it may matter: this is asked for every message.
+        if self.answers.len() + received >= max && self.answers.ending() + received >= max {
             //= MQTT-3.3.4-7: a client does not exceed the Receive Maximum.
             let detail = "more unacknowledged messages than the Receive Maximum";
             let code = ReasonCode::RECEIVE_MAXIMUM_EXCEEDED;

@@ -25,7 +25,7 @@ pub(super) struct Link<I> {
     pub(super) size_max: usize,
 }
 
-/// Whether more may be read.
+/// Whether more may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
     Open,
@@ -97,13 +97,16 @@ impl<I: Io> Link<I> {
     }
 
     /// Whether deliveries may be added to what waits.
-    pub(super) fn has_room(&self) -> bool {
-        self.output.len() < OUTPUT_BYTES_HIGH
+    pub(super) fn room(&self) -> Gate {
+        match self.output.len() < OUTPUT_BYTES_HIGH {
+            true => Gate::Open,
+            false => Gate::Shut,
+        }
     }
 
     /// Writes what waits and reads what has come, whichever moves first. Cancel-safe.
     pub(super) async fn exchange(&mut self, gate: Gate) -> io::Result<Moved> {
-        let is_piled = !self.has_room();
+        let is_piled = self.room() == Gate::Shut;
         let is_open = gate == Gate::Open && self.output.len() < OUTPUT_BYTES_MAX;
         poll_fn(|cx| {
             let wrote = self.output.poll_write(&mut self.io, cx)?;

@@ -27,6 +27,9 @@ pub(super) struct Output {
 /// in the write.
 const SLICE_BYTES_MIN: usize = 4096;
 
+/// First size of the buffer for small packets: a turn that writes one writes many.
+const FIRST_BYTES: usize = 4096;
+
 /// Slices of one write.
 const SLICES_MAX: usize = 32;
 
@@ -68,6 +71,9 @@ impl Output {
         &mut self,
         write: impl FnOnce(&mut BytesMut) -> Result<(), WireError>,
     ) -> Result<(), WireError> {
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(FIRST_BYTES);
+        }
         let before = self.tail.len();
         let written = write(&mut self.tail);
         if written.is_err() {

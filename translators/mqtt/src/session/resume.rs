@@ -10,7 +10,7 @@ use super::Session;
 use super::answers::Answer;
 use super::client::{Client, Remembered};
 use super::subscribe::{attach_mailbox, listen, mailbox};
-use super::subscriptions::Subscriptions;
+use super::subscriptions::{Entry, Subscriptions};
 use crate::codec::ReasonCode;
 use crate::errors::Fault;
 
@@ -21,34 +21,28 @@ impl<I: Io> Session<I> {
     /// Becomes the only connection of its client and takes over what is kept of its session.
     /// Whether there was one.
     pub(super) async fn restore(&mut self, clean_start: bool) -> Result<bool, Fault> {
-        if let Some((owner, _)) = self.kept_mailbox().as_deref().and_then(read) {
-            self.check_owner(&owner)?;
-        }
+        // Before anybody is displaced, and of what is there when he has gone.
+        self.check_owner(self.kept_mailbox().as_deref())?;
         self.caller.claim(self.client.id.as_bytes()).await?;
-        // Looked up again: the connection that was displaced may have ended the session.
         let kept = self.kept_mailbox();
-        let mut changes = Vec::new();
-        let mut is_present = false;
-        match kept.as_deref().and_then(read).filter(|_| !clean_start) {
-            Some((owner, subscriptions)) => {
-                self.check_owner(&owner)?;
-                self.subscriptions = subscriptions;
-                self.client.mailbox = Client::mailbox_of(&self.client.id);
-                is_present = true;
-            }
-            None => changes.extend(kept.map(|stream| Change::RemoveStream(stream.key.clone()))),
+        self.check_owner(kept.as_deref())?;
+        let resumed = kept.as_deref().and_then(read).filter(|_| !clean_start);
+        let is_present = resumed.is_some();
+        if let Some((_, subscriptions)) = resumed {
+            self.subscriptions = subscriptions;
+            self.client.mailbox = Client::mailbox_of(&self.client.id);
         }
-        self.declare_session(is_present, changes).await?;
+        let changes = self.changes(kept.as_deref(), is_present)?;
+        if !changes.is_empty() {
+            self.caller.declare(changes).await?;
+        }
         if is_present || self.client.expiry.is_some() {
             self.recall(is_present).await?;
             let attach = attach_mailbox(&self.client.mailbox, self.window.max());
             self.mailbox = Some(self.caller.attach(attach).await?);
         }
-        for entry in self
-            .subscriptions
-            .iter_mut()
-            .filter(|entry| !entry.fills_mailbox())
-        {
+        let live = |entry: &&mut Entry| !entry.fills_mailbox();
+        for entry in self.subscriptions.iter_mut().filter(live) {
             entry.live = listen(&mut self.caller, entry).await?;
         }
         Ok(is_present)
@@ -72,40 +66,43 @@ impl<I: Io> Session<I> {
     }
 
     /// A session belongs to who made it: a client identifier is no secret.
-    fn check_owner(&self, owner: &str) -> Result<(), Fault> {
-        if *owner == *self.caller.who().name {
-            return Ok(());
+    fn check_owner(&self, kept: Option<&Stream>) -> Result<(), Fault> {
+        match kept.and_then(read) {
+            Some((owner, _)) if owner != self.caller.who().name => {
+                let detail = "the session belongs to another user";
+                Err(Fault::new(
+                    ReasonCode::NOT_AUTHORIZED,
+                    ClosedReason::Refused,
+                    detail,
+                ))
+            }
+            Some(_) | None => Ok(()),
         }
-        let detail = "the session belongs to another user";
-        Err(Fault::new(
-            ReasonCode::NOT_AUTHORIZED,
-            ClosedReason::Refused,
-            detail,
-        ))
     }
 
-    /// Makes the mailbox, or gives it the lifetime that this connection asks for.
-    async fn declare_session(
-        &mut self,
-        is_present: bool,
-        mut changes: Vec<Change>,
-    ) -> Result<(), Fault> {
+    /// What has to change for the session that this connection asks for.
+    fn changes(&self, kept: Option<&Stream>, is_present: bool) -> Result<Vec<Change>, Fault> {
         let (key, lifetime) = (self.client.mailbox.clone(), self.client.expiry.lifetime());
-        if is_present {
-            let document = self.document()?;
-            changes.push(Change::AlterStream {
-                key,
-                document,
-                lifetime,
-            });
-        } else if self.client.expiry.is_some() {
-            let new = mailbox(&key, self.client.expiry, self.document()?);
+        let mut changes = Vec::new();
+        match kept {
+            Some(stream) if is_present && stream.lifetime == lifetime => {}
+            Some(_) if is_present => {
+                let document = self.document()?;
+                changes.push(Change::AlterStream {
+                    key,
+                    document,
+                    lifetime,
+                });
+                return Ok(changes);
+            }
+            Some(stream) => changes.push(Change::RemoveStream(stream.key.clone())),
+            None => {}
+        }
+        if !is_present && self.client.expiry.is_some() {
+            let new = mailbox(&self.client.mailbox, self.client.expiry, self.document()?);
             changes.push(Change::CreateStream(new));
         }
-        if !changes.is_empty() {
-            self.caller.declare(changes).await?;
-        }
-        Ok(())
+        Ok(changes)
     }
 
     /// Reads the packet ids that an earlier connection left; a new session forgets them.

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::Session;
 use super::client::Expiry;
 use super::ending::End;
+use super::link::Gate;
 use super::subscriptions::{Entry, Subscriptions};
 use crate::codec::{
     Packet, Properties, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription,
@@ -171,7 +172,7 @@ impl<I: Io> Session<I> {
                     }
                 }
                 self.caller.flush();
-                if !self.link.has_room() {
+                if self.link.room() == Gate::Shut {
                     self.link.drain().await?;
                 }
                 match next {

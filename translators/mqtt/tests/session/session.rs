@@ -313,3 +313,18 @@ async fn unacknowledged_messages_come_again_in_their_order() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_displaced_all_the_same() {
+    let mesh = Mesh::start().await;
+    let mut deaf = mesh.accepted(kept(Version::V5, "twin")).await.0;
+    deaf.subscribe("t", Qos::AtMostOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for _ in 0..30 {
+        writer.send(qos0("t", &[7; 100_000])).await;
+        writer.expect_nothing().await;
+    }
+    let (second, answer) = mesh.accepted(kept(Version::V5, "twin")).await;
+    assert!(answer.session_present);
+    drop((deaf, second));
+}
