@@ -66,8 +66,9 @@ impl ShutdownSignalWatch for Ending {
             () = self.wind_down(cause) => {}
             () = signals.any() => tracing::warn!("told twice: clients are cut off"),
         }
-        // Everything graceful has happened; pingora's own grace period would only be a sleep.
-        ShutdownSignal::FastShutdown
+        // What is graceful has happened. Pingora's own grace period is zero; what this still buys is
+        // that it waits for its threads to let go of what they hold, the store among it.
+        ShutdownSignal::GracefulTerminate
     }
 }
 

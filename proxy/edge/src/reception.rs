@@ -98,14 +98,13 @@ impl Reception {
 
     /// A listener bound to every address is told apart by its port.
     fn post_at(&self, local: SocketAddr) -> Option<&Post> {
-        let is_exact = |post: &&Post| post.address == local;
-        let is_any = |post: &&Post| {
-            post.address.ip().is_unspecified() && post.address.port() == local.port()
+        let at_port = || {
+            let posts = self.posts.iter();
+            posts.filter(|post| post.address.port() == local.port())
         };
-        let mut posts = self.posts.iter();
-        posts
-            .find(is_exact)
-            .or_else(|| self.posts.iter().find(is_any))
+        let mut exact = at_port().filter(|post| post.address.ip().to_canonical() == local.ip());
+        let mut any = at_port().filter(|post| post.address.ip().is_unspecified());
+        exact.next().or_else(|| any.next())
     }
 
     async fn admit(

@@ -27,6 +27,9 @@ use crate::reception::{Post, Reception};
 use crate::socket::Socket;
 use crate::tls::{self, Identity, TlsError};
 
+/// How long the runtime has to drop the sessions that were cut off.
+const RUNTIME_END_SECONDS: u64 = 5;
+
 /// A listener: where clients of one protocol come in.
 #[derive(Debug)]
 pub struct Listener {
@@ -235,7 +238,7 @@ fn conf(settings: &Settings) -> ServerConf {
         threads: settings.threads,
         // Sessions have been drained by then: the default is five minutes of sleep.
         grace_period_seconds: Some(0),
-        graceful_shutdown_timeout_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(RUNTIME_END_SECONDS),
         ..ServerConf::default()
     }
 }

@@ -29,8 +29,16 @@ use crate::system::SystemEntropy;
 /// Threads for the kernel's own tasks and the admin page, beside those that serve clients.
 const BACKGROUND_THREADS: usize = 1;
 
-/// How long those tasks have to end; what clients were told is kept by then.
-const BACKGROUND_END: Duration = Duration::from_secs(1);
+/// How long those tasks have to end, and with the last of them the store: what clients were told
+/// is kept by then, what nobody was promised is not.
+const BACKGROUND_END: Duration = Duration::from_secs(10);
+
+/// Open files that are not connections: the log, the admin page, what the system needs.
+const OWN_FILES: u64 = 256;
+
+/// How long a process that takes over waits for the data directory beyond the other's drain: for
+/// a slow disk.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Recent log in memory: several seconds of heavy traffic, so that readers that keep up never
 /// touch the disk.
@@ -62,7 +70,6 @@ pub(crate) fn serve(config: Config, start: Start) -> Result<(), Failure> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    raise_file_limit();
     make_data_dir(&config.data_dir)?;
     let entropy = SystemEntropy::new().map_err(Failure::of("no randomness"))?;
     let entropy: Arc<dyn Entropy> = Arc::new(entropy);
@@ -72,6 +79,7 @@ pub(crate) fn serve(config: Config, start: Start) -> Result<(), Failure> {
     let (keeper, gate) = fairlead_edge::gate();
     let opening = Opening {
         stores: stores(&config),
+        lock_patience: config.drain_max + LOCK_PATIENCE,
         anonymous: config.anonymous,
         entropy,
         start,
@@ -126,7 +134,7 @@ fn end(cause: Cause, opened: JoinHandle<Result<(), Failure>>) -> Result<(), Fail
         Cause::Failed => match opened.join() {
             Ok(Err(failure)) => Err(failure),
             Ok(Ok(())) => Err(Failure::Poisoned),
-            Err(_panic) => Err(Failure::Refused("the store could not be opened".to_owned())),
+            Err(_panic) => Err(Failure::of("cannot open the store")("a thread panicked")),
         },
     }
 }
@@ -178,7 +186,7 @@ fn take(data_dir: &Path) -> Result<(Vec<Socket>, Option<Taken>), Failure> {
 fn settings(config: &Config) -> Settings {
     Settings {
         threads: config.threads,
-        connections_max: config.connections_max,
+        connections_max: connections_max(config),
         drain_max: config.drain_max,
         handover: fairlead_edge::path_in(&config.data_dir),
     }
@@ -209,14 +217,25 @@ fn make_data_dir(data_dir: &Path) -> Result<(), Failure> {
         .map_err(Failure::of(format!("cannot make {}", data_dir.display())))
 }
 
-/// A connection is an open file, and the usual soft limit is a leftover of `select`.
-fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
+/// As many connections as configured, or as many as there can be open files. The usual soft limit
+/// is a leftover of `select`, so it is raised as far as it goes first.
+fn connections_max(config: &Config) -> u32 {
+    let hard = getrlimit(Resource::Nofile).maximum;
     let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
+        current: hard,
+        maximum: hard,
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let room = u32::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(u32::MAX);
+    if room < config.connections_max {
+        tracing::warn!(
+            files,
+            room,
+            "fewer connections than configured: too few open files"
+        );
+    }
+    config.connections_max.min(room.max(1))
 }

@@ -18,11 +18,7 @@ use crate::exit::Failure;
 use crate::node::Start;
 use crate::system::SystemClock;
 
-/// How long a process that takes over waits for the other one to let the data directory go: its
-/// longest drain, and then some for a slow disk.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often it looks.
+/// How often a process that takes over looks whether the other one has let the directory go.
 const LOCK_STEP: Duration = Duration::from_millis(20);
 
 /// What is needed to open a node.
@@ -31,6 +27,8 @@ pub(crate) struct Opening {
     pub(crate) anonymous: Anonymous,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) start: Start,
+    /// How long to wait for the process that hands over.
+    pub(crate) lock_patience: Duration,
     pub(crate) admin: SocketAddr,
     pub(crate) banner: Banner,
 }
@@ -77,7 +75,7 @@ impl Opening {
             let (clock, entropy) = (Arc::clone(clock), Arc::clone(&self.entropy));
             match fairlead_backends::open(&self.stores, clock, entropy) {
                 Err(OpenError::Locked { .. })
-                    if self.start == Start::Upgrade && began.elapsed() < LOCK_PATIENCE =>
+                    if self.start == Start::Upgrade && began.elapsed() < self.lock_patience =>
                 {
                     background.block_on(async { sleep(LOCK_STEP).await });
                 }
