@@ -10,6 +10,7 @@
 )]
 
 mod declaring;
+mod groups;
 mod publishing;
 mod queues;
 mod reading;
