@@ -236,6 +236,7 @@ impl Caller {
             })?;
             let mut reached = 0;
             for opened in opened {
+                self.meters.lost(opened.loss);
                 let message = opened.message;
                 let to: Vec<Target> = self.targets(&message, aim).collect();
                 reached = reached.max(to.len());
