@@ -52,10 +52,14 @@ pub(crate) struct FileWal {
 }
 
 impl Frame {
+    /// What it takes in its file, padding included.
+    pub(crate) fn padded_len(&self) -> u64 {
+        padded((HEADER_BYTES + self.records.len()) as u64)
+    }
+
     /// Where the next frame may begin.
     pub(crate) fn end(&self) -> Lsn {
-        let len = (HEADER_BYTES + self.records.len()) as u64;
-        Lsn(self.lsn.0.saturating_add(padded(len)))
+        Lsn(self.lsn.0.saturating_add(self.padded_len()))
     }
 }
 

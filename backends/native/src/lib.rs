@@ -3,7 +3,7 @@
 //! A commit goes `store` → `inbox` → `engine` thread: `plan` decides, `record`s go into the
 //! open frame, `state` applies them → writer thread: `file_wal`, one `fdatasync` for the frame →
 //! what it appended becomes visible, and everybody who waited is told. Opening a directory
-//! (`open`, `recovery`) applies the same records again. Formats stand beside their code: the
+//! (`open`, `recovery`, `scan`) applies the same records again. Formats stand beside their code: the
 //! superblock, the header of a log file, frames, records.
 //!
 //! Everything that is known about entities and documents is in memory, rebuilt from the log.
@@ -31,7 +31,9 @@ mod ranges;
 mod reader;
 mod record;
 mod recovery;
+mod scan;
 mod sequencer;
+mod settings;
 mod state;
 mod store;
 mod superblock;
@@ -43,5 +45,5 @@ mod window;
 mod tests;
 
 pub use error::OpenError;
-pub use open::{Settings, World};
+pub use settings::{Settings, World};
 pub use store::Native;

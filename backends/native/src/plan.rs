@@ -15,6 +15,11 @@ use crate::state::State;
 
 pub(crate) use draft::Draft;
 
+/// The longest record without lists or values in it.
+const FACT_BYTES_MAX: usize = 32;
+/// The longest record of a definition: 24 bytes, and ten for each of nine settings.
+const SPEC_BYTES_MAX: usize = 24 + 9 * 10;
+
 /// What a unit becomes.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
@@ -61,11 +66,6 @@ pub(crate) fn len_max(unit: &Unit, limits: &Limits) -> Result<usize, StoreError>
     within(len, limits.unit_bytes_max)?;
     Ok(len)
 }
-
-/// The longest record without lists or values in it.
-const FACT_BYTES_MAX: usize = 32;
-/// The longest record of a definition: 24 bytes, and ten for each of nine settings.
-const SPEC_BYTES_MAX: usize = 24 + 9 * 10;
 
 impl<'a> Planner<'a> {
     pub(crate) fn new(state: &'a State, draft: &'a mut Draft, room: Room) -> Self {

@@ -1,214 +1,226 @@
-//! What a log holds after a stop: the longest chain of whole frames, or a refusal.
-//!
-//! The first frame that is not whole ends the log only if nothing proves that it had been durable:
-//! each frame, and the superblock, says how far syncs had come when it was written. If any of them
-//! was past that point, what lies there is damage and not a torn write.
+//! From what a stop left to a log that can be written again. Every step changes nothing but what
+//! it would change again, so a crash in the middle is harmless.
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_ports::Lsn;
 
-use crate::entity::Location;
 use crate::error::OpenError;
-use crate::file_wal::Chain;
-use crate::frame::{HEADER_BYTES, Header};
+use crate::file_wal::{Chain, FileWal, Files, Frame, place};
+use crate::frame::{FIRST_AFTER_RECOVERY, HEADER_BYTES};
 use crate::log_file::LogFile;
-use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, padded};
-use crate::record::{self, Record};
-use crate::superblock::{Epoch, LogId};
-use crate::vfs::Vfs;
+use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, file_of, padded, position_of};
+use crate::pool::{Mould, Pool, random};
+use crate::scan::{self, Tail, open_files};
+use crate::settings::{Settings, World};
+use crate::state::{Hidden, State};
+use crate::superblock::{Epoch, LogId, Superblock, SuperblockFile};
+use crate::vfs::{Lock, Vfs};
 use crate::window::Window;
 
-/// Where the log ends, and what of it is proven durable.
+/// A log that was read to its end and can be written again.
 #[derive(Debug)]
-pub(crate) struct Tail {
-    /// Index of the last file in use.
-    pub(crate) file: usize,
-    /// Where the next frame goes in it.
-    pub(crate) position: u64,
-    pub(crate) chain: Chain,
-    /// Frames up to there.
-    pub(crate) frames: u64,
-    /// Whether a write was cut off there.
-    pub(crate) is_torn: bool,
+pub(crate) struct Recovered {
+    pub(crate) lock: Box<dyn Lock>,
+    pub(crate) state: State,
+    pub(crate) wal: FileWal,
+    pub(crate) superblock: SuperblockFile,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) files: Arc<Files>,
+    /// Where the next frame goes.
+    pub(crate) end: (FileNo, u64),
 }
 
-/// Opens the files of a log, in order. Every one must be there and be of this log.
-pub(crate) fn open_files(vfs: &dyn Vfs, dir: &Path, log: LogId) -> Result<Vec<LogFile>, OpenError> {
-    let names = vfs.list(dir).map_err(|error| OpenError::io(dir, error))?;
-    let mut numbers: Vec<_> = names
-        .iter()
-        .filter_map(|name| FileNo::of_name(name))
-        .collect();
-    numbers.sort_unstable();
-    let mut files = Vec::with_capacity(numbers.len());
-    let mut expected = FileNo::FIRST;
-    for number in numbers {
-        let path = dir.join(expected.name());
-        if number != expected {
-            return Err(OpenError::Missing { file: path });
-        }
-        let file =
-            LogFile::open(vfs, dir, number, log).map_err(|error| OpenError::io(&path, error))?;
-        files
-            .push(file.ok_or_else(|| OpenError::damaged(&path, 0, "the header of this log file"))?);
-        expected = number.next();
+/// Reads a data directory, or makes it, and begins a new stay in it.
+pub(crate) fn recover(settings: &Settings, world: &World) -> Result<Recovered, OpenError> {
+    settings.check()?;
+    let vfs = world.vfs.as_ref();
+    let dir = settings.dir.join("wal");
+    vfs.make_dir(&dir)
+        .map_err(|error| OpenError::io(&dir, error))?;
+    let lock = lock(vfs, &settings.dir)?;
+    let superblock = superblock(settings, world, &dir)?;
+    let log = superblock.content.log;
+    let mut files = open_files(vfs, &dir, log)?;
+    if files.is_empty() && superblock.content.synced > Lsn(0) {
+        return Err(OpenError::Missing {
+            file: dir.join(FileNo::FIRST.name()),
+        });
     }
-    Ok(files)
+    let state = State::default();
+    let tail = replay(&dir, &files, superblock.content.synced, &state)?;
+    harden(&files, &tail).map_err(|error| OpenError::io(&dir, error))?;
+    remove_after(vfs, &dir, &mut files, tail.file + 1)?;
+    let epoch = superblock.content.epoch.max(tail.chain.epoch).next();
+    let mould = mould(settings, world, log, epoch);
+    let read = Read {
+        lock,
+        superblock,
+        files,
+        tail,
+        state,
+    };
+    resume(settings, world, mould, read)
 }
 
-/// Visits every record of the log, oldest first, and finds its end. Changes nothing.
-pub(crate) fn replay(
-    dir: &Path,
-    files: &[LogFile],
-    proven: Lsn,
-    visit: &mut dyn FnMut(Location, &Record),
-) -> Result<Tail, OpenError> {
-    let start = Chain {
-        previous: Lsn(0),
-        previous_crc: 0,
+/// What was read of a log.
+struct Read {
+    lock: Box<dyn Lock>,
+    superblock: SuperblockFile,
+    files: Vec<LogFile>,
+    tail: Tail,
+    state: State,
+}
+
+fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
+    let path = dir.join("LOCK");
+    vfs.lock(&path).map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            OpenError::Locked {
+                dir: dir.to_path_buf(),
+            }
+        } else {
+            OpenError::io(&path, error)
+        }
+    })
+}
+
+/// The superblock of the directory. One is made only where there is no log either.
+fn superblock(settings: &Settings, world: &World, wal: &Path) -> Result<SuperblockFile, OpenError> {
+    let vfs = world.vfs.as_ref();
+    if let Some(superblock) = SuperblockFile::open(vfs, &settings.dir)? {
+        return Ok(superblock);
+    }
+    let names = vfs.list(wal).map_err(|error| OpenError::io(wal, error))?;
+    if names.iter().any(|name| FileNo::of_name(name).is_some()) {
+        return Err(OpenError::Missing {
+            file: settings.dir.join("superblock"),
+        });
+    }
+    // The directory itself may be new.
+    let parent = settings
+        .dir
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    vfs.sync_dir(parent)
+        .map_err(|error| OpenError::io(parent, error))?;
+    let mut log = LogId([0; 16]);
+    world.entropy.fill(&mut log.0);
+    let content = Superblock {
+        log,
+        node: random(world.entropy.as_ref()),
+        counter: 1,
         epoch: Epoch(0),
-        synced: proven,
+        synced: Lsn(0),
+        created: world.clock.wall(),
     };
-    let mut tail = Tail {
-        file: 0,
-        position: PAGE,
-        chain: start,
-        frames: 0,
-        is_torn: false,
-    };
-    for (index, file) in files.iter().enumerate() {
-        let path = dir.join(file.number.name());
-        let mut window = Window::new(file);
-        let mut position = PAGE;
-        while let Some((header, records)) = chained(&mut window, file, position, &tail.chain)
-            .map_err(|error| OpenError::io(&path, error))?
-        {
-            visit_records(&header, &records, visit)
-                .ok_or_else(|| OpenError::damaged(&path, position, "a record of this version"))?;
-            tail.frames += 1;
-            tail.chain.previous = header.lsn;
-            tail.chain.previous_crc = header.crc;
-            tail.chain.epoch = header.epoch;
-            tail.chain.synced = tail.chain.synced.max(header.synced);
-            position += padded(u64::from(header.len));
-        }
-        if position == PAGE && index > 0 {
-            break;
-        }
-        tail.file = index;
-        tail.position = position;
-    }
-    refuse_if_proven(dir, files, &tail)?;
-    tail.is_torn = is_torn(files, &tail).map_err(|error| OpenError::io(dir, error))?;
+    SuperblockFile::create(vfs, &settings.dir, content)
+}
+
+fn replay(dir: &Path, files: &[LogFile], proven: Lsn, state: &State) -> Result<Tail, OpenError> {
+    let mut hidden = Vec::new();
+    let tail = scan::replay(dir, files, proven, &mut |at, record| {
+        state.apply(at, record, &mut hidden);
+        hidden
+            .drain(..)
+            .for_each(|appended: Hidden| appended.show());
+    })?;
+    state.begin_anew();
+    let file = files
+        .get(tail.file)
+        .map_or_else(String::new, |file| file.number.name());
+    let (frames, position, is_torn) = (tail.frames, tail.position, tail.is_torn);
+    tracing::info!(
+        frames,
+        file,
+        position,
+        is_torn,
+        "the log was read to its end"
+    );
     Ok(tail)
 }
 
-/// Whether anything lies where the next frame goes: prepared files are zeros.
-fn is_torn(files: &[LogFile], tail: &Tail) -> io::Result<bool> {
-    let Some(last) = files.get(tail.file) else {
-        return Ok(false);
-    };
-    let page = Window::new(last).get(tail.position, PAGE_BYTES)?;
-    Ok(page.iter().any(|byte| *byte != 0))
-}
-
-/// The frame at a position, if it is whole and follows the chain.
-fn chained(
-    window: &mut Window<'_>,
-    file: &LogFile,
-    position: u64,
-    chain: &Chain,
-) -> io::Result<Option<(Header, Bytes)>> {
-    let follows = |header: &Header| {
-        header.previous == chain.previous
-            && header.previous_crc == chain.previous_crc
-            && header.epoch >= chain.epoch
-    };
-    Ok(whole(window, file, position)?.filter(|(header, _)| follows(header)))
-}
-
-/// The frame at a position, if it is whole: the header, and the records behind it.
-fn whole(
-    window: &mut Window<'_>,
-    file: &LogFile,
-    position: u64,
-) -> io::Result<Option<(Header, Bytes)>> {
-    let head = window.get(position, HEADER_BYTES)?;
-    let is_here = |header: &Header| {
-        header.lsn == at(file.number, position) && position + u64::from(header.len) <= file.bytes
-    };
-    let Some(header) = Header::decode(&head).filter(is_here) else {
-        return Ok(None);
-    };
-    let len = header.len as usize;
-    let pages = window.get(position, len.next_multiple_of(PAGE_BYTES))?;
-    let Some((frame, padding)) = pages.split_at_checked(len) else {
-        return Ok(None);
-    };
-    // No checksum covers the padding, but it was written as zeros.
-    let is_whole = padding.iter().all(|byte| *byte == 0) && header.is_intact(file.salt, frame);
-    Ok(is_whole.then(|| (header, pages.slice(HEADER_BYTES..len))))
-}
-
-fn visit_records(
-    header: &Header,
-    records: &Bytes,
-    visit: &mut dyn FnMut(Location, &Record),
-) -> Option<()> {
-    for place in record::places(records) {
-        let place = place?;
-        let lsn = Lsn(header.lsn.0 + (HEADER_BYTES + place.start) as u64);
-        let len = u32::try_from(place.len()).ok()?;
-        visit(
-            Location { lsn, len },
-            &Record::decode(&records.slice(place))?,
-        );
+fn mould(settings: &Settings, world: &World, log: LogId, epoch: Epoch) -> Mould {
+    Mould {
+        vfs: Arc::clone(&world.vfs),
+        clock: Arc::clone(&world.clock),
+        entropy: Arc::clone(&world.entropy),
+        dir: settings.dir.join("wal"),
+        file_bytes: settings.file_bytes,
+        log,
+        epoch,
     }
-    Some(())
 }
 
-/// Refuses a log whose end had been followed by something durable.
-fn refuse_if_proven(dir: &Path, files: &[LogFile], tail: &Tail) -> Result<(), OpenError> {
-    let Some(last) = files.get(tail.file) else {
-        return Ok(());
+/// Begins a new stay: a frame of a higher epoch behind what was read.
+fn resume(
+    settings: &Settings,
+    world: &World,
+    mould: Mould,
+    read: Read,
+) -> Result<Recovered, OpenError> {
+    let Read {
+        lock,
+        mut superblock,
+        files,
+        tail,
+        state,
+    } = read;
+    let failed = |error| OpenError::io(&settings.dir, error);
+    let current = match files.last() {
+        Some(last) => last.clone(),
+        None => mould.cast(FileNo::FIRST).map_err(failed)?,
     };
-    let end = at(last.number, tail.position);
-    let damaged = || {
-        OpenError::damaged(
-            &dir.join(last.number.name()),
-            tail.position,
-            "a frame that had been durable",
-        )
+    let epoch = mould.epoch;
+    let last = FileNo((settings.log_bytes_max / settings.file_bytes).max(1));
+    let pool = Arc::new(Pool::new(mould, current.number, last));
+    let shared = Arc::new(Files::default());
+    files.into_iter().for_each(|file| shared.add(file));
+    shared.add(current.clone());
+    let proven = at(current.number, tail.position);
+    let lsn = place(
+        current.number,
+        tail.position,
+        HEADER_BYTES as u64,
+        current.bytes,
+    );
+    if file_of(lsn) != current.number {
+        pool.fill().map_err(failed)?;
+    }
+    let chain = Chain {
+        epoch,
+        synced: proven,
+        ..tail.chain
     };
-    if tail.chain.synced > end {
-        return Err(damaged());
-    }
-    for file in files.iter().skip(tail.file) {
-        let path = dir.join(file.number.name());
-        let mut window = Window::new(file);
-        let mut position = if file.number == last.number {
-            tail.position
-        } else {
-            PAGE
-        };
-        while position < file.bytes {
-            let found =
-                whole(&mut window, file, position).map_err(|error| OpenError::io(&path, error))?;
-            if found.is_some_and(|(header, _)| header.synced > end) {
-                return Err(damaged());
-            }
-            position += PAGE;
-        }
-    }
-    Ok(())
+    let mut wal = FileWal::new(Arc::clone(&pool), Arc::clone(&shared), current, chain);
+    let first = Frame {
+        lsn,
+        wall: world.clock.wall(),
+        flags: FIRST_AFTER_RECOVERY,
+        count: 0,
+        records: Bytes::new(),
+    };
+    wal.append(&first).map_err(failed)?;
+    superblock.write(epoch, wal.synced()).map_err(failed)?;
+    let end = (file_of(lsn), position_of(lsn) + padded(HEADER_BYTES as u64));
+    Ok(Recovered {
+        lock,
+        state,
+        wal,
+        superblock,
+        pool,
+        files: shared,
+        end,
+    })
 }
 
 /// Makes durable what a scan has shown: after a failed sync, reads may show bytes that the disk
 /// does not have, so everything above the last proof is written again as it is, and synced.
-pub(crate) fn harden(files: &[LogFile], tail: &Tail) -> io::Result<()> {
+fn harden(files: &[LogFile], tail: &Tail) -> io::Result<()> {
     for (index, file) in files.iter().enumerate().take(tail.file + 1) {
         let end = if index == tail.file {
             tail.position
@@ -232,7 +244,7 @@ pub(crate) fn harden(files: &[LogFile], tail: &Tail) -> io::Result<()> {
 }
 
 /// Removes the files behind the end, the last first, so that no gap can be left.
-pub(crate) fn remove_after(
+fn remove_after(
     vfs: &dyn Vfs,
     dir: &Path,
     files: &mut Vec<LogFile>,

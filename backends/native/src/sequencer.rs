@@ -277,9 +277,8 @@ impl Sequencer {
         self.shared
             .tail
             .push(frame.lsn, frame.records.clone(), cost);
-        let len = padded((HEADER_BYTES + frame.records.len()) as u64);
         self.file = file_of(frame.lsn);
-        self.position = position_of(frame.lsn).saturating_add(len);
+        self.position = position_of(frame.lsn).saturating_add(frame.padded_len());
         self.flying = Some(Flying {
             end: frame.end(),
             waiting: open.waiting,

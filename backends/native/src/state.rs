@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 
 use crate::documents::Documents;
-use crate::entity::{Entity, Location};
+use crate::entity::{Content, Entity, Location};
 use crate::record::{Data, Record};
 
 /// Changed by the engine alone; readers take each lock for a look.
@@ -115,7 +115,7 @@ impl State {
         }
     }
 
-    fn change(&self, id: EntityId, change: impl FnOnce(&mut crate::entity::Content)) {
+    fn change(&self, id: EntityId, change: impl FnOnce(&mut Content)) {
         if let Some(entity) = self.entity(id) {
             change(&mut entity.content.lock());
         }

@@ -9,6 +9,7 @@ use fairlead_ports::{
     BoxFuture, Committed, Document, Documents, Grown, Log, Lsn, Space, Store, StoreError, Unit,
 };
 
+use crate::documents;
 use crate::inbox::{End, Inbox, Job};
 use crate::log::Handle;
 use crate::pool::Pool;
@@ -94,6 +95,17 @@ impl Native {
             }
         })
     }
+
+    /// Looks at the documents, and tells what was seen once it is durable.
+    fn look<T: Send + 'static>(
+        &self,
+        see: impl FnOnce(&documents::Documents) -> T,
+    ) -> BoxFuture<'_, Result<T, StoreError>> {
+        let documents = self.shared.state.documents.lock();
+        let (seen, changed_at) = (see(&documents), documents.changed_at());
+        drop(documents);
+        Box::pin(async move { self.shared.durable(changed_at).await.map(|()| seen) })
+    }
 }
 
 impl Shared {
@@ -159,18 +171,5 @@ impl Documents for Native {
 
     fn due(&self, now: Timestamp, max: usize) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
         self.look(move |documents| documents.due(now, max))
-    }
-}
-
-impl Native {
-    /// Looks at the documents, and tells what was seen once it is durable.
-    fn look<T: Send + 'static>(
-        &self,
-        see: impl FnOnce(&crate::documents::Documents) -> T,
-    ) -> BoxFuture<'_, Result<T, StoreError>> {
-        let documents = self.shared.state.documents.lock();
-        let (seen, changed_at) = (see(&documents), documents.changed_at());
-        drop(documents);
-        Box::pin(async move { self.shared.durable(changed_at).await.map(|()| seen) })
     }
 }

@@ -55,6 +55,12 @@ pub(crate) struct SuperblockFile {
     pub(crate) content: Superblock,
 }
 
+impl Epoch {
+    pub(crate) fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 impl Superblock {
     fn encode(&self) -> [u8; SLOT_BYTES] {
         let mut slot = [0; SLOT_BYTES];

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod failure;
+mod grouping;
 mod parsers;
 
 use std::sync::Arc;
@@ -21,9 +22,10 @@ use tokio::sync::watch;
 use crate::error::OpenError;
 use crate::file_wal::FileWal;
 use crate::inbox::{Job, Outcomes};
-use crate::open::{Recovered, Settings, World, recover};
 use crate::pool::{Filled, Pool};
+use crate::recovery::{Recovered, recover};
 use crate::sequencer::{Sequencer, Shared, Taken};
+use crate::settings::{Settings, World};
 use crate::state::Progress;
 use crate::store::Native;
 use crate::superblock::SuperblockFile;

@@ -8,7 +8,7 @@ use fairlead_testkit::Subject;
 use fairlead_testkit::make::{A, append, create, message, settle, trim};
 
 use super::{open, settings, world};
-use crate::open::Settings;
+use crate::settings::Settings;
 use crate::store::Native;
 use crate::vfs::sim::{Loss, SimFs};
 

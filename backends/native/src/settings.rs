@@ -1,0 +1,60 @@
+//! Where a store lives, how much it may take, and what it gets from outside.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use fairlead_ports::{Clock, Entropy};
+
+use crate::error::OpenError;
+use crate::lsn::{FILE_BYTES_MAX, PAGE};
+use crate::vfs::Vfs;
+
+/// Smallest log file: room for its header and a few frames.
+const FILE_BYTES_MIN: u64 = 64 * 1024;
+
+/// Where a store lives and how much it may take.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data directory; made if it is not there.
+    pub dir: PathBuf,
+    /// Bytes of a log file: whole pages, at most 64 MiB. Half of it bounds a unit. It only
+    /// concerns files that are made from now on.
+    pub file_bytes: u64,
+    /// Bytes of log at which appends are refused.
+    pub log_bytes_max: u64,
+    /// Bytes of recent log kept in memory for readers.
+    pub tail_bytes_max: usize,
+}
+
+/// Time and randomness of a store.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Stamps frames.
+    pub clock: Arc<dyn Clock>,
+    /// Identifies logs and files.
+    pub entropy: Arc<dyn Entropy>,
+    /// Holds the files.
+    pub vfs: Arc<dyn Vfs>,
+}
+
+impl Settings {
+    /// A store in a directory, with the usual sizes.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            file_bytes: FILE_BYTES_MAX,
+            log_bytes_max: 8 << 30,
+            tail_bytes_max: 64 << 20,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let is_size = (FILE_BYTES_MIN..=FILE_BYTES_MAX).contains(&self.file_bytes);
+        if !is_size || !self.file_bytes.is_multiple_of(PAGE) {
+            return Err(OpenError::Setting {
+                what: "a log file has 64 KiB to 64 MiB, in pages of 4 KiB",
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! What shares a frame, and what bounds one.
+
+use fairlead_canon::{Kind, Promise};
+use fairlead_ports::{StoreError, Unit};
+use fairlead_testkit::make::{A, append, create, message};
+
+use super::{Inline, open};
+use crate::inbox::Job;
+use crate::limits::Limits;
+use crate::pool::Filled;
+use crate::sequencer::Taken;
+use crate::vfs::sim::SimFs;
+
+fn durable(ops: Vec<fairlead_ports::Op>) -> Unit {
+    Unit {
+        ops,
+        promise: Promise::Durable,
+    }
+}
+
+#[test]
+fn commits_that_come_during_a_sync_share_the_next_one() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    store.commit(durable(vec![create(A, Kind::Log)])).unwrap();
+    while store.pool.fill().unwrap() == Filled::More {}
+    let before = fs.operations();
+    let mut waiting = Vec::new();
+    for _ in 0..250 {
+        let (mut job, replied) = Job::new(vec![durable(vec![append(A, message("x"))])]);
+        assert_eq!(store.sequencer.take(&mut job), Taken::All);
+        store.sequencer.answer(job);
+        waiting.push(replied);
+    }
+    store.wal.append(&store.sequencer.close()).unwrap();
+    assert!(
+        waiting
+            .iter_mut()
+            .all(|replied| replied.try_recv().is_err()),
+        "nothing before the sync"
+    );
+    store.sequencer.written();
+    assert!(waiting.iter_mut().all(|replied| replied.try_recv().is_ok()));
+    assert_eq!(fs.operations() - before, 2, "one write and one sync");
+}
+
+#[test]
+fn a_commit_larger_than_a_frame_goes_on_in_the_next() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    store.commit(durable(vec![create(A, Kind::Log)])).unwrap();
+    let units = (0..200)
+        .map(|_| durable(vec![append(A, message(vec![1; 1000]))]))
+        .collect();
+    let (mut job, mut replied) = Job::new(units);
+    let mut frames = 0;
+    loop {
+        while store.pool.fill().unwrap() == Filled::More {}
+        let taken = store.sequencer.take(&mut job);
+        if taken == Taken::All {
+            break;
+        }
+        store.wal.append(&store.sequencer.close()).unwrap();
+        store.sequencer.written();
+        frames += 1;
+    }
+    assert!(frames >= 3, "200 KB in files of 64 KiB: {frames} frames");
+    store.sequencer.answer(job);
+    assert!(
+        replied.try_recv().is_err(),
+        "the last part is not durable yet"
+    );
+    store.wal.append(&store.sequencer.close()).unwrap();
+    store.sequencer.written();
+    let outcomes = replied.try_recv().unwrap();
+    assert_eq!(outcomes.len(), 200);
+    assert!(outcomes.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn a_body_at_the_limit_is_kept_and_one_byte_more_is_too_large() {
+    let subject = open(&SimFs::default()).unwrap();
+    subject.done(vec![create(A, Kind::Log)]).await;
+    // Half a file is the longest unit; a record has 48 bytes, 16 for its target, and room for a
+    // producer and for what it displaces.
+    let most = Limits::of_file(64 * 1024).unit_bytes_max - (48 + 16 + 24 + 32);
+    subject.done(vec![append(A, message(vec![1; most]))]).await;
+    let refused = subject
+        .commit(vec![append(A, message(vec![1; most + 1]))])
+        .await;
+    assert_eq!(refused, Err(StoreError::TooLarge { max: 32 * 1024 }));
+    assert_eq!(subject.bodies(A).await.len(), 1);
+}
