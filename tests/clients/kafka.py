@@ -18,7 +18,12 @@ arguments.add_argument("--compression", default="none")
 arguments.add_argument("--login")
 asked = arguments.parse_args()
 
-config = {"bootstrap.servers": f"127.0.0.1:{asked.port}", "broker.address.family": "v4"}
+config = {
+    "bootstrap.servers": f"127.0.0.1:{asked.port}",
+    "broker.address.family": "v4",
+    # What matters is printed as `failed`; lost connections are everyday life in these tests.
+    "log_level": 2,
+}
 if asked.login:
     name, password = login(asked.login)
     config |= {

@@ -11,6 +11,8 @@ const KEYS: usize = 10;
 const MARKER: &[u8] = b"end of the load";
 /// How long each client in turn is listened to.
 const TURN: Duration = Duration::from_millis(5);
+/// Turns without an acknowledgement after which the load has failed: half a minute.
+const SILENT_TURNS_MAX: usize = 2_000;
 
 /// Everything that has been acknowledged on one data directory so far.
 #[derive(Debug, Default)]
@@ -75,18 +77,28 @@ impl Load {
             .map(|publisher| (publisher, start(&mesh, publisher, round)))
             .collect();
         let enough = self.acked.len() + enough;
+        let mut silent = 0;
         while self.acked.len() < enough {
+            silent += 1;
             for (publisher, client) in &clients {
                 match client.line_within(TURN) {
-                    Some(Line::Acked(number)) => drop(self.acked.insert(Sent {
-                        publisher: *publisher,
-                        round,
-                        number,
-                    })),
+                    Some(Line::Acked(number)) => {
+                        self.acked.insert(Sent {
+                            publisher: *publisher,
+                            round,
+                            number,
+                        });
+                        silent = 0;
+                    }
                     Some(other) => panic!("{publisher:?} said {other:?} before the strike"),
                     None => {}
                 }
             }
+            assert!(
+                silent < SILENT_TURNS_MAX,
+                "no acknowledgement comes after {} of {enough}",
+                self.acked.len()
+            );
         }
         let struck = strike(mesh);
         for (publisher, client) in &mut clients {

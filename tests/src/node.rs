@@ -90,9 +90,17 @@ impl Node {
     }
 
     /// Starts the binary where it is expected to refuse, and gives back how it ended and what it logged.
+    ///
+    /// # Panics
+    /// When it serves.
     pub fn refuses_to_start(&self) -> (ExitStatus, String) {
         let before = self.log().len();
         let mut child = self.spawn(&[]);
+        let said = listen(child.stdout.take().expect("stdout is piped"));
+        if let Ok(line) = said.recv_timeout(PATIENCE) {
+            child.kill().expect("a child can be killed");
+            panic!("it serves: {line}\n{}", self.log());
+        }
         let status = child.wait().expect("a child can be waited for");
         (status, self.log().split_off(before))
     }
@@ -269,10 +277,13 @@ impl Drop for Mesh {
     }
 }
 
-/// `fairlead` as cargo builds it beside this test, built if it is not up to date.
+/// The binary that `FAIRLEAD_BINARY` names, or the one that cargo builds beside this test, built if it is not up to date.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(named) = std::env::var_os("FAIRLEAD_BINARY") {
+            return PathBuf::from(named);
+        }
         let mut build = Command::new(env!("CARGO"));
         build.args([
             "build",

@@ -137,11 +137,15 @@ fn subscribe(mesh: &Mesh) -> impl Iterator<Item = String> {
         output.any(|line| line.starts_with("Subscribed")),
         "mosquitto_sub did not subscribe"
     );
+    // More may stand among the properties: what Kafka says in headers, and a sidecar.
     output.filter_map(|line| {
-        Some(
-            line.strip_prefix("message text/plain unit:celsius: ")?
-                .to_owned(),
-        )
+        let (properties, body) = line
+            .strip_prefix("message text/plain ")?
+            .rsplit_once(": ")?;
+        properties
+            .split(' ')
+            .any(|property| property == "unit:celsius")
+            .then(|| body.to_owned())
     })
 }
 
