@@ -67,6 +67,6 @@ mod tests {
             drain: DrainWatch::new(flag),
         };
         let bytes = size_of_val(&serve(conn, kernel));
-        assert!(bytes <= 3 * 1024, "{bytes} bytes");
+        assert!(bytes <= 1536, "{bytes} bytes");
     }
 }

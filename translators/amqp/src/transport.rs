@@ -180,13 +180,13 @@ impl Output {
         &mut self,
         channel: u16,
         method: impl Into<Method>,
-        mut header: ContentHeader,
+        header: &mut ContentHeader,
         body: &[u8],
     ) -> Result<bool, Refusal> {
         self.method(channel, method)?;
         let mut was_cut = false;
         loop {
-            let written = encode_content(&mut self.bytes, channel, &header, body, self.frame_max);
+            let written = encode_content(&mut self.bytes, channel, header, body, self.frame_max);
             match written {
                 Ok(()) => return Ok(was_cut),
                 Err(_too_large) if drop_largest_header(&mut header.properties) => was_cut = true,

@@ -18,7 +18,7 @@ pub(super) struct Incoming {
     publish: basic::Publish,
     /// Of its exchange; `None` for the default one.
     realm: Option<RealmId>,
-    header: Option<BasicProperties>,
+    header: Option<Box<ContentHeader>>,
     missing: usize,
     body: Body,
 }
@@ -53,7 +53,7 @@ impl Channel {
     /// Handles a content header.
     pub(crate) fn on_header(
         &mut self,
-        header: ContentHeader,
+        header: Box<ContentHeader>,
         peer: &mut Peer,
     ) -> Result<(), Refusal> {
         let waiting = self
@@ -69,7 +69,7 @@ impl Channel {
             return Err(ReplyCode::ContentTooLarge.because(text));
         }
         incoming.missing = size;
-        incoming.header = Some(header.properties);
+        incoming.header = Some(header);
         self.publish_when_whole(peer)
     }
 
@@ -94,18 +94,19 @@ impl Channel {
             return Ok(());
         };
         let body = incoming.body.into_bytes();
-        let mut properties = incoming.header.unwrap_or_default();
+        let mut header = incoming.header.unwrap_or_default();
         let publish = incoming.publish;
-        check_user(&properties, peer)?;
+        check_user(&header.properties, peer)?;
         let address = address(&publish.routing_key, incoming.realm)?;
         let mandatory = publish.mandatory.then(|| {
             Box::new(Returned {
                 exchange: publish.exchange,
                 routing_key: publish.routing_key,
-                properties: properties.clone(),
+                header: ContentHeader::clone(&header),
                 body: body.clone(),
             })
         });
+        let properties = &mut header.properties;
         if properties.reply_to.as_ref().is_some_and(reply::is_direct) {
             properties.reply_to = Some(self.reply_name()?);
         }

@@ -96,18 +96,17 @@ impl Peer {
     ) -> Result<(), Refusal> {
         let mut loss = Loss::NONE;
         let now = self.caller.kernel().clock().wall();
-        let mut properties = emit(message, now, &mut loss);
+        let mut header = ContentHeader {
+            body_size: message.body_len() as u64,
+            properties: emit(message, now, &mut loss),
+        };
         if let Some(key) = whole_key {
-            let headers = properties.headers.get_or_insert_default();
+            let headers = header.properties.headers.get_or_insert_default();
             headers.push("fl-address", Value::from_untyped(key));
             loss.add(LossCode::NameCut);
         }
-        let header = ContentHeader {
-            body_size: message.body_len() as u64,
-            properties,
-        };
         let body = message.body.as_deref().unwrap_or_default();
-        if self.out.content(channel, method, header, body)? {
+        if self.out.content(channel, method, &mut header, body)? {
             loss.add(LossCode::HdrSize);
         }
         self.caller.meters().lost(loss);

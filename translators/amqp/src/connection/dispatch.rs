@@ -100,9 +100,7 @@ impl Session {
             (Some(Slot::Open(channel)), Payload::Method(method)) => {
                 return channel.on_method(method, peer);
             }
-            (Some(Slot::Open(channel)), Payload::Header(header)) => {
-                channel.on_header(*header, peer)
-            }
+            (Some(Slot::Open(channel)), Payload::Header(header)) => channel.on_header(header, peer),
             (Some(Slot::Open(channel)), Payload::Body(part)) => channel.on_body(part, peer),
             (Some(Slot::Open(_)), Payload::Heartbeat) => Ok(()),
         }

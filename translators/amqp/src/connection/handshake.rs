@@ -32,7 +32,8 @@ const VIRTUAL_HOST: &[u8] = b"/";
 
 /// A connection that is open, and its agreed seconds between signs of life.
 pub(super) struct Opened {
-    pub(super) peer: Peer,
+    /// Boxed: it moves a few times, and each place would be part of the connection's task.
+    pub(super) peer: Box<Peer>,
     pub(super) heartbeat_seconds: u16,
 }
 
@@ -82,7 +83,7 @@ impl Handshake<'_> {
         let caller = self.open(client.who).await?;
         let mut out = self.out;
         out.frame_max = tune.0;
-        let peer = Peer::new(caller, out, tune.1, &client.facts, client.login);
+        let peer = Box::new(Peer::new(caller, out, tune.1, &client.facts, client.login));
         Ok(Opened {
             peer,
             heartbeat_seconds,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use fairlead_kernel::{Error, Pending, Receipt};
 
-use crate::codec::{BasicProperties, ContentHeader, ShortStr, basic};
+use crate::codec::{ContentHeader, ShortStr, basic};
 use crate::errors::{Refusal, ReplyCode};
 use crate::transport::Output;
 
@@ -29,7 +29,7 @@ pub(crate) struct Returned {
     /// As published.
     pub(crate) routing_key: ShortStr,
     /// As published.
-    pub(crate) properties: BasicProperties,
+    pub(crate) header: ContentHeader,
     /// As published.
     pub(crate) body: bytes::Bytes,
 }
@@ -136,18 +136,15 @@ impl Receipts {
 
 impl Returned {
     //= basic.publish.mandatory: a message that reaches no queue goes back to its publisher.
-    fn write(self, channel: u16, out: &mut Output) -> Result<(), Refusal> {
+    fn write(mut self, channel: u16, out: &mut Output) -> Result<(), Refusal> {
         let method = basic::Return {
             reply_code: ReplyCode::NoRoute.number(),
             reply_text: ShortStr::from_static(ReplyCode::NoRoute.word()),
             exchange: self.exchange,
             routing_key: self.routing_key,
         };
-        let header = ContentHeader {
-            body_size: self.body.len() as u64,
-            properties: self.properties,
-        };
         // It came in one frame, so it goes out in one.
-        out.content(channel, method, header, &self.body).map(drop)
+        out.content(channel, method, &mut self.header, &self.body)
+            .map(drop)
     }
 }

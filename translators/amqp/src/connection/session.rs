@@ -25,7 +25,7 @@ const SETTLE_MAX: Duration = Duration::from_secs(2);
 /// The state of an open connection.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) peer: Peer,
+    pub(super) peer: Box<Peer>,
     pub(super) channels: BTreeMap<u16, Slot>,
 }
 
@@ -153,7 +153,7 @@ impl Session {
             out,
             receipts,
             ..
-        } = &mut self.peer;
+        } = &mut *self.peer;
         let is_leaving = leave_at.is_some();
         if is_leaving && receipts.is_empty() {
             return Wake::Settled;
@@ -257,7 +257,7 @@ impl Session {
                 None => break,
             }
         }
-        let Peer { receipts, out, .. } = &mut self.peer;
+        let Peer { receipts, out, .. } = &mut *self.peer;
         receipts.write(out)?;
         self.peer.caller.flush();
         Ok(())
@@ -267,7 +267,7 @@ impl Session {
         let Self { peer, channels } = self;
         match event {
             Event::Receipt(pending, result) => {
-                let Peer { receipts, out, .. } = peer;
+                let Peer { receipts, out, .. } = &mut **peer;
                 receipts.receipt(pending, result, out)
             }
             Event::Deliveries(attachment, deliveries) => {

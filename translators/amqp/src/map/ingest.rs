@@ -18,17 +18,14 @@ const EXPIRATION_MS_MAX: u64 = 315_360_000_000;
 
 /// The canonical form of a message that was published to `address` at `now`.
 pub(crate) fn ingest(
-    properties: BasicProperties,
+    properties: &BasicProperties,
     body: Bytes,
     address: Address,
     now: Timestamp,
 ) -> Result<Message, Refusal> {
-    let terms = terms(&properties, now)?;
+    let terms = terms(properties, now)?;
     let mut message = Message::new(address, body, terms);
-    let vocabulary = vocabulary(&properties);
-    if vocabulary != Properties::default() {
-        message.properties = Some(Box::new(vocabulary));
-    }
+    message.properties = vocabulary(properties);
     let mut is_plain = true;
     if let Some(table) = &properties.headers {
         let restored = headers::read(table, message);
@@ -38,7 +35,7 @@ pub(crate) fn ingest(
     let facts = Facts {
         no_delivery_mode: properties.delivery_mode.is_none(),
         own_expiration: properties.expiration.is_some(),
-        verbatim: (!is_plain || needs_verbatim(&properties, &message)).then_some(properties),
+        verbatim: (!is_plain || needs_verbatim(properties, &message)).then(|| properties.clone()),
     };
     message.home = facts.into_home();
     Ok(message)
@@ -73,8 +70,21 @@ fn life(expiration: &ShortStr) -> Result<Duration, Refusal> {
     }
 }
 
-fn vocabulary(properties: &BasicProperties) -> Properties {
-    Properties {
+fn vocabulary(properties: &BasicProperties) -> Option<Box<Properties>> {
+    let fields = [
+        &properties.content_type,
+        &properties.content_encoding,
+        &properties.kind,
+        &properties.app_id,
+        &properties.message_id,
+        &properties.correlation_id,
+        &properties.reply_to,
+        &properties.user_id,
+    ];
+    if fields.into_iter().all(Option::is_none) {
+        return None;
+    }
+    let said = Properties {
         content_type: properties.content_type.as_ref().and_then(text),
         content_encoding: properties.content_encoding.as_ref().and_then(text),
         kind: properties.kind.as_ref().and_then(text),
@@ -87,7 +97,8 @@ fn vocabulary(properties: &BasicProperties) -> Properties {
             is_verified: true,
         }),
         ..Properties::default()
-    }
+    };
+    Some(Box::new(said))
 }
 
 fn text(field: &ShortStr) -> Option<Text> {

@@ -178,7 +178,7 @@ proptest! {
     #[test]
     fn properties_come_home_byte_for_byte(properties in properties()) {
         let before = written(&properties);
-        let message = match ingest(properties.clone(), Bytes::from_static(b"hi"), address(), NOW) {
+        let message = match ingest(&properties, Bytes::from_static(b"hi"), address(), NOW) {
             Ok(message) => message,
             Err(refusal) => return Err(TestCaseError::reject(refusal.text)),
         };
@@ -193,7 +193,7 @@ proptest! {
         let mut loss = Loss::NONE;
         let there = emit(&message, NOW, &mut loss);
         let body = message.body.clone().unwrap_or_default();
-        let back = ingest(there, body, address(), NOW).unwrap();
+        let back = ingest(&there, body, address(), NOW).unwrap();
         prop_assert_eq!(common(&back), common(&message));
         prop_assert_eq!(back.terms.latest, message.terms.latest);
         prop_assert_eq!(back.terms.priority, message.terms.priority);
@@ -242,7 +242,7 @@ fn a_life_of_ten_years_is_legal_and_a_millisecond_more_is_not() {
         expiration: ShortStr::new(text),
         ..BasicProperties::default()
     };
-    let ingest = |text| ingest(with(text), Bytes::new(), address(), NOW);
+    let ingest = |text| ingest(&with(text), Bytes::new(), address(), NOW);
     assert!(ingest("315360000000").is_ok() && ingest("0").is_ok());
     for refused in ["315360000001", "-1", "", "soon", "1.5"] {
         assert_eq!(ingest(refused).unwrap_err().code.number(), 406, "{refused}");
@@ -265,7 +265,7 @@ fn an_address_of_any_protocol_is_a_reply_name_and_comes_back() {
     assert_eq!(name.as_str(), Some("fl.address:dev.7.r"));
     let reply = super::address_of_default(name.as_bytes()).unwrap();
     assert_eq!(ReplyTo::Address(reply), wish);
-    let back = ingest(there, Bytes::new(), address(), NOW).unwrap();
+    let back = ingest(&there, Bytes::new(), address(), NOW).unwrap();
     assert_eq!(back.properties.unwrap().reply_to, Some(wish));
 }
 
@@ -342,7 +342,7 @@ fn each_vector_of_the_mapping_means_what_it_says_and_is_written_back() {
             let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16);
             let wire: Vec<u8> = pairs.chunks(2).map(|pair| byte(pair).unwrap()).collect();
             let properties = BasicProperties::decode(&Bytes::from(wire.clone())).unwrap();
-            let message = ingest(properties, Bytes::new(), address(), NOW).unwrap();
+            let message = ingest(&properties, Bytes::new(), address(), NOW).unwrap();
             let mut meant: std::collections::BTreeMap<String, String> = vector["canon"]
                 .as_table()
                 .unwrap()
