@@ -28,6 +28,10 @@ pub(super) fn topic(r: &mut Reader<'_>, field: &'static str) -> Result<Text, Dec
     Ok(topic)
 }
 
+/// The most filters in one packet: as many as a session may have. Three bytes announce one, and it
+/// takes some fifty.
+pub(super) const FILTERS_MAX: usize = 4_096;
+
 /// A packet identifier.
 pub(super) fn packet_id(r: &mut Reader<'_>) -> Result<PacketId, DecodeError> {
     //= MQTT-2.2.1-3: packet identifiers are not zero.

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use fairlead_canon::Text;
 use fairlead_wire::{Reader, WireError};
 
-use super::field::{packet_id, text};
+use super::field::{FILTERS_MAX, packet_id, text};
 use super::header::{Kind, frame};
 use super::property::Place;
 use super::{DecodeError, PacketId, Properties, Qos, Version};
@@ -58,6 +58,9 @@ impl Subscribe {
         };
         let mut subscriptions = Vec::new();
         while !r.is_empty() {
+            if subscriptions.len() == FILTERS_MAX {
+                return Err(DecodeError::Protocol("too many filters in one packet"));
+            }
             subscriptions.push(Subscription::decode(r, version)?);
         }
         //= MQTT-3.8.3-2: at least one filter.

@@ -630,3 +630,51 @@ proptest! {
         while let Ok(Some(_)) = decode(&mut bare, version, MIB) {}
     }
 }
+
+#[test]
+fn as_many_filters_as_a_session_may_have_fit_one_packet_and_one_more_does_not() {
+    for (count, is_read) in [(4_096, true), (4_097, false)] {
+        let subscriptions = vec![Subscription::new("a", Qos::AtMostOnce); count];
+        let (packet_id, properties) = (id(1), Properties::NONE);
+        let packet = Packet::Subscribe(Subscribe {
+            packet_id,
+            properties,
+            subscriptions,
+        });
+        let mut bytes = bytes_of(&packet, Version::V5);
+        assert_eq!(decode(&mut bytes, Version::V5, MIB).is_ok(), is_read);
+        let filters = vec![Text::from_static("a"); count];
+        let properties = Properties::NONE;
+        let packet = Packet::Unsubscribe(Unsubscribe {
+            packet_id,
+            properties,
+            filters,
+        });
+        let mut bytes = bytes_of(&packet, Version::V5);
+        assert_eq!(decode(&mut bytes, Version::V5, MIB).is_ok(), is_read);
+    }
+}
+
+#[test]
+fn properties_of_256_kib_are_read_and_longer_ones_refused_by_their_length() {
+    for (len, is_read) in [(256 * 1024, true), (256 * 1024 + 1, false)] {
+        let fill = |bytes: usize| {
+            let value = Text::from("v".repeat(bytes - 6));
+            Property::User(UserProperty {
+                name: Text::from_static("n"),
+                value,
+            })
+        };
+        let list = [65_536, 65_536, 65_536, len - 3 * 65_536].map(fill);
+        let packet = Publish {
+            properties: Properties::of(list).unwrap(),
+            ..publish(Delivery::AtMostOnce, "t", b"")
+        };
+        let mut bytes = bytes_of(&Packet::Publish(packet), Version::V5);
+        assert_eq!(
+            decode(&mut bytes, Version::V5, MIB).is_ok(),
+            is_read,
+            "{len}"
+        );
+    }
+}

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use fairlead_canon::Text;
 use fairlead_wire::{Reader, WireError};
 
-use super::field::{packet_id, text};
+use super::field::{FILTERS_MAX, packet_id, text};
 use super::header::{Kind, frame};
 use super::property::Place;
 use super::{DecodeError, PacketId, Properties, Version};
@@ -29,6 +29,9 @@ impl Unsubscribe {
         };
         let mut filters = Vec::new();
         while !r.is_empty() {
+            if filters.len() == FILTERS_MAX {
+                return Err(DecodeError::Protocol("too many filters in one packet"));
+            }
             filters.push(text(r, "topic filter")?);
         }
         //= MQTT-3.10.3-2: at least one filter.

@@ -1,4 +1,7 @@
-#![expect(clippy::wildcard_enum_match_arm, reason = "a test names what it expects")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test names what it expects"
+)]
 
 use std::collections::BTreeMap;
 
