@@ -62,6 +62,8 @@ struct Kept {
     live: u32,
     bytes: u32,
     time: Timestamp,
+    /// The latest time of it and of what was before it.
+    time_so_far: Timestamp,
     deadline: Option<Timestamp>,
 }
 
@@ -127,18 +129,17 @@ impl Content {
         let bytes = u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX);
         self.count += u64::from(live);
         self.bytes += u64::from(bytes);
-        let (span, time, deadline) = (batch.span, batch.time, batch.deadline);
-        self.batches.insert(
-            base.0,
-            Kept {
-                at,
-                span,
-                live,
-                bytes,
-                time,
-                deadline,
-            },
-        );
+        let before = self.batches.values().next_back();
+        let kept = Kept {
+            at,
+            span: batch.span,
+            live,
+            bytes,
+            time: batch.time,
+            time_so_far: before.map_or(batch.time, |kept| kept.time_so_far.max(batch.time)),
+            deadline: batch.deadline,
+        };
+        self.batches.insert(base.0, kept);
     }
 
     /// Makes the batch the newest of its keys; returns how many of its messages are.

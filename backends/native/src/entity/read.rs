@@ -91,11 +91,20 @@ impl Content {
         entries
     }
 
-    /// Where the first batch with a time at or after this one begins. Times need not grow with
-    /// offsets, so this looks at each batch in turn.
+    /// Where the first batch with a time at or after this one begins.
     pub(crate) fn first_at(&self, time: Timestamp) -> Option<Offset> {
-        let mut visible = self.batches.range(..self.visible.0);
-        let found = visible.find(|(_, kept)| kept.time >= time);
+        // Times need not grow with offsets, but the latest time so far does: a bisection by it ends
+        // at the batch, or before it where a later time was trimmed away.
+        let (mut low, mut high) = (0, self.visible.0);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.batches.range(middle..high).next() {
+                Some((base, kept)) if kept.time_so_far < time => low = *base + 1,
+                _ => high = middle,
+            }
+        }
+        let mut rest = self.batches.range(low..self.visible.0.max(low));
+        let found = rest.find(|(_, kept)| kept.time >= time);
         found.map(|(base, _)| Offset(*base).max(self.floor))
     }
 
