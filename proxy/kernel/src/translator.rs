@@ -1,11 +1,13 @@
 //! What a protocol is to the rest: the door it listens at and the task that serves a connection.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fairlead_canon::Origin;
 use fairlead_ports::{BoxFuture, ConnInfo, Io};
+use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::Kernel;
@@ -20,8 +22,30 @@ pub trait Translator: Debug + Send + Sync {
     fn doors(&self) -> &'static [Door];
     /// One line to copy into a terminal that shows the protocol work at this address.
     fn example(&self, at: SocketAddr) -> String;
+    /// The same protocol with settings in its own words, for one listener. `settings` is not empty;
+    /// a protocol that has nothing to set refuses all.
+    fn configured(
+        &self,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<Arc<dyn Translator>, BadSetting> {
+        let key = settings.keys().next().cloned().unwrap_or_default();
+        Err(BadSetting {
+            key,
+            why: "there is nothing to set",
+        })
+    }
     /// Serves one connection until the peer, the drain or an error ends it.
     fn serve(&self, conn: Conn, kernel: Arc<Kernel>) -> BoxFuture<'static, Closed>;
+}
+
+/// A setting that a protocol does not take.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{key}: {why}")]
+pub struct BadSetting {
+    /// Its key.
+    pub key: String,
+    /// What is wrong with it.
+    pub why: &'static str,
 }
 
 /// A usual listener of a protocol.

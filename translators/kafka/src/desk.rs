@@ -88,12 +88,14 @@ impl Desk {
 
     /// Where clients are told to find us: as configured, or where they have found us already.
     pub(crate) fn advertised(&self) -> (Text, i32) {
-        self.settings.advertised.clone().unwrap_or_else(|| {
-            let local = self.info.local;
+        let local = self.info.local;
+        let found = || {
             (
                 Text::from(local.ip().to_canonical().to_string()),
-                i32::from(local.port()),
+                local.port(),
             )
-        })
+        };
+        let (host, port) = self.settings.advertised.clone().unwrap_or_else(found);
+        (host, i32::from(port))
     }
 }

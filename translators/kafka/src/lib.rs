@@ -27,5 +27,4 @@ mod text;
 mod topics;
 mod translator;
 
-pub use settings::Settings;
 pub use translator::{Kafka, NAME, ORIGIN};

@@ -1,13 +1,14 @@
 //! The protocol as the rest sees it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fairlead_canon::Origin;
-use fairlead_kernel::{BoxFuture, Closed, Conn, Door, Kernel, Translator};
+use fairlead_kernel::{BadSetting, BoxFuture, Closed, Conn, Door, Kernel, Translator};
 
-use crate::Settings;
 use crate::session;
+use crate::settings::Settings;
 
 /// Its word in configuration and metric labels.
 pub const NAME: &str = "kafka";
@@ -32,15 +33,6 @@ pub struct Kafka {
     settings: Arc<Settings>,
 }
 
-impl Kafka {
-    /// With settings of its own.
-    pub fn new(settings: Settings) -> Self {
-        Self {
-            settings: Arc::new(settings),
-        }
-    }
-}
-
 impl Translator for Kafka {
     fn name(&self) -> &'static str {
         NAME
@@ -56,6 +48,14 @@ impl Translator for Kafka {
 
     fn example(&self, at: SocketAddr) -> String {
         format!("echo hello | kcat -b {at} -t plant.7.temp -P")
+    }
+
+    fn configured(
+        &self,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<Arc<dyn Translator>, BadSetting> {
+        let settings = Arc::new(Settings::read(settings)?);
+        Ok(Arc::new(Self { settings }))
     }
 
     fn serve(&self, conn: Conn, kernel: Arc<Kernel>) -> BoxFuture<'static, Closed> {

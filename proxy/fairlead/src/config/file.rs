@@ -47,6 +47,17 @@ pub(super) struct Listener {
     pub(super) bind: Option<SocketAddr>,
     /// A name from `[tls]`.
     pub(super) tls: Option<Spanned<String>>,
+    /// In the translator's own words.
+    #[serde(default)]
+    pub(super) settings: BTreeMap<String, Spanned<Setting>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Setting {
+    Text(String),
+    Number(i64),
+    Switch(bool),
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -104,6 +115,16 @@ pub(crate) enum LogFormat {
     Text,
     /// One object per line.
     Json,
+}
+
+impl Setting {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Number(number) => number.to_string(),
+            Self::Switch(is_on) => is_on.to_string(),
+        }
+    }
 }
 
 impl Level {

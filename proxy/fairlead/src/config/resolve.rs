@@ -22,7 +22,7 @@ const DATA_DIR: &str = "./data";
 const THREADS: RangeInclusive<u64> = 1..=256;
 /// An idle connection costs a few KiB: the most keeps a node below its memory, not above a fad.
 const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
-const CONNECTIONS_MAX: u32 = 20_000;
+const CONNECTIONS_MAX: u32 = 10_000;
 /// Longer than ten minutes, and whoever waits for the process kills it.
 const DRAIN_MS: RangeInclusive<u64> = 0..=600_000;
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -139,6 +139,7 @@ fn listener(
             at: written.translator.span(),
         });
     };
+    let translator = configured(translator, &written.settings)?;
     let identity = written
         .tls
         .as_ref()
@@ -171,7 +172,26 @@ fn listener(
         name: name.into(),
         bind,
         identity,
-        translator: Arc::clone(translator),
+        translator,
+    })
+}
+
+/// The translator as a listener wants it.
+fn configured(
+    translator: &Arc<dyn Translator>,
+    settings: &BTreeMap<String, Spanned<file::Setting>>,
+) -> Result<Arc<dyn Translator>, Fault> {
+    if settings.is_empty() {
+        return Ok(Arc::clone(translator));
+    }
+    let words = settings.iter();
+    let words = words.map(|(key, setting)| (key.clone(), setting.get_ref().text()));
+    translator.configured(&words.collect()).map_err(|bad| {
+        let at = settings.get(&bad.key).map(Spanned::span);
+        Fault {
+            what: bad.to_string(),
+            at: at.unwrap_or_default(),
+        }
     })
 }
 

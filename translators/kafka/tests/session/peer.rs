@@ -49,13 +49,18 @@ impl Mesh {
     }
 
     pub(crate) fn dial(&self) -> Peer {
+        self.dial_at(&Kafka::default())
+    }
+
+    /// A connection to a listener of its own kind.
+    pub(crate) fn dial_at(&self, door: &dyn Translator) -> Peer {
         let (io, far) = tokio::io::duplex(1 << 20);
         let conn = Conn {
             io: Box::new(far),
             info: conn_info(self.connections.fetch_add(1, Ordering::Relaxed)),
             drain: DrainWatch::new(self.drain.subscribe()),
         };
-        let server = tokio::spawn(Kafka::default().serve(conn, Arc::clone(&self.kernel)));
+        let server = tokio::spawn(door.serve(conn, Arc::clone(&self.kernel)));
         Peer {
             io,
             correlation: 0,

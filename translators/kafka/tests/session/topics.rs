@@ -1,6 +1,8 @@
 //! Topics: asked for, made, described, removed.
 
 use fairlead_canon::{Address, Path};
+use fairlead_kafka::Kafka;
+use fairlead_kernel::Translator;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -73,6 +75,25 @@ async fn the_one_broker_is_where_the_client_found_it() {
     assert_eq!(broker.host.to_string(), local.ip().to_string());
     assert_eq!(broker.port, i32::from(local.port()));
     assert_eq!(answer.controller_id, broker.node_id);
+}
+
+//= Metadata.brokers
+#[tokio::test(start_paused = true)]
+async fn a_listener_tells_the_address_it_was_told_and_makes_topics_as_told() {
+    let mesh = Mesh::start().await;
+    let settings = [("advertised", "mesh.example:9999"), ("partitions", "3")];
+    let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let door = Kafka::default().configured(&settings.into()).unwrap();
+    let mut peer = mesh.dial_at(&*door);
+    let answer = peer.ask(12, MetadataRequest::default()).await;
+    let broker = &answer.brokers[0];
+    assert_eq!((&*broker.host, broker.port), ("mesh.example", 9999));
+    assert_eq!(metadata(&mut peer, "t", true).await.partitions.len(), 3);
+
+    let settings = [("creates_topics".to_owned(), "false".to_owned())];
+    let door = Kafka::default().configured(&settings.into()).unwrap();
+    let mut peer = mesh.dial_at(&*door);
+    assert_eq!(metadata(&mut peer, "u", true).await.error_code, 3);
 }
 
 //= CreateTopics.made

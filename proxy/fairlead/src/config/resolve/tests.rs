@@ -1,5 +1,5 @@
 use fairlead_canon::Origin;
-use fairlead_kernel::{BoxFuture, Closed, Conn, Door, Kernel};
+use fairlead_kernel::{BadSetting, BoxFuture, Closed, Conn, Door, Kernel};
 
 use super::*;
 
@@ -31,6 +31,18 @@ impl Translator for Named {
     fn example(&self, at: SocketAddr) -> String {
         at.to_string()
     }
+    fn configured(
+        &self,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<Arc<dyn Translator>, BadSetting> {
+        match settings.first_key_value() {
+            Some((key, value)) if key == "lanes" && value == "3" => Ok(Arc::new(Self(self.0, 3))),
+            first => Err(BadSetting {
+                key: first.map(|(key, _)| key.clone()).unwrap_or_default(),
+                why: "is not 3",
+            }),
+        }
+    }
     fn serve(&self, _: Conn, _: Arc<Kernel>) -> BoxFuture<'static, Closed> {
         Box::pin(std::future::pending())
     }
@@ -61,6 +73,15 @@ fn without_a_word_every_plain_door_is_open_on_loopback_and_nothing_else() {
     assert_eq!(config.data_dir, PathBuf::from("./data"));
     assert_eq!(config.drain_max, Duration::from_secs(10));
     assert!(config.warnings().is_empty());
+}
+
+#[test]
+fn settings_of_a_listener_go_to_its_translator_which_judges_them() {
+    let listener = "[[listeners]]\ntranslator = 'left'\n";
+    let config = parse(&format!("{listener}settings = {{ lanes = 3 }}")).unwrap();
+    assert_eq!(config.listeners[0].translator.origin(), Origin(3));
+    let text = format!("{listener}settings = {{ lanes = 4 }}");
+    assert_eq!(fault(&text), ("lanes: is not 3".to_owned(), "4"));
 }
 
 #[test]
