@@ -38,6 +38,7 @@ mod state;
 mod store;
 mod superblock;
 mod tail;
+mod threads;
 pub mod vfs;
 mod window;
 

@@ -15,8 +15,9 @@ use crate::recovery::{Recovered, recover};
 use crate::sequencer::{Sequencer, Shared};
 use crate::settings::{Settings, World};
 use crate::state::Progress;
-use crate::store::{Native, Threads};
+use crate::store::Native;
 use crate::tail::Tail;
+use crate::threads::Threads;
 
 impl Native {
     /// Opens a data directory: reads its log, makes sure that what it read is durable, and starts
@@ -66,17 +67,19 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
     };
     let reads = Reads::start(&settings.dir.join("wal"), &files)?;
     let filling = (Arc::clone(&pool), Arc::clone(&inbox));
-    let threads = vec![
-        spawn("log-engine", move || engine.run())?,
-        spawn("log-writer", move || writer.run())?,
-        spawn("log-files", move || filling.0.run(&|| filling.1.nudge()))?,
-    ];
-    Ok(Native::new(
-        shared,
-        Arc::clone(&inbox),
-        reads,
-        Threads::new(pool, inbox, threads, lock),
-    ))
+    let threads = Threads {
+        inbox: Arc::clone(&inbox),
+        log: vec![
+            spawn("log-engine", move || engine.run())?,
+            spawn("log-writer", move || writer.run())?,
+        ],
+        pool,
+        files: vec![spawn("log-files", move || {
+            filling.0.run(&|| filling.1.nudge())
+        })?],
+        _lock: lock,
+    };
+    Ok(Native::new(shared, inbox, reads, threads))
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {

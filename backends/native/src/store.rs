@@ -1,7 +1,6 @@
 //! The ports `Store` and `Documents`.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Timestamp};
@@ -10,13 +9,12 @@ use fairlead_ports::{
 };
 
 use crate::documents;
-use crate::inbox::{End, Inbox, Job};
+use crate::inbox::{Inbox, Job};
 use crate::log::Handle;
-use crate::pool::Pool;
 use crate::reader::Reads;
 use crate::sequencer::Shared;
 use crate::state::Progress;
-use crate::vfs::Lock;
+use crate::threads::Threads;
 
 /// A store in a data directory. Dropping it finishes what was committed, syncs, and gives the
 /// directory back.
@@ -26,43 +24,6 @@ pub struct Native {
     inbox: Arc<Inbox>,
     reads: Reads,
     _threads: Threads,
-}
-
-/// The threads of the log; ended and joined when this is dropped, before the lock is given back.
-#[derive(Debug)]
-pub(crate) struct Threads {
-    pool: Arc<Pool>,
-    inbox: Arc<Inbox>,
-    handles: Vec<JoinHandle<()>>,
-    _lock: Box<dyn Lock>,
-}
-
-impl Threads {
-    pub(crate) fn new(
-        pool: Arc<Pool>,
-        inbox: Arc<Inbox>,
-        handles: Vec<JoinHandle<()>>,
-        lock: Box<dyn Lock>,
-    ) -> Self {
-        Self {
-            pool,
-            inbox,
-            handles,
-            _lock: lock,
-        }
-    }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        self.inbox.end(End::Closed);
-        self.pool.close();
-        for handle in self.handles.drain(..) {
-            if handle.join().is_err() {
-                tracing::error!("a thread of the log panicked");
-            }
-        }
-    }
 }
 
 impl Native {

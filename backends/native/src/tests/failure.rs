@@ -256,3 +256,21 @@ async fn a_mark_says_after_a_restart_what_was_handed_out() {
     drop(subject);
     assert_eq!(open(&fs).unwrap().marks(A).await.handed_out.0, 1);
 }
+
+#[tokio::test]
+async fn what_was_committed_before_a_close_is_finished_although_it_needs_more_files() {
+    let fs = SimFs::default();
+    let subject = open(&fs).unwrap();
+    subject.done(vec![create(A, Kind::Log)]).await;
+    let unit = |_| Unit {
+        ops: vec![append(A, message(vec![1; 3000]))],
+        promise: Promise::Durable,
+    };
+    let commit = subject.store.commit((0..200).map(unit).collect());
+    drop(subject);
+    assert_eq!(
+        commit.await.iter().filter(|result| result.is_ok()).count(),
+        200
+    );
+    assert_eq!(open(&fs).unwrap().marks(A).await.end.0, 200);
+}

@@ -1,0 +1,40 @@
+//! The threads that write the log, and how they end.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::inbox::{End, Inbox};
+use crate::pool::Pool;
+use crate::vfs::Lock;
+
+/// The threads of a store. Dropping it lets them finish what was committed, waits for them, and
+/// then gives the directory back.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    pub(crate) inbox: Arc<Inbox>,
+    /// Engine and writer.
+    pub(crate) log: Vec<JoinHandle<()>>,
+    pub(crate) pool: Arc<Pool>,
+    /// Keeps the pool filled.
+    pub(crate) files: Vec<JoinHandle<()>>,
+    /// Held until everything above has ended.
+    pub(crate) _lock: Box<dyn Lock>,
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.inbox.end(End::Closed);
+        join(&mut self.log);
+        // Not before: what was committed may still need a file.
+        self.pool.close();
+        join(&mut self.files);
+    }
+}
+
+fn join(threads: &mut Vec<JoinHandle<()>>) {
+    for thread in threads.drain(..) {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the log panicked");
+        }
+    }
+}
