@@ -154,6 +154,7 @@ impl Channel {
             peer.caller.detach(started.attachment);
         }
         self.leave_reply(peer);
+        self.leave_incoming(peer);
         Ok(())
     }
 

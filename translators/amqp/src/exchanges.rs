@@ -23,6 +23,9 @@ const PREDECLARED: [(&str, Kind); 4] = [
     ("amq.match", Kind::Headers),
 ];
 
+/// Headers that one binding compares: each publish to the exchange pays for every one.
+const HEADERS_WANTED_MAX: usize = 256;
+
 /// First byte of an exchange's document when clients may not publish to it.
 const INTERNAL: u8 = 1;
 
@@ -288,6 +291,10 @@ fn header_match(arguments: &Table) -> Result<HeaderMatch, Refusal> {
         },
         Some(_) => return Err(bad_match("a value that is not text")),
     };
+    if arguments.0.len() > HEADERS_WANTED_MAX {
+        let text = format!("a binding compares at most {HEADERS_WANTED_MAX} headers");
+        return Err(ReplyCode::PreconditionFailed.because(text));
+    }
     let mut wanted = HeadersBuilder::default();
     for (name, value) in &arguments.0 {
         if name != "x-match" && (with_x || !name.starts_with(b"x-")) {

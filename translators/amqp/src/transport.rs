@@ -14,7 +14,7 @@ use crate::codec::{
     protocol_header,
 };
 use crate::errors::{Refusal, ReplyCode};
-use crate::map::drop_largest_header;
+use crate::map::drop_largest_headers;
 
 /// Both directions of a socket, and what has been read of it.
 #[derive(Debug)]
@@ -184,16 +184,14 @@ impl Output {
         body: &[u8],
     ) -> Result<bool, Refusal> {
         self.method(channel, method)?;
-        let mut was_cut = false;
-        loop {
-            let written = encode_content(&mut self.bytes, channel, header, body, self.frame_max);
-            match written {
-                Ok(()) => return Ok(was_cut),
-                Err(_too_large) if drop_largest_header(&mut header.properties) => was_cut = true,
-                Err(error) => {
-                    return Err(ReplyCode::InternalError.because(error.to_string()));
-                }
-            }
+        let frame_max = self.frame_max;
+        let written = encode_content(&mut self.bytes, channel, header, body, frame_max);
+        if written.is_ok() {
+            return Ok(false);
         }
+        drop_largest_headers(&mut header.properties, frame_max);
+        let written = encode_content(&mut self.bytes, channel, header, body, frame_max);
+        written.map_err(|error| ReplyCode::InternalError.because(error.to_string()))?;
+        Ok(true)
     }
 }

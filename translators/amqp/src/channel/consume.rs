@@ -27,6 +27,13 @@ impl Channel {
         consume: basic::Consume,
         peer: &mut Peer,
     ) -> Result<(), Refusal> {
+        if peer.consumers.len() >= Peer::CONSUMERS_MAX {
+            let text = format!(
+                "more than {} consumers on a connection",
+                Peer::CONSUMERS_MAX
+            );
+            return Err(ReplyCode::NotAllowed.because(text));
+        }
         let tag = self.consumer_tag(&consume, peer)?;
         if reply::is_direct(&consume.queue) {
             self.consume_replies(&consume, tag.clone(), peer).await?;

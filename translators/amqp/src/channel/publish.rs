@@ -68,6 +68,11 @@ impl Channel {
             let text = format!("message size {size} is larger than {BODY_BYTES_MAX}");
             return Err(ReplyCode::ContentTooLarge.because(text));
         }
+        if peer.incoming_bytes + size > Peer::INCOMING_BYTES_MAX {
+            let text = "too much is coming in on all channels together";
+            return Err(ReplyCode::ContentTooLarge.because(text));
+        }
+        peer.incoming_bytes += size;
         incoming.missing = size;
         incoming.header = Some(header);
         self.publish_when_whole(peer)
@@ -89,10 +94,18 @@ impl Channel {
         self.publish_when_whole(peer)
     }
 
+    /// Forgets a message that will not become whole.
+    pub(super) fn leave_incoming(&mut self, peer: &mut Peer) {
+        if let Some(incoming) = self.incoming.take() {
+            peer.incoming_bytes -= incoming.announced();
+        }
+    }
+
     fn publish_when_whole(&mut self, peer: &mut Peer) -> Result<(), Refusal> {
         let Some(incoming) = self.incoming.take_if(|incoming| incoming.missing == 0) else {
             return Ok(());
         };
+        peer.incoming_bytes -= incoming.announced();
         let body = incoming.body.into_bytes();
         let mut header = incoming.header.unwrap_or_default();
         let publish = incoming.publish;
@@ -147,6 +160,14 @@ impl Channel {
             });
         }
         Ok(())
+    }
+}
+
+impl Incoming {
+    fn announced(&self) -> usize {
+        let header = self.header.as_ref();
+        // It was checked against a limit that is a usize.
+        header.map_or(0, |header| usize::try_from(header.body_size).unwrap_or(0))
     }
 }
 

@@ -57,15 +57,18 @@ impl Channel {
         let own = limit(each);
         let consumers = u32::try_from(consumers).unwrap_or(u32::MAX);
         match limit(self.prefetch.together) {
-            u32::MAX => own,
+            UNLIMITED => own,
             together => own.min(together.checked_div(consumers).unwrap_or(together).max(1)),
         }
     }
 }
 
+/// Stands for no limit: what a client that never acknowledges may hold, some tens of megabytes.
+const UNLIMITED: u32 = 250_000;
+
 fn limit(count: u16) -> u32 {
     match count {
-        0 => u32::MAX,
+        0 => UNLIMITED,
         count => u32::from(count),
     }
 }

@@ -1,9 +1,13 @@
 //! Methods of class queue.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use fairlead_canon::Value;
 use fairlead_kernel::{Change, Depth, Destination, Reason, Stream};
 
 use super::Channel;
-use crate::codec::{ShortStr, queue};
+use crate::codec::{ShortStr, Table, queue};
 use crate::connection::Peer;
 use crate::errors::{Refusal, ReplyCode};
 use crate::exchanges::{RESERVED_PREFIX, binding, refuse_default, remove_if_left, require, shown};
@@ -173,15 +177,9 @@ fn check_same(declare: &queue::Declare, queue: &Stream) -> Result<(), Refusal> {
             return Err(inequivalent(name, &declare.queue, (&said, &is)));
         }
     }
-    let mut names: Vec<_> = declare
-        .arguments
-        .0
-        .iter()
-        .chain(&held.arguments.0)
-        .collect();
-    names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    for (name, _) in names {
-        let (said, is) = (declare.arguments.get(name), held.arguments.get(name));
+    let (said, is) = (by_name(&declare.arguments), by_name(&held.arguments));
+    for name in said.keys().chain(is.keys()) {
+        let (said, is) = (said.get(name), is.get(name));
         if said != is {
             let name = name.escape_ascii().to_string();
             let (said, is) = (format!("{said:?}"), format!("{is:?}"));
@@ -189,6 +187,11 @@ fn check_same(declare: &queue::Declare, queue: &Stream) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+fn by_name(arguments: &Table) -> BTreeMap<&Bytes, &Value> {
+    let entries = arguments.0.iter();
+    entries.map(|(name, value)| (name, value)).collect()
 }
 
 fn inequivalent(name: &str, queue: &ShortStr, (said, is): (&str, &str)) -> Refusal {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use fairlead_canon::Text;
+use fairlead_canon::limits::BODY_BYTES_MAX;
 use fairlead_kernel::{AttachmentId, Caller};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -26,6 +27,8 @@ pub(crate) struct Peer {
     pub(crate) login: ShortStr,
     /// The highest channel number.
     pub(crate) channel_max: u16,
+    /// Announced bytes of bodies that are coming in.
+    pub(crate) incoming_bytes: usize,
     /// The client wants to know when a consumer ends with its queue.
     pub(crate) hears_cancel: bool,
 }
@@ -42,6 +45,11 @@ pub(crate) struct Consumer {
 }
 
 impl Peer {
+    /// Consumers of one connection; each holds a place in the turn of a queue.
+    pub(crate) const CONSUMERS_MAX: usize = 10_000;
+    /// Bytes of messages that are coming in on all channels together: four of the largest.
+    pub(crate) const INCOMING_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+
     pub(super) fn new(
         caller: Caller,
         out: Output,
@@ -56,6 +64,7 @@ impl Peer {
             consumers: HashMap::default(),
             login: login_name(login),
             channel_max,
+            incoming_bytes: 0,
             hears_cancel: has_capability(client, b"consumer_cancel_notify"),
         }
     }

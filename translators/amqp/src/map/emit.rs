@@ -1,5 +1,7 @@
 //! A canonical message as properties for a consumer.
 
+use std::collections::BTreeSet;
+
 use fairlead_canon::{Loss, LossCode, Message, Promise, Properties, Timestamp, Value};
 
 use super::home::Facts;
@@ -39,35 +41,49 @@ pub(crate) fn emit(message: &Message, now: Timestamp, loss: &mut Loss) -> BasicP
     }
 }
 
-/// Drops what keeps a header frame from fitting: the largest header, again and again.
-/// `false` when there is nothing left to drop.
-pub(crate) fn drop_largest_header(properties: &mut BasicProperties) -> bool {
+/// Drops headers until the properties fit `bytes_max`: the largest first.
+pub(crate) fn drop_largest_headers(properties: &mut BasicProperties, bytes_max: usize) {
     let Some(table) = &mut properties.headers else {
-        return false;
+        return;
     };
-    let sizes = table.0.iter().map(|(name, value)| name.len() + size(value));
-    match sizes.enumerate().max_by_key(|(_, size)| *size) {
-        Some((largest, _)) => drop(table.0.remove(largest)),
-        None => properties.headers = None,
-    }
-    true
+    let sizes = table
+        .0
+        .iter()
+        .map(|(name, value)| name.len() + 1 + size(value));
+    let mut by_size: Vec<(usize, usize)> = sizes.enumerate().map(|(i, size)| (size, i)).collect();
+    by_size.sort_unstable();
+    let mut left = bytes_max.saturating_sub(OTHERS_BYTES_MAX);
+    let fitting = by_size.into_iter().map_while(|(size, index)| {
+        left = left.checked_sub(size)?;
+        Some(index)
+    });
+    let kept: BTreeSet<usize> = fitting.collect();
+    let mut indices = 0..;
+    table
+        .0
+        .retain(|_| indices.next().is_some_and(|index| kept.contains(&index)));
 }
 
-/// Roughly: only the largest is looked for.
+/// All properties but the headers at their longest, and the frame around them, in bytes.
+const OTHERS_BYTES_MAX: usize = 3_000;
+
+/// The most bytes that a value takes in a table.
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "values without a length of their own are all small"
+    reason = "what has no length of its own takes nine bytes, or is written as a short text"
 )]
 fn size(value: &Value) -> usize {
     match value {
-        Value::Text(text) | Value::Symbol(text) => text.len(),
-        Value::RawText(bytes) | Value::Bytes(bytes) => bytes.len(),
-        Value::List(values) => values.iter().map(size).sum(),
-        Value::Map(entries) => entries
-            .iter()
-            .map(|(name, value)| name.len() + size(value))
-            .sum(),
-        _ => 16,
+        Value::Text(text) | Value::Symbol(text) => 5 + text.len(),
+        Value::RawText(bytes) | Value::Bytes(bytes) => 5 + bytes.len(),
+        Value::List(values) => 5 + values.iter().map(size).sum::<usize>(),
+        Value::Map(entries) => {
+            let sizes = entries
+                .iter()
+                .map(|(name, value)| name.len() + 1 + size(value));
+            5 + sizes.sum::<usize>()
+        }
+        _ => 40,
     }
 }
 

@@ -1,6 +1,6 @@
 use fairlead_amqp::codec::{
-    BasicProperties, ContentHeader, Table, basic, encode_body, encode_content, encode_method,
-    exchange,
+    BasicProperties, ContentHeader, Table, basic, channel, encode_body, encode_content,
+    encode_method, exchange,
 };
 use fairlead_canon::Value;
 
@@ -240,4 +240,74 @@ async fn nobody_publishes_to_the_roots_of_the_system() {
     let mut peer = mesh.connect().await;
     peer.publish("amq.topic", "$SYS.uptime", b"").await;
     peer.closes_channel(403).await;
+}
+
+//= basic.content.together
+#[tokio::test]
+async fn bodies_that_are_coming_in_on_all_channels_together_are_bounded() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    for number in 1..=5 {
+        if number > 1 {
+            peer.open_channel(number).await;
+        }
+        encode_method(&mut peer.output, number, &to("", "q").into()).unwrap();
+        let header = ContentHeader {
+            body_size: 16 * 1024 * 1024,
+            ..ContentHeader::default()
+        };
+        encode_content(&mut peer.output, number, &header, b"", FRAME_MAX).unwrap();
+        peer.flush().await;
+    }
+    let close = hear!(peer, 5, ChannelClose);
+    assert_eq!(close.reply_code, 311);
+    // A channel that gives up makes room for another.
+    peer.send(5, channel::CloseOk {}).await;
+    peer.send(1, channel::Close::default()).await;
+    hear!(peer, 1, ChannelCloseOk);
+    peer.open_channel(1).await;
+    encode_method(&mut peer.output, 1, &to("", "q").into()).unwrap();
+    let header = ContentHeader {
+        body_size: 16 * 1024 * 1024,
+        ..ContentHeader::default()
+    };
+    encode_content(&mut peer.output, 1, &header, b"", FRAME_MAX).unwrap();
+    peer.send(6, channel::Open::default()).await;
+    hear!(peer, 6, ChannelOpenOk);
+}
+
+//= basic.content.header-size
+#[tokio::test]
+async fn headers_that_do_not_fit_a_readers_frame_are_dropped_largest_first_and_counted() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    peer.declare("jobs").await;
+    let mut headers = Table::default();
+    headers.push("small", Value::I32(1));
+    headers.push("large", Value::Bytes(vec![7; 5_000].into()));
+    headers.push("other", Value::Null);
+    let properties = BasicProperties {
+        headers: Some(headers),
+        message_id: Some(short("m")),
+        ..BasicProperties::default()
+    };
+    peer.put(to("", "jobs"), properties, b"body");
+    peer.flush().await;
+    let mut reader = mesh.dial();
+    reader.greet("guest", "guest").await;
+    reader.tune(4_096, 0).await;
+    reader.open("/").await;
+    hear!(reader, 0, ConnectionOpenOk);
+    reader.open_channel(1).await;
+    reader.consume("jobs", true).await;
+    let (_, content) = reader.delivery().await;
+    let names: Vec<_> = content.properties.headers.unwrap().0;
+    let names: Vec<_> = names.iter().map(|(name, _)| &name[..]).collect();
+    assert_eq!(names, [b"small", b"other"]);
+    assert_eq!(
+        (content.properties.message_id, content.body),
+        (Some(short("m")), b"body".to_vec())
+    );
+    let page = mesh.kernel.metrics_page();
+    assert!(page.contains("fairlead_translate_loss_total{code=\"HDR_SIZE\",to=\"amqp\"} 1"));
 }
