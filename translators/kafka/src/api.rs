@@ -67,6 +67,9 @@ pub(crate) const APIS: &[&dyn Api] = &[
     &delete_groups::DeleteGroups,
 ];
 
+/// The one kind of request that carries batches.
+pub(crate) const PRODUCE: i16 = ApiKey::Produce as i16;
+
 /// A request of one kind, in all its versions.
 pub(crate) trait Api: Debug + Send + Sync {
     /// Its number.

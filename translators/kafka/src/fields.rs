@@ -2,15 +2,19 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_canon::Text;
+use fairlead_canon::shape::Misfit;
 use fairlead_wire::{Reader, WireError};
 
 use crate::frame::Form;
+use crate::guard::ITEMS_MAX;
 
 /// Fields of a request, in order.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     reader: Reader<'a>,
     form: Form,
+    /// Items of all lists so far.
+    items: usize,
 }
 
 impl<'a> Fields<'a> {
@@ -18,6 +22,7 @@ impl<'a> Fields<'a> {
         Self {
             reader: Reader::new(bytes),
             form,
+            items: 0,
         }
     }
 
@@ -58,16 +63,21 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The count of a list, each of whose items takes at least one byte; null counts as none.
-    pub(crate) fn count(&mut self, field: &'static str) -> Result<usize, WireError> {
-        let count = self.length(field)?.unwrap_or(0);
-        let (at, left) = (self.reader.at(), self.reader.left());
-        if count > left {
-            return Err(WireError::Short {
+    /// The count of a list, each of whose items takes at least one byte; null counts as none. All
+    /// lists of a request together have at most [`ITEMS_MAX`] items.
+    pub(crate) fn count(&mut self, field: &'static str) -> Result<usize, Misfit> {
+        let at = self.reader.at();
+        let short = Misfit::Short { field, at };
+        let count = self.length(field).map_err(|_short| short)?.unwrap_or(0);
+        if count > self.reader.left() {
+            return Err(short);
+        }
+        self.items = self.items.saturating_add(count);
+        if self.items > ITEMS_MAX {
+            return Err(Misfit::TooMany {
                 field,
                 at,
-                needs: count,
-                left,
+                max: ITEMS_MAX,
             });
         }
         Ok(count)

@@ -12,8 +12,11 @@ use thiserror::Error;
 
 use crate::fields::Fields;
 
-/// The longest request: two of the largest batches, and what stands around them.
+/// The longest produce: two of the largest batches, and what stands around them.
 pub(crate) const FRAME_BYTES_MAX: usize = 2 * fairlead_canon::limits::BODY_BYTES_MAX + 64 * 1024;
+
+/// The longest request of any other kind: a leader's assignment for a thousand members fits.
+pub(crate) const QUESTION_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The longest request of a connection that has not proven who it is.
 pub(crate) const GREETING_BYTES_MAX: usize = 64 * 1024;
@@ -51,6 +54,12 @@ pub(crate) fn take(inbox: &mut BytesMut, max: usize) -> Result<Option<Bytes>, Ba
     }
     inbox.advance(SIZE);
     Ok(Some(inbox.split_to(size).freeze()))
+}
+
+/// The key of the request at the head of the inbox, as soon as it has come.
+pub(crate) fn key(inbox: &[u8]) -> Option<i16> {
+    let (_, rest) = inbox.split_first_chunk::<SIZE>()?;
+    rest.first_chunk().map(|key| i16::from_be_bytes(*key))
 }
 
 impl Request {

@@ -19,7 +19,7 @@ use crate::answer::{Answer, Reply};
 use crate::api::{self, Call};
 use crate::desk::{Access, Desk};
 use crate::fault::Fault;
-use crate::frame::{self, FRAME_BYTES_MAX, GREETING_BYTES_MAX, Request};
+use crate::frame::{self, FRAME_BYTES_MAX, GREETING_BYTES_MAX, QUESTION_BYTES_MAX, Request};
 use crate::in_flight::InFlight;
 use crate::settings::Settings;
 
@@ -132,25 +132,29 @@ impl Session {
 
     /// Splits the next request off the inbox, which keeps no memory while it is empty.
     fn next_frame(&mut self) -> Result<Option<Bytes>, Fault> {
-        let inbox = &mut self.wire.inbox;
-        let is_in = matches!(self.desk.access, Access::In(_));
-        let max = if is_in {
-            FRAME_BYTES_MAX
-        } else {
-            GREETING_BYTES_MAX
-        };
-        let frame = match frame::take(inbox, max) {
+        let max = self.frame_max();
+        let frame = match frame::take(&mut self.wire.inbox, max) {
             // Somebody who begins with a large request means to come in without a login.
             Err(_) if matches!(self.desk.access, Access::Unknown) => {
                 self.desk.caller()?;
-                frame::take(inbox, FRAME_BYTES_MAX)?
+                let max = self.frame_max();
+                frame::take(&mut self.wire.inbox, max)?
             }
             taken => taken?,
         };
-        if inbox.is_empty() {
-            *inbox = BytesMut::new();
+        if self.wire.inbox.is_empty() {
+            self.wire.inbox = BytesMut::new();
         }
         Ok(frame)
+    }
+
+    /// The longest request that is taken at this moment.
+    fn frame_max(&self) -> usize {
+        match (&self.desk.access, frame::key(&self.wire.inbox)) {
+            (Access::Unknown | Access::Greeting(_), _) => GREETING_BYTES_MAX,
+            (Access::In(_), Some(key)) if key != api::PRODUCE => QUESTION_BYTES_MAX,
+            (Access::In(_), _) => FRAME_BYTES_MAX,
+        }
     }
 
     async fn request(&mut self, frame: &Bytes) -> Result<(), Closed> {
@@ -281,5 +285,29 @@ impl Wire {
             }
             Err(error) => Err(Closed::because(ClosedReason::Lost, error.to_string())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fairlead_kernel::testing::{ManualClock, conn_info, kernel};
+    use fairlead_memory::Memory;
+    use tokio::sync::watch;
+
+    #[tokio::test]
+    async fn the_future_of_an_idle_connection_is_small() {
+        let store = Arc::new(Memory::new(1 << 20));
+        let kernel = kernel(store, Arc::new(ManualClock::at(0))).await.unwrap();
+        let (_drain, flag) = watch::channel(false);
+        let (_, far) = tokio::io::duplex(1);
+        let conn = Conn {
+            io: Box::new(far),
+            info: conn_info(1),
+            drain: DrainWatch::new(flag),
+        };
+        let future = serve(conn, kernel, Arc::default());
+        let size = size_of_val(&future);
+        assert!(size <= 2_048, "{size} bytes");
     }
 }

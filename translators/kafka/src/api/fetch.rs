@@ -25,7 +25,7 @@ use crate::topics::{self, Topic};
 pub(super) struct Fetch;
 
 /// Most bytes of one answer, but for a first batch that is larger: what a slow reader makes us hold.
-const BYTES_MAX: u32 = 16 * 1024 * 1024;
+const BYTES_MAX: u32 = 4 * 1024 * 1024;
 
 /// The longest wait for data: longer than clients ask for (0.5 s), shorter than they give up.
 const WAIT_MS_MAX: u64 = 60_000;
@@ -101,9 +101,10 @@ fn read(call: &Call) -> Result<Request, Fault> {
         fields.text("rack id")?;
     }
     fields.tags()?;
+    let bytes_max = bytes_max.min(BYTES_MAX);
     let limits = FetchLimits {
-        bytes_min,
-        bytes_max: bytes_max.min(BYTES_MAX),
+        bytes_min: bytes_min.min(bytes_max),
+        bytes_max,
         wait_max: Duration::from_millis(wait_ms.min(WAIT_MS_MAX)),
     };
     Ok(Request {

@@ -36,6 +36,42 @@ async fn a_size_above_the_limit_is_refused_before_anything_is_reserved() {
 
 //= ApiVersions.frame
 #[tokio::test(start_paused = true)]
+async fn only_a_produce_may_be_large() {
+    let mesh = Mesh::start().await;
+    let announce = |key: i16, size: i32| [&size.to_be_bytes()[..], &key.to_be_bytes()].concat();
+    for (key, size, reason) in [
+        (0, 33 << 20, ClosedReason::Malformed),
+        (0, 32 << 20, ClosedReason::Lost),
+        (3, (4 << 20) + 1, ClosedReason::Malformed),
+        (3, 4 << 20, ClosedReason::Lost),
+    ] {
+        let mut peer = mesh.dial();
+        peer.ask(4, MetadataRequest::default()).await;
+        peer.say_bytes(&announce(key, size)).await;
+        assert_eq!(
+            peer.hang_up().await.reason,
+            reason,
+            "key {key}, {size} bytes"
+        );
+    }
+}
+
+//= Fetch.guard
+#[tokio::test(start_paused = true)]
+async fn more_items_than_anybody_asks_for_are_refused() {
+    let mesh = Mesh::start().await;
+    let topics = |count| {
+        let one = from("t", 0).topics.remove(0).with_partitions(Vec::new());
+        from("t", 0).with_topics(vec![one; count])
+    };
+    let mut peer = mesh.dial();
+    peer.ask(12, topics(65_536)).await;
+    peer.say(12, &topics(65_537)).await;
+    assert_eq!(peer.closed().await.reason, ClosedReason::Malformed);
+}
+
+//= ApiVersions.frame
+#[tokio::test(start_paused = true)]
 async fn half_a_request_is_lost_and_no_request_is_a_goodbye() {
     let mesh = Mesh::start().await;
     let mut peer = mesh.dial();
