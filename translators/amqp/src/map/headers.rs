@@ -46,12 +46,14 @@ impl Target for FieldTable {
     }
 
     fn carried(&self, field: Field, message: &Message) -> Option<Value> {
+        // Numbers always fit the fields that they have here.
+        if matches!(field, Field::Priority | Field::Deadline) {
+            return None;
+        }
         let value = field.get(message)?;
-        let stands_whole = if field == Field::EventTime {
-            is_whole_second(message)
-        } else {
-            let is_number = matches!(field, Field::Priority | Field::Deadline);
-            self.has_place(field) && (is_number || native::id(&value).is_some())
+        let stands_whole = match field == Field::EventTime {
+            true => is_whole_second(message),
+            false => self.has_place(field) && native::id(&value).is_some(),
         };
         (!stands_whole).then_some(value)
     }
