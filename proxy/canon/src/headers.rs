@@ -6,12 +6,12 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
+use crate::Value;
 use crate::codec::Damage;
 use crate::codec::reader::Reader;
 use crate::codec::writer::sized;
 use crate::limits::VALUE_DEPTH_MAX;
 use crate::value::stored;
-use crate::{Text, Value};
 
 /// A header list in its stored form. Cloning copies a reference count.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,16 +85,6 @@ impl HeadersBuilder {
         self.bytes.put_u8(value.tag());
         sized(name, &mut self.bytes);
         stored::write_payload(value, &mut self.bytes);
-    }
-
-    /// Adds a header that holds text.
-    pub fn push_text(&mut self, name: &[u8], text: Text) {
-        self.push(name, &Value::Text(text));
-    }
-
-    /// Adds the headers of another list, unopened.
-    pub fn extend(&mut self, headers: &Headers) {
-        self.bytes.extend_from_slice(&headers.0);
     }
 
     /// The list, or an error if a value was nested too deep.

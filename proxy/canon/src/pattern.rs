@@ -40,19 +40,6 @@ impl Pattern {
         }
     }
 
-    /// The one path that this pattern matches, when it has no wildcard.
-    pub fn as_exact(&self) -> Option<Path> {
-        let literals: Option<Vec<&Bytes>> = self
-            .parts
-            .iter()
-            .map(|part| match part {
-                Part::Literal(segment) => Some(segment),
-                Part::One | Part::Many => None,
-            })
-            .collect();
-        Path::from_segments(literals?).ok()
-    }
-
     /// Whether `path` is matched. Time is bounded by parts × segments.
     pub fn matches(&self, path: &Path) -> bool {
         let segments: smallvec::SmallVec<[&[u8]; 16]> = path.segments().collect();

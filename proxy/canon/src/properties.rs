@@ -81,9 +81,10 @@ impl ReplyTo {
             Self::Address(address) if address.realm == RealmId::SHARED => {
                 Some(address.path.clone())
             }
-            Self::Entity(name) => {
-                Path::from_segments([REPLY_ROOT, REPLY_QUEUE, name.as_bytes()]).ok()
+            Self::Address(address) if address.realm == RealmId::QUEUES => {
+                queue_path(address.path.segments().next()?)
             }
+            Self::Entity(name) => queue_path(name.as_bytes()),
             Self::Address(_) | Self::Opaque(_) => None,
         }
     }
@@ -96,4 +97,8 @@ impl ReplyTo {
         };
         queue.map_or_else(|| Self::Address(Address::shared(path)), Self::Entity)
     }
+}
+
+fn queue_path(name: &[u8]) -> Option<Path> {
+    Path::from_segments([REPLY_ROOT, REPLY_QUEUE, name]).ok()
 }

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    BodyFormat, EventTime, LossCode, Message, Properties, Text, Timestamp, TraceContext, User,
-    Value,
+    BodyFormat, EventTime, Message, Properties, Text, Timestamp, TraceContext, User, Value,
 };
 
 /// A property that can stand in a header; in the order in which they stand there.
@@ -101,29 +100,6 @@ impl Field {
     pub fn named(name: &[u8]) -> Option<Self> {
         let has_name = |field: &Self| field.name().as_bytes() == name;
         Self::ALL.iter().copied().find(has_name)
-    }
-
-    /// What is lost by a reader that can neither hold nor carry it.
-    pub fn loss(self) -> LossCode {
-        match self {
-            Self::ContentType => LossCode::ContentType,
-            Self::ContentEncoding => LossCode::ContentEnc,
-            Self::Kind => LossCode::Kind,
-            Self::MessageId => LossCode::MsgId,
-            Self::Correlation => LossCode::Correlation,
-            Self::ReplyTo => LossCode::ReplyTo,
-            Self::App => LossCode::App,
-            Self::TraceParent | Self::TraceState => LossCode::Trace,
-            Self::Key => LossCode::Key,
-            Self::NullBody => LossCode::NullBody,
-            Self::Format => LossCode::Format,
-            Self::Priority => LossCode::Priority,
-            Self::Latest => LossCode::Retain,
-            Self::EventTime => LossCode::EventTime,
-            Self::User => LossCode::User,
-            Self::Address => LossCode::NameCut,
-            Self::Deadline => LossCode::ExpiryHidden,
-        }
     }
 
     /// Whether anyone may say it. What would grant something is an ordinary header when it comes in.

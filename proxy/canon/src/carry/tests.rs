@@ -94,7 +94,9 @@ fn seen_by_stranger(target: &impl Target, message: &Message) -> Message {
             field.clear(&mut seen);
         }
     }
-    headers.extend(&message.headers);
+    for header in &message.headers {
+        headers.push(&header.name, &header.value);
+    }
     seen.headers = headers.build().unwrap();
     tidy(seen)
 }
@@ -307,7 +309,7 @@ fn a_name_or_value_above_65535_bytes_is_left_out_of_text_and_counted() {
     let over = Text::from("v".repeat(65_536));
     for (text, code) in [(fits, None), (over, Some(LossCode::HdrSize))] {
         let mut headers = HeadersBuilder::default();
-        headers.push_text(b"n", text);
+        headers.push(b"n", &Value::Text(text));
         let mut message = empty();
         message.headers = headers.build().unwrap();
         let carried = write(&TextList, &message);

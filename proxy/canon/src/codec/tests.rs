@@ -106,13 +106,15 @@ fn shown(message: &Message, place: &Address) -> Message {
     if message.address != *place {
         let name = records::name::name_of(&message.address.path);
         let name = Text::try_from(name).unwrap();
-        headers.push_text(b"fl-address", name);
+        headers.push(b"fl-address", &Value::Text(name));
     }
     if let Some(deadline) = Field::Deadline.get(message) {
         headers.push(b"fl-deadline", &deadline);
         shown.terms.deadline = None;
     }
-    headers.extend(&message.headers);
+    for header in &message.headers {
+        headers.push(&header.name, &header.value);
+    }
     shown.headers = headers.build().unwrap();
     shown.address = place.clone();
     shown.terms.promise = Promise::Durable;
@@ -143,10 +145,12 @@ fn a_message_comes_back_from_a_record() {
 #[test]
 fn a_reply_address_that_no_reader_can_use_is_counted() {
     let elsewhere = Address::new(RealmId(7), Path::EMPTY);
+    let queue = Address::new(RealmId::QUEUES, Path::from_segments(["q"]).unwrap());
     for (reply_to, is_lost) in [
         (ReplyTo::Opaque(Bytes::from_static(b"?")), true),
         (ReplyTo::Address(elsewhere), true),
         (ReplyTo::Entity(Text::from_static("q")), false),
+        (ReplyTo::Address(queue), false),
     ] {
         let mut message = Random(3).message();
         message.properties_mut().reply_to = Some(reply_to);

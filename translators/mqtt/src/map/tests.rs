@@ -199,7 +199,7 @@ fn full() -> Message {
     message.key = Some(Bytes::from_static(b"k"));
     message.body = None;
     let mut headers = fairlead_canon::HeadersBuilder::default();
-    headers.push_text(b"h", Text::from_static("v"));
+    headers.push(b"h", &Value::Text(Text::from_static("v")));
     message.headers = headers.build().unwrap();
     let own = message.properties_mut();
     own.content_type = Some(Text::from_static("a/b"));

@@ -162,7 +162,7 @@ fn a_publishers_own_sidecar_is_not_taken_for_ours() {
     let mark = Value::Text(Text::from_static("L"));
     let types = Value::Map(vec![(Bytes::from_static(b"x"), mark)]);
     let mut headers = HeadersBuilder::default();
-    headers.push_text(b"x", Text::from_static("5"));
+    headers.push(b"x", &Value::Text(Text::from_static("5")));
     headers.push(b"fl-t", &types);
     let mut message = empty();
     message.headers = headers.build().unwrap();
