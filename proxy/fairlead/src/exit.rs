@@ -9,6 +9,8 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 
+/// Something failed.
+const FAILED: u8 = 1;
 /// The configuration, or what a command was asked for, was refused.
 const REFUSED: u8 = 3;
 /// The log is poisoned: start again, and recovery decides what was kept (`EX_TEMPFAIL`).
@@ -58,17 +60,22 @@ impl Failure {
 
     /// Says on standard error what failed, and gives the exit status.
     pub(crate) fn report(self) -> ExitCode {
-        let code = match &self {
-            Self::Config(_) | Self::Refused(_) => ExitCode::from(REFUSED),
-            Self::Failed { .. } => ExitCode::FAILURE,
-            Self::Poisoned => ExitCode::from(POISONED),
-        };
+        let status = self.status();
         let report = match self {
             Self::Config(fault) => Report::new(*fault),
             Self::Refused(_) | Self::Failed { .. } | Self::Poisoned => Report::new(self),
         };
         // Where standard error is gone, only the status is left to tell.
         writeln!(io::stderr().lock(), "{report:?}").ok();
-        code
+        ExitCode::from(status)
+    }
+
+    /// The exit status; 2 is the command line parser's own.
+    pub(crate) fn status(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Refused(_) => REFUSED,
+            Self::Failed { .. } => FAILED,
+            Self::Poisoned => POISONED,
+        }
     }
 }

@@ -117,25 +117,33 @@ fn run(
             .confirm()
             .map_err(Failure::of("the running process is gone"))?;
     }
-    let (counters, handle) = (edge.counters(), background.handle().clone());
+    let counters = edge.counters();
     let opened = thread::Builder::new()
         .name("fairlead-open".into())
-        .spawn(move || opening.run(keeper, counters, &handle))
+        .spawn(move || {
+            let result = opening.run(keeper, counters, background.handle());
+            (result, background)
+        })
         .map_err(Failure::of("cannot start threads"))?;
-    let cause = edge.run();
-    // Whatever still holds the store is a task there; the last one closes it.
-    background.shutdown_timeout(BACKGROUND_END);
-    end(cause, opened)
+    end(edge.run(), opened)
 }
 
-fn end(cause: Cause, opened: JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
+/// A thread that opens the store; it has the runtime for as long as it needs it.
+type Opened = JoinHandle<(Result<(), Failure>, Runtime)>;
+
+fn end(cause: Cause, opened: Opened) -> Result<(), Failure> {
+    if cause != Cause::Failed && !opened.is_finished() {
+        // Nothing was served, so nothing has to be closed; reading a long log is not waited for.
+        return Ok(());
+    }
+    let Ok((result, background)) = opened.join() else {
+        return Err(Failure::of("cannot open the store")("a thread panicked"));
+    };
+    // Whatever still holds the store is a task there; the last one closes it.
+    background.shutdown_timeout(BACKGROUND_END);
     match cause {
         Cause::Signal | Cause::HandedOver => Ok(()),
-        Cause::Failed => match opened.join() {
-            Ok(Err(failure)) => Err(failure),
-            Ok(Ok(())) => Err(Failure::Poisoned),
-            Err(_panic) => Err(Failure::of("cannot open the store")("a thread panicked")),
-        },
+        Cause::Failed => result.and(Err(Failure::Poisoned)),
     }
 }
 
@@ -238,4 +246,43 @@ fn connections_max(config: &Config) -> u32 {
         );
     }
     config.connections_max.min(room.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(result: Result<(), Failure>) -> Opened {
+        let background = background().unwrap();
+        thread::Builder::new()
+            .spawn(move || (result, background))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_store_that_is_lost_while_serving_ends_the_process_with_75() {
+        let failure = end(Cause::Failed, opened(Ok(()))).unwrap_err();
+        assert_eq!(failure.status(), 75);
+    }
+
+    #[test]
+    fn a_store_that_does_not_open_ends_the_process_with_its_own_reason() {
+        let why = Failure::of("cannot open the store")("damaged");
+        let failure = end(Cause::Failed, opened(Err(why))).unwrap_err();
+        assert_eq!(failure.status(), 1);
+        assert_eq!(failure.to_string(), "cannot open the store");
+    }
+
+    #[test]
+    fn a_process_that_was_told_to_end_ends_well_although_its_store_is_not_open() {
+        let (never, wait) = std::sync::mpsc::channel::<()>();
+        let opening = thread::Builder::new()
+            .spawn(move || {
+                wait.recv().ok();
+                (Ok(()), background().unwrap())
+            })
+            .unwrap();
+        assert!(end(Cause::Signal, opening).is_ok());
+        drop(never);
+    }
 }

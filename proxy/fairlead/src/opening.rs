@@ -10,7 +10,7 @@ use fairlead_kernel::{Backing, Kernel};
 use fairlead_policy::{Anonymous, Rules};
 use fairlead_ports::{Clock, Entropy};
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::address;
 use crate::banner::Banner;
@@ -43,7 +43,7 @@ impl Opening {
         background: &Handle,
     ) -> Result<(), Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let opened = self.open_store(&clock, background)?;
+        let opened = self.open_store(&clock)?;
         let rules = Rules::start(self.anonymous, Arc::clone(&self.entropy))
             .map_err(Failure::of("cannot start threads"))?;
         let poisoned = opened.poisoned();
@@ -69,7 +69,7 @@ impl Opening {
         Ok(())
     }
 
-    fn open_store(&self, clock: &Arc<dyn Clock>, background: &Handle) -> Result<Backends, Failure> {
+    fn open_store(&self, clock: &Arc<dyn Clock>) -> Result<Backends, Failure> {
         let began = Instant::now();
         loop {
             let (clock, entropy) = (Arc::clone(clock), Arc::clone(&self.entropy));
@@ -77,10 +77,15 @@ impl Opening {
                 Err(OpenError::Locked { .. })
                     if self.start == Start::Upgrade && began.elapsed() < self.lock_patience =>
                 {
-                    background.block_on(async { sleep(LOCK_STEP).await });
+                    pause();
                 }
                 other => return other.map_err(Failure::of("cannot open the store")),
             }
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, no worker")]
+fn pause() {
+    std::thread::sleep(LOCK_STEP);
 }
