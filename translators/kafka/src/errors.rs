@@ -22,6 +22,7 @@ pub(crate) const UNKNOWN_MEMBER_ID: Code = 25;
 pub(crate) const INVALID_SESSION_TIMEOUT: Code = 26;
 pub(crate) const REBALANCE_IN_PROGRESS: Code = 27;
 pub(crate) const TOPIC_AUTHORIZATION_FAILED: Code = 29;
+pub(crate) const GROUP_AUTHORIZATION_FAILED: Code = 30;
 pub(crate) const UNSUPPORTED_SASL_MECHANISM: Code = 33;
 pub(crate) const ILLEGAL_SASL_STATE: Code = 34;
 pub(crate) const UNSUPPORTED_VERSION: Code = 35;
@@ -84,7 +85,6 @@ pub(crate) fn of_topic(reason: Reason) -> Code {
         Reason::OutOfRange => OFFSET_OUT_OF_RANGE,
         Reason::OutOfSequence => OUT_OF_ORDER_SEQUENCE,
         Reason::Fenced => INVALID_PRODUCER_EPOCH,
-        Reason::GroupState => NOT_COORDINATOR,
         Reason::Corrupt => STORAGE_ERROR,
         Reason::Unsupported => UNSUPPORTED_VERSION,
         // The client asks again, here or, after a look at the metadata, elsewhere.
@@ -97,10 +97,9 @@ pub(crate) fn of_positions(reason: Reason) -> Code {
     match reason {
         Reason::Unavailable | Reason::ShuttingDown | Reason::Conflict => NOT_COORDINATOR,
         Reason::BadName => INVALID_GROUP_ID,
+        Reason::Denied | Reason::Locked => GROUP_AUTHORIZATION_FAILED,
         Reason::Unknown
         | Reason::Exists
-        | Reason::Denied
-        | Reason::Locked
         | Reason::NotAuthenticated
         | Reason::Malformed
         | Reason::TooLarge
@@ -108,7 +107,6 @@ pub(crate) fn of_positions(reason: Reason) -> Code {
         | Reason::OutOfRange
         | Reason::OutOfSequence
         | Reason::Fenced
-        | Reason::GroupState
         | Reason::Corrupt
         | Reason::Unsupported => of_topic(reason),
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use fairlead_kernel::{Closed, ClosedReason, Conn, DrainWatch, Event, Io, Kernel, Meters, fill};
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::time::{Duration, Instant, sleep_until, timeout};
 
 use crate::answer::{Answer, Reply};
 use crate::api::{self, Call};
@@ -277,13 +277,18 @@ impl Wire {
         }
     }
 
+    /// Sends an answer. A client that takes none of it is as good as silent.
     async fn send(&mut self, answer: Answer) -> Result<(), Closed> {
-        match answer.send(&mut self.io).await {
-            Ok(count) => {
+        match timeout(SILENCE, answer.send(&mut self.io)).await {
+            Ok(Ok(count)) => {
                 self.meters.sent_bytes.inc_by(count);
                 Ok(())
             }
-            Err(error) => Err(Closed::because(ClosedReason::Lost, error.to_string())),
+            Ok(Err(error)) => Err(Closed::because(ClosedReason::Lost, error.to_string())),
+            Err(_elapsed) => Err(Closed::because(
+                ClosedReason::Silent,
+                "an answer was not taken",
+            )),
         }
     }
 }

@@ -108,6 +108,21 @@ async fn a_client_that_never_speaks_is_closed_after_ten_seconds_and_another_afte
     assert_eq!(begun.elapsed().as_secs(), 610);
 }
 
+//= ApiVersions.silence
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_answer_is_closed() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.dial();
+    topic(&mut peer, "t", 1).await;
+    peer.ask(9, to("t", 0, batch(&[&"x".repeat(2 << 20)])))
+        .await;
+    // The pipe holds half of the answer.
+    peer.say(12, &from("t", 0)).await;
+    let begun = tokio::time::Instant::now();
+    assert_eq!(peer.ended().await.reason, ClosedReason::Silent);
+    assert_eq!(begun.elapsed().as_secs(), 600);
+}
+
 //= ApiVersions.drain
 #[tokio::test(start_paused = true)]
 async fn a_drain_answers_what_was_produced_and_ends_what_waits() {

@@ -150,6 +150,11 @@ impl Peer {
         self.server.await.unwrap()
     }
 
+    /// Waits, without hearing anything, until the server ends the connection; why it did.
+    pub(crate) async fn ended(self) -> Closed {
+        self.server.await.unwrap()
+    }
+
     /// Hangs up; what the server makes of it.
     pub(crate) async fn hang_up(self) -> Closed {
         drop(self.io);
