@@ -68,9 +68,6 @@ pub enum Reason {
     /// Something changed in between; read again.
     #[error("conflict")]
     Conflict,
-    /// Another member's step is awaited, or this one's generation is over.
-    #[error("group is not in that state")]
-    GroupState,
     /// A store cannot be reached or does not answer.
     #[error("unavailable")]
     Unavailable,
@@ -87,7 +84,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 17] = [
         Self::Unknown,
         Self::Exists,
         Self::BadName,
@@ -101,7 +98,6 @@ impl Reason {
         Self::OutOfSequence,
         Self::Fenced,
         Self::Conflict,
-        Self::GroupState,
         Self::Unavailable,
         Self::Corrupt,
         Self::Unsupported,
@@ -124,7 +120,6 @@ impl Reason {
             Self::OutOfSequence => "out_of_sequence",
             Self::Fenced => "fenced",
             Self::Conflict => "conflict",
-            Self::GroupState => "group_state",
             Self::Unavailable => "unavailable",
             Self::Corrupt => "corrupt",
             Self::Unsupported => "unsupported",

@@ -116,8 +116,7 @@ fn code_of(reason: Reason) -> ReplyCode {
         | Reason::Full
         | Reason::OutOfRange
         | Reason::OutOfSequence
-        | Reason::Conflict
-        | Reason::GroupState => ReplyCode::PreconditionFailed,
+        | Reason::Conflict => ReplyCode::PreconditionFailed,
         Reason::Locked => ReplyCode::ResourceLocked,
         Reason::NotAuthenticated | Reason::Denied => ReplyCode::AccessRefused,
         Reason::Malformed => ReplyCode::SyntaxError,

@@ -27,7 +27,6 @@ pub(crate) fn code_of(reason: Reason) -> ReasonCode {
         Reason::Exists
         | Reason::OutOfSequence
         | Reason::Conflict
-        | Reason::GroupState
         | Reason::Corrupt
         | Reason::Unsupported => ReasonCode::IMPLEMENTATION_SPECIFIC,
         Reason::ShuttingDown => ReasonCode::SERVER_SHUTTING_DOWN,
@@ -98,7 +97,6 @@ impl From<Error> for Fault {
             | Reason::OutOfSequence
             | Reason::Fenced
             | Reason::Conflict
-            | Reason::GroupState
             | Reason::Unavailable
             | Reason::Corrupt
             | Reason::Unsupported => ClosedReason::Failed,
