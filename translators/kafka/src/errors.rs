@@ -81,11 +81,11 @@ pub(crate) fn of_topic(reason: Reason) -> Code {
         Reason::NotAuthenticated => SASL_AUTHENTICATION_FAILED,
         Reason::Malformed => CORRUPT_MESSAGE,
         Reason::TooLarge => MESSAGE_TOO_LARGE,
-        Reason::Full => POLICY_VIOLATION,
         Reason::OutOfRange => OFFSET_OUT_OF_RANGE,
         Reason::OutOfSequence => OUT_OF_ORDER_SEQUENCE,
         Reason::Fenced => INVALID_PRODUCER_EPOCH,
-        Reason::Corrupt => STORAGE_ERROR,
+        // The store has no room; clients try again until somebody makes some.
+        Reason::Full | Reason::Corrupt => STORAGE_ERROR,
         Reason::Unsupported => UNSUPPORTED_VERSION,
         // The client asks again, here or, after a look at the metadata, elsewhere.
         Reason::Conflict | Reason::Unavailable | Reason::ShuttingDown => NOT_LEADER,
