@@ -21,7 +21,7 @@ use crate::errors::{Fault, connack_code};
 use crate::map::{self, Emitter, Inbound, ORIGIN};
 use crate::{NAME, PACKET_BYTES_MAX};
 
-/// How long a client may take to say CONNECT and prove itself.
+/// How long a client may take to say CONNECT, and how long we may take to check who it is.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// The largest CONNECT. A will and a password of 64 KiB each are legal; what is beyond is not
@@ -57,7 +57,8 @@ pub(super) async fn greet<I: Io>(
         }
     };
     link.version = connect.version;
-    let caller = match enter(&connect, info, kernel).await {
+    let entered = tokio::time::timeout(HANDSHAKE_MAX, enter(&connect, info, kernel)).await;
+    let caller = match entered.unwrap_or_else(|_elapsed| Err(late())) {
         Ok(caller) => caller,
         Err(fault) => return Err(refuse(link, fault).await),
     };
@@ -92,6 +93,11 @@ fn silent() -> Fault {
         ClosedReason::Silent,
         "no CONNECT within ten seconds",
     )
+}
+
+fn late() -> Fault {
+    let detail = "the login took longer than ten seconds";
+    Fault::new(ReasonCode::SERVER_BUSY, ClosedReason::Failed, detail)
 }
 
 /// Answers CONNECT with a refusal and closes.
