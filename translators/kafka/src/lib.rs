@@ -27,4 +27,5 @@ mod text;
 mod topics;
 mod translator;
 
-pub use translator::{Kafka, NAME, ORIGIN};
+pub use translator::Kafka;
+pub(crate) use translator::{NAME, ORIGIN};

@@ -11,10 +11,10 @@ use crate::session;
 use crate::settings::Settings;
 
 /// Its word in configuration and metric labels.
-pub const NAME: &str = "kafka";
+pub(crate) const NAME: &str = "kafka";
 
 /// Its number in stored envelopes and name spaces.
-pub const ORIGIN: Origin = Origin(2);
+pub(crate) const ORIGIN: Origin = Origin(2);
 
 const DOORS: &[Door] = &[
     Door {
