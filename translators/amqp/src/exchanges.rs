@@ -308,7 +308,9 @@ fn header_match(arguments: &Table) -> Result<HeaderMatch, Refusal> {
 }
 
 fn bad_match(said: &str) -> Refusal {
-    let text = format!("invalid x-match field value '{said}'; expected all or any");
+    let text = format!(
+        "Invalid x-match field value '{said}'; expected all, any, all-with-x, or any-with-x"
+    );
     ReplyCode::PreconditionFailed.because(text)
 }
 

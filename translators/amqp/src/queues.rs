@@ -43,15 +43,19 @@ pub(crate) fn require(caller: &Caller, name: &ShortStr) -> Result<Arc<Stream>, R
         ReplyCode::NotFound.because(format!("no queue '{}' in vhost '/'", shown(name)))
     })?;
     match queue.owner() {
-        Some(owner) if owner != caller.id() => {
-            let text = format!(
-                "cannot obtain exclusive access to locked queue '{}' in vhost '/'",
-                shown(name)
-            );
-            Err(ReplyCode::ResourceLocked.because(text))
-        }
+        Some(owner) if owner != caller.id() => Err(locked(name)),
         Some(_) | None => Ok(queue),
     }
+}
+
+/// The refusal for a queue that belongs to another connection, or is not as exclusive as asked.
+pub(crate) fn locked(name: &ShortStr) -> Refusal {
+    ReplyCode::ResourceLocked.because(format!(
+        "cannot obtain exclusive access to locked queue '{}' in vhost '/'. It could be originally \
+         declared on another connection or the exclusive property value does not match that of the \
+         original declaration.",
+        shown(name)
+    ))
 }
 
 /// What a queue was declared as; for a queue of another protocol, what it would have been.
@@ -161,10 +165,10 @@ pub(crate) fn check_arguments(declare: &queue::Declare) -> Result<(), Refusal> {
                 }
             }
         }
-        Some(kind) => {
-            let text = format!("queue type {kind:?}");
-            Err(ReplyCode::NotImplemented.because(text))
+        Some(Value::Text(kind)) if &**kind == "stream" => {
+            Err(ReplyCode::NotImplemented.because("queues of type 'stream'"))
         }
+        Some(_) => Err(invalid("x-queue-type")),
     }
 }
 
@@ -175,10 +179,7 @@ fn limits(arguments: &Table) -> Result<SizeLimits, Refusal> {
         None => Overflow::DropHead,
         Some(Value::Text(text)) if &**text == "drop-head" => Overflow::DropHead,
         Some(Value::Text(text)) if &**text == "reject-publish" => Overflow::Reject,
-        Some(other) => {
-            let text = format!("invalid arg 'x-overflow': {other:?}");
-            return Err(ReplyCode::PreconditionFailed.because(text));
-        }
+        Some(_) => return Err(invalid("x-overflow")),
     };
     let count_max = number(arguments, "x-max-length")?;
     let bytes_max = number(arguments, "x-max-length-bytes")?;
@@ -217,5 +218,5 @@ fn number(arguments: &Table, name: &'static str) -> Result<Option<u64>, Refusal>
 }
 
 fn invalid(name: &str) -> Refusal {
-    ReplyCode::PreconditionFailed.because(format!("invalid arg '{name}'"))
+    ReplyCode::PreconditionFailed.because(format!("invalid arg '{name}' for a queue"))
 }

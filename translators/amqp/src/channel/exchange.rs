@@ -39,6 +39,7 @@ impl Channel {
         self.answer(bind.no_wait, exchange::BindOk {}, peer)
     }
 
+    //= exchange.unbind.absent: unbinding what does not exist succeeds, as in RabbitMQ.
     pub(super) async fn unbind_exchange(
         &self,
         unbind: exchange::Unbind,
@@ -52,10 +53,17 @@ impl Channel {
             no_wait: unbind.no_wait,
             arguments: unbind.arguments,
         };
-        let binding = between(&bind, peer)?;
-        let source = binding.from;
-        peer.caller.declare(vec![Change::Unbind(binding)]).await?;
-        remove_if_left(&mut peer.caller, source).await?;
+        let ends = [&bind.source, &bind.destination];
+        let are_there = peer.caller.topology(|topology| {
+            ends.iter()
+                .all(|name| name.is_empty() || exchanges::find(topology, name).is_some())
+        });
+        if are_there {
+            let binding = between(&bind, peer)?;
+            let source = binding.from;
+            peer.caller.declare(vec![Change::Unbind(binding)]).await?;
+            remove_if_left(&mut peer.caller, source).await?;
+        }
         self.answer(bind.no_wait, exchange::UnbindOk {}, peer)
     }
 }
@@ -147,7 +155,9 @@ async fn remove(delete: &exchange::Delete, peer: &mut Peer) -> Result<(), Refusa
         .as_bytes()
         .starts_with(RESERVED_PREFIX.as_bytes())
     {
-        return Err(reserved(&delete.exchange));
+        let name = shown(&delete.exchange);
+        let text = format!("deletion of system exchange '{name}' in vhost '/' not allowed");
+        return Err(ReplyCode::AccessRefused.because(text));
     }
     let held = peer.caller.topology(|topology| {
         let exchange = exchanges::find(topology, &delete.exchange)?;

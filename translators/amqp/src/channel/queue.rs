@@ -6,11 +6,13 @@ use bytes::Bytes;
 use fairlead_canon::Value;
 use fairlead_kernel::{Change, Depth, Destination, Reason, Stream};
 
-use super::Channel;
+use super::{Channel, reply};
 use crate::codec::{ShortStr, Table, queue};
 use crate::connection::Peer;
 use crate::errors::{Refusal, ReplyCode};
-use crate::exchanges::{RESERVED_PREFIX, binding, refuse_default, remove_if_left, require, shown};
+use crate::exchanges::{
+    self, RESERVED_PREFIX, binding, refuse_default, remove_if_left, require, shown,
+};
 use crate::map::ADDRESS_PREFIX;
 use crate::queues;
 
@@ -29,6 +31,14 @@ impl Channel {
         mut declare: queue::Declare,
         peer: &mut Peer,
     ) -> Result<(), Refusal> {
+        if declare.passive && reply::is_reachable(&declare.queue, peer) {
+            let answer = queue::DeclareOk {
+                queue: declare.queue,
+                message_count: 0,
+                consumer_count: 1,
+            };
+            return self.answer(declare.no_wait, answer, peer);
+        }
         if declare.queue.is_empty() && !declare.passive {
             declare.queue = ShortStr::cut(&peer.random_name("amq.gen-"));
             create(&declare, peer).await?;
@@ -64,6 +74,7 @@ impl Channel {
         self.answer(bind.no_wait, queue::BindOk {}, peer)
     }
 
+    //= queue.unbind.absent: unbinding what is not bound, or does not exist, succeeds, as in RabbitMQ.
     pub(super) async fn unbind_queue(
         &mut self,
         unbind: queue::Unbind,
@@ -71,12 +82,18 @@ impl Channel {
     ) -> Result<(), Refusal> {
         let name = self.queue_name(unbind.queue)?;
         refuse_default(&unbind.exchange)?;
-        let queue = queues::require(&peer.caller, &name)?;
-        let exchange = require(&peer.caller, &unbind.exchange)?;
-        let to = Destination::Stream(queue.key.clone());
-        let binding = binding(&exchange, &unbind.routing_key, &unbind.arguments, to)?;
-        peer.caller.declare(vec![Change::Unbind(binding)]).await?;
-        remove_if_left(&mut peer.caller, exchange.realm).await?;
+        let exchange = peer
+            .caller
+            .topology(|topology| exchanges::find(topology, &unbind.exchange));
+        if let Some(exchange) = exchange
+            && queues::find(&peer.caller, &name).is_some()
+        {
+            let queue = queues::require(&peer.caller, &name)?;
+            let to = Destination::Stream(queue.key.clone());
+            let binding = binding(&exchange, &unbind.routing_key, &unbind.arguments, to)?;
+            peer.caller.declare(vec![Change::Unbind(binding)]).await?;
+            remove_if_left(&mut peer.caller, exchange.realm).await?;
+        }
         peer.out.method(self.number, queue::UnbindOk {})
     }
 
@@ -166,14 +183,16 @@ fn check_name(name: &ShortStr) -> Result<(), Refusal> {
 //= queue.declare.equivalent: a queue is declared again as it is, or not at all.
 fn check_same(declare: &queue::Declare, queue: &Stream) -> Result<(), Refusal> {
     let held = queues::declaration(queue);
+    if declare.exclusive != held.exclusive {
+        return Err(queues::locked(&declare.queue));
+    }
     let flags = [
         ("durable", declare.durable, held.durable),
-        ("exclusive", declare.exclusive, held.exclusive),
         ("auto_delete", declare.auto_delete, held.auto_delete),
     ];
     for (name, said, is) in flags {
         if said != is {
-            let (said, is) = (said.to_string(), is.to_string());
+            let (said, is) = (format!("'{said}'"), format!("'{is}'"));
             return Err(inequivalent(name, &declare.queue, (&said, &is)));
         }
     }
@@ -182,7 +201,7 @@ fn check_same(declare: &queue::Declare, queue: &Stream) -> Result<(), Refusal> {
         let (said, is) = (said.get(name), is.get(name));
         if said != is {
             let name = name.escape_ascii().to_string();
-            let (said, is) = (format!("{said:?}"), format!("{is:?}"));
+            let (said, is) = (quoted(said), quoted(is));
             return Err(inequivalent(&name, &declare.queue, (&said, &is)));
         }
     }
@@ -194,10 +213,20 @@ fn by_name(arguments: &Table) -> BTreeMap<&Bytes, &Value> {
     entries.map(|(name, value)| (name, value)).collect()
 }
 
+/// An argument in a text for people.
+fn quoted(value: Option<&&Value>) -> String {
+    value.map_or("none".to_owned(), |value| {
+        // Not more of it than a reply text holds.
+        let text = value.to_text();
+        let head = text.get(..64.min(text.len())).unwrap_or_default();
+        format!("'{}'", head.escape_ascii())
+    })
+}
+
 fn inequivalent(name: &str, queue: &ShortStr, (said, is): (&str, &str)) -> Refusal {
     ReplyCode::PreconditionFailed.because(format!(
         "inequivalent arg '{name}' for queue '{}' in vhost '/': \
-         received '{said}' but current is '{is}'",
+         received {said} but current is {is}",
         shown(queue)
     ))
 }
@@ -211,7 +240,7 @@ fn check_unneeded(delete: &queue::Delete, name: &ShortStr, depth: Depth) -> Resu
         return refuse("in use");
     }
     if delete.if_empty && depth.ready > 0 {
-        return refuse("is not empty");
+        return refuse("not empty");
     }
     Ok(())
 }

@@ -12,6 +12,9 @@ use crate::map::queue_address;
 /// The queue that is not one.
 const DIRECT: &str = "amq.rabbitmq.reply-to";
 
+/// What a name for direct replies begins with.
+const TOKEN_PREFIX: &str = "amq.rabbitmq.reply-to.";
+
 /// The consumer of direct replies on a channel.
 #[derive(Debug)]
 pub(super) struct ReplyConsumer {
@@ -23,6 +26,13 @@ pub(super) struct ReplyConsumer {
 /// Whether a name asks for direct replies.
 pub(super) fn is_direct(name: &ShortStr) -> bool {
     name.as_bytes() == DIRECT
+}
+
+//= queue.declare.direct-reply-to: asked for passively, a reply name says whether somebody waits.
+pub(super) fn is_reachable(name: &ShortStr, peer: &mut Peer) -> bool {
+    let is_token = name.as_bytes().starts_with(TOKEN_PREFIX.as_bytes());
+    let address = queue_address(name.as_bytes());
+    is_direct(name) || is_token && address.is_ok_and(|address| peer.caller.is_bound(&address))
 }
 
 impl Channel {
@@ -41,7 +51,7 @@ impl Channel {
             let text = "reply consumer already set";
             return Err(ReplyCode::PreconditionFailed.because(text));
         }
-        let name = peer.random_name("amq.rabbitmq.reply-to.");
+        let name = peer.random_name(TOKEN_PREFIX);
         let address = queue_address(name.as_bytes())
             .map_err(|error| ReplyCode::InternalError.because(error.to_string()))?;
         let pattern = Pattern::exact(RealmId::QUEUES, &address.path);

@@ -14,6 +14,7 @@ use crate::codec::{
     FRAME_MIN_SIZE, LongStr, Method, PROTOCOL_HEADER, Payload, ShortStr, Table, connection,
 };
 use crate::errors::{Refusal, ReplyCode};
+use crate::exchanges::shown;
 use crate::transport::{Moved, Output, Reading, Transport};
 use crate::{NAME, ORIGIN};
 
@@ -152,7 +153,7 @@ impl Handshake<'_> {
             return Err(self.unexpected(method).await);
         };
         if said.virtual_host.as_bytes() != VIRTUAL_HOST {
-            let text = format!("vhost {:?} not found", said.virtual_host);
+            let text = format!("vhost {} not found", shown(&said.virtual_host));
             return Err(self.refuse(ReplyCode::NotAllowed.because(text)).await);
         }
         match self.kernel.enter(self.info, who, (NAME, ORIGIN)) {
@@ -210,7 +211,11 @@ impl Handshake<'_> {
         }
         tracing::warn!(peer = %self.info.peer, mechanism = ?said.mechanism, why, "login refused");
         if has_capability(&said.client_properties, b"authentication_failure_close") {
-            let text = "Login was refused. For details see the server's log.";
+            let text = format!(
+                "Login was refused using authentication mechanism {}. \
+                 For details see the broker logfile.",
+                shown(&said.mechanism)
+            );
             return self.refuse(ReplyCode::AccessRefused.because(text)).await;
         }
         Closed::because(ClosedReason::Refused, why)

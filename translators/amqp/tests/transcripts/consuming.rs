@@ -283,6 +283,7 @@ async fn consumers_of_two_connections_share_a_queue() {
 }
 
 //= basic.consume.direct-reply-to
+//= queue.declare.direct-reply-to
 #[tokio::test]
 async fn a_direct_reply_finds_the_channel_that_asked() {
     let mesh = Mesh::new().await;
@@ -300,6 +301,13 @@ async fn a_direct_reply_finds_the_channel_that_asked() {
     let (_, question) = server.delivery().await;
     let reply_to = question.properties.reply_to.unwrap();
     assert_ne!(reply_to, short("amq.rabbitmq.reply-to"));
+    let passive = queue::Declare {
+        passive: true,
+        queue: reply_to.clone(),
+        ..queue::Declare::default()
+    };
+    server.send(1, passive).await;
+    assert_eq!(hear!(server, 1, QueueDeclareOk).consumer_count, 1);
     server
         .publish("", reply_to.as_str().unwrap(), b"answer")
         .await;

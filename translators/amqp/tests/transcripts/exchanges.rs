@@ -106,6 +106,7 @@ async fn a_headers_exchange_compares_headers() {
 }
 
 //= exchange.bind
+//= exchange.unbind.absent
 #[tokio::test]
 async fn an_exchange_bound_to_another_passes_messages_on_and_a_queue_gets_each_once() {
     let mesh = Mesh::new().await;
@@ -131,7 +132,13 @@ async fn an_exchange_bound_to_another_passes_messages_on_and_a_queue_gets_each_o
         routing_key: bind.routing_key,
         ..exchange::Unbind::default()
     };
-    peer.send(1, unbind).await;
+    peer.send(1, unbind.clone()).await;
+    hear!(peer, 1, ExchangeUnbindOk);
+    let absent = exchange::Unbind {
+        destination: short("absent"),
+        ..unbind
+    };
+    peer.send(1, absent).await;
     hear!(peer, 1, ExchangeUnbindOk);
 }
 

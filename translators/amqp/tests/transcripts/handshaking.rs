@@ -103,7 +103,7 @@ async fn there_is_one_virtual_host() {
     peer.tune(131_072, 0).await;
     peer.open("other").await;
     let text = peer.closes_connection(530).await;
-    assert_eq!(text, "NOT_ALLOWED - vhost \"other\" not found");
+    assert_eq!(text, "NOT_ALLOWED - vhost other not found");
 }
 
 #[tokio::test]

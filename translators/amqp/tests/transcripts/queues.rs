@@ -67,6 +67,36 @@ async fn a_queue_is_declared_again_as_it_is_or_not_at_all() {
     );
 }
 
+//= queue.declare.equivalent
+#[tokio::test]
+async fn arguments_are_compared_and_another_exclusiveness_is_a_lock() {
+    let mesh = Mesh::new().await;
+    let of_length = |length: Option<i32>| {
+        let mut declare = declare("jobs");
+        if let Some(length) = length {
+            declare.arguments.push("x-max-length", Value::I32(length));
+        }
+        declare
+    };
+    let mut peer = mesh.connect().await;
+    peer.send(1, of_length(Some(5))).await;
+    hear!(peer, 1, QueueDeclareOk);
+    peer.send(1, of_length(Some(6))).await;
+    let text = peer.closes_channel(406).await;
+    assert!(text.ends_with("received '6' but current is '5'"), "{text}");
+    let mut peer = mesh.connect().await;
+    peer.send(1, of_length(None)).await;
+    let text = peer.closes_channel(406).await;
+    assert!(text.ends_with("received none but current is '5'"), "{text}");
+    let mut peer = mesh.connect().await;
+    let exclusive = queue::Declare {
+        exclusive: true,
+        ..of_length(Some(5))
+    };
+    peer.send(1, exclusive).await;
+    peer.closes_channel(405).await;
+}
+
 //= queue.declare.reserved
 #[tokio::test]
 async fn reserved_names_are_refused() {
@@ -168,6 +198,7 @@ async fn a_purge_tells_how_many_it_removed() {
 }
 
 //= queue.unbind
+//= queue.unbind.absent
 #[tokio::test]
 async fn an_unbound_queue_gets_nothing_more() {
     let mesh = Mesh::new().await;
@@ -186,9 +217,20 @@ async fn an_unbound_queue_gets_nothing_more() {
     peer.publish("amq.topic", "a.b", b"two").await;
     assert_eq!(peer.get("jobs").await.as_deref(), Some(&b"one"[..]));
     assert_eq!(peer.get("jobs").await, None);
-    // What is not bound is unbound with success.
-    peer.send(1, unbind).await;
-    hear!(peer, 1, QueueUnbindOk);
+    // What is not bound, or does not exist, is unbound with success.
+    for (queue, exchange) in [
+        ("jobs", "amq.topic"),
+        ("absent", "amq.topic"),
+        ("jobs", "absent"),
+    ] {
+        let absent = queue::Unbind {
+            queue: short(queue),
+            exchange: short(exchange),
+            ..unbind.clone()
+        };
+        peer.send(1, absent).await;
+        hear!(peer, 1, QueueUnbindOk);
+    }
 }
 
 //= queue.bind.default-exchange
@@ -289,6 +331,8 @@ async fn arguments_that_promise_what_we_do_not_do_are_refused_by_name() {
         ("x-max-length", Value::Text("many".into())),
         ("x-expires", Value::I32(0)),
         ("x-queue-type", Value::Text("quorum".into())),
+        ("x-queue-type", Value::Text("other".into())),
+        ("x-overflow", Value::Text("other".into())),
     ] {
         let mut peer = mesh.connect().await;
         let mut odd = declare("odd");
