@@ -1,7 +1,7 @@
 //! One connection: a task that waits for the socket and for the kernel, in turns.
 //!
 //! ```text
-//! handshake.rs   CONNECT -> login, claim, session restored or made -> CONNACK
+//! handshake.rs   CONNECT -> login -> resume.rs: claim, session restored or made -> CONNACK
 //! turns          socket -> decode all -> inbound.rs, subscribe.rs -> one flush
 //!                event  -> deliver.rs                             -> one write
 //! ending.rs      DISCONNECT or not -> will, the session's expiry -> closed

@@ -95,11 +95,11 @@ impl<I: Io> Session<I> {
         {
             return (self.last_word(fault), self.will.take());
         }
-        //= MQTT-3.14.4-3: a goodbye takes the will with it, unless it asks for it.
+        //= MQTT-3.14.4-3: only a normal goodbye takes the will with it.
         let will = self
             .will
             .take()
-            .filter(|_| disconnect.reason == ReasonCode::DISCONNECT_WITH_WILL);
+            .filter(|_| disconnect.reason != ReasonCode::SUCCESS);
         (Closed::plain(ClosedReason::Goodbye), will)
     }
 

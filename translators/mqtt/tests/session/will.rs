@@ -48,7 +48,7 @@ async fn the_will_of_a_client_that_vanishes_is_published() {
 //= MQTT-3.1.2-10
 //= MQTT-3.14.4-3
 #[tokio::test]
-async fn a_goodbye_takes_the_will_with_it_unless_it_asks_for_it() {
+async fn only_a_normal_goodbye_takes_the_will_with_it() {
     let mesh = Mesh::start().await;
     let mut watcher = watcher(&mesh).await;
     mesh.accepted(mortal(hello(Version::V5, "mortal")))
@@ -57,12 +57,11 @@ async fn a_goodbye_takes_the_will_with_it_unless_it_asks_for_it() {
         .goodbye()
         .await;
     watcher.expect_nothing().await;
-    let mut peer = mesh.accepted(mortal(hello(Version::V5, "mortal"))).await.0;
-    peer.send(Packet::Disconnect(Disconnect::new(
-        ReasonCode::DISCONNECT_WITH_WILL,
-    )))
-    .await;
-    assert_eq!(watcher.next_publish().await.payload, "gone");
+    for reason in [ReasonCode::DISCONNECT_WITH_WILL, ReasonCode::UNSPECIFIED] {
+        let mut peer = mesh.accepted(mortal(hello(Version::V5, "mortal"))).await.0;
+        peer.send(Packet::Disconnect(Disconnect::new(reason))).await;
+        assert_eq!(watcher.next_publish().await.payload, "gone");
+    }
 }
 
 //= MQTT-3.1.2-8
