@@ -1,6 +1,6 @@
 //! Reply codes: what a refusal is called on the wire, and how far it reaches.
 
-use fairlead_kernel::{Error, Reason};
+use fairlead_kernel::{Error, Meters, Reason};
 use thiserror::Error;
 
 use crate::codec::DecodeError;
@@ -98,11 +98,42 @@ impl ReplyCode {
         }
     }
 
+    /// What it counts as.
+    fn reason(self) -> Reason {
+        match self {
+            Self::ContentTooLarge => Reason::TooLarge,
+            Self::NoRoute | Self::NotFound => Reason::Unknown,
+            Self::ConnectionForced => Reason::ShuttingDown,
+            Self::AccessRefused => Reason::Denied,
+            Self::ResourceLocked => Reason::Locked,
+            Self::PreconditionFailed => Reason::Conflict,
+            Self::FrameError
+            | Self::SyntaxError
+            | Self::CommandInvalid
+            | Self::ChannelError
+            | Self::UnexpectedFrame => Reason::Malformed,
+            Self::NotAllowed | Self::NotImplemented => Reason::Unsupported,
+            Self::InternalError => Reason::Unavailable,
+        }
+    }
+
     /// A refusal with this code.
     pub fn because(self, text: impl Into<String>) -> Refusal {
         Refusal {
             code: self,
             text: text.into(),
+        }
+    }
+}
+
+impl Refusal {
+    /// Counts it: once, where it is written. Going away is not a failure.
+    pub(crate) fn count(&self, meters: &Meters) {
+        let (reason, text) = (self.code.reason(), self.text.as_str());
+        if self.code == ReplyCode::InternalError {
+            meters.failed(&Error::us(reason, text));
+        } else if self.code != ReplyCode::ConnectionForced {
+            meters.failed(&Error::peer(reason, text));
         }
     }
 }

@@ -140,6 +140,7 @@ impl Session {
         at: (u16, u16),
     ) -> Result<(), Refusal> {
         tracing::debug!(channel = number, %refusal, "channel closed");
+        refusal.count(self.peer.caller.meters());
         self.drop_channel(number)?;
         self.channels.insert(number, Slot::Closing);
         let close = channel::Close {

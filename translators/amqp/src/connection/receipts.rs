@@ -89,7 +89,7 @@ impl Receipts {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "a publish was not kept");
+                tracing::debug!(%error, "a publish was not kept");
                 self.write(out)?;
                 match awaited.confirm {
                     Some(delivery_tag) => out.method(

@@ -87,6 +87,7 @@ pub(crate) async fn serve(conn: Conn, kernel: Arc<Kernel>) -> Closed {
         End::Refused(refusal, at) => {
             // What was published before is kept all the same.
             session.peer.caller.flush();
+            refusal.count(session.peer.caller.meters());
             let out = &mut session.peer.out;
             Box::pin(farewell(&mut transport, out, &refusal, at)).await
         }
@@ -267,6 +268,9 @@ impl Session {
         let Self { peer, channels } = self;
         match event {
             Event::Receipt(pending, result) => {
+                if let Err(error) = &result {
+                    peer.caller.meters().failed(error);
+                }
                 let Peer { receipts, out, .. } = &mut **peer;
                 receipts.receipt(pending, result, out)
             }
