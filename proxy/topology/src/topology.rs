@@ -22,6 +22,8 @@ pub struct Topology {
     realm_names: BTreeMap<Text, RealmId>,
     incoming: HashMap<Destination, BTreeSet<Arc<Binding>>, RandomState>,
     entries: BTreeMap<(Text, Bytes), Bytes>,
+    /// Lanes of all streams.
+    entities: u64,
     next_entity: u64,
     next_realm: u64,
 }
@@ -77,6 +79,7 @@ impl Default for Topology {
             realm_names: BTreeMap::new(),
             incoming: HashMap::default(),
             entries: BTreeMap::new(),
+            entities: 0,
             next_entity: 1,
             next_realm: Self::FIRST_FREE_REALM,
         };
@@ -98,6 +101,10 @@ impl Default for Topology {
 }
 
 impl Topology {
+    /// Most entities of a node. Each costs a few hundred bytes of memory for as long as it exists,
+    /// and a single request may ask for many.
+    pub const ENTITIES_MAX: u64 = 1 << 20;
+
     /// Realm numbers below are fixed.
     const FIRST_FREE_REALM: u64 = 16;
 
@@ -198,7 +205,7 @@ impl Topology {
         for lane in &stream.lanes {
             self.next_entity = self.next_entity.max((lane.0 & ((1 << 48) - 1)) + 1);
         }
-        self.streams.insert(stream.key.clone(), Arc::new(stream));
+        self.add_stream(&Arc::new(stream));
     }
 
     /// Puts back a realm that was kept.
@@ -296,6 +303,7 @@ impl Topology {
             return Err(Refused::Exists(new.key.name));
         }
         check_lanes(new.lanes)?;
+        self.check_entities(u64::from(new.lanes))?;
         let lanes = (0..new.lanes).map(|_| self.take_entity(&new.key)).collect();
         let stream = Arc::new(Stream {
             key: new.key,
@@ -332,6 +340,7 @@ impl Topology {
     ) -> Result<Arc<Stream>, Refused> {
         let old = self.known(key)?;
         check_lanes(lanes)?;
+        self.check_entities(u64::from(lanes).saturating_sub(old.lanes.len() as u64))?;
         let mut all = old.lanes.to_vec();
         while all.len() < lanes as usize {
             all.push(self.take_entity(key));
@@ -437,6 +446,16 @@ impl Topology {
             .ok_or_else(|| Refused::Unknown(key.name.clone()))
     }
 
+    fn check_entities(&self, more: u64) -> Result<(), Refused> {
+        if self.entities.saturating_add(more) <= Self::ENTITIES_MAX {
+            return Ok(());
+        }
+        Err(Refused::OutOfBounds {
+            what: "number of entities",
+            max: Self::ENTITIES_MAX,
+        })
+    }
+
     fn take_entity(&mut self, key: &StreamKey) -> EntityId {
         let counter = self.next_entity;
         self.next_entity += 1;
@@ -452,9 +471,9 @@ impl Topology {
     fn set(&mut self, step: &Applied) {
         match step {
             Applied::Stream(stream) | Applied::Altered { new: stream, .. } => {
-                self.streams.insert(stream.key.clone(), Arc::clone(stream));
+                self.add_stream(stream);
             }
-            Applied::StreamGone(stream) => drop(self.streams.remove(&stream.key)),
+            Applied::StreamGone(stream) => self.remove_stream(&stream.key),
             Applied::Realm(realm) => self.add_realm(realm),
             Applied::RealmGone(realm) => {
                 self.realms.remove(&realm.id);
@@ -501,6 +520,19 @@ impl Topology {
                 },
             };
             self.set(&undo);
+        }
+    }
+
+    /// Adds a stream, in place of the one of that name.
+    fn add_stream(&mut self, stream: &Arc<Stream>) {
+        self.remove_stream(&stream.key);
+        self.entities += stream.lanes.len() as u64;
+        self.streams.insert(stream.key.clone(), Arc::clone(stream));
+    }
+
+    fn remove_stream(&mut self, key: &StreamKey) {
+        if let Some(old) = self.streams.remove(key) {
+            self.entities = self.entities.saturating_sub(old.lanes.len() as u64);
         }
     }
 
@@ -570,4 +602,61 @@ fn spread(key: &StreamKey) -> u16 {
         (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
     });
     u16::try_from((hash >> 16) ^ (hash & 0xffff)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use fairlead_canon::{Class, Kind};
+
+    use super::*;
+    use crate::Family;
+
+    fn log(name: &str, lanes: u32) -> Change {
+        let key = StreamKey::new(Family::Log, name);
+        let new = NewStream::new(key, Kind::Log, Class::Memory, Origin(1));
+        Change::CreateStream(NewStream { lanes, ..new })
+    }
+
+    fn apply(topology: &mut Topology, changes: Vec<Change>) -> Result<(), Refused> {
+        topology.apply(changes, Timestamp(0)).map(drop)
+    }
+
+    #[test]
+    fn entities_are_given_out_up_to_the_limit_and_again_once_some_are_gone() {
+        let mut topology = Topology::default();
+        let per_stream = u64::from(NewStream::LANES_MAX);
+        let full = Topology::ENTITIES_MAX / per_stream;
+        for number in 0..full {
+            apply(
+                &mut topology,
+                vec![log(&number.to_string(), NewStream::LANES_MAX)],
+            )
+            .unwrap();
+        }
+        let rest = u32::try_from(Topology::ENTITIES_MAX % per_stream).unwrap();
+        apply(&mut topology, vec![log("rest", rest)]).unwrap();
+        let refused = apply(&mut topology, vec![log("more", 1)]).unwrap_err();
+        assert!(matches!(
+            refused,
+            Refused::OutOfBounds {
+                what: "number of entities",
+                ..
+            }
+        ));
+        let gone = Change::RemoveStream(StreamKey::new(Family::Log, "0"));
+        apply(&mut topology, vec![gone, log("more", 1)]).unwrap();
+    }
+
+    #[test]
+    fn what_a_refused_declaration_had_done_is_taken_back_and_not_counted() {
+        let mut topology = Topology::default();
+        for _ in 0..3 {
+            let changes = vec![log("a", 5), log("a", 1)];
+            assert!(matches!(
+                apply(&mut topology, changes),
+                Err(Refused::Exists(_))
+            ));
+        }
+        assert_eq!((topology.entities, topology.streams().count()), (0, 0));
+    }
 }
