@@ -8,8 +8,10 @@ use fairlead_delivery::MemberId;
 use fairlead_ports::Space;
 use fairlead_topology::{StreamKey, Topology};
 
-use crate::consume::{Attached, Bodies, Load};
+use crate::bodies::Bodies;
+use crate::consume::Attached;
 use crate::inbox::Inbox;
+use crate::load::Load;
 use crate::outbox::Outbox;
 use crate::publish::Routes;
 use crate::verb::{AttachmentId, Event};

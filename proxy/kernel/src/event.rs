@@ -2,7 +2,8 @@
 
 use std::task::{Context, Poll};
 
-use crate::consume::{Attached, Reading, read_bodies};
+use crate::bodies::{Reading, read_bodies};
+use crate::consume::Attached;
 use crate::solo::Solo;
 use crate::verb::{AttachmentId, Event, Settling};
 use crate::{Caller, Error};

@@ -4,10 +4,11 @@
 //! it publishes and settles what one socket read brought, calls [`Caller::flush`] once, and waits
 //! for the socket and for [`Caller::event`].
 //!
-//! Begin with `caller.rs` (what a connection owns), then `publish.rs` and `consume.rs`.
+//! Begin with `caller.rs` (what a connection owns), then `publish.rs`, `consume.rs` and `event.rs`.
 
 mod arrivals;
 mod atlas;
+mod bodies;
 mod caller;
 mod claim;
 mod consume;
@@ -24,6 +25,7 @@ mod kernel;
 mod lane;
 mod latest;
 mod live;
+mod load;
 mod metrics;
 mod outbox;
 mod position;
@@ -31,6 +33,7 @@ mod publish;
 mod registrar;
 mod settle;
 mod solo;
+mod take;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod translator;

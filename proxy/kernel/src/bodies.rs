@@ -1,0 +1,142 @@
+//! From assigned offsets to deliveries: bodies are read a stretch at a time, in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use fairlead_canon::{Address, DeadReason, Outcome, Path};
+use fairlead_delivery::Assigned;
+use fairlead_ports::{BoxFuture, StoreError, Stored};
+use smallvec::SmallVec;
+
+use crate::Caller;
+use crate::hub::Hot;
+use crate::solo::Solo;
+use crate::verb::{AttachmentId, Delivery, DeliveryId};
+
+/// Assigned messages on their way: bodies are read a stretch at a time, in order.
+#[derive(Debug)]
+pub(crate) struct Bodies {
+    pub(crate) waiting: VecDeque<(AttachmentId, Assigned)>,
+    pub(crate) reading: Option<Reading>,
+    /// How many to read at a time; follows their size.
+    pub(crate) step: usize,
+}
+
+/// Bodies being read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) attachment: AttachmentId,
+    pub(crate) assigned: Vec<Assigned>,
+    pub(crate) bodies: Solo<Result<Vec<Stored>, StoreError>>,
+}
+
+impl Default for Bodies {
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            reading: None,
+            step: Self::STEP_FIRST,
+        }
+    }
+}
+
+impl Bodies {
+    const STEP_FIRST: usize = 64;
+    const STEP_MAX: usize = 512;
+    /// A step that read more than this makes the next one smaller: bounds what a slow reader holds.
+    const BYTES_HIGH: usize = 1024 * 1024;
+    const BYTES_LOW: usize = 128 * 1024;
+
+    /// Adapts the step to what the last one weighed.
+    pub(crate) fn weigh(&mut self, bytes: usize) {
+        if bytes > Self::BYTES_HIGH {
+            self.step = (self.step / 4).max(1);
+        } else if bytes < Self::BYTES_LOW {
+            self.step = (self.step * 2).min(Self::STEP_MAX);
+        }
+    }
+}
+
+impl Caller {
+    /// Turns what was read into deliveries; expired ones end here and are counted.
+    pub(crate) fn open_bodies(
+        &mut self,
+        id: AttachmentId,
+        assigned: &[Assigned],
+        bodies: Vec<Stored>,
+    ) -> Vec<Delivery> {
+        let nowhere = Address::new(fairlead_canon::RealmId::QUEUES, Path::EMPTY);
+        let now = self.kernel.clock().wall();
+        let mut deliveries = Vec::with_capacity(assigned.len());
+        let (mut expired, mut gone) = (
+            SmallVec::<[DeliveryId; 4]>::new(),
+            SmallVec::<[_; 4]>::new(),
+        );
+        let mut bodies = bodies.into_iter().peekable();
+        for one in assigned {
+            let delivery = DeliveryId {
+                attachment: id,
+                offset: one.offset,
+            };
+            let stored = bodies.next_if(|stored| stored.base == one.offset);
+            let opened = stored.and_then(|stored| stored.batch.open(&nowhere).ok()?.pop());
+            match opened {
+                None => gone.push(delivery),
+                Some(opened) if opened.message.terms.is_expired(now) => expired.push(delivery),
+                Some(opened) => deliveries.push(Delivery {
+                    id: delivery,
+                    message: Arc::new(opened.message),
+                    is_redelivered: one.is_redelivered,
+                    returned: one.requeued,
+                }),
+            }
+        }
+        self.meters.expired.inc_by(expired.len() as u64);
+        self.end_unseen(&expired, Outcome::Dead(DeadReason::Expired));
+        self.end_unseen(&gone, Outcome::Done);
+        self.meters.delivered.inc_by(deliveries.len() as u64);
+        let redelivered = deliveries
+            .iter()
+            .filter(|delivery| delivery.is_redelivered)
+            .count();
+        self.meters.redelivered.inc_by(redelivered as u64);
+        deliveries
+    }
+
+    /// Settles what [`Settling::OnDelivery`] has just shown.
+    pub(crate) fn settle_delivered(&mut self, id: AttachmentId, deliveries: &[Delivery]) {
+        let ids: SmallVec<[DeliveryId; 16]> = deliveries.iter().map(|one| one.id).collect();
+        debug_assert!(
+            ids.iter().all(|one| one.attachment == id),
+            "one attachment at a time"
+        );
+        self.end_unseen(&ids, Outcome::Done);
+    }
+
+    fn end_unseen(&mut self, ids: &[DeliveryId], outcome: Outcome) {
+        if ids.is_empty() {
+            return;
+        }
+        let promise = fairlead_canon::Promise::Accepted;
+        let settle = crate::Settle {
+            ids,
+            outcome,
+            promise,
+            with: Vec::new(),
+        };
+        if let Err(error) = self.settle(settle) {
+            self.meters.failed(&error);
+        }
+        self.flush();
+    }
+}
+
+/// Reads the bodies of assigned messages.
+pub(crate) fn read_bodies(
+    hot: &Arc<Hot>,
+    assigned: &[Assigned],
+) -> BoxFuture<'static, Result<Vec<Stored>, StoreError>> {
+    let offsets = assigned.iter().map(|one| one.offset).collect();
+    let log = Arc::clone(&hot.log);
+    Box::pin(async move { log.fetch(offsets).await })
+}

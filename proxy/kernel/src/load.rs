@@ -1,0 +1,82 @@
+//! Reading the backlog of a queue whose window has run low.
+
+use std::sync::Arc;
+
+use fairlead_canon::Offset;
+use fairlead_delivery::{Queue, Stretch};
+use fairlead_ports::{CursorId, Entry, Marks, StoreError};
+
+use crate::consume::Attached;
+use crate::hub::Hot;
+use crate::solo::Solo;
+use crate::verb::AttachmentId;
+use crate::{Caller, Error};
+
+/// A queue's backlog being read; gives the right to load back when dropped.
+#[derive(Debug)]
+pub(crate) struct Load {
+    hot: Arc<Hot>,
+    pub(crate) backlog: Solo<Result<(Vec<Entry>, Marks), StoreError>>,
+    is_done: bool,
+}
+
+impl Caller {
+    /// Starts reading the backlog of a queue that lacks it.
+    pub(crate) fn look_for_loads(&mut self, id: AttachmentId) {
+        if let Some(Attached::Queue(attached)) = self.attachments.get(&id)
+            && let Some(from) = attached.hot.with(Queue::wants_load)
+        {
+            self.loads
+                .push(Load::start(Arc::clone(&attached.hot), from));
+        }
+    }
+}
+
+impl Load {
+    pub(crate) fn start(hot: Arc<Hot>, from: Offset) -> Self {
+        let log = Arc::clone(&hot.log);
+        let max = usize::try_from(Queue::READY_MAX).unwrap_or(usize::MAX);
+        let backlog = Solo::new(Box::pin(async move {
+            // Marks first: what comes in between is told to the queue by the store.
+            let marks = log.marks().await?;
+            let entries = log.backlog(CursorId(0), from, max).await?;
+            Ok((entries, marks))
+        }));
+        Self {
+            hot,
+            backlog,
+            is_done: false,
+        }
+    }
+
+    /// Hands what was read to the queue.
+    pub(crate) fn done(mut self, found: Result<(Vec<Entry>, Marks), StoreError>) {
+        let Ok((entries, marks)) = found else { return };
+        self.is_done = true;
+        let stretches: Vec<Stretch> = entries
+            .iter()
+            .map(|e| Stretch {
+                base: e.base.0,
+                span: e.span,
+                requeued: e.requeued,
+            })
+            .collect();
+        let is_all = (entries.len() as u64) < Queue::READY_MAX;
+        self.hot.loaded(Some((stretches, is_all, marks.end)));
+    }
+
+    pub(crate) async fn finish(mut self) -> Result<(), Error> {
+        let found = std::future::poll_fn(|cx| self.backlog.poll(cx)).await;
+        let failed = found.as_ref().err().cloned();
+        self.done(found);
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.hot.loaded(None);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Taking single messages from a queue, emptying it, and measuring it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use fairlead_canon::{EntityId, Offset, Outcome, Promise};
+use fairlead_ports::{Action, CursorId, Op, Unit};
+use fairlead_topology::{Lifetime, Stream, StreamKey};
+
+use crate::bodies::read_bodies;
+use crate::consume::{Attached, QueueAttachment, Role};
+use crate::hub::Joining;
+use crate::load::Load;
+use crate::verb::{AttachmentId, Depth, Settling, Taken};
+use crate::{Caller, Error};
+
+/// Entries settled at a time by a purge.
+const PURGE_PAGE: usize = 16_384;
+
+impl Caller {
+    /// Takes the oldest ready message of a queue, if there is one.
+    pub async fn take(
+        &mut self,
+        key: &StreamKey,
+        settling: Settling,
+    ) -> Result<Option<Taken>, Error> {
+        self.admit(&Action::Consume(&key.name))?;
+        let stream = self.own_or_shared(key)?;
+        if let Lifetime::Unused { .. } = stream.lifetime {
+            // Taking is a use: the time without one begins anew.
+            self.kernel.janitor.unused(&stream);
+        }
+        let id = self.taking_attachment(&stream).await?;
+        let Some(Attached::Queue(attached)) = self.attachments.get(&id) else {
+            return Ok(None);
+        };
+        let hot = Arc::clone(&attached.hot);
+        loop {
+            let Some(assigned) = hot.with(|queue| queue.take(self.member(id))) else {
+                match hot.with(|queue| queue.lacks_all()) {
+                    Some(from) => Load::start(Arc::clone(&hot), from).finish().await?,
+                    None => return Ok(None),
+                }
+                continue;
+            };
+            let bodies = read_bodies(&hot, &[assigned]).await?;
+            let mut deliveries = self.open_bodies(id, &[assigned], bodies);
+            let Some(delivery) = deliveries.pop() else {
+                continue;
+            };
+            if let Some(upto) = hot.with(|queue| queue.mark(delivery.id.offset)) {
+                self.outbox.stage_mark(hot.entity, upto);
+                self.flush();
+            }
+            if settling == Settling::OnDelivery {
+                self.settle_delivered(id, std::slice::from_ref(&delivery));
+            }
+            let (depth, _) = self.kernel.depth_of(hot.entity).await?;
+            return Ok(Some(Taken {
+                delivery,
+                remaining: depth.ready,
+            }));
+        }
+    }
+
+    /// Removes every ready message of a queue; how many.
+    pub async fn purge(&mut self, key: &StreamKey) -> Result<u64, Error> {
+        self.admit(&Action::Declare(&key.name))?;
+        let stream = self.own_or_shared(key)?;
+        let mut purged = 0;
+        for lane in &stream.lanes {
+            purged += self.purge_lane(*lane).await?;
+        }
+        Ok(purged)
+    }
+
+    /// How much is in a queue or mailbox, summed over its lanes.
+    pub async fn depth(&self, key: &StreamKey) -> Result<Depth, Error> {
+        let stream = self.own_or_shared(key)?;
+        let mut sum = Depth::default();
+        for lane in &stream.lanes {
+            let (depth, _) = self.kernel.depth_of(*lane).await?;
+            sum.ready += depth.ready;
+            sum.unsettled += depth.unsettled;
+            sum.consumers += depth.consumers;
+        }
+        Ok(sum)
+    }
+
+    /// Settles every ready message below the end; those that are held stay with their holders.
+    async fn purge_lane(&mut self, lane: EntityId) -> Result<u64, Error> {
+        let log = self.kernel.backing.store.open(lane)?;
+        let end = log.marks().await?.end;
+        let held: BTreeSet<u64> = self.kernel.hub.get(lane).map_or_else(BTreeSet::new, |hot| {
+            hot.with(|queue| {
+                queue.purge(end);
+                queue.held().map(|offset| offset.0).collect()
+            })
+        });
+        let mut purged = 0;
+        let mut from = Offset(0);
+        loop {
+            let page = log.backlog(CursorId(0), from, PURGE_PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(purged);
+            };
+            from = last.base.plus(u64::from(last.span));
+            let offsets = page
+                .iter()
+                .flat_map(|e| e.base.0..e.base.0 + u64::from(e.span));
+            let ready: Vec<u64> = offsets
+                .filter(|offset| *offset < end.0 && !held.contains(offset))
+                .collect();
+            if ready.is_empty() {
+                continue;
+            }
+            purged += ready.len() as u64;
+            let ranges = crate::verb::ranges(ready);
+            let settle = Op::Settle {
+                entity: lane,
+                cursor: CursorId(0),
+                ranges,
+                outcome: Outcome::Done,
+            };
+            let unit = Unit {
+                ops: vec![settle],
+                promise: Promise::Durable,
+            };
+            self.kernel.commit_one(unit).await?;
+        }
+    }
+
+    /// The attachment that takes single messages from a queue: outside the turn of consumers.
+    async fn taking_attachment(&mut self, stream: &Arc<Stream>) -> Result<AttachmentId, Error> {
+        let taking = self
+            .attachments
+            .iter()
+            .find_map(|(id, attached)| match attached {
+                Attached::Queue(own)
+                    if own.role == Role::Taking && own.stream.lanes == stream.lanes =>
+                {
+                    Some(*id)
+                }
+                Attached::Queue(_) | Attached::Live(_) => None,
+            });
+        if let Some(id) = taking {
+            return Ok(id);
+        }
+        self.last_attachment += 1;
+        let id = AttachmentId(self.last_attachment);
+        let joining = Joining {
+            member: self.member(id),
+            attachment: id,
+            inbox: Arc::clone(&self.inbox),
+            window: 0,
+            ahead_max: 0,
+            is_exclusive: false,
+            is_consumer: false,
+        };
+        let hot = self.join(stream, joining).await?;
+        let attached = QueueAttachment {
+            hot,
+            stream: Arc::clone(stream),
+            settling: Settling::Explicit,
+            role: Role::Taking,
+        };
+        self.attachments.insert(id, Attached::Queue(attached));
+        Ok(id)
+    }
+}
