@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{Address, EntityId, Headers, Origin, Pattern, RealmId, Text, Timestamp};
+use fairlead_canon::{EntityId, Origin, Pattern, RealmId, Text, Timestamp};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::route::{Atlas, route};
+use crate::route::Atlas;
 use crate::{
-    Binding, Change, Declared, Destination, Match, NewRealm, NewStream, Realm, Refused, Route,
-    Router, Rule, Stream, StreamKey,
+    Binding, Change, Declared, Destination, Match, NewRealm, NewStream, Realm, Refused, Router,
+    Rule, Stream, StreamKey,
 };
+
+mod lookup;
 
 /// Everything that exists. Changed only by [`Topology::apply`] and, at start, by `restore_*`.
 #[derive(Debug)]
@@ -123,71 +125,6 @@ impl Topology {
             }
         }
         Ok((declared, applied))
-    }
-
-    /// The streams that an address leads to, for a message with these headers.
-    pub fn route(&self, address: &Address, headers: &Headers) -> Route {
-        route(self, address, headers)
-    }
-
-    /// A stream by its name.
-    pub fn stream(&self, key: &StreamKey) -> Option<&Arc<Stream>> {
-        self.streams.get(key)
-    }
-
-    /// Every stream, in no particular order.
-    pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
-        self.streams.values()
-    }
-
-    /// A realm by its name.
-    pub fn realm(&self, name: &str) -> Option<&Arc<Realm>> {
-        self.realm_names
-            .get(name)
-            .and_then(|id| self.realm_by_id(*id))
-    }
-
-    /// A realm by its number.
-    pub fn realm_by_id(&self, id: RealmId) -> Option<&Arc<Realm>> {
-        self.realms.get(&id).map(|territory| &territory.realm)
-    }
-
-    /// Every realm, by number.
-    pub fn realms(&self) -> impl Iterator<Item = &Arc<Realm>> {
-        self.realms.values().map(|territory| &territory.realm)
-    }
-
-    /// The bindings that lead to a destination.
-    pub fn bindings_to(&self, to: &Destination) -> impl Iterator<Item = &Arc<Binding>> {
-        self.incoming.get(to).into_iter().flatten()
-    }
-
-    /// The bindings that start in a realm.
-    pub fn bindings_from(&self, from: RealmId) -> impl Iterator<Item = &Arc<Binding>> {
-        self.realms
-            .get(&from)
-            .into_iter()
-            .flat_map(|territory| &territory.outgoing)
-    }
-
-    /// A directory entry.
-    pub fn entry(&self, namespace: &str, key: &[u8]) -> Option<&Bytes> {
-        self.entries
-            .get(&(Text::from(namespace), Bytes::copy_from_slice(key)))
-    }
-
-    /// The directory entries of a name space, by key.
-    pub fn entries_of(&self, namespace: &str) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        let from = (Text::from(namespace), Bytes::new());
-        let own = self.entries.range(from..);
-        let namespace = Text::from(namespace);
-        own.take_while(move |((held, _), _)| *held == namespace)
-            .map(|((_, key), value)| (key, value))
-    }
-
-    /// The next entity counter that was never given out.
-    pub fn next_entity(&self) -> u64 {
-        self.next_entity
     }
 
     /// Never gives out entity counters below `next`.
@@ -605,58 +542,4 @@ fn spread(key: &StreamKey) -> u16 {
 }
 
 #[cfg(test)]
-mod tests {
-    use fairlead_canon::{Class, Kind};
-
-    use super::*;
-    use crate::Family;
-
-    fn log(name: &str, lanes: u32) -> Change {
-        let key = StreamKey::new(Family::Log, name);
-        let new = NewStream::new(key, Kind::Log, Class::Memory, Origin(1));
-        Change::CreateStream(NewStream { lanes, ..new })
-    }
-
-    fn apply(topology: &mut Topology, changes: Vec<Change>) -> Result<(), Refused> {
-        topology.apply(changes, Timestamp(0)).map(drop)
-    }
-
-    #[test]
-    fn entities_are_given_out_up_to_the_limit_and_again_once_some_are_gone() {
-        let mut topology = Topology::default();
-        let per_stream = u64::from(NewStream::LANES_MAX);
-        let full = Topology::ENTITIES_MAX / per_stream;
-        for number in 0..full {
-            apply(
-                &mut topology,
-                vec![log(&number.to_string(), NewStream::LANES_MAX)],
-            )
-            .unwrap();
-        }
-        let rest = u32::try_from(Topology::ENTITIES_MAX % per_stream).unwrap();
-        apply(&mut topology, vec![log("rest", rest)]).unwrap();
-        let refused = apply(&mut topology, vec![log("more", 1)]).unwrap_err();
-        assert!(matches!(
-            refused,
-            Refused::OutOfBounds {
-                what: "number of entities",
-                ..
-            }
-        ));
-        let gone = Change::RemoveStream(StreamKey::new(Family::Log, "0"));
-        apply(&mut topology, vec![gone, log("more", 1)]).unwrap();
-    }
-
-    #[test]
-    fn what_a_refused_declaration_had_done_is_taken_back_and_not_counted() {
-        let mut topology = Topology::default();
-        for _ in 0..3 {
-            let changes = vec![log("a", 5), log("a", 1)];
-            assert!(matches!(
-                apply(&mut topology, changes),
-                Err(Refused::Exists(_))
-            ));
-        }
-        assert_eq!((topology.entities, topology.streams().count()), (0, 0));
-    }
-}
+mod tests;

@@ -1,0 +1,77 @@
+//! Looking things up in the map.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_canon::{Address, Headers, RealmId, Text};
+
+use super::Topology;
+use crate::route::route;
+use crate::{Binding, Destination, Realm, Route, Stream, StreamKey};
+
+impl Topology {
+    /// The streams that an address leads to, for a message with these headers.
+    pub fn route(&self, address: &Address, headers: &Headers) -> Route {
+        route(self, address, headers)
+    }
+
+    /// A stream by its name.
+    pub fn stream(&self, key: &StreamKey) -> Option<&Arc<Stream>> {
+        self.streams.get(key)
+    }
+
+    /// Every stream, in no particular order.
+    pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
+        self.streams.values()
+    }
+
+    /// A realm by its name.
+    pub fn realm(&self, name: &str) -> Option<&Arc<Realm>> {
+        self.realm_names
+            .get(name)
+            .and_then(|id| self.realm_by_id(*id))
+    }
+
+    /// A realm by its number.
+    pub fn realm_by_id(&self, id: RealmId) -> Option<&Arc<Realm>> {
+        self.realms.get(&id).map(|territory| &territory.realm)
+    }
+
+    /// Every realm, by number.
+    pub fn realms(&self) -> impl Iterator<Item = &Arc<Realm>> {
+        self.realms.values().map(|territory| &territory.realm)
+    }
+
+    /// The bindings that lead to a destination.
+    pub fn bindings_to(&self, to: &Destination) -> impl Iterator<Item = &Arc<Binding>> {
+        self.incoming.get(to).into_iter().flatten()
+    }
+
+    /// The bindings that start in a realm.
+    pub fn bindings_from(&self, from: RealmId) -> impl Iterator<Item = &Arc<Binding>> {
+        self.realms
+            .get(&from)
+            .into_iter()
+            .flat_map(|territory| &territory.outgoing)
+    }
+
+    /// A directory entry.
+    pub fn entry(&self, namespace: &str, key: &[u8]) -> Option<&Bytes> {
+        self.entries
+            .get(&(Text::from(namespace), Bytes::copy_from_slice(key)))
+    }
+
+    /// The directory entries of a name space, by key.
+    pub fn entries_of(&self, namespace: &str) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        let from = (Text::from(namespace), Bytes::new());
+        let own = self.entries.range(from..);
+        let namespace = Text::from(namespace);
+        own.take_while(move |((held, _), _)| *held == namespace)
+            .map(|((_, key), value)| (key, value))
+    }
+
+    /// The next entity counter that was never given out.
+    pub fn next_entity(&self) -> u64 {
+        self.next_entity
+    }
+}
