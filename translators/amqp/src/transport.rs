@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use fairlead_kernel::{Io, fill};
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::codec::{
     ContentHeader, DecodeError, Frame, Method, encode_content, encode_heartbeat, encode_method,
@@ -72,6 +72,12 @@ impl Transport {
             self.turn(out, Reading::Paused).await?;
         }
         Ok(())
+    }
+
+    /// Ends our half of the stream, after what was written; the client's half goes on.
+    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+        self.needs_flush = false;
+        self.io.shutdown().await
     }
 
     /// The next whole frame that was read.

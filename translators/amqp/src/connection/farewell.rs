@@ -8,8 +8,9 @@ use crate::codec::{Method, Payload, ShortStr, connection};
 use crate::errors::{Refusal, ReplyCode};
 use crate::transport::{Moved, Output, Reading, Transport};
 
-/// How long a client may take to agree to the end before the socket is closed anyway.
-const AGREE_MAX: Duration = Duration::from_secs(5);
+/// How long a client may take to agree to the end before the socket is closed anyway: a few round
+/// trips over a bad line. A process that goes away waits for the slowest of its clients.
+const AGREE_MAX: Duration = Duration::from_secs(2);
 
 /// Says goodbye with a reason and waits, for a while, until the client agrees.
 ///
@@ -55,6 +56,7 @@ fn reason_of(code: ReplyCode) -> ClosedReason {
 /// Ends when the client agrees or is gone; everything else that it still says is void.
 async fn agreed(transport: &mut Transport, out: &mut Output) {
     let frame_max = out.frame_max;
+    let mut is_finished = false;
     loop {
         match transport.frame(frame_max) {
             Ok(None) => {}
@@ -65,15 +67,23 @@ async fn agreed(transport: &mut Transport, out: &mut Output) {
                 if matches!(method, Method::ConnectionCloseOk(_)) {
                     return;
                 }
-                if matches!(method, Method::ConnectionClose(_))
-                    && out.method(0, connection::CloseOk {}).is_err()
-                {
-                    return;
+                if matches!(method, Method::ConnectionClose(_)) {
+                    // It had the same in mind, and may have heard our last word already.
+                    if is_finished || out.method(0, connection::CloseOk {}).is_err() {
+                        return;
+                    }
                 }
                 continue;
             }
             // Nothing after a malformed frame can be understood: write our word and go.
             Err(_) => return drop(transport.drain(out).await),
+        }
+        // A client that overhears the goodbye still notices that the stream ends.
+        if out.is_empty() && !is_finished {
+            is_finished = true;
+            if transport.finish().await.is_err() {
+                return;
+            }
         }
         if !matches!(
             transport.turn(out, Reading::Allowed).await,

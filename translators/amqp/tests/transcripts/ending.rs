@@ -68,6 +68,29 @@ async fn a_drained_client_gets_its_confirms_and_then_320() {
     assert_eq!(peer.served.await.unwrap().reason, ClosedReason::Drained);
 }
 
+//= connection.close.forced
+#[tokio::test]
+async fn a_drained_client_that_overhears_320_sees_the_stream_end() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    mesh.drain.send(true).unwrap();
+    hear!(peer, 0, ConnectionClose);
+    assert_eq!(peer.read().await, 0, "the stream ends before it is agreed");
+    drop(peer.io);
+    assert_eq!(peer.served.await.unwrap().reason, ClosedReason::Drained);
+}
+
+//= connection.close.forced
+#[tokio::test(start_paused = true)]
+async fn a_drained_client_that_stays_is_closed_after_two_seconds() {
+    let mesh = Mesh::new().await;
+    let peer = mesh.connect().await;
+    let start = tokio::time::Instant::now();
+    mesh.drain.send(true).unwrap();
+    assert_eq!(peer.served.await.unwrap().reason, ClosedReason::Drained);
+    assert_eq!(start.elapsed().as_secs(), 2);
+}
+
 //= channel.open
 #[tokio::test]
 async fn channels_are_opened_once_and_used_only_when_open() {
