@@ -188,12 +188,15 @@ impl Kernel {
         ))
     }
 
-    /// The streams of a family with their sizes, by name, after `after`, at most `max`.
-    pub async fn overview(&self, family: Family, after: Option<&str>, max: usize) -> Vec<Overview> {
+    /// The wanted streams with their sizes, by name, after `after`, at most `max`.
+    pub async fn overview(
+        &self,
+        wants: impl Fn(&Stream) -> bool,
+        after: Option<&str>,
+        max: usize,
+    ) -> Vec<Overview> {
         let mut streams: Vec<Arc<Stream>> = self.topology(|topology| {
-            let own = topology
-                .streams()
-                .filter(|stream| stream.key.family == family);
+            let own = topology.streams().filter(|stream| wants(stream.as_ref()));
             own.filter(|s| after.is_none_or(|after| &*s.key.name > after))
                 .cloned()
                 .collect()

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
-use fairlead_kernel::{Family, Overview};
+use fairlead_kernel::{Family, Overview, Stream};
 use serde::{Deserialize, Serialize};
 
 use super::Admin;
@@ -51,13 +51,9 @@ pub(super) async fn list(
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Page>, Refusal> {
     let kernel = admin.inner.gate.kernel().ok_or_else(Refusal::not_ready)?;
-    let family = match wanted.family {
-        Word::Log => Family::Log,
-        Word::Queue => Family::Queue,
-        Word::Mailbox => Family::Mailbox,
-    };
+    let wants = |stream: &Stream| wanted.family.takes(stream);
     let after = wanted.after.as_deref();
-    let found = kernel.overview(family, after, PAGE_MAX).await;
+    let found = kernel.overview(wants, after, PAGE_MAX).await;
     let streams: Vec<Row> = found.into_iter().map(Row::from).collect();
     let is_full = streams.len() == PAGE_MAX;
     let next = streams
@@ -65,6 +61,18 @@ pub(super) async fn list(
         .filter(|_| is_full)
         .map(|row| row.name.clone());
     Ok(Json(Page { streams, next }))
+}
+
+impl Word {
+    /// A mailbox is listed when it outlives its connection: the others belong to a client that is
+    /// there, not to a session.
+    fn takes(self, stream: &Stream) -> bool {
+        match self {
+            Self::Log => stream.key.family == Family::Log,
+            Self::Queue => stream.key.family == Family::Queue,
+            Self::Mailbox => stream.key.family == Family::Mailbox && stream.owner().is_none(),
+        }
+    }
 }
 
 impl From<Overview> for Row {

@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use fairlead_kernel::DrainWatch;
+use fairlead_canon::{Class, Kind, Origin};
+use fairlead_kernel::{Change, DrainWatch, Family, Lifetime, NewStream, StreamKey};
 use tokio::sync::watch;
 
 use super::bench::{Bench, PATIENCE, Still};
@@ -143,6 +144,29 @@ fn streams_are_listed_by_family() {
         (200, r#"{"streams":[]}"#.to_owned())
     );
     assert_eq!(page.get("/v1/streams?family=cat").0, 400);
+}
+
+#[test]
+fn a_mailbox_that_ends_with_its_connection_is_no_session() {
+    let page = Page::open();
+    let kernel = page.bench.kernel();
+    let mut caller = kernel.operator().unwrap();
+    let own = Lifetime::Connection(caller.id());
+    let mailbox = |name: &str, lifetime| {
+        let key = StreamKey::new(Family::Mailbox, name);
+        let stream = NewStream::new(key, Kind::Queue, Class::Memory, Origin(1));
+        Change::CreateStream(NewStream { lifetime, ..stream })
+    };
+    let changes = vec![mailbox("here", own), mailbox("stays", Lifetime::Forever)];
+    page.bench
+        .runtime
+        .block_on(caller.declare(changes))
+        .unwrap();
+    page.keeper.open(kernel);
+    let (status, listed) = page.get("/v1/streams?family=mailbox");
+    assert_eq!(status, 200);
+    assert!(listed.contains(r#""name":"stays""#), "{listed}");
+    assert!(!listed.contains(r#""name":"here""#), "{listed}");
 }
 
 #[test]
