@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fairlead_canon::{Principal, Text};
-use fairlead_kernel::{Caller, ConnInfo, Kernel, Login};
+use fairlead_kernel::{Caller, ConnInfo, Error, Kernel, Login, Reason, Step};
 
 use crate::fault::Fault;
 use crate::settings::Settings;
@@ -29,6 +30,8 @@ pub(crate) enum Access {
     Unknown,
     /// A login conversation is under way.
     Greeting(Box<dyn Login>),
+    /// A login conversation is under way, in frames that hold a token and nothing else.
+    Bare(Box<dyn Login>),
     /// Somebody is in.
     In(Box<Caller>),
 }
@@ -54,6 +57,27 @@ impl Desk {
         Ok(())
     }
 
+    /// Acts on the outcome of a login step; what is said back, or `None` when the login is refused.
+    /// The client is told that it failed, never why.
+    pub(crate) fn conclude(&mut self, step: Step) -> Result<Option<Bytes>, Fault> {
+        match step {
+            Step::Continue(challenge) => Ok(Some(challenge)),
+            Step::Done(who, last_word) => {
+                self.enter(who)?;
+                Ok(Some(last_word))
+            }
+            Step::Refused(why) => {
+                if let Ok(meters) = self.kernel.meters(NAME) {
+                    meters.logins_refused.inc();
+                    meters.failed(&Error::peer(Reason::NotAuthenticated, why));
+                }
+                tracing::warn!(peer = %self.info.peer, why, "login refused");
+                self.access = Access::Unknown;
+                Ok(None)
+            }
+        }
+    }
+
     /// Whoever is in; somebody who never said who he is comes in as nobody in particular, if that is
     /// allowed here.
     pub(crate) fn caller(&mut self) -> Result<&mut Caller, Fault> {
@@ -62,7 +86,7 @@ impl Desk {
         }
         match &mut self.access {
             Access::In(caller) => Ok(caller),
-            Access::Unknown | Access::Greeting(_) => Err(Fault::Refused(
+            Access::Unknown | Access::Greeting(_) | Access::Bare(_) => Err(Fault::Refused(
                 "asked for more before the login was done".to_owned(),
             )),
         }
@@ -72,7 +96,7 @@ impl Desk {
     pub(crate) fn caller_if_in(&mut self) -> Option<&mut Caller> {
         match &mut self.access {
             Access::In(caller) => Some(caller),
-            Access::Unknown | Access::Greeting(_) => None,
+            Access::Unknown | Access::Greeting(_) | Access::Bare(_) => None,
         }
     }
 

@@ -36,6 +36,9 @@ pub(crate) enum Fault {
     /// The client may not come in.
     #[error("refused: {0}")]
     Refused(String),
+    /// A login failed where no response can say so.
+    #[error("authentication failed")]
+    LoginRefused,
     /// A response of ours cannot be written in this version: our mistake.
     #[error("a response cannot be written: {0}")]
     Unanswerable(String),
@@ -49,7 +52,7 @@ impl From<Fault> for Closed {
             | Fault::Misfit(_)
             | Fault::Malformed(_)
             | Fault::Unserved { .. } => ClosedReason::Malformed,
-            Fault::Refused(_) => ClosedReason::Refused,
+            Fault::Refused(_) | Fault::LoginRefused => ClosedReason::Refused,
             Fault::Unheard(_) | Fault::Unanswerable(_) => ClosedReason::Failed,
         };
         Self::because(reason, fault.to_string())

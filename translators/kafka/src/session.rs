@@ -93,7 +93,11 @@ impl Session {
             && let Some(frame) = self.next_frame()?
         {
             self.patience = Instant::now() + SILENCE;
-            self.request(&frame).await?;
+            if let Access::Bare(_) = self.desk.access {
+                self.token(&frame).await?;
+            } else {
+                self.request(&frame).await?;
+            }
         }
         if let Some(caller) = self.desk.caller_if_in() {
             caller.flush();
@@ -151,10 +155,26 @@ impl Session {
     /// The longest request that is taken at this moment.
     fn frame_max(&self) -> usize {
         match (&self.desk.access, frame::key(&self.wire.inbox)) {
-            (Access::Unknown | Access::Greeting(_), _) => GREETING_BYTES_MAX,
+            (Access::Unknown | Access::Greeting(_) | Access::Bare(_), _) => GREETING_BYTES_MAX,
             (Access::In(_), Some(key)) if key != api::PRODUCE => QUESTION_BYTES_MAX,
             (Access::In(_), _) => FRAME_BYTES_MAX,
         }
+    }
+
+    /// Takes a step of a login that goes on without requests. There is no form for a refusal: the
+    /// connection ends.
+    async fn token(&mut self, token: &Bytes) -> Result<(), Closed> {
+        let Access::Bare(login) = &mut self.desk.access else {
+            return Ok(());
+        };
+        let step = tokio::select! {
+            biased;
+            step = login.step(token) => step,
+            closed = self.wire.watch(&mut self.drain) => return Err(closed),
+        };
+        let said_back = self.desk.conclude(step)?;
+        let said_back = said_back.ok_or(Fault::LoginRefused)?;
+        self.wire.send(Answer::one(said_back)).await
     }
 
     async fn request(&mut self, frame: &Bytes) -> Result<(), Closed> {

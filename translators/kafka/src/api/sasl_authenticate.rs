@@ -4,7 +4,6 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use fairlead_canon::shape::{Field, Layout, Shape};
-use fairlead_kernel::{Error, Reason, Step};
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 
 use super::Handler;
@@ -37,23 +36,10 @@ impl Handler for SaslAuthenticate {
             ));
         };
         let step = login.step(&request.auth_bytes).await;
-        Ok(match step {
-            Step::Continue(challenge) => said_back(challenge),
-            Step::Done(who, last_word) => {
-                desk.enter(who)?;
-                said_back(last_word)
-            }
-            Step::Refused(why) => {
-                // The client is told that it failed, never why; the next mechanism may be named.
-                let meters = desk.kernel.meters(crate::NAME);
-                if let Ok(meters) = meters {
-                    meters.logins_refused.inc();
-                    meters.failed(&Error::peer(Reason::NotAuthenticated, why));
-                }
-                tracing::warn!(peer = %desk.info.peer, why, "login refused");
-                desk.access = Access::Unknown;
-                refused(errors::SASL_AUTHENTICATION_FAILED, "authentication failed")
-            }
+        Ok(match desk.conclude(step)? {
+            Some(bytes) => said_back(bytes),
+            // The next mechanism may be named.
+            None => refused(errors::SASL_AUTHENTICATION_FAILED, "authentication failed"),
         })
     }
 }

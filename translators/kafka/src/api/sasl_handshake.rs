@@ -16,8 +16,7 @@ pub(super) struct SaslHandshake;
 
 impl Handler for SaslHandshake {
     type Request = SaslHandshakeRequest;
-    // Version 0 goes on with bare tokens outside of any request.
-    const VERSIONS: RangeInclusive<i16> = 1..=1;
+    const VERSIONS: RangeInclusive<i16> = 0..=1;
     const LAYOUT: Layout = Layout {
         compact_since: i16::MAX,
         fields: &[Field::new("mechanism", Shape::Text)],
@@ -26,7 +25,7 @@ impl Handler for SaslHandshake {
 
     async fn answer(
         desk: &mut Desk,
-        _: i16,
+        version: i16,
         request: SaslHandshakeRequest,
     ) -> Result<SaslHandshakeResponse, Fault> {
         let offered = desk.kernel.mechanisms(&desk.info);
@@ -37,7 +36,11 @@ impl Handler for SaslHandshake {
         }
         Ok(match desk.kernel.greet(&desk.info, &request.mechanism) {
             Ok(login) => {
-                desk.access = Access::Greeting(login);
+                // Version 0 goes on with bare tokens outside of any request.
+                desk.access = match version {
+                    0 => Access::Bare(login),
+                    _ => Access::Greeting(login),
+                };
                 response
             }
             Err(_) => response.with_error_code(errors::UNSUPPORTED_SASL_MECHANISM),
