@@ -22,7 +22,7 @@ const REQUESTS_MAX: usize = 4;
 /// Connections served by one kernel, so that topics do not pile up.
 const CONNECTIONS_MAX: u64 = 500;
 
-/// Versions and errors that mean something: coordinators, group protocols, record batches.
+/// Numbers that are keys and versions of requests.
 const WORDS: &[u8] = &[5, 12, 3];
 
 /// The frames in `tests/golden`, without their size.

@@ -1,0 +1,112 @@
+//! A translator's `ledger.toml`: every normative statement of its protocol, shown by a test or not, and why.
+
+mod marks;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use self::marks::Mark;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ledger {
+    statement: Vec<Statement>,
+}
+
+/// One normative statement; `tests` are named `file::function`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Statement {
+    id: String,
+    says: String,
+    state: State,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    tests: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Shown,
+    Absent,
+    NotOurs,
+}
+
+/// Holds `ledger.toml`, the marks and the tests of the translator in `dir` together, and prints how many
+/// statements are shown.
+///
+/// # Panics
+/// Lists every unknown mark, every test that is named without a mark over it, every statement that is
+/// shown by nothing or is not shown without a reason, and every id that stands twice.
+pub fn check(dir: &str) {
+    let dir = Path::new(dir);
+    let text = fs::read_to_string(dir.join("ledger.toml")).expect("a ledger");
+    let ledger: Ledger = toml::from_str(&text).expect("a ledger of statements");
+    let marks = ["src", "tests"].map(|folder| marks::under(&dir.join(folder)));
+    let faults = faults(&ledger, &marks.concat());
+    assert!(faults.is_empty(), "{faults:#?}");
+    let name = dir.file_name().expect("a folder").display();
+    println!("{name}: {}", summary(&ledger));
+}
+
+fn summary(ledger: &Ledger) -> String {
+    let all = &ledger.statement;
+    let count = |state| all.iter().filter(|one| one.state == state).count();
+    format!(
+        "{} of {} shown, {} absent, {} not ours",
+        count(State::Shown),
+        all.len(),
+        count(State::Absent),
+        count(State::NotOurs),
+    )
+}
+
+fn faults(ledger: &Ledger, marks: &[Mark]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut ids = BTreeSet::new();
+    for Statement { id, .. } in &ledger.statement {
+        if !ids.insert(id) {
+            faults.push(format!("{id}: stands twice"));
+        }
+    }
+    let mut shown_by: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
+    for Mark { id, test, file } in marks {
+        if !ids.contains(id) {
+            faults.push(format!("{}: unknown mark {id}", file.display()));
+        }
+        shown_by.entry(id).or_default().extend(test);
+    }
+    for statement in &ledger.statement {
+        let marked = shown_by.remove(&statement.id).unwrap_or_default();
+        faults.extend(faults_of(statement, &marked));
+    }
+    faults
+}
+
+fn faults_of(statement: &Statement, marked: &BTreeSet<&String>) -> Vec<String> {
+    let id = &statement.id;
+    let unmarked = statement.tests.iter().filter(|test| !marked.contains(test));
+    let mut faults: Vec<String> = unmarked
+        .map(|test| format!("{id}: no mark over a test {test}"))
+        .collect();
+    if id.is_empty() || statement.says.is_empty() {
+        faults.push(format!("{id}: says nothing"));
+    }
+    match statement.state {
+        State::Shown if statement.tests.is_empty() => {
+            faults.push(format!("{id}: shown by nothing"));
+        }
+        State::Absent | State::NotOurs if statement.reason.is_empty() => {
+            faults.push(format!("{id}: no reason"));
+        }
+        State::Shown | State::Absent | State::NotOurs => {}
+    }
+    faults
+}
