@@ -16,7 +16,7 @@ pub use client::{Client, Line, Program};
 pub use dice::Dice;
 pub use load::Load;
 pub use node::{Mesh, Node, Starting};
-pub use record::{Record, Value, header_value};
+pub use record::{Record, Value};
 pub use seen::{Seen, Tongue};
 
 use std::time::Duration;

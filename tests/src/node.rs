@@ -10,7 +10,6 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::PATIENCE;
@@ -254,18 +253,6 @@ impl Mesh {
     pub fn kill(mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("a child can be waited for");
-    }
-
-    /// SIGTERM, and waits for the end.
-    pub fn stop(mut self) -> ExitStatus {
-        self.terminate();
-        self.child.wait().expect("a child can be waited for")
-    }
-
-    /// SIGTERM, without waiting.
-    pub fn terminate(&self) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("it runs");
     }
 }
 

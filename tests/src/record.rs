@@ -75,14 +75,6 @@ impl Record {
     }
 }
 
-/// Bytes as a header's value: text where they are text.
-pub fn header_value(bytes: &[u8]) -> Value {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Value::from(text),
-        Err(_) => serde_json::json!({ "b64": STANDARD.encode(bytes) }),
-    }
-}
-
 pub(crate) fn unpack(base64: &str) -> Vec<u8> {
     STANDARD.decode(base64).expect("a client prints base64")
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use fairlead_tests::{Load, Mesh, Node, tools};
 
 const ENOUGH: usize = 300;
+/// A hand-over is struck after 0, 1, 2 .. knocks at the doors, each some 20 ms: from before it began to after it is done.
+const MOMENTS: usize = 8;
 
 #[test]
 fn a_hand_over_refuses_no_client_and_loses_nothing() {
@@ -42,19 +44,24 @@ fn the_old_process_killed_while_it_hands_over_loses_nothing() {
 }
 
 #[test]
-fn the_next_process_killed_while_it_takes_over_loses_nothing() {
+fn both_processes_killed_at_any_moment_of_a_hand_over_lose_nothing() {
     if !tools::ready() {
         return;
     }
     let node = Node::new();
-    let mesh = node.start();
-    let mut load = Load::prepare(&mesh);
-    load.round(mesh, ENOUGH, |old| {
-        let next = node.upgrade();
-        knock(&old);
-        next.kill();
-        old.kill();
-    });
+    let first = node.start();
+    let mut load = Load::prepare(&first);
+    load.round(first, ENOUGH, Mesh::kill);
+    for moment in 0..MOMENTS {
+        load.round(node.start(), ENOUGH, |old| {
+            let next = node.upgrade();
+            for _ in 0..moment {
+                knock(&old);
+            }
+            next.kill();
+            old.kill();
+        });
+    }
     load.audit(&node.start());
 }
 
