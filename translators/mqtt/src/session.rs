@@ -18,6 +18,7 @@ mod inbound;
 mod link;
 mod output;
 mod resume;
+mod share;
 mod subscribe;
 mod subscriptions;
 mod topics;
@@ -183,6 +184,9 @@ impl<I: Io> Session<I> {
             Event::Receipt(pending, result) => self.kept(pending, result)?,
             Event::Deliveries(_, deliveries) => self.deliver(deliveries)?,
             Event::Live(messages) => self.deliver_live(&messages)?,
+            Event::Ended(attachment) if self.mailbox != Some(attachment) => {
+                self.subscriptions.ended(attachment);
+            }
             Event::Ended(_) => {
                 let detail = "the session was removed";
                 let code = ReasonCode::ADMINISTRATIVE_ACTION;

@@ -53,7 +53,6 @@ codes! {
     QUOTA_EXCEEDED = 0x97 "quota exceeded";
     ADMINISTRATIVE_ACTION = 0x98 "administrative action";
     PAYLOAD_FORMAT_INVALID = 0x99 "payload format invalid";
-    SHARED_NOT_SUPPORTED = 0x9e "shared subscriptions not supported";
 }
 
 impl ReasonCode {

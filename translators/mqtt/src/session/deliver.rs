@@ -12,7 +12,7 @@ use crate::errors::Fault;
 use crate::map::{self, Refusal, Target};
 
 impl<I: Io> Session<I> {
-    /// Messages from the mailbox.
+    /// Messages from the mailbox, or from the queue of a group.
     pub(super) fn deliver(&mut self, deliveries: Vec<Delivered>) -> Result<(), End> {
         for delivery in deliveries {
             self.window.push(delivery);
@@ -22,15 +22,19 @@ impl<I: Io> Session<I> {
 
     /// Sends what the window has room for.
     pub(super) fn send_waiting(&mut self) -> Result<(), End> {
-        while let Some((delivery, id)) = self.window.next() {
-            self.send_from_mailbox(&delivery, id)?;
+        while let Some((delivery, id)) = self.window.next(self.mailbox) {
+            self.send_stored(&delivery, id)?;
         }
         Ok(())
     }
 
-    fn send_from_mailbox(&mut self, delivered: &Delivered, id: PacketId) -> Result<(), Fault> {
+    fn send_stored(&mut self, delivered: &Delivered, id: PacketId) -> Result<(), Fault> {
         let message = &*delivered.message;
-        let grant = self.subscriptions.grant_at(&message.address.path);
+        let via = delivered.id.attachment;
+        let grant = match self.mailbox == Some(via) {
+            true => self.subscriptions.grant_at(&message.address.path),
+            false => self.subscriptions.grant_via(&[via]),
+        };
         //= MQTT-3.8.4-8: the QoS is the lower of the granted and the published one.
         let qos = grant.qos.min(map::published_qos(message));
         let retain =

@@ -72,7 +72,7 @@ impl<I: Io> Session<I> {
         } = *self;
         let attachments = subscriptions
             .iter()
-            .flat_map(|entry| &entry.live)
+            .flat_map(|entry| &entry.attachments)
             .chain(&mailbox);
         attachments.for_each(|attachment| caller.detach(*attachment));
         let is_taken_over = closed.reason == ClosedReason::TakenOver;

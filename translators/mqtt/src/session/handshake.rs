@@ -205,7 +205,7 @@ impl<I: Io> Session<I> {
         let mailbox = match asked.expiry.is_some() {
             true => Client::mailbox_of(&id),
             // A name of its own: the mailbox of an earlier connection may still be on its way out.
-            false => Client::mailbox_of(&format!("{id}\0{}", caller.id())),
+            false => Client::mailbox_of(&format!("{id}\0 connection {}", caller.id())),
         };
         //= MQTT-3.1.2-22: one and a half times the keep alive.
         let silence = Duration::from_secs(connect.keep_alive.into()) * 3 / 2;
@@ -265,7 +265,6 @@ impl<I: Io> Session<I> {
             //= MQTT-3.2.2-16: an identifier that the server chose is told.
             assigned.map(Property::AssignedClientId),
             Some(Property::TopicAliasMaximum(Topics::ALIAS_MAX)),
-            Some(Property::SharedSubscriptionAvailable(false)),
         ];
         let too_long = |error: fairlead_wire::WireError| {
             Error::us(fairlead_kernel::Reason::TooLarge, error.to_string())

@@ -43,7 +43,7 @@ impl<I: Io> Session<I> {
         }
         let live = |entry: &&mut Entry| !entry.fills_mailbox();
         for entry in self.subscriptions.iter_mut().filter(live) {
-            entry.live = listen(&mut self.caller, entry).await?;
+            entry.attachments = listen(&mut self.caller, entry, self.window.max()).await?;
         }
         Ok(is_present)
     }

@@ -15,6 +15,7 @@ use super::Session;
 use super::client::Expiry;
 use super::ending::End;
 use super::link::Gate;
+use super::share;
 use super::subscriptions::{Entry, Subscriptions};
 use crate::codec::{
     Packet, Properties, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription,
@@ -32,6 +33,13 @@ const MAILBOX_BYTES_MAX: u64 = 4 << 30;
 /// Most bytes that wait for a client that is connected; they lie in memory.
 const INBOX_BYTES_MAX: u64 = 64 << 20;
 
+/// Limits of what waits in memory.
+pub(super) const IN_MEMORY: SizeLimits = SizeLimits {
+    count_max: Some(MAILBOX_COUNT_MAX),
+    bytes_max: Some(INBOX_BYTES_MAX),
+    overflow: Overflow::DropHead,
+};
+
 impl<I: Io> Session<I> {
     /// SUBSCRIBE.
     pub(super) async fn subscribe(&mut self, packet: Subscribe) -> Result<(), End> {
@@ -39,13 +47,19 @@ impl<I: Io> Session<I> {
         let mut codes = Vec::with_capacity(packet.subscriptions.len());
         let (mut changes, mut replays) = (Vec::new(), Vec::new());
         for asked in &packet.subscriptions {
+            let is_shared = share::is_shared(&asked.filter);
+            if is_shared && asked.no_local {
+                //= MQTT-3.8.3-4: a shared subscription does not have No Local.
+                return Err(Fault::protocol("No Local on a shared subscription").into());
+            }
             let is_new = self.subscriptions.get(&asked.filter).is_none();
             let code = match self.add(asked, id, &mut changes).await {
                 Ok(entry) => {
-                    if wants_retained(asked.retain_handling, is_new) {
+                    let granted = ReasonCode(entry.qos as u8);
+                    if !is_shared && wants_retained(asked.retain_handling, is_new) {
                         replays.push(entry);
                     }
-                    ReasonCode(asked.qos as u8)
+                    granted
                 }
                 Err(code) => code,
             };
@@ -104,8 +118,8 @@ impl<I: Io> Session<I> {
         }
         let mut entry = Entry::new(asked, id);
         if !entry.fills_mailbox() {
-            let listening = listen(&mut self.caller, &entry).await;
-            entry.live = listening.map_err(|error| code_of(error.reason))?;
+            let listening = listen(&mut self.caller, &entry, self.window.max()).await;
+            entry.attachments = listening.map_err(|error| failure(code_of(error.reason)))?;
         }
         //= MQTT-3.8.4-3: a subscription with the same filter is replaced.
         if let Some(before) = self.subscriptions.remove(&entry.filter) {
@@ -119,9 +133,10 @@ impl<I: Io> Session<I> {
     /// Ends one subscription.
     fn leave(&mut self, entry: &Entry, changes: &mut Vec<Change>) {
         entry
-            .live
+            .attachments
             .iter()
-            .for_each(|attachment| self.caller.detach(*attachment));
+            // What a member of a group holds it may still acknowledge.
+            .for_each(|attachment| self.caller.stop(*attachment));
         changes.extend(bindings(entry, &self.client.mailbox).map(Change::Unbind));
     }
 
@@ -200,12 +215,17 @@ impl<I: Io> Session<I> {
     }
 }
 
-/// Attaches to the patterns of a live subscription.
+/// Attaches to the patterns of a live subscription, or to the queue of a shared one.
 pub(super) async fn listen(
     caller: &mut Caller,
     entry: &Entry,
+    window: u16,
 ) -> Result<SmallVec<[AttachmentId; 1]>, Error> {
     let mut live = SmallVec::new();
+    if entry.is_shared() {
+        live.push(share::join(caller, entry, window).await?);
+        return Ok(live);
+    }
     for pattern in &entry.patterns {
         let source = Source::Live(pattern.clone());
         let attach = Attach {
@@ -251,11 +271,7 @@ pub(super) fn mailbox(key: &StreamKey, expiry: Expiry, document: Bytes) -> NewSt
 fn inbox(key: &StreamKey, connection: u64) -> NewStream {
     NewStream {
         lifetime: Lifetime::Connection(connection),
-        limits: SizeLimits {
-            count_max: Some(MAILBOX_COUNT_MAX),
-            bytes_max: Some(INBOX_BYTES_MAX),
-            overflow: Overflow::DropHead,
-        },
+        limits: IN_MEMORY,
         ..NewStream::new(key.clone(), Kind::Queue, Class::Memory, ORIGIN)
     }
 }
@@ -277,14 +293,24 @@ fn bindings<'a>(
 }
 
 fn check_filter(filter: &Text) -> Result<(), ReasonCode> {
-    if filter.starts_with("$share/") {
-        return Err(ReasonCode::SHARED_NOT_SUPPORTED);
-    }
+    let filter = match share::is_shared(filter) {
+        true => share::inner(filter).ok_or(ReasonCode::TOPIC_FILTER_INVALID)?,
+        false => filter,
+    };
     let is_reserved = filter.split('/').next() == Some("$reply");
     if is_reserved || !names::is_filter(filter.as_bytes()) {
         return Err(ReasonCode::TOPIC_FILTER_INVALID);
     }
     Ok(())
+}
+
+/// A code that says failure for certain.
+fn failure(code: ReasonCode) -> ReasonCode {
+    if code.is_failure() {
+        code
+    } else {
+        ReasonCode::UNSPECIFIED
+    }
 }
 
 fn wants_retained(handling: RetainHandling, is_new: bool) -> bool {

@@ -6,6 +6,7 @@ use fairlead_kernel::AttachmentId;
 use fairlead_wire::{Reader, WireError, Writer};
 use smallvec::SmallVec;
 
+use super::share;
 use crate::codec::{Qos, RetainHandling, Subscription, SubscriptionId};
 use crate::names;
 
@@ -25,8 +26,8 @@ pub(super) struct Entry {
     pub(super) id: Option<SubscriptionId>,
     /// The filter, compiled.
     pub(super) patterns: Vec<Pattern>,
-    /// Where it is served live; empty when it fills the mailbox.
-    pub(super) live: SmallVec<[AttachmentId; 1]>,
+    /// Where its messages come from; none when they come by way of the mailbox.
+    pub(super) attachments: SmallVec<[AttachmentId; 1]>,
 }
 
 /// What the subscriptions that match a message say of its delivery.
@@ -69,6 +70,12 @@ impl Subscriptions {
         self.0.push(entry);
     }
 
+    /// Removes the subscription of an attachment that ended.
+    pub(super) fn ended(&mut self, attachment: AttachmentId) {
+        self.0
+            .retain(|entry| !entry.attachments.contains(&attachment));
+    }
+
     pub(super) fn remove(&mut self, filter: &str) -> Option<Entry> {
         let place = self.0.iter().position(|entry| entry.filter == filter)?;
         Some(self.0.remove(place))
@@ -89,9 +96,14 @@ impl Subscriptions {
         Grant::of(matching)
     }
 
-    /// How a live message is delivered.
+    /// How a message from an attachment other than the mailbox is delivered.
     pub(super) fn grant_via(&self, via: &[AttachmentId]) -> Grant {
-        let is_via = |entry: &&Entry| entry.live.iter().any(|attachment| via.contains(attachment));
+        let is_via = |entry: &&Entry| {
+            entry
+                .attachments
+                .iter()
+                .any(|attachment| via.contains(attachment))
+        };
         Grant::of(self.0.iter().filter(is_via))
     }
 
@@ -140,21 +152,32 @@ impl Subscriptions {
 impl Entry {
     /// A subscription as it was asked for; live nowhere yet.
     pub(super) fn new(asked: &Subscription, id: Option<SubscriptionId>) -> Self {
+        let is_shared = share::is_shared(&asked.filter);
+        let inner = share::inner(&asked.filter).unwrap_or(&asked.filter);
         Self {
             // A copy: a slice would keep the whole read buffer in memory.
             filter: Text::from(asked.filter.to_string()),
-            qos: asked.qos,
+            qos: if is_shared {
+                asked.qos.min(Qos::AtLeastOnce)
+            } else {
+                asked.qos
+            },
             no_local: asked.no_local,
             retain_as_published: asked.retain_as_published,
             id,
-            patterns: names::patterns_of(asked.filter.as_bytes()),
-            live: SmallVec::new(),
+            patterns: names::patterns_of(inner.as_bytes()),
+            attachments: SmallVec::new(),
         }
     }
 
     /// Whether its messages go by way of the mailbox.
     pub(super) fn fills_mailbox(&self) -> bool {
-        self.qos > Qos::AtMostOnce
+        self.qos > Qos::AtMostOnce && !self.is_shared()
+    }
+
+    /// Whether its messages are shared with others.
+    pub(super) fn is_shared(&self) -> bool {
+        share::is_shared(&self.filter)
     }
 
     /// How a message is delivered because of this subscription alone.

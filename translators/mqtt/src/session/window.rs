@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use fairlead_canon::Offset;
-use fairlead_kernel::{Delivery, DeliveryId};
+use fairlead_kernel::{AttachmentId, Delivery, DeliveryId};
 
 use crate::codec::PacketId;
 
@@ -15,8 +15,10 @@ use crate::codec::PacketId;
 ///         PUBREL  -> Released   -> PUBCOMP: forgotten
 /// ```
 ///
-/// A packet id is the message's offset modulo 65,535, plus 1, so it is the same after a restart
-/// without being stored. A message whose id is still in use waits, and so do all behind it.
+/// The packet id of a message from the mailbox is its offset modulo 65,535, plus 1, so it is the
+/// same after a restart without being stored. A message whose id is still in use waits, and so do
+/// all behind it. A message from the queue of a group, which anybody may get the next time, takes
+/// the highest id that is free.
 #[derive(Debug)]
 pub(super) struct Window {
     in_flight: BTreeMap<PacketId, State>,
@@ -59,13 +61,20 @@ impl Window {
     }
 
     /// The next message, if it can be sent as one that is acknowledged, and its packet id.
-    pub(super) fn next(&mut self) -> Option<(Delivery, PacketId)> {
+    pub(super) fn next(&mut self, mailbox: Option<AttachmentId>) -> Option<(Delivery, PacketId)> {
         let first = self.waiting.front()?;
         //= MQTT-3.3.4-9: no more than the client's Receive Maximum is unacknowledged.
-        let id = packet_id(first.id.offset);
-        if self.in_flight.len() >= usize::from(self.max) || self.in_flight.contains_key(&id) {
+        if self.in_flight.len() >= usize::from(self.max) {
             return None;
         }
+        let is_free = |id: &PacketId| !self.in_flight.contains_key(id);
+        let id = match mailbox == Some(first.id.attachment) {
+            true => Some(packet_id(first.id.offset)).filter(is_free)?,
+            false => (1..=u16::MAX)
+                .rev()
+                .filter_map(PacketId::new)
+                .find(is_free)?,
+        };
         let first = self.waiting.pop_front()?;
         if self.waiting.is_empty() {
             // An idle connection keeps no queue.

@@ -48,7 +48,6 @@ async fn the_terms_of_the_server_are_told() {
     let has = |wanted: &Property| answer.properties.iter().any(|property| property == *wanted);
     assert!(has(&Property::ReceiveMaximum(1024.try_into().unwrap())));
     assert!(has(&Property::TopicAliasMaximum(64)));
-    assert!(has(&Property::SharedSubscriptionAvailable(false)));
     let (_, answer) = mesh.accepted(hello(Version::V311, "d")).await;
     assert!(answer.properties.is_empty());
 }

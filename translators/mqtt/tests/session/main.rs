@@ -12,5 +12,6 @@ mod publish;
 mod qos2;
 mod retained;
 mod session;
+mod share;
 mod subscribe;
 mod will;

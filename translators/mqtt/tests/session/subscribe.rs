@@ -25,12 +25,12 @@ async fn filters_are_answered_one_by_one() {
         subscriptions: vec![
             Subscription::new("a/#", Qos::AtMostOnce),
             Subscription::new("a/#/b", Qos::AtMostOnce),
-            Subscription::new("$share/g/a", Qos::AtMostOnce),
+            Subscription::new("$share/g", Qos::AtMostOnce),
             Subscription::new("+", Qos::ExactlyOnce),
         ],
     });
     let codes = |version| match version {
-        Version::V5 => [0, 0x8f, 0x9e, 2],
+        Version::V5 => [0, 0x8f, 0x8f, 2],
         Version::V311 => [0, 0x80, 0x80, 2],
     };
     for version in [Version::V311, Version::V5] {
