@@ -62,3 +62,31 @@ fn replacement(dice: &mut Dice, byte: u8, words: &[u8]) -> u8 {
 fn from(dice: &mut Dice, other: &[u8]) -> Vec<u8> {
     other[dice.roll(other.len())..].to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn damaged(seed: u64, input: &[u8], other: &[u8]) -> Vec<u8> {
+        let (mut dice, mut input) = (Dice::new(seed), input.to_vec());
+        for _ in 0..6 {
+            damage(&mut dice, &mut input, other, b"W");
+        }
+        input
+    }
+
+    #[test]
+    fn a_seed_repeats_its_damage_and_another_one_does_something_else() {
+        let runs = [7, 7, 8].map(|seed| damaged(seed, b"a whole input", b"another"));
+        assert_eq!(runs[0], runs[1]);
+        assert_ne!(runs[0], runs[2]);
+    }
+
+    #[test]
+    fn nothing_is_too_short_to_be_damaged() {
+        for seed in 0..1_000 {
+            damaged(seed, b"", b"");
+            damaged(seed, b"x", b"");
+        }
+    }
+}
