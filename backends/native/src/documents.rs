@@ -56,6 +56,12 @@ impl Documents {
         self.values.get(&space)?.get(key)
     }
 
+    /// Every document, by space and key.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Space, &Document)> {
+        let spaces = self.values.iter();
+        spaces.flat_map(|(space, values)| values.values().map(|document| (*space, document)))
+    }
+
     pub(crate) fn version(&self, space: Space, key: &[u8]) -> Version {
         self.get(space, key)
             .map_or(Version(0), |document| document.version)

@@ -324,6 +324,11 @@ impl Content {
         })
     }
 
+    /// Where the batches that are kept lie.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Location> {
+        self.batches.values().map(|kept| kept.at)
+    }
+
     /// Batches that hold an offset of the range, in order.
     fn holding(&self, range: Range<u64>) -> impl Iterator<Item = (u64, &Kept)> {
         let before = self.batches.range(..range.start).next_back();

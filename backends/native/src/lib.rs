@@ -7,7 +7,8 @@
 //! superblock, the header of a log file, frames, records.
 //!
 //! Everything that is known about entities and documents is in memory, rebuilt from the log.
-//! Begin with [`Native`] and `sequencer`.
+//! Begin with [`Native`] and `sequencer`; what looks at a directory without opening it is
+//! [`Inspection`].
 
 mod crc;
 mod cursor;
@@ -19,6 +20,7 @@ mod field;
 mod file_wal;
 mod frame;
 mod inbox;
+mod inspect;
 mod limits;
 mod log;
 mod log_file;
@@ -46,5 +48,6 @@ mod window;
 mod tests;
 
 pub use error::OpenError;
+pub use inspect::{Damage, Entry, Inspection, Measures, Report, Sum};
 pub use settings::{Settings, World};
 pub use store::Native;

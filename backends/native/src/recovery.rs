@@ -75,7 +75,7 @@ struct Read {
     state: State,
 }
 
-fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
+pub(crate) fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
     let path = dir.join("LOCK");
     vfs.lock(&path).map_err(|error| {
         if error.kind() == io::ErrorKind::WouldBlock {

@@ -116,7 +116,7 @@ fn is_torn(files: &[LogFile], tail: &Tail) -> io::Result<bool> {
 }
 
 /// The frame at a position, if it is whole and follows the chain.
-fn chained(
+pub(crate) fn chained(
     window: &mut Window<'_>,
     file: &LogFile,
     position: u64,
@@ -131,7 +131,7 @@ fn chained(
 }
 
 /// The frame at a position, if it is whole: the header, and the records behind it.
-fn whole(
+pub(crate) fn whole(
     window: &mut Window<'_>,
     file: &LogFile,
     position: u64,

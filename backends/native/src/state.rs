@@ -1,6 +1,7 @@
 //! What the records of the log add up to, and the only way in which it changes: [`State::apply`].
 //! A replay applies the same records, so it ends in the same state.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Kind, Offset, Spec};
@@ -52,6 +53,13 @@ impl Hidden {
 impl State {
     pub(crate) fn entity(&self, id: EntityId) -> Option<Arc<Entity>> {
         self.entities.read().get(&id).map(Arc::clone)
+    }
+
+    /// All entities, in the order of their numbers.
+    pub(crate) fn entities(&self) -> BTreeMap<EntityId, Arc<Entity>> {
+        let entities = self.entities.read();
+        let shared = |(id, entity): (&EntityId, &Arc<Entity>)| (*id, Arc::clone(entity));
+        entities.iter().map(shared).collect()
     }
 
     /// Applies a record that lies at `at`. What it appends is added to `hidden`.

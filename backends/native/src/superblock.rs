@@ -27,7 +27,7 @@ const VERSION: u32 = 1;
 const SLOT_BYTES: usize = 4096;
 /// One process, one data directory.
 const MODE_EMBEDDED: u16 = 1;
-const NAME: &str = "superblock";
+pub(crate) const NAME: &str = "superblock";
 const NAME_NEW: &str = "superblock.new";
 
 /// Random at creation; every log file repeats it.
@@ -53,6 +53,24 @@ pub(crate) struct Superblock {
 pub(crate) struct SuperblockFile {
     file: Arc<dyn File>,
     pub(crate) content: Superblock,
+}
+
+/// What one of the two slots holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Whole(Superblock),
+    /// Zeros: a new directory has written one slot only.
+    Unwritten,
+    Unreadable,
+}
+
+impl Slot {
+    pub(crate) fn content(self) -> Option<Superblock> {
+        match self {
+            Self::Whole(content) => Some(content),
+            Self::Unwritten | Self::Unreadable => None,
+        }
+    }
 }
 
 impl Epoch {
@@ -114,16 +132,8 @@ impl SuperblockFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(OpenError::io(&path, error)),
         };
-        let slots = [0, SLOT_BYTES as u64].map(|at| read_slot(file.as_ref(), at));
-        let mut best: Option<Superblock> = None;
-        for slot in slots {
-            let slot = slot.map_err(|error| OpenError::io(&path, error))?;
-            best = best
-                .into_iter()
-                .chain(slot)
-                .max_by_key(|content| content.counter);
-        }
-        match best {
+        let slots = read_slots(file.as_ref()).map_err(|error| OpenError::io(&path, error))?;
+        match newest(&slots) {
             Some(content) => Ok(Some(Self { file, content })),
             None => Err(OpenError::damaged(&path, 0, "both slots of the superblock")),
         }
@@ -170,9 +180,23 @@ fn place_of(content: &Superblock) -> u64 {
     (content.counter % 2) * SLOT_BYTES as u64
 }
 
-fn read_slot(file: &dyn File, at: u64) -> io::Result<Option<Superblock>> {
+/// The slot that holds: the whole one with the higher counter.
+pub(crate) fn newest(slots: &[Slot; 2]) -> Option<Superblock> {
+    let contents = slots.iter().filter_map(|slot| slot.content());
+    contents.max_by_key(|content| content.counter)
+}
+
+pub(crate) fn read_slots(file: &dyn File) -> io::Result<[Slot; 2]> {
+    Ok([read_slot(file, 0)?, read_slot(file, SLOT_BYTES as u64)?])
+}
+
+fn read_slot(file: &dyn File, at: u64) -> io::Result<Slot> {
     let mut slot = vec![0; SLOT_BYTES];
     let len = file.read_at(at, &mut slot)?;
     slot.truncate(len);
-    Ok(Superblock::decode(&slot))
+    Ok(match Superblock::decode(&slot) {
+        Some(content) => Slot::Whole(content),
+        None if is_zero(&slot, 0, SLOT_BYTES) => Slot::Unwritten,
+        None => Slot::Unreadable,
+    })
 }

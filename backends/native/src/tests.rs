@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod failure;
 mod grouping;
+mod inspect;
 mod parsers;
 
 use std::sync::Arc;

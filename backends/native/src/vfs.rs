@@ -1,6 +1,7 @@
 //! The file operations that the store needs, so that a simulation can lose, tear and refuse them.
 
 mod disk;
+mod read_only;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use disk::Disk;
+pub use read_only::ReadOnly;
 
 /// A file system. What was written is durable after [`File::sync`]; a name that was made, changed
 /// or removed is durable after [`Vfs::sync_dir`] of its directory. Before that a crash may keep or

@@ -1,15 +1,15 @@
 //! Which stores there are, and how they stand together. One line per member, no logic.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fairlead_memory::Memory;
-use fairlead_native::vfs::Disk;
+use fairlead_native::vfs::{Disk, ReadOnly};
 use fairlead_native::{Native, Settings as NativeSettings, World};
 use fairlead_placement::ByClass;
 use fairlead_ports::{BoxFuture, Clock, Documents, Entropy, Store};
 
-pub use fairlead_native::OpenError;
+pub use fairlead_native::{Damage, Entry, Inspection, Measures, OpenError, Report, Sum};
 
 /// Where messages are kept and how much they may take.
 #[derive(Clone, Debug)]
@@ -62,4 +62,10 @@ pub fn open(
         documents: Arc::clone(&native) as Arc<dyn Documents>,
         native,
     })
+}
+
+/// Looks at the data directory of a stopped node, or a copy of one, and changes nothing in it.
+/// No node can start there for as long as the answer lives.
+pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
+    Inspection::open(dir, &ReadOnly)
 }

@@ -15,7 +15,7 @@ use super::{File, Lock, Vfs};
 pub struct Disk;
 
 #[derive(Debug)]
-struct DiskFile(fs::File);
+pub(super) struct DiskFile(pub(super) fs::File);
 
 impl Vfs for Disk {
     fn make_dir(&self, dir: &Path) -> io::Result<()> {

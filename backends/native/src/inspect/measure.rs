@@ -1,0 +1,111 @@
+//! How much of what there is.
+
+use std::collections::BTreeMap;
+
+use fairlead_canon::{EntityId, Spec};
+use fairlead_ports::{Lsn, Marks, Space};
+
+use super::Inspection;
+use super::report::Report;
+use crate::error::OpenError;
+use crate::record::Record;
+use crate::state::{Hidden, State};
+
+/// How many, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What the log holds, and what it adds up to.
+#[derive(Debug)]
+pub struct Measures {
+    /// Bytes of the log files, used or not.
+    pub file_bytes: u64,
+    /// Records by kind, with the bytes they take in the log.
+    pub records: BTreeMap<&'static str, Sum>,
+    /// Entities that exist: what each is, and how much is in it.
+    pub entities: BTreeMap<EntityId, (Spec, Marks)>,
+    /// Documents that exist, with the bytes of keys and values.
+    pub documents: BTreeMap<Space, Sum>,
+    /// Records of messages that an entity still keeps; one that several keep counts once.
+    pub kept: Sum,
+}
+
+impl Sum {
+    fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+impl Measures {
+    /// Bytes of all records.
+    pub fn record_bytes(&self) -> u64 {
+        self.records.values().map(|sum| sum.bytes).sum()
+    }
+
+    /// Bytes of records that still count: messages that are kept, and documents.
+    pub fn live_bytes(&self) -> u64 {
+        let documents: u64 = self.documents.values().map(|sum| sum.bytes).sum();
+        self.kept.bytes.saturating_add(documents)
+    }
+}
+
+pub(super) fn measure(inspection: &Inspection) -> Result<(Report, Measures), OpenError> {
+    let state = State::default();
+    let mut hidden = Vec::new();
+    let mut records: BTreeMap<_, Sum> = BTreeMap::new();
+    let report = inspection.walk(&mut |_, at, record| {
+        records
+            .entry(kind(record))
+            .or_default()
+            .add(u64::from(at.len));
+        state.apply(at, record, &mut hidden);
+        hidden
+            .drain(..)
+            .for_each(|appended: Hidden| appended.show());
+    })?;
+    let mut places: BTreeMap<Lsn, u32> = BTreeMap::new();
+    let mut entities = BTreeMap::new();
+    for (id, entity) in state.entities() {
+        let content = entity.content.lock();
+        places.extend(content.places().map(|at| (at.lsn, at.len)));
+        entities.insert(id, (content.spec, content.marks()));
+    }
+    let mut kept = Sum::default();
+    places.values().for_each(|len| kept.add(u64::from(*len)));
+    let measures = Measures {
+        file_bytes: inspection.files.iter().map(|file| file.bytes).sum(),
+        records,
+        entities,
+        documents: documents(&state),
+        kept,
+    };
+    Ok((report, measures))
+}
+
+fn documents(state: &State) -> BTreeMap<Space, Sum> {
+    let mut spaces: BTreeMap<_, Sum> = BTreeMap::new();
+    for (space, document) in state.documents.lock().all() {
+        let bytes = document.key.len() + document.value.len();
+        spaces.entry(space).or_default().add(bytes as u64);
+    }
+    spaces
+}
+
+fn kind(record: &Record) -> &'static str {
+    match record {
+        Record::Data(_) => "append",
+        Record::Create { .. } => "create",
+        Record::Alter { .. } => "alter",
+        Record::Delete { .. } => "delete",
+        Record::Settle { .. } => "settle",
+        Record::Trim { .. } => "trim",
+        Record::Mark { .. } => "mark",
+        Record::Put { .. } => "put",
+    }
+}

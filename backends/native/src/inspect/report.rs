@@ -1,0 +1,65 @@
+//! What an inspection found.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use fairlead_canon::EntityId;
+
+use crate::lsn::FileNo;
+
+/// What was read of a data directory, and what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Log files that could be read.
+    pub files: u64,
+    /// Frames that are whole.
+    pub frames: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Slots of the superblock that do not validate. One such is what a write that was cut off
+    /// leaves, and the other one holds.
+    pub unreadable_slots: usize,
+    /// Where the log ends: a file and the byte where the next frame goes.
+    pub end: Option<(PathBuf, u64)>,
+    /// Whether a write was cut off there. The next start drops what is left of it; it was never
+    /// acknowledged, unless the disk rotted in exactly the last frame.
+    pub is_torn: bool,
+    /// What a start would refuse, in the order of the log.
+    pub damages: Vec<Damage>,
+}
+
+/// A place whose content is not what was durable there.
+#[derive(Clone, Debug)]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// The byte in it: where the frame begins, or the file.
+    pub at: u64,
+    /// The byte of the first record whose checksum is wrong, where that much can be told.
+    pub record: Option<u64>,
+    /// What should be there.
+    pub what: &'static str,
+    /// The entities that lost something here and, where it can be told, the stretch of offsets
+    /// that holds it: from what is still legible, and from what is missing further on.
+    pub entities: BTreeMap<EntityId, Option<Range<u64>>>,
+    /// Writes of documents that are still legible there.
+    pub documents: u64,
+}
+
+impl Damage {
+    pub(super) fn new(file: PathBuf, at: u64, what: &'static str) -> Self {
+        Self {
+            file,
+            at,
+            record: None,
+            what,
+            entities: BTreeMap::new(),
+            documents: 0,
+        }
+    }
+
+    pub(super) fn file_number(&self) -> Option<FileNo> {
+        FileNo::of_name(self.file.file_name()?.to_str()?)
+    }
+}
