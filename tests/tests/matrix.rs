@@ -282,10 +282,13 @@ fn assert_life(sent: &Record, arrived: &Record) {
     }
 }
 
+/// A loss by its code, and whether a message suffers it.
+type LossCase = (&'static str, fn(&Record) -> bool);
+
 /// The 3.1.1 reader got bodies only; what it missed has been counted by name, once per message that had it.
 fn assert_losses(mesh: &Mesh, from: Tongue, sent: &[Record]) {
     let every: fn(&Record) -> bool = |_| true;
-    let losses: &[(&str, fn(&Record) -> bool)] = match from {
+    let losses: &[LossCase] = match from {
         Tongue::Mqtt311 => &[],
         Tongue::Mqtt5 => &[
             ("HEADER", every),
