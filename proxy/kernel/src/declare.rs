@@ -1,7 +1,7 @@
 //! Making, changing and removing what exists.
 
 use fairlead_ports::Action;
-use fairlead_topology::{Change, Declared, Lifetime, StreamKey};
+use fairlead_topology::{Change, Declared, Destination, Lifetime, Match, StreamKey};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::registrar::Request;
@@ -47,13 +47,21 @@ impl Caller {
                 self.own_or_shared(key).map(drop)
             }
             Change::CreateRealm(new) => self.admit(&Action::Declare(&new.name)),
-            Change::Bind(binding) | Change::Unbind(binding) => match &binding.to {
-                fairlead_topology::Destination::Stream(key) => {
-                    self.admit(&Action::Declare(&key.name))
+            Change::Bind(binding) => {
+                if let Match::Pattern(pattern) = &binding.on {
+                    self.admit(&Action::Subscribe(pattern))?;
                 }
-                fairlead_topology::Destination::Realm(_) => Ok(()),
-            },
+                self.may_lead_to(&binding.to)
+            }
+            Change::Unbind(binding) => self.may_lead_to(&binding.to),
             Change::RemoveRealm(_) | Change::PutEntry { .. } => Ok(()),
+        }
+    }
+
+    fn may_lead_to(&self, to: &Destination) -> Result<(), Error> {
+        match to {
+            Destination::Stream(key) => self.admit(&Action::Declare(&key.name)),
+            Destination::Realm(_) => Ok(()),
         }
     }
 
