@@ -44,6 +44,7 @@ pub use error::{Blame, Error, Reason};
 pub use group::GroupView;
 pub use kernel::{Backing, Kernel, Overview};
 pub use metrics::{DropReason, Meters};
+pub use registrar::defined;
 pub use translator::{BadSetting, Closed, ClosedReason, Conn, Door, DrainWatch, Translator};
 pub use verb::{
     Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Event, FetchAt, FetchLimits,

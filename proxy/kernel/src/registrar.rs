@@ -36,6 +36,15 @@ pub(crate) struct Registrar {
     pub(crate) reserved: u64,
 }
 
+/// The stream that a document of the store defines, for those who look at a store while no kernel
+/// runs on it; `None` when it is about something else or cannot be read.
+pub fn defined(space: Space, value: &[u8]) -> Option<Stream> {
+    if space != SPACE {
+        return None;
+    }
+    fairlead_topology::decode_stream(value).ok().flatten()
+}
+
 impl Registrar {
     /// Starts the task on the current runtime; it ends when the sender is dropped.
     pub(crate) fn start(self) -> mpsc::Sender<Request> {

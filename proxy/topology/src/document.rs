@@ -149,15 +149,7 @@ pub fn encode(
 
 /// Puts a kept definition back. Bindings come last: their ends must be there.
 pub fn decode(value: &[u8], topology: &mut Topology) -> Result<(), DocumentError> {
-    let Some((&VERSION, rest)) = value.split_first() else {
-        return Err(DocumentError {
-            what: "unknown version",
-        });
-    };
-    let record: Record = postcard::from_bytes(rest).map_err(|_cause| DocumentError {
-        what: "damaged record",
-    })?;
-    match record {
+    match decode_record(value)? {
         Record::Stream(record) => topology.restore_stream(stream(record)?),
         Record::Realm(record) => topology.restore_realm(realm(record)?),
         Record::Binding(record) => topology.restore_binding(binding(record)?),
@@ -166,6 +158,25 @@ pub fn decode(value: &[u8], topology: &mut Topology) -> Result<(), DocumentError
         }
     }
     Ok(())
+}
+
+/// The stream that a kept definition makes; `None` when it makes something else.
+pub fn decode_stream(value: &[u8]) -> Result<Option<Stream>, DocumentError> {
+    match decode_record(value)? {
+        Record::Stream(record) => stream(record).map(Some),
+        Record::Realm(_) | Record::Binding(_) | Record::Entry(..) => Ok(None),
+    }
+}
+
+fn decode_record(value: &[u8]) -> Result<Record, DocumentError> {
+    let Some((&VERSION, rest)) = value.split_first() else {
+        return Err(DocumentError {
+            what: "unknown version",
+        });
+    };
+    postcard::from_bytes(rest).map_err(|_cause| DocumentError {
+        what: "damaged record",
+    })
 }
 
 /// The document key for the identity of a definition: short identities stand as they are, long

@@ -11,7 +11,7 @@ mod topology;
 mod trie;
 
 pub use change::{Change, Declared, NewRealm, NewStream, Refused};
-pub use document::{DocumentError, decode, encode, encode_key};
+pub use document::{DocumentError, decode, decode_stream, encode, encode_key};
 pub use route::{Route, Router};
 pub use stream::{
     Binding, Destination, Family, HeaderMatch, Lifetime, Match, Realm, Rule, Stream, StreamKey,
