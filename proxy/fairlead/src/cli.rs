@@ -32,6 +32,9 @@ pub(crate) enum Verb {
     /// Who may connect
     #[command(subcommand)]
     Users(Users),
+    /// Look into the data directory of a stopped node, or a copy of one; changes nothing there
+    #[command(subcommand)]
+    Store(Store),
     /// Print the version
     Version,
 }
@@ -96,6 +99,25 @@ pub(crate) struct RemoveUser {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) home: Home,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Store {
+    /// Verify every checksum; damage is named by file and byte, and the exit status is 3
+    Check(List),
+    /// Show what there is, and how much
+    Stat(List),
+    /// Print the records of the log, oldest first
+    Dump(Dump),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dump {
+    /// Only records about this entity
+    #[arg(long, value_name = "N")]
+    pub(crate) entity: Option<u64>,
+    #[command(flatten)]
+    pub(crate) list: List,
 }
 
 impl Serve {

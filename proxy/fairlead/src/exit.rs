@@ -11,7 +11,7 @@ use crate::config::ConfigError;
 
 /// Something failed.
 const FAILED: u8 = 1;
-/// The configuration, or what a command was asked for, was refused.
+/// The configuration, what a command was asked for, or a damaged data directory was refused.
 const REFUSED: u8 = 3;
 /// The log is poisoned: start again, and recovery decides what was kept (`EX_TEMPFAIL`).
 const POISONED: u8 = 75;
@@ -33,6 +33,17 @@ pub(crate) enum Failure {
         /// Why it failed.
         #[source]
         source: Box<dyn Error + Send + Sync>,
+    },
+    /// A data directory is not what was durable there.
+    #[error("{places} damaged places in {dir}")]
+    #[diagnostic(help(
+        "a node refuses to start there; restore a copy that `fairlead store check` finds whole"
+    ))]
+    Damaged {
+        /// How many.
+        places: usize,
+        /// Where.
+        dir: String,
     },
     /// A write or sync of the log failed.
     #[error("the log is poisoned: a write or sync failed, and nothing is acknowledged any more")]
@@ -63,7 +74,9 @@ impl Failure {
         let status = self.status();
         let report = match self {
             Self::Config(fault) => Report::new(*fault),
-            Self::Refused(_) | Self::Failed { .. } | Self::Poisoned => Report::new(self),
+            Self::Refused(_) | Self::Failed { .. } | Self::Damaged { .. } | Self::Poisoned => {
+                Report::new(self)
+            }
         };
         // Where standard error is gone, only the status is left to tell.
         writeln!(io::stderr().lock(), "{report:?}").ok();
@@ -73,7 +86,7 @@ impl Failure {
     /// The exit status; 2 is the command line parser's own.
     pub(crate) fn status(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Refused(_) => REFUSED,
+            Self::Config(_) | Self::Refused(_) | Self::Damaged { .. } => REFUSED,
             Self::Failed { .. } => FAILED,
             Self::Poisoned => POISONED,
         }

@@ -11,6 +11,7 @@ mod logging;
 mod node;
 mod opening;
 mod password;
+mod store;
 mod system;
 mod users;
 
@@ -41,6 +42,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Queues(Listing::List(list)) => lists::print("queue", &list),
         Verb::Sessions(Listing::List(list)) => lists::print("mailbox", &list),
         Verb::Users(verb) => users::run(verb),
+        Verb::Store(verb) => store::run(verb),
         Verb::Version => say(concat!("fairlead ", env!("CARGO_PKG_VERSION"))),
     }
 }

@@ -23,7 +23,12 @@ impl Ends {
             Record::Delete { entity } => {
                 self.0.remove(entity);
             }
-            _ => {}
+            Record::Create { .. }
+            | Record::Alter { .. }
+            | Record::Settle { .. }
+            | Record::Trim { .. }
+            | Record::Mark { .. }
+            | Record::Put { .. } => {}
         }
     }
 

@@ -46,8 +46,8 @@ fn commit(store: &mut Inline, ops: impl IntoIterator<Item = Op>) {
     }
 }
 
-fn page(n: u64) -> usize {
-    (n as usize + 3) * 4096
+fn page(n: usize) -> usize {
+    (n + 3) * 4096
 }
 
 #[test]

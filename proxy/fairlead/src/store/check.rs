@@ -1,0 +1,124 @@
+//! `store check`: is every byte what it should be?
+
+use std::io::{self, Write};
+
+use fairlead_backends::{Damage, Report};
+use serde_json::{Value, json};
+
+use super::names::Names;
+use super::{open, printed, unreadable, verdict};
+use crate::cli::List;
+use crate::exit::Failure;
+
+/// Entities named per damaged place, for people; `--json` has all.
+const ENTITIES_SHOWN: usize = 20;
+
+pub(super) fn run(list: &List) -> Result<(), Failure> {
+    let (inspection, dir) = open(&list.home)?;
+    let mut names = Names::default();
+    let report = inspection
+        .read(&mut |entry| names.learn(&entry))
+        .map_err(unreadable)?;
+    let mut out = io::stdout().lock();
+    printed(if list.json {
+        writeln!(out, "{}", json(&report, &names))
+    } else {
+        readable(&mut out, &report, &names)
+    })?;
+    verdict(&report, dir)
+}
+
+fn readable(out: &mut impl Write, report: &Report, names: &Names) -> io::Result<()> {
+    writeln!(
+        out,
+        "{} log files, {} frames, {} records",
+        report.files, report.frames, report.records
+    )?;
+    if report.unreadable_slots == 1 {
+        writeln!(
+            out,
+            "one slot of the superblock does not validate; the other one holds"
+        )?;
+    }
+    for damage in &report.damages {
+        damaged(out, damage, names)?;
+    }
+    if let Some((file, byte)) = &report.end {
+        writeln!(out, "the log ends in {} at byte {byte}", file.display())?;
+    }
+    if report.is_torn {
+        writeln!(
+            out,
+            "torn tail: a write was cut off there, before it was acknowledged; the next start drops it"
+        )?;
+    }
+    if report.damages.is_empty() {
+        writeln!(
+            out,
+            "whole: every checksum is right, and a node can start here"
+        )?;
+    }
+    Ok(())
+}
+
+fn damaged(out: &mut impl Write, damage: &Damage, names: &Names) -> io::Result<()> {
+    let file = damage.file.display();
+    writeln!(
+        out,
+        "DAMAGE in {file} at byte {}: {}",
+        damage.at, damage.what
+    )?;
+    if let Some(record) = damage.record {
+        writeln!(out, "  first record that is not whole: at byte {record}")?;
+    }
+    for (entity, offsets) in damage.entities.iter().take(ENTITIES_SHOWN) {
+        let name = names.readable(*entity);
+        match offsets {
+            Some(offsets) => writeln!(
+                out,
+                "  concerns {name}, offsets from {} to below {}",
+                offsets.start, offsets.end
+            )?,
+            None => writeln!(out, "  concerns {name}")?,
+        }
+    }
+    if let Some(more) = damage.entities.len().checked_sub(ENTITIES_SHOWN + 1) {
+        writeln!(out, "  and {} more entities", more + 1)?;
+    }
+    if damage.documents > 0 {
+        writeln!(out, "  concerns {} writes of documents", damage.documents)?;
+    }
+    Ok(())
+}
+
+fn json(report: &Report, names: &Names) -> Value {
+    let damage = |damage: &Damage| {
+        let entity = |(entity, offsets): (&_, &Option<std::ops::Range<u64>>)| {
+            let offsets = offsets.as_ref();
+            json!({
+                "of": names.json(*entity),
+                "from": offsets.map(|offsets| offsets.start),
+                "below": offsets.map(|offsets| offsets.end),
+            })
+        };
+        json!({
+            "file": damage.file.display().to_string(),
+            "byte": damage.at,
+            "record_byte": damage.record,
+            "what": damage.what,
+            "entities": damage.entities.iter().map(entity).collect::<Vec<_>>(),
+            "documents": damage.documents,
+        })
+    };
+    let end = report.end.as_ref();
+    json!({
+        "whole": report.damages.is_empty(),
+        "torn": report.is_torn,
+        "unreadable_superblock_slots": report.unreadable_slots,
+        "files": report.files,
+        "frames": report.frames,
+        "records": report.records,
+        "end": end.map(|(file, byte)| json!({ "file": file.display().to_string(), "byte": byte })),
+        "damages": report.damages.iter().map(damage).collect::<Vec<_>>(),
+    })
+}

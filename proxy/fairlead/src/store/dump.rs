@@ -1,0 +1,247 @@
+//! `store dump`: the records of the log, oldest first.
+//!
+//! Values of documents are not printed: among them are verifiers of passwords.
+
+use std::io::{self, Write};
+
+use fairlead_backends::Entry;
+use fairlead_canon::{Address, Batch, EntityId, Message, Opened, Path};
+use fairlead_ports::{Op, Place, Target};
+use serde_json::{Value, json};
+
+use super::names::Names;
+use super::{open, printed, unreadable, verdict};
+use crate::cli::Dump;
+use crate::exit::Failure;
+
+/// Bytes shown of a body, a key or an unreadable batch.
+const BYTES_SHOWN: usize = 256;
+
+pub(super) fn run(dump: &Dump) -> Result<(), Failure> {
+    let (inspection, dir) = open(&dump.list.home)?;
+    // A definition may lie behind the first record of its entity: names are read first.
+    let mut names = Names::default();
+    inspection
+        .read(&mut |entry| names.learn(&entry))
+        .map_err(unreadable)?;
+    let only = dump.entity.map(EntityId);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut result = Ok(());
+    let report = inspection
+        .read(&mut |entry| {
+            if result.is_ok() && only.is_none_or(|only| is_about(&entry.op, only)) {
+                result = if dump.list.json {
+                    writeln!(out, "{}", json(&entry, &names))
+                } else {
+                    readable(&mut out, &entry, &names)
+                };
+            }
+        })
+        .map_err(unreadable)?;
+    printed(result.and_then(|()| out.flush()))?;
+    verdict(&report, dir)
+}
+
+fn is_about(op: &Op, only: EntityId) -> bool {
+    match op {
+        Op::Append { to, .. } => to.iter().any(|target| target.entity == only),
+        Op::Create { entity, .. }
+        | Op::Alter { entity, .. }
+        | Op::Delete { entity }
+        | Op::Settle { entity, .. }
+        | Op::Trim { entity, .. }
+        | Op::Mark { entity, .. } => *entity == only,
+        Op::Put { .. } | Op::Expect { .. } => false,
+    }
+}
+
+fn readable(out: &mut impl Write, entry: &Entry, names: &Names) -> io::Result<()> {
+    write!(out, "{}:{} {} ", entry.file, entry.byte, entry.wall.0)?;
+    let name = |entity: &EntityId| names.readable(*entity);
+    match &entry.op {
+        Op::Append { to, batch } => appended(out, to, batch, names),
+        Op::Create { entity, spec } => writeln!(out, "create {}: {spec:?}", name(entity)),
+        Op::Alter { entity, spec } => writeln!(out, "alter {}: {spec:?}", name(entity)),
+        Op::Delete { entity } => writeln!(out, "delete {}", name(entity)),
+        Op::Settle {
+            entity,
+            cursor,
+            ranges,
+            outcome,
+        } => {
+            let (name, cursor) = (name(entity), cursor.0);
+            writeln!(
+                out,
+                "settle {name}, cursor {cursor}: {ranges:?} {outcome:?}"
+            )
+        }
+        Op::Trim { entity, to } => writeln!(out, "trim {}: below {}", name(entity), to.0),
+        Op::Mark { entity, upto } => writeln!(out, "mark {}: below {}", name(entity), upto.0),
+        Op::Put {
+            space, key, value, ..
+        } => {
+            let key = shown(key).escape_ascii();
+            match value {
+                Some(value) => writeln!(
+                    out,
+                    "put space {} \"{key}\": {} bytes",
+                    space.0,
+                    value.len()
+                ),
+                None => writeln!(out, "remove space {} \"{key}\"", space.0),
+            }
+        }
+        // A condition is judged and never kept.
+        Op::Expect { .. } => Ok(()),
+    }
+}
+
+fn appended(out: &mut impl Write, to: &[Target], batch: &Batch, names: &Names) -> io::Result<()> {
+    writeln!(
+        out,
+        "append {} messages, {} bytes",
+        batch.count,
+        batch.bytes.len()
+    )?;
+    for target in to {
+        let name = names.readable(target.entity);
+        match base(target) {
+            Some(base) => writeln!(out, "  to {name} at offset {base}")?,
+            None => writeln!(out, "  to {name}")?,
+        }
+    }
+    let Some(messages) = messages(batch) else {
+        return writeln!(out, "  bytes \"{}\"", shown(&batch.bytes).escape_ascii());
+    };
+    for opened in messages {
+        let Message { key, body, .. } = &opened.message;
+        write!(out, "  +{}", opened.delta)?;
+        if let Some(key) = key {
+            write!(out, " key \"{}\"", shown(key).escape_ascii())?;
+        }
+        match body {
+            Some(body) => writeln!(
+                out,
+                " body \"{}\" of {} bytes",
+                shown(body).escape_ascii(),
+                body.len()
+            )?,
+            None => writeln!(out, " no body")?,
+        }
+    }
+    Ok(())
+}
+
+fn json(entry: &Entry, names: &Names) -> Value {
+    let (what, detail) = detail(&entry.op, names);
+    json!({
+        "file": entry.file,
+        "byte": entry.byte,
+        "len": entry.len,
+        "lsn": entry.lsn.0,
+        "wall_ms": entry.wall.0,
+        "record": what,
+        "detail": detail,
+    })
+}
+
+fn detail(op: &Op, names: &Names) -> (&'static str, Value) {
+    let of = |entity: &EntityId| names.json(*entity);
+    match op {
+        Op::Append { to, batch } => ("append", batch_json(to, batch, names)),
+        Op::Create { entity, spec } => (
+            "create",
+            json!({ "of": of(entity), "spec": format!("{spec:?}") }),
+        ),
+        Op::Alter { entity, spec } => (
+            "alter",
+            json!({ "of": of(entity), "spec": format!("{spec:?}") }),
+        ),
+        Op::Delete { entity } => ("delete", json!({ "of": of(entity) })),
+        Op::Settle {
+            entity,
+            cursor,
+            ranges,
+            outcome,
+        } => {
+            let ranges: Vec<_> = ranges
+                .iter()
+                .map(|range| [range.start, range.end])
+                .collect();
+            let outcome = format!("{outcome:?}");
+            let detail = json!({ "of": of(entity), "cursor": cursor.0, "ranges": ranges, "outcome": outcome });
+            ("settle", detail)
+        }
+        Op::Trim { entity, to } => ("trim", json!({ "of": of(entity), "below": to.0 })),
+        Op::Mark { entity, upto } => ("mark", json!({ "of": of(entity), "below": upto.0 })),
+        Op::Put {
+            space,
+            key,
+            value,
+            due,
+        } => (
+            "put",
+            json!({
+                "space": space.0,
+                "key": text(key),
+                "value_bytes": value.as_ref().map(|value| value.len()),
+                "due_ms": due.map(|due| due.0),
+            }),
+        ),
+        Op::Expect { .. } => ("expect", Value::Null),
+    }
+}
+
+fn batch_json(to: &[Target], batch: &Batch, names: &Names) -> Value {
+    let target =
+        |target: &Target| json!({ "of": names.json(target.entity), "offset": base(target) });
+    let message = |opened: &Opened| {
+        let Message { key, body, .. } = &opened.message;
+        json!({
+            "delta": opened.delta,
+            "key": key.as_deref().map(text),
+            "body": body.as_deref().map(text),
+            "body_bytes": body.as_ref().map(|body| body.len()),
+        })
+    };
+    let messages = messages(batch).map(|all| all.iter().map(message).collect::<Vec<_>>());
+    json!({
+        "to": to.iter().map(target).collect::<Vec<_>>(),
+        "codec": format!("{:?}", batch.codec),
+        "count": batch.count,
+        "bytes": batch.bytes.len(),
+        "time_ms": batch.time.0,
+        "deadline_ms": batch.deadline.map(|deadline| deadline.0),
+        "messages": messages,
+    })
+}
+
+/// The messages of a batch, where it can be opened. Those whose form has no address get none.
+fn messages(batch: &Batch) -> Option<Vec<Opened>> {
+    batch.open(&Address::shared(Path::default())).ok()
+}
+
+fn base(target: &Target) -> Option<u64> {
+    match target.place {
+        Place::At(base) => Some(base.0),
+        Place::Next => None,
+    }
+}
+
+fn shown(bytes: &[u8]) -> &[u8] {
+    bytes.get(..BYTES_SHOWN).unwrap_or(bytes)
+}
+
+/// The beginning of some bytes: as text where they are text, otherwise `{"hex": ...}`.
+fn text(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => json!(text.get(..text.floor_char_boundary(BYTES_SHOWN))),
+        Err(_) => {
+            let hex: String = shown(bytes)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            json!({ "hex": hex })
+        }
+    }
+}
