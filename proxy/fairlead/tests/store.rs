@@ -1,9 +1,5 @@
 //! `fairlead store` on the data directory of a stopped node.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a step that fails fails the test"
-)]
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
