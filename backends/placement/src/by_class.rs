@@ -16,7 +16,8 @@ use crate::split::{Side, Split};
 /// store it is all or nothing; across them it is so only as far as its conditions reach: when a
 /// document that it expects differs, neither half takes effect. The half in memory is first where
 /// nothing is expected, so that the order of a publisher holds in both; where something is, it follows
-/// the durable one while the future is polled, and is lost with a future that is dropped before.
+/// the durable one while the future is polled: whoever drops it before loses that half (the kernel sees
+/// every commit to its end).
 #[derive(Debug)]
 pub struct ByClass {
     memory: Arc<dyn Store>,

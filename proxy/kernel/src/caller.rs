@@ -7,12 +7,13 @@ use fairlead_canon::{Origin, Principal, Text};
 use fairlead_delivery::MemberId;
 use fairlead_ports::Space;
 use fairlead_topology::{StreamKey, Topology};
+use tokio::runtime::Handle;
 
 use crate::bodies::Bodies;
 use crate::consume::Attached;
 use crate::inbox::Inbox;
 use crate::load::Load;
-use crate::outbox::Outbox;
+use crate::outbox::{Committing, Outbox};
 use crate::publish::Routes;
 use crate::verb::{AttachmentId, Event};
 use crate::{Kernel, Meters};
@@ -119,6 +120,23 @@ impl Drop for Caller {
         if let Some(claim) = self.claim.take() {
             self.kernel.claims.release(&claim, self.id);
         }
+        see_to_the_end(self.outbox.rest());
+    }
+}
+
+/// Awaits commits that nobody is left to await. Outside a runtime there is nobody to do it: the
+/// process ends.
+fn see_to_the_end(commits: Vec<Committing>) {
+    if commits.is_empty() {
+        return;
+    }
+    if let Ok(runtime) = Handle::try_current() {
+        // Nobody waits for the task: it ends with the last commit.
+        drop(runtime.spawn(async move {
+            for commit in commits {
+                commit.await;
+            }
+        }));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use fairlead_canon::{EntityId, Offset, Outcome, Promise};
-use fairlead_ports::{Committed, CursorId, Op, Placement, Store, StoreError, Unit};
+use fairlead_ports::{BoxFuture, Committed, CursorId, Op, Placement, Store, StoreError, Unit};
 
 use crate::solo::Solo;
 use crate::verb::{Event, Pending, Receipt, ranges};
@@ -20,6 +20,9 @@ pub(crate) struct Outbox {
     flying_bytes: usize,
     last: u64,
 }
+
+/// A commit whose answer is awaited.
+pub(crate) type Committing = BoxFuture<'static, Vec<Result<Committed, StoreError>>>;
 
 /// One publish or settlement whose receipt somebody waits for.
 #[derive(Debug)]
@@ -162,6 +165,14 @@ impl Outbox {
             turns,
             bytes,
         });
+    }
+
+    /// What is still under way, for somebody who sees it to its end in this order: a store made of
+    /// stores may have a step to take when the first of them has answered.
+    pub(crate) fn rest(&mut self) -> Vec<Committing> {
+        let flights = std::mem::take(&mut self.flights);
+        let results = flights.into_iter().filter_map(|flight| flight.results);
+        results.map(Solo::into_inner).collect()
     }
 
     /// Takes receipts, in order, of what has kept its promise. Whether there was any progress.

@@ -15,6 +15,10 @@ impl<T> Solo<T> {
         Self(Mutex::new(future))
     }
 
+    pub(crate) fn into_inner(self) -> BoxFuture<'static, T> {
+        self.0.into_inner()
+    }
+
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         self.0.get_mut().as_mut().poll(cx)
     }

@@ -11,6 +11,7 @@
 
 mod declaring;
 mod groups;
+mod leaving;
 mod publishing;
 mod queues;
 mod reading;
