@@ -137,8 +137,8 @@ fn what_was_published_is_dumped_and_counted_and_found_whole() {
         (&"orders".into(), &2.into())
     );
 
-    let entity = of["of"]["entity"].to_string();
-    let readable = text(&home.store(&["dump", "--entity", &entity]));
+    let entity = of["of"]["entity"].as_str().unwrap();
+    let readable = text(&home.store(&["dump", "--entity", entity]));
     assert!(
         readable.contains("(queue \"orders\", lane 0)"),
         "{readable}"

@@ -54,16 +54,16 @@ impl Names {
         }
     }
 
-    /// For programs.
+    /// For programs. The number is text: it needs more than the 53 bits that many of them keep.
     pub(super) fn json(&self, entity: EntityId) -> Value {
         match self.0.get(&entity) {
             Some(name) => json!({
-                "entity": entity.0,
+                "entity": entity.0.to_string(),
                 "family": name.family,
                 "stream": name.stream,
                 "lane": name.lane,
             }),
-            None => json!({ "entity": entity.0 }),
+            None => json!({ "entity": entity.0.to_string() }),
         }
     }
 }

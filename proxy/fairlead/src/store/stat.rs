@@ -59,7 +59,10 @@ fn readable(
         row(out, *sum, &format!("space {}", space.0))?;
     }
     let (live, dead) = live_and_dead(measures);
-    writeln!(out, "\n{live} bytes of records live, {dead} dead")
+    writeln!(
+        out,
+        "\n{live} bytes of records live (messages that are kept, and documents), {dead} dead"
+    )
 }
 
 fn row(out: &mut impl Write, sum: Sum, name: &str) -> io::Result<()> {
