@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use miette::{Diagnostic, Report};
+use miette::{Diagnostic, MietteHandlerOpts, Report};
 use thiserror::Error;
 
 use crate::config::ConfigError;
@@ -72,6 +72,12 @@ impl Failure {
     /// Says on standard error what failed, and gives the exit status.
     pub(crate) fn report(self) -> ExitCode {
         let status = self.status();
+        // Whoever searches a log for a file and a byte must find them in one piece. A second
+        // call finds the hook in place.
+        miette::set_hook(Box::new(|_| {
+            Box::new(MietteHandlerOpts::new().wrap_lines(false).build())
+        }))
+        .ok();
         let report = match self {
             Self::Config(fault) => Report::new(*fault),
             Self::Refused(_) | Self::Failed { .. } | Self::Damaged { .. } | Self::Poisoned => {

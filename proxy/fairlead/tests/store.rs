@@ -241,3 +241,23 @@ fn copy_files(from: &Path, to: &Path) {
         fs::copy(from.join(name), to.join(name)).unwrap();
     }
 }
+
+#[test]
+fn a_refusal_stands_on_one_line_however_long_the_path() {
+    let home = tempfile::tempdir().unwrap();
+    for length in (1..=80).step_by(8) {
+        let dir = home.path().join("d".repeat(length));
+        let output = Command::new(env!("CARGO_BIN_EXE_fairlead"))
+            .args(["store", "check", "--data-dir"])
+            .arg(&dir)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        let said = String::from_utf8(output.stderr).unwrap();
+        let whole = said.lines().any(|line| {
+            line.contains(&*dir.to_string_lossy()) && line.ends_with("superblock is missing")
+        });
+        assert!(whole, "{said}");
+    }
+}
