@@ -83,7 +83,7 @@ impl Caller {
         if let Some(reading) = self.bodies.reading.take() {
             match bodies {
                 Ok(bodies) => self.deliver(reading, bodies),
-                Err(error) => self.give_back(reading, error.into()),
+                Err(error) => self.hold_unread(reading, error.into()),
             }
         }
         true
@@ -158,7 +158,7 @@ impl Caller {
     }
 
     /// Bodies that could not be read stay with this caller until it leaves, and are counted.
-    fn give_back(&mut self, reading: Reading, error: Error) {
+    fn hold_unread(&mut self, reading: Reading, error: Error) {
         tracing::error!(%error, count = reading.assigned.len(), "bodies could not be read");
         self.meters.failed(&error);
     }
