@@ -259,6 +259,7 @@ impl Entity {
                 Kind::Log | Kind::Latest => self.floor,
             },
             end: self.end,
+            stable: self.end,
             count: self.count,
             bytes: self.bytes,
             handed_out: Offset(0),
@@ -322,6 +323,7 @@ impl Entity {
                     bytes: u32::try_from(item.batch.bytes.len()).unwrap_or(u32::MAX),
                     deadline: item.batch.deadline,
                     requeued: cursor.times(stretch.start),
+                    dead: None,
                 });
             }
         }

@@ -100,6 +100,11 @@ impl Judge<'_> {
             Op::Put {
                 space, key, value, ..
             } => return self.put(*space, key, value.as_ref()),
+            Op::EndTxn { .. } => {
+                return Err(StoreError::Unsupported {
+                    what: "transactions",
+                });
+            }
         }
         Ok(Effect::Plain)
     }
@@ -225,9 +230,15 @@ impl Judge<'_> {
                 });
             }
             Place::At(at) => at,
-            Place::Next => sketch.end,
+            Place::Expect(at) if at != sketch.end => {
+                return Err(StoreError::OutOfRange {
+                    start: sketch.end,
+                    end: sketch.end,
+                });
+            }
+            Place::Next | Place::Expect(_) => sketch.end,
         };
-        if target.place == Place::Next
+        if !matches!(target.place, Place::At(_))
             && let Judgement::Duplicate(base) = self.stamped(entity, sketch.is_fresh, batch)?
         {
             return Ok(Placed {

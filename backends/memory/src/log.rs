@@ -42,6 +42,7 @@ impl Log for Handle {
             let batches = entity.read(from, want)?;
             Ok(Chunk {
                 batches,
+                aborted: Vec::new(),
                 marks: entity.marks(),
             })
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Timestamp};
 use fairlead_ports::{
-    BoxFuture, Committed, Document, Documents, Grown, Log, Space, Store, StoreError, Unit,
+    BoxFuture, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
 };
 use parking_lot::Mutex;
 
@@ -17,7 +17,7 @@ use crate::world::World;
 #[derive(Debug)]
 pub struct Memory {
     world: Arc<Mutex<World>>,
-    watcher: Mutex<Option<Arc<dyn Grown>>>,
+    watcher: Mutex<Option<Arc<dyn Watcher>>>,
 }
 
 impl Memory {
@@ -46,7 +46,7 @@ impl Store for Memory {
             .collect();
         drop(world);
         if let Some(watcher) = watcher.as_ref().filter(|_| !grown.is_empty()) {
-            watcher.grown(&grown);
+            watcher.appended(&grown);
         }
         Box::pin(std::future::ready(results))
     }
@@ -56,8 +56,8 @@ impl Store for Memory {
         Ok(Arc::new(Handle { world, entity }))
     }
 
-    fn watch(&self, grown: Arc<dyn Grown>) {
-        *self.watcher.lock() = Some(grown);
+    fn watch(&self, watcher: Arc<dyn Watcher>) {
+        *self.watcher.lock() = Some(watcher);
     }
 }
 

@@ -89,7 +89,11 @@ impl World {
             }),
             Op::Trim { entity, to } => self.change(entity, |entity| entity.trim(to)),
             // A mark is for the next process, and this store has none.
-            Op::Mark { .. } | Op::Expect { .. } | Op::Append { .. } | Op::Put { .. } => {}
+            Op::Mark { .. }
+            | Op::Expect { .. }
+            | Op::Append { .. }
+            | Op::Put { .. }
+            | Op::EndTxn { .. } => {}
         }
     }
 

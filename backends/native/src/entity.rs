@@ -307,6 +307,7 @@ impl Content {
         Marks {
             start: self.start().min(self.visible),
             end: self.visible,
+            stable: self.visible,
             count: self.count,
             bytes: self.bytes,
             handed_out: self.handed_out,

@@ -97,6 +97,7 @@ impl Log for Handle {
             let (found, marks) = found?;
             Ok(Chunk {
                 batches: self.bodies(found).await?,
+                aborted: Vec::new(),
                 marks,
             })
         })

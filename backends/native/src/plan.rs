@@ -17,8 +17,8 @@ pub(crate) use draft::Draft;
 
 /// The longest record without lists or values in it.
 const FACT_BYTES_MAX: usize = 32;
-/// The longest record of a definition: 24 bytes, and ten for each of nine settings.
-const SPEC_BYTES_MAX: usize = 24 + 9 * 10;
+/// The longest record of a definition: 24 bytes, and ten for each of twelve settings.
+const SPEC_BYTES_MAX: usize = 24 + 12 * 10;
 
 /// What a unit becomes.
 #[derive(Debug, Default)]
@@ -60,7 +60,9 @@ pub(crate) fn len_max(unit: &Unit, limits: &Limits) -> Result<usize, StoreError>
             Op::Settle { ranges, .. } => FACT_BYTES_MAX + ranges.len() * 16,
             Op::Create { .. } | Op::Alter { .. } => SPEC_BYTES_MAX,
             Op::Expect { .. } => 0,
-            Op::Delete { .. } | Op::Trim { .. } | Op::Mark { .. } => FACT_BYTES_MAX,
+            Op::Delete { .. } | Op::Trim { .. } | Op::Mark { .. } | Op::EndTxn { .. } => {
+                FACT_BYTES_MAX
+            }
         });
     }
     within(len, limits.unit_bytes_max)?;
@@ -143,6 +145,11 @@ impl<'a> Planner<'a> {
                     due,
                 }
             }
+            Op::EndTxn { .. } => {
+                return Err(StoreError::Unsupported {
+                    what: "transactions",
+                });
+            }
         };
         self.plan.records.push(record);
         Ok(())
@@ -201,7 +208,7 @@ impl<'a> Planner<'a> {
             let placed = self.place(target, &batch)?;
             if placed.how == Placement::New {
                 targets.push((placed.entity, placed.base));
-                is_placed |= target.place != Place::Next;
+                is_placed |= matches!(target.place, Place::At(_));
             }
             self.plan.placed.push(placed);
         }
@@ -230,7 +237,13 @@ impl<'a> Planner<'a> {
                 });
             }
             Place::At(at) => at,
-            Place::Next => {
+            Place::Expect(at) if at != sketch.end => {
+                return Err(StoreError::OutOfRange {
+                    start: sketch.start,
+                    end: sketch.end,
+                });
+            }
+            Place::Next | Place::Expect(_) => {
                 if let Judgement::Duplicate(base) =
                     self.draft.judge(self.state, entity, batch.stamp)?
                 {

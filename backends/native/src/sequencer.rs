@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use fairlead_canon::Promise;
-use fairlead_ports::{Appended, Clock, Committed, Grown, Lsn, StoreError, Unit};
+use fairlead_ports::{Appended, Clock, Committed, Lsn, StoreError, Unit, Watcher};
 use smallvec::SmallVec;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -30,7 +30,7 @@ use crate::tail::Tail;
 pub(crate) struct Shared {
     pub(crate) state: State,
     pub(crate) tail: Tail,
-    pub(crate) watcher: OnceLock<Arc<dyn Grown>>,
+    pub(crate) watcher: OnceLock<Arc<dyn Watcher>>,
     pub(crate) progress: watch::Sender<Progress>,
 }
 
@@ -240,7 +240,7 @@ impl Sequencer {
 
     fn tell(&self, shown: &[Appended]) {
         if let Some(watcher) = self.shared.watcher.get().filter(|_| !shown.is_empty()) {
-            watcher.grown(shown);
+            watcher.appended(shown);
         }
     }
 

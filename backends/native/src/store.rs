@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Timestamp};
 use fairlead_ports::{
-    BoxFuture, Committed, Document, Documents, Grown, Log, Lsn, Space, Store, StoreError, Unit,
+    BoxFuture, Committed, Document, Documents, Log, Lsn, Space, Store, StoreError, Unit, Watcher,
 };
 
 use crate::documents;
@@ -108,8 +108,8 @@ impl Store for Native {
         }))
     }
 
-    fn watch(&self, grown: Arc<dyn Grown>) {
-        if self.shared.watcher.set(grown).is_err() {
+    fn watch(&self, watcher: Arc<dyn Watcher>) {
+        if self.shared.watcher.set(watcher).is_err() {
             tracing::error!("a second watcher of the store was refused");
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fairlead_canon::{Class, EntityId};
-use fairlead_ports::{BoxFuture, Committed, Grown, Log, Op, Store, StoreError, Unit};
+use fairlead_ports::{BoxFuture, Committed, Log, Op, Store, StoreError, Unit, Watcher};
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use parking_lot::RwLock;
@@ -59,7 +59,8 @@ impl ByClass {
                 | Op::Settle { .. }
                 | Op::Trim { .. }
                 | Op::Mark { .. }
-                | Op::Put { .. } => {}
+                | Op::Put { .. }
+                | Op::EndTxn { .. } => {}
             }
         }
     }
@@ -99,8 +100,8 @@ impl Store for ByClass {
         }
     }
 
-    fn watch(&self, grown: Arc<dyn Grown>) {
-        self.memory.watch(Arc::clone(&grown));
-        self.durable.watch(grown);
+    fn watch(&self, watcher: Arc<dyn Watcher>) {
+        self.memory.watch(Arc::clone(&watcher));
+        self.durable.watch(watcher);
     }
 }

@@ -183,9 +183,14 @@ fn side_of(op: &Op, side: &impl Fn(EntityId) -> Side) -> Side {
         | Op::Delete { entity }
         | Op::Settle { entity, .. }
         | Op::Trim { entity, .. }
-        | Op::Mark { entity, .. } => side(*entity),
+        | Op::Mark { entity, .. }
+        | Op::EndTxn {
+            entity: Some(entity),
+            ..
+        } => side(*entity),
         // Documents are durable; an append goes where each of its targets does.
         Op::Expect { .. } | Op::Put { .. } | Op::Append { .. } => Side::Durable,
+        Op::EndTxn { entity: None, .. } => Side::Durable,
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Offset, Promise};
 use fairlead_ports::{
-    Appended, Committed, CursorId, Document, Documents, Entry, Grown, KeyPage, Log, Marks, Op,
-    Space, Store, StoreError, Stored, Unit, Want,
+    Appended, Committed, Condition, CursorId, Document, Documents, Entry, KeyPage, Log, Marks, Op,
+    Space, Store, StoreError, Stored, Unit, Want, Watcher,
 };
 
 /// A store under test.
@@ -28,10 +28,14 @@ impl<T: Any + Send + Sync + std::fmt::Debug> Keep for T {}
 #[derive(Debug, Default)]
 struct Told(Mutex<Vec<Appended>>);
 
-impl Grown for Told {
-    fn grown(&self, appended: &[Appended]) {
+impl Watcher for Told {
+    fn appended(&self, appended: &[Appended]) {
         self.0.lock().unwrap().extend_from_slice(appended);
     }
+
+    fn died(&self, _entities: &[EntityId]) {}
+
+    fn condition(&self, _condition: Condition) {}
 }
 
 impl Subject {
@@ -50,7 +54,7 @@ impl Subject {
         keep: impl Any + Send + Sync + std::fmt::Debug,
     ) -> Self {
         let told = Arc::new(Told::default());
-        store.watch(Arc::clone(&told) as Arc<dyn Grown>);
+        store.watch(Arc::clone(&told) as Arc<dyn Watcher>);
         Self {
             store,
             documents,

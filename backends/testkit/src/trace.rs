@@ -6,7 +6,8 @@ use fairlead_canon::{
     Timestamp,
 };
 use fairlead_ports::{
-    By, Committed, CursorId, Document, Marks, Op, Placed, Space, StoreError, Unit, Version, Want,
+    By, Committed, CursorId, Document, Marks, Op, Placed, Space, StoreError, Unit, Version, View,
+    Want,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -157,6 +158,7 @@ async fn look(subject: &Subject, entity: EntityId) -> Result<String, StoreError>
         .read(
             middle,
             Want {
+                view: View::All,
                 bytes_max: 40,
                 count_max: 5,
             },

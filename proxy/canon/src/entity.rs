@@ -34,6 +34,8 @@ pub enum Class {
     Memory = 1,
     /// On the local disk.
     Local = 2,
+    /// In an object store, with the local log in front of it.
+    Object = 3,
 }
 
 /// When a durable promise is kept.
@@ -42,6 +44,8 @@ pub enum SyncMode {
     /// After `fdatasync`.
     #[default]
     Always = 0,
+    /// After the write; a sync follows within 50 ms. A power cut may lose that much.
+    Interval = 1,
 }
 
 /// What the publisher's receipt must mean.
@@ -75,6 +79,8 @@ pub enum DeadReason {
     Expired = 2,
     /// The entity was full.
     MaxLen = 3,
+    /// It came back too often.
+    DeliveryLimit = 4,
 }
 
 /// What happens to a publish when an entity is at its limit.
@@ -100,13 +106,23 @@ pub struct SizeLimits {
     pub overflow: Overflow,
 }
 
-/// How long a `Log` keeps messages; `None` is for ever.
+/// How long messages are kept; `None` is for ever.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Retention {
-    /// Age in milliseconds.
+    /// Age in milliseconds. A `Log` forgets batches whose latest time is older; in a `Queue` it bounds
+    /// the deadline of each message, counted from when it was appended there.
     pub age_ms: Option<u64>,
-    /// Bytes.
+    /// Bytes of a `Log`; its oldest batches go.
     pub bytes: Option<u64>,
+}
+
+/// How a `Log` forgets messages that a later one of the same key has replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Compaction {
+    /// Messages younger than this stay, in milliseconds.
+    pub lag_min_ms: u64,
+    /// Messages without a value stay so long, in milliseconds, after they became the newest of their key.
+    pub deletes_kept_ms: u64,
 }
 
 /// What an entity is.
@@ -118,10 +134,14 @@ pub struct Spec {
     pub class: Class,
     /// When a durable promise is kept.
     pub sync: SyncMode,
-    /// How long a `Log` keeps messages.
+    /// How long messages are kept.
     pub retention: Retention,
+    /// Whether a `Log` keeps only the newest message of each key. Its batches then carry keys.
+    pub compaction: Option<Compaction>,
     /// Its limits.
     pub limits: SizeLimits,
+    /// Dead messages of a `Queue` stay, for whoever moves them on, until they are settled as dead.
+    pub keeps_dead: bool,
     /// Epoch of its cut-set.
     pub tag: EpochTag,
 }
@@ -148,6 +168,8 @@ impl Spec {
             class,
             sync: SyncMode::Always,
             retention: Retention::default(),
+            compaction: None,
+            keeps_dead: false,
             limits: SizeLimits::default(),
             tag: EpochTag::default(),
         }

@@ -26,8 +26,8 @@ pub use batch::{Batch, BatchFlags, Codec, Key, Stamp};
 pub use codec::{Damage, Opened};
 pub use crc::crc32c;
 pub use entity::{
-    Class, DeadReason, EntityId, EpochTag, Kind, Offset, Outcome, Overflow, ProducerId, Promise,
-    Retention, SizeLimits, Spec, SyncMode,
+    Class, Compaction, DeadReason, EntityId, EpochTag, Kind, Offset, Outcome, Overflow, ProducerId,
+    Promise, Retention, SizeLimits, Spec, SyncMode,
 };
 pub use headers::{Header, HeaderIter, Headers, HeadersBuilder, TooDeep};
 pub use loss::{Loss, LossCode};

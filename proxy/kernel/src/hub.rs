@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Offset};
 use fairlead_delivery::{Assigned, MemberId, Queue, Stretch};
-use fairlead_ports::{Appended, Grown, Log, Marks};
+use fairlead_ports::{Appended, Condition, Log, Marks, Watcher};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
@@ -149,8 +149,8 @@ impl Hub {
     }
 }
 
-impl Grown for Hub {
-    fn grown(&self, appended: &[Appended]) {
+impl Watcher for Hub {
+    fn appended(&self, appended: &[Appended]) {
         for part in appended {
             self.arrivals.tell(part.entity);
             let shard = self.shard(part.entity).read();
@@ -159,6 +159,10 @@ impl Grown for Hub {
             }
         }
     }
+
+    fn died(&self, _entities: &[EntityId]) {}
+
+    fn condition(&self, _condition: Condition) {}
 }
 
 impl Hot {

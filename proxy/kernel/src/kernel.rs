@@ -78,7 +78,7 @@ impl Kernel {
         let hub = Arc::new(Hub::new(Arc::clone(&arrivals)));
         backing
             .store
-            .watch(Arc::clone(&hub) as Arc<dyn fairlead_ports::Grown>);
+            .watch(Arc::clone(&hub) as Arc<dyn fairlead_ports::Watcher>);
         let registrar = Registrar {
             atlas: Arc::clone(&atlas),
             hub: Arc::clone(&hub),

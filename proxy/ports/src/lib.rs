@@ -13,9 +13,9 @@ pub use io::{ConnInfo, Io, fill};
 pub use login::{Directory, Login, Step};
 pub use policy::{Action, Denied, Policy, Verdict};
 pub use store::{
-    Appended, By, Chunk, Committed, CursorId, Document, Documents, Entry, Grown, KeyPage, Log, Lsn,
-    Marks, Op, Place, Placed, Placement, Space, Store, StoreError, Stored, Target, Unit, Version,
-    Want,
+    Aborted, Appended, By, Chunk, Committed, Condition, CursorId, Decision, Document, Documents,
+    Entry, KeyPage, Log, Lsn, Marks, Op, Place, Placed, Placement, Space, Store, StoreError,
+    Stored, Target, Unit, Version, View, Want, Watcher,
 };
 /// A future behind a door.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{Batch, EntityId, EpochTag, Offset, Outcome, Promise, Spec, Timestamp};
+use fairlead_canon::{
+    Batch, DeadReason, EntityId, EpochTag, Offset, Outcome, ProducerId, Promise, Spec, Timestamp,
+};
 use smallvec::SmallVec;
 use thiserror::Error;
 
@@ -28,14 +30,31 @@ pub trait Store: Debug + Send + Sync {
     /// A handle for reading: opens no file, starts no task, creates nothing.
     fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError>;
 
-    /// Tells `grown` from now on what becomes visible. Called once, before the first commit.
-    fn watch(&self, grown: Arc<dyn Grown>);
+    /// Tells `watcher` from now on what happens. Called once, before the first commit.
+    fn watch(&self, watcher: Arc<dyn Watcher>);
 }
 
-/// Is told what became visible. Called on a store's thread: short, and never back into the store.
-pub trait Grown: Debug + Send + Sync {
+/// Is told what happens in a store. Called on a store's thread: short, and never back into the store.
+pub trait Watcher: Debug + Send + Sync {
     /// These messages can be read from this moment on.
-    fn grown(&self, appended: &[Appended]);
+    fn appended(&self, appended: &[Appended]);
+    /// Messages of these entities died by the store's own decision and can be read as
+    /// [`CursorId::DEAD`].
+    fn died(&self, entities: &[EntityId]);
+    /// The store's condition changed.
+    fn condition(&self, condition: Condition);
+}
+
+/// How a store is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// It takes everything.
+    #[default]
+    Well,
+    /// Space is short: appends and creates are refused with `Full`; what frees space goes on.
+    Full,
+    /// A write or sync failed: nothing is acknowledged any more.
+    Poisoned,
 }
 
 /// One entity, for reading. Reads see only what is visible.
@@ -165,6 +184,27 @@ pub enum Op {
         /// When [`Documents::due`] is to show it.
         due: Option<Timestamp>,
     },
+    /// End a producer's open transaction. Its marker batches (`flags.control`) are appends of the same
+    /// unit, before this.
+    EndTxn {
+        /// Whose.
+        producer: ProducerId,
+        /// At least the epoch that opened it, else `ProducerFenced`.
+        epoch: i16,
+        /// How it ends.
+        decision: Decision,
+        /// In this entity only; `None` in all that it touched.
+        entity: Option<EntityId>,
+    },
+}
+
+/// How a transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// What it appended is visible to readers of committed messages.
+    Commit,
+    /// They pass over it.
+    Abort,
 }
 
 /// One target of an append.
@@ -185,6 +225,8 @@ pub enum Place {
     Next,
     /// At this offset, at or above the end; producer state is recorded and not judged.
     At(Offset),
+    /// At the end, which must be this offset, else `OutOfRange`.
+    Expect(Offset),
 }
 
 /// What a unit did.
@@ -240,6 +282,18 @@ pub struct Want {
     pub bytes_max: u32,
     /// Stop once this many batches are there.
     pub count_max: u32,
+    /// What may be seen.
+    pub view: View,
+}
+
+/// What a reader of a `Log` may see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum View {
+    /// Everything that is visible.
+    #[default]
+    All,
+    /// Nothing from the first open transaction on; [`Chunk::aborted`] says what else to pass over.
+    Committed,
 }
 
 /// What a read gave.
@@ -247,8 +301,22 @@ pub struct Want {
 pub struct Chunk {
     /// In offset order.
     pub batches: Vec<Stored>,
+    /// Aborted transactions that touch these batches, by first offset; empty unless asked for
+    /// [`View::Committed`].
+    pub aborted: Vec<Aborted>,
     /// Bounds at the moment of reading.
     pub marks: Marks,
+}
+
+/// An aborted transaction in one entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aborted {
+    /// Whose.
+    pub producer: ProducerId,
+    /// First offset of its first batch.
+    pub first: Offset,
+    /// Offset of its marker, or the last one before its end where there is none.
+    pub last: Offset,
 }
 
 /// A batch in its place.
@@ -269,7 +337,9 @@ pub struct Marks {
     pub start: Offset,
     /// One above the last visible offset.
     pub end: Offset,
-    /// Unsettled messages (for a `Log`: messages kept).
+    /// First offset of the oldest open transaction; `end` without one.
+    pub stable: Offset,
+    /// Unsettled messages, dead ones not counted (for a `Log`: messages kept).
     pub count: u64,
     /// Bytes of the batches kept.
     pub bytes: u64,
@@ -290,6 +360,8 @@ pub struct Entry {
     pub deadline: Option<Timestamp>,
     /// How often it was returned.
     pub requeued: u16,
+    /// Why it died, in a backlog of [`CursorId::DEAD`].
+    pub dead: Option<DeadReason>,
 }
 
 /// A way to find an offset.
@@ -336,6 +408,14 @@ pub struct Lsn(pub u64);
 /// A reader's own set of settled offsets; 0 is a queue's only one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CursorId(pub u64);
+
+impl CursorId {
+    /// Messages of a queue that died and are kept (`Spec::keeps_dead`): read by `backlog` and `fetch`,
+    /// removed by settling them.
+    pub const DEAD: Self = Self(u64::MAX - 1);
+    /// Settling as this cursor removes whole batches from the middle of a `Log`: compaction.
+    pub const CLEANER: Self = Self(u64::MAX);
+}
 
 /// Why a store refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -418,6 +498,7 @@ impl Want {
         Self {
             bytes_max,
             count_max: u32::MAX,
+            view: View::All,
         }
     }
 }

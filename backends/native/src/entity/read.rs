@@ -85,6 +85,7 @@ impl Content {
                     bytes: kept.bytes,
                     deadline: kept.deadline,
                     requeued,
+                    dead: None,
                 });
             }
         }

@@ -1,7 +1,7 @@
 //! Messages are read again.
 
 use fairlead_canon::{Batch, Codec, Kind, Offset, Outcome, Timestamp};
-use fairlead_ports::{By, StoreError, Want};
+use fairlead_ports::{By, StoreError, View, Want};
 
 use crate::Subject;
 use crate::make::{A, append, append_at, create, message, messages, settle, stamped, trim};
@@ -44,6 +44,7 @@ pub async fn a_read_stops_at_its_bounds_but_gives_one_batch(subject: &Subject) {
         let read = log.read(
             Offset(0),
             Want {
+                view: View::All,
                 bytes_max,
                 count_max,
             },

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fairlead_canon::{EntityId, Timestamp};
 use fairlead_ports::{
-    BoxFuture, Committed, Document, Documents, Grown, Log, Space, Store, StoreError, Unit,
+    BoxFuture, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
 };
 
 use crate::*;
@@ -35,7 +35,7 @@ impl Store for Slow {
         self.inner.open(entity)
     }
 
-    fn watch(&self, grown: Arc<dyn Grown>) {
+    fn watch(&self, watcher: Arc<dyn Watcher>) {
         self.inner.watch(grown);
     }
 }
