@@ -51,6 +51,7 @@ fn is_about(op: &Op, only: EntityId) -> bool {
         | Op::Settle { entity, .. }
         | Op::Trim { entity, .. }
         | Op::Mark { entity, .. } => *entity == only,
+        Op::EndTxn { entity, .. } => entity.is_none_or(|entity| entity == only),
         Op::Put { .. } | Op::Expect { .. } => false,
     }
 }
@@ -91,6 +92,16 @@ fn readable(out: &mut impl Write, entry: &Entry, names: &Names) -> io::Result<()
                 None => writeln!(out, "remove space {} \"{key}\"", space.0),
             }
         }
+        Op::EndTxn {
+            producer,
+            epoch,
+            decision,
+            ..
+        } => writeln!(
+            out,
+            "end transaction of producer {}, epoch {epoch}: {decision:?}",
+            producer.0
+        ),
         // A condition is judged and never kept.
         Op::Expect { .. } => Ok(()),
     }
@@ -188,6 +199,20 @@ fn detail(op: &Op, names: &Names) -> (&'static str, Value) {
                 "due_ms": due.map(|due| due.0),
             }),
         ),
+        Op::EndTxn {
+            producer,
+            epoch,
+            decision,
+            entity,
+        } => (
+            "end_txn",
+            json!({
+                "of": entity.as_ref().map(of),
+                "producer": producer.0,
+                "epoch": epoch,
+                "decision": format!("{decision:?}"),
+            }),
+        ),
         Op::Expect { .. } => ("expect", Value::Null),
     }
 }
@@ -223,7 +248,7 @@ fn messages(batch: &Batch) -> Option<Vec<Opened>> {
 
 fn base(target: &Target) -> Option<u64> {
     match target.place {
-        Place::At(base) => Some(base.0),
+        Place::At(base) | Place::Expect(base) => Some(base.0),
         Place::Next => None,
     }
 }
