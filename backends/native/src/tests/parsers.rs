@@ -63,7 +63,7 @@ fn record_of(op: fairlead_ports::Op) -> Option<Record> {
                 due,
             }
         }
-        Op::Expect { .. } => return None,
+        Op::Expect { .. } | Op::EndTxn { .. } => return None,
     })
 }
 
