@@ -36,7 +36,7 @@ impl Store for Slow {
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {
-        self.inner.watch(grown);
+        self.inner.watch(watcher);
     }
 }
 
