@@ -5,20 +5,26 @@
 //! connection goes through is `reception.rs`, how a process ends is `ending.rs`.
 
 mod admin;
+mod certificate;
 mod ending;
 mod gate;
 mod handover;
+mod layers;
 mod limits;
+mod proxied;
 mod reception;
 mod server;
 mod socket;
 mod tls;
+mod websocket;
 
 pub use admin::{Admin, Token};
+pub use certificate::NameFrom;
 pub use ending::Cause;
 pub use gate::{Gate, Keeper, gate};
 pub use handover::{Taken, path_in, take};
 pub use limits::LISTENERS_MAX;
+pub use proxied::{BadNetwork, Network};
 pub use server::{Counters, Edge, EdgeError, Listener, Settings};
 pub use socket::{Socket, SocketError};
-pub use tls::{Identity, TlsError};
+pub use tls::{Clients, Identity, TlsError};

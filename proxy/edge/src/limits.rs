@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// From accept to the end of a TLS handshake. Pingora's own limit is a minute, long enough to
-/// hold a connection for nothing.
-pub(crate) const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
+/// From accept to the first byte of a protocol: a load balancer's header, TLS, an upgrade. Pingora's
+/// own limit for TLS is a minute, long enough to hold a connection for nothing.
+pub(crate) const LAYERS: Duration = Duration::from_secs(10);
 
 /// How long an accepted connection waits for the node to open its store: a hand-over's longest
 /// drain and a recovery after it. Longer, and clients have given up.

@@ -1,4 +1,4 @@
-//! From an accepted socket to a translator: room, TLS, an open gate, and a task of its own.
+//! From an accepted socket to a translator: room, opened layers, an open gate, and a task of its own.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,9 +8,8 @@ use async_trait::async_trait;
 use fairlead_kernel::{
     Closed, ClosedReason, Conn, DrainWatch, Error, Kernel, Meters, Reason, Translator,
 };
-use fairlead_ports::{ConnInfo, Io};
+use fairlead_ports::ConnInfo;
 use pingora_core::apps::ServerApp;
-use pingora_core::listeners::tls::Acceptor;
 use pingora_core::protocols::l4::stream::Stream as Socket;
 use pingora_core::protocols::{GetSocketDigest, Stream};
 use pingora_core::server::ShutdownWatch;
@@ -20,7 +19,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::gate::Gate;
-use crate::limits::{OPENING, TLS_HANDSHAKE};
+use crate::layers::{LayerError, Layers, Opened};
+use crate::limits::{LAYERS, OPENING};
+use crate::proxied::Ends;
 
 /// What pingora hands every connection to.
 pub(crate) struct Reception {
@@ -36,7 +37,7 @@ pub(crate) struct Reception {
 pub(crate) struct Post {
     pub(crate) name: Arc<str>,
     pub(crate) address: SocketAddr,
-    pub(crate) acceptor: Option<Acceptor>,
+    pub(crate) layers: Layers,
     pub(crate) translator: Arc<dyn Translator>,
     pub(crate) turned_away: IntCounter,
 }
@@ -46,9 +47,9 @@ pub(crate) struct Post {
 enum TurnedAway {
     #[error("the node is full")]
     Full,
-    #[error("TLS handshake failed: {0}")]
-    Handshake(String),
-    #[error("TLS handshake took too long")]
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    #[error("took too long to begin")]
     Slow,
     #[error("the node did not open its store in time")]
     Closed,
@@ -72,25 +73,26 @@ impl ServerApp for Reception {
 
 impl Reception {
     async fn receive(self: Arc<Self>, socket: Box<Socket>) {
-        let Some((peer, local)) = ends(&socket) else {
+        let Some(ends) = ends(&socket) else {
             tracing::debug!("a client was gone before it was greeted");
             return;
         };
-        let Some(post) = self.post_at(local) else {
-            tracing::error!(%local, "a connection to an address of no listener");
+        let Some(post) = self.post_at(ends.local) else {
+            tracing::error!(local = %ends.local, "a connection to an address of no listener");
             return;
         };
         // Boxed, so that what only the beginning needs is given back before the session starts.
-        match Box::pin(self.admit(post, socket)).await {
-            Ok((io, seat, kernel)) => {
-                let conn = self.conn(post, io, peer, local);
-                let id = conn.info.id;
+        match Box::pin(self.admit(post, socket, ends)).await {
+            Ok((opened, seat, kernel)) => {
+                let conn = self.conn(post, opened);
+                let (id, peer) = (conn.info.id, conn.info.peer);
                 let closed = post.translator.serve(conn, kernel).await;
                 count(&seat.meters, &closed);
                 report(post, peer, id, &closed);
             }
             Err(why) => {
                 post.turned_away.inc();
+                let peer = ends.peer;
                 tracing::info!(listener = %post.name, %peer, reason = %why, "turned away");
             }
         }
@@ -111,36 +113,29 @@ impl Reception {
         &self,
         post: &Post,
         socket: Box<Socket>,
-    ) -> Result<(Box<dyn Io>, Seat, Arc<Kernel>), TurnedAway> {
+        ends: Ends,
+    ) -> Result<(Opened, Seat, Arc<Kernel>), TurnedAway> {
         let permit = Arc::clone(&self.room)
             .try_acquire_owned()
             .map_err(|_full| TurnedAway::Full)?;
-        let io: Box<dyn Io> = match &post.acceptor {
-            None => socket,
-            Some(acceptor) => {
-                // Boxed: 7 KiB that a plain connection has no use for.
-                let handshake = Box::pin(acceptor.tls_handshake(*socket));
-                let secured = timeout(TLS_HANDSHAKE, handshake).await;
-                let secured = secured.map_err(|_late| TurnedAway::Slow)?;
-                Box::new(secured.map_err(|error| TurnedAway::Handshake(error.to_string()))?)
-            }
-        };
+        let layers = timeout(LAYERS, post.layers.open(socket, ends)).await;
+        let client = layers.map_err(|_late| TurnedAway::Slow)??;
         let opened = timeout(OPENING, self.gate.opened()).await;
         let kernel = opened.ok().flatten().ok_or(TurnedAway::Closed)?;
         let meters = kernel.meters(post.translator.name())?;
-        Ok((io, Seat::take(permit, meters), kernel))
+        Ok((client, Seat::take(permit, meters), kernel))
     }
 
-    fn conn(&self, post: &Post, io: Box<dyn Io>, peer: SocketAddr, local: SocketAddr) -> Conn {
+    fn conn(&self, post: &Post, opened: Opened) -> Conn {
         Conn {
-            io,
+            io: opened.io,
             info: ConnInfo {
                 id: self.next_id.fetch_add(1, Ordering::Relaxed),
-                peer,
-                local,
+                peer: opened.ends.peer,
+                local: opened.ends.local,
                 listener: Arc::clone(&post.name),
-                is_tls: post.acceptor.is_some(),
-                certificate_name: None,
+                is_tls: post.layers.secure.is_some(),
+                certificate_name: opened.certificate_name,
             },
             drain: self.drain.clone(),
         }
@@ -148,11 +143,14 @@ impl Reception {
 }
 
 /// Peer and local address; none when the peer is gone already.
-fn ends(socket: &Socket) -> Option<(SocketAddr, SocketAddr)> {
+fn ends(socket: &Socket) -> Option<Ends> {
     let digest = socket.get_socket_digest()?;
     let peer = *digest.peer_addr()?.as_inet()?;
     let local = *digest.local_addr()?.as_inet()?;
-    Some((canonical(peer), canonical(local)))
+    Some(Ends {
+        peer: canonical(peer),
+        local: canonical(local),
+    })
 }
 
 /// An IPv4 client of an IPv6 listener is an IPv4 client.

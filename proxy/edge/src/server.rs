@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fairlead_kernel::{DrainWatch, Kernel, Translator};
+use fairlead_kernel::{Carrier, DrainWatch, Kernel, Translator};
 use parking_lot::Mutex;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::ServerConf;
@@ -23,9 +23,11 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::ending::{Cause, Ending};
 use crate::gate::Gate;
+use crate::layers::Layers;
+use crate::proxied::Network;
 use crate::reception::{Post, Reception};
 use crate::socket::Socket;
-use crate::tls::{self, Identity, TlsError};
+use crate::tls::{Identity, Secure, TlsError};
 
 /// How long the runtime has to drop the sessions that were cut off.
 const RUNTIME_END_SECONDS: u64 = 5;
@@ -37,6 +39,10 @@ pub struct Listener {
     pub socket: Socket,
     /// What it shows TLS clients; without it, it is plain.
     pub identity: Option<Identity>,
+    /// How the bytes travel inside it.
+    pub carrier: Carrier,
+    /// Whose connections begin with a PROXY header that says for whom they are.
+    pub proxies: Vec<Network>,
     /// Who serves its connections.
     pub translator: Arc<dyn Translator>,
 }
@@ -205,8 +211,8 @@ fn turned_away() -> Result<IntCounterVec, prometheus::Error> {
 fn post(listener: &Listener, turned_away: &IntCounterVec) -> Result<Post, EdgeError> {
     let name = listener.socket.name();
     let identity = listener.identity.as_ref();
-    let acceptor = identity
-        .map(tls::acceptor)
+    let secure = identity
+        .map(Secure::of)
         .transpose()
         .map_err(|source| EdgeError::Tls {
             name: Arc::clone(name),
@@ -215,7 +221,11 @@ fn post(listener: &Listener, turned_away: &IntCounterVec) -> Result<Post, EdgeEr
     Ok(Post {
         name: Arc::clone(name),
         address: listener.socket.address(),
-        acceptor,
+        layers: Layers {
+            proxies: listener.proxies.as_slice().into(),
+            secure,
+            carrier: listener.carrier,
+        },
         translator: Arc::clone(&listener.translator),
         turned_away: turned_away.get_metric_with_label_values(&[&**name])?,
     })

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_edge::Identity;
-use fairlead_kernel::Translator;
+use fairlead_edge::{Identity, Network};
+use fairlead_kernel::{Carrier, Translator};
 use fairlead_policy::Anonymous;
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
@@ -47,6 +47,8 @@ pub(crate) struct Listener {
     pub(crate) name: Arc<str>,
     pub(crate) bind: SocketAddr,
     pub(crate) identity: Option<Identity>,
+    pub(crate) carrier: Carrier,
+    pub(crate) proxies: Vec<Network>,
     pub(crate) translator: Arc<dyn Translator>,
 }
 

@@ -159,6 +159,8 @@ fn sockets(config: &Config, start: Start) -> Result<Sockets, Failure> {
         listeners.push(Listener {
             socket: open_socket(&one.name, one.bind, &mut inherited)?,
             identity: one.identity.clone(),
+            carrier: one.carrier,
+            proxies: one.proxies.clone(),
             translator: Arc::clone(&one.translator),
         });
     }

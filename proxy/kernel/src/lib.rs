@@ -45,7 +45,7 @@ pub use group::GroupView;
 pub use kernel::{Backing, Kernel, Overview};
 pub use metrics::{DropReason, Meters};
 pub use registrar::defined;
-pub use translator::{BadSetting, Closed, ClosedReason, Conn, Door, DrainWatch, Translator};
+pub use translator::{BadSetting, Carrier, Closed, ClosedReason, Conn, Door, DrainWatch, Translator};
 pub use verb::{
     Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Event, FetchAt, FetchLimits,
     Fetched, Live, Pending, Position, Publish, PutDocument, Receipt, Settle, Settling, Source,

@@ -55,6 +55,17 @@ pub struct Door {
     pub port: u16,
     /// Whether it is behind TLS.
     pub is_tls: bool,
+    /// What carries its bytes.
+    pub carrier: Carrier,
+}
+
+/// How the bytes of a protocol travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// As they are.
+    Stream,
+    /// In WebSocket frames, under one of these subprotocols.
+    WebSocket(&'static [&'static str]),
 }
 
 /// A connection that was just accepted.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fairlead_canon::Origin;
-use fairlead_kernel::{BoxFuture, Closed, Conn, Door, Kernel, Translator};
+use fairlead_kernel::{BoxFuture, Carrier, Closed, Conn, Door, Kernel, Translator};
 
 use crate::connection::serve;
 use crate::{NAME, ORIGIN};
@@ -27,10 +27,12 @@ impl Translator for Amqp {
             Door {
                 port: 5672,
                 is_tls: false,
+                carrier: Carrier::Stream,
             },
             Door {
                 port: 5671,
                 is_tls: true,
+                carrier: Carrier::Stream,
             },
         ]
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fairlead_canon::Origin;
-use fairlead_kernel::{BadSetting, BoxFuture, Closed, Conn, Door, Kernel, Translator};
+use fairlead_kernel::{BadSetting, BoxFuture, Carrier, Closed, Conn, Door, Kernel, Translator};
 
 use crate::session;
 use crate::settings::Settings;
@@ -20,10 +20,12 @@ const DOORS: &[Door] = &[
     Door {
         port: 9092,
         is_tls: false,
+        carrier: Carrier::Stream,
     },
     Door {
         port: 9093,
         is_tls: true,
+        carrier: Carrier::Stream,
     },
 ];
 

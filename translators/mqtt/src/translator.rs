@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fairlead_canon::Origin;
-use fairlead_kernel::{BoxFuture, Closed, Conn, Door, Kernel, Translator};
+use fairlead_kernel::{BoxFuture, Carrier, Closed, Conn, Door, Kernel, Translator};
 
 use crate::{NAME, ORIGIN, session};
 
@@ -16,12 +16,28 @@ const DOORS: &[Door] = &[
     Door {
         port: 1883,
         is_tls: false,
+        carrier: Carrier::Stream,
     },
     Door {
         port: 8883,
         is_tls: true,
+        carrier: Carrier::Stream,
+    },
+    Door {
+        port: 8083,
+        is_tls: false,
+        carrier: WEBSOCKET,
+    },
+    Door {
+        port: 8084,
+        is_tls: true,
+        carrier: WEBSOCKET,
     },
 ];
+
+/// The second is what clients of 3.1 ask for.
+//= MQTT-6.0.0-4: the subprotocol that is answered is mqtt.
+const WEBSOCKET: Carrier = Carrier::WebSocket(&["mqtt", "mqttv3.1"]);
 
 impl Translator for Mqtt {
     fn name(&self) -> &'static str {

@@ -3,6 +3,7 @@
 
 mod admin;
 mod bench;
+mod layers;
 mod leaving;
 mod rooms;
 mod secure;

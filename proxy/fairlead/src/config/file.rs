@@ -47,9 +47,21 @@ pub(super) struct Listener {
     pub(super) bind: Option<SocketAddr>,
     /// A name from `[tls]`.
     pub(super) tls: Option<Spanned<String>>,
+    /// What carries the bytes; `tcp` unless said.
+    pub(super) transport: Option<Spanned<Transport>>,
+    /// Load balancers that say for whom they speak: addresses, or networks such as `10.0.0.0/8`.
+    #[serde(default)]
+    pub(super) proxies: Vec<Spanned<String>>,
     /// In the translator's own words.
     #[serde(default)]
     pub(super) settings: BTreeMap<String, Spanned<Setting>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Transport {
+    Tcp,
+    WebSocket,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -65,6 +77,21 @@ pub(super) enum Setting {
 pub(super) struct Tls {
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
+    /// Whoever connects needs a certificate that one of these authorities has signed.
+    pub(super) clients: Option<PathBuf>,
+    /// Where in it the name of the user is.
+    #[serde(default)]
+    pub(super) client_name: NameWord,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum NameWord {
+    /// The first alternative name, or else the common name.
+    #[default]
+    San,
+    /// The common name.
+    Cn,
 }
 
 #[derive(Debug, Default, Deserialize)]

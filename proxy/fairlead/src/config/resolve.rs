@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use fairlead_edge::{Identity, LISTENERS_MAX};
-use fairlead_kernel::Translator;
+use fairlead_edge::{BadNetwork, Clients, Identity, LISTENERS_MAX, NameFrom, Network};
+use fairlead_kernel::{Carrier, Door, Translator};
 use fairlead_policy::Anonymous;
 use toml::Spanned;
 
-use super::file::{self, AnonymousWord, File};
+use super::file::{self, AnonymousWord, File, NameWord, Transport};
 use super::{Admin, Config, Fault, Listener, Logs};
 
 const ADMIN_PORT: u16 = 9080;
@@ -86,11 +86,14 @@ fn within<N: Copy + TryInto<u64>>(
 /// Without a word in the file: each translator's plain door, on this machine only.
 fn plain_doors(translators: &[Arc<dyn Translator>]) -> Vec<Listener> {
     let doors = translators.iter().filter_map(|translator| {
-        let door = translator.doors().iter().find(|door| !door.is_tls)?;
+        let is_plain = |door: &&Door| !door.is_tls && door.carrier == Carrier::Stream;
+        let door = translator.doors().iter().find(is_plain)?;
         Some(Listener {
             name: translator.name().into(),
             bind: loopback(door.port),
             identity: None,
+            carrier: Carrier::Stream,
+            proxies: Vec::new(),
             translator: Arc::clone(translator),
         })
     });
@@ -146,7 +149,9 @@ fn listener(
         .map(|name| identity(name, tls))
         .transpose()?;
     let is_tls = identity.is_some();
-    let door = translator.doors().iter().find(|door| door.is_tls == is_tls);
+    let carrier = carrier(written.transport.as_ref(), &*translator)?;
+    let fits = |door: &&Door| door.is_tls == is_tls && door.carrier == carrier;
+    let door = translator.doors().iter().find(fits);
     let bind = written.bind.or(door.map(|door| loopback(door.port)));
     let Some(bind) = bind else {
         let what = "has no usual port of this kind: say where to bind".to_owned();
@@ -155,11 +160,7 @@ fn listener(
             at: written.translator.span(),
         });
     };
-    let usual_name = if is_tls {
-        format!("{wanted}-tls")
-    } else {
-        wanted.clone()
-    };
+    let usual_name = usual_name(wanted, is_tls, carrier);
     let name = written.name.clone().unwrap_or(usual_name);
     if name.is_empty() || name.contains(|c: char| c.is_control() || c.is_whitespace()) {
         let what = "the name of a listener is one word".to_owned();
@@ -172,8 +173,45 @@ fn listener(
         name: name.into(),
         bind,
         identity,
+        carrier,
+        proxies: networks(&written.proxies)?,
         translator,
     })
+}
+
+fn usual_name(translator: &str, is_tls: bool, carrier: Carrier) -> String {
+    let security = if is_tls { "-tls" } else { "" };
+    let carrier = match carrier {
+        Carrier::Stream => "",
+        Carrier::WebSocket(_) => "-websocket",
+    };
+    format!("{translator}{carrier}{security}")
+}
+
+/// What carries the bytes, as one of the translator's doors knows it.
+fn carrier(
+    written: Option<&Spanned<Transport>>,
+    translator: &dyn Translator,
+) -> Result<Carrier, Fault> {
+    let Some(written) = written.filter(|word| *word.get_ref() == Transport::WebSocket) else {
+        return Ok(Carrier::Stream);
+    };
+    let mut known = translator.doors().iter().map(|door| door.carrier);
+    let is_websocket = |carrier: &Carrier| matches!(carrier, Carrier::WebSocket(_));
+    known.find(is_websocket).ok_or_else(|| Fault {
+        what: format!("{} does not speak over it", translator.name()),
+        at: written.span(),
+    })
+}
+
+fn networks(written: &[Spanned<String>]) -> Result<Vec<Network>, Fault> {
+    let networks = written.iter().map(|one| {
+        one.get_ref().parse().map_err(|bad: BadNetwork| Fault {
+            what: bad.to_string(),
+            at: one.span(),
+        })
+    });
+    networks.collect()
 }
 
 /// The translator as a listener wants it.
@@ -200,6 +238,13 @@ fn identity(name: &Spanned<String>, tls: &BTreeMap<String, file::Tls>) -> Result
         Some(found) => Ok(Identity {
             certificate: found.certificate.clone(),
             key: found.key.clone(),
+            clients: found.clients.clone().map(|authorities| Clients {
+                authorities,
+                name_from: match found.client_name {
+                    NameWord::San => NameFrom::Alternative,
+                    NameWord::Cn => NameFrom::Common,
+                },
+            }),
         }),
         None => Err(Fault {
             what: "is not in [tls]".to_owned(),

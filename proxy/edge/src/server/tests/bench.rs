@@ -7,7 +7,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fairlead_canon::{Origin, Principal, Timestamp};
-use fairlead_kernel::{Backing, BoxFuture, Closed, ClosedReason, Conn, Door, Kernel, Translator};
+use fairlead_kernel::{
+    Backing, BoxFuture, Carrier, Closed, ClosedReason, Conn, Door, Kernel, Translator,
+};
 use fairlead_memory::Memory;
 use fairlead_ports::{Action, Clock, Entropy, Policy, Store, Verdict};
 use tempfile::TempDir;
@@ -60,16 +62,29 @@ impl Bench {
 
     /// An edge with one listener, still closed. Its connections are greeted with `word`.
     pub(super) fn run(&self, line: Line, identity: Option<Identity>, of: Vec<Socket>) -> Running {
+        self.listen(line, of, |listener| listener.identity = identity)
+    }
+
+    /// The same with a listener of this shape.
+    pub(super) fn listen(
+        &self,
+        line: Line,
+        of: Vec<Socket>,
+        shape: impl FnOnce(&mut Listener),
+    ) -> Running {
         let (keeper, gate) = gate();
         let mut inherited = of;
         let any = "127.0.0.1:0".parse().unwrap();
         let socket = Socket::open(&"front".into(), any, &mut inherited).unwrap();
         let address = socket.address();
-        let listener = Listener {
+        let mut listener = Listener {
             socket,
-            identity,
+            identity: None,
+            carrier: Carrier::Stream,
+            proxies: Vec::new(),
             translator: Arc::new(line),
         };
+        shape(&mut listener);
         let settings = Settings {
             threads: 1,
             connections_max: self.connections_max,
@@ -149,6 +164,7 @@ impl Client {
 }
 
 /// A protocol: it greets with its word and says every byte back, and says goodbye if it is polite.
+/// Asked `who`, it says who is there.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) word: &'static str,
@@ -191,9 +207,14 @@ impl Translator for Line {
 
 async fn converse(word: &'static str, manners: Manners, conn: Conn) -> Closed {
     let Conn {
-        mut io, mut drain, ..
+        mut io,
+        mut drain,
+        info,
     } = conn;
+    let who = info.certificate_name.as_deref().unwrap_or("nobody");
+    let who = format!("{who} at {}\n", info.peer);
     io.write_all(word.as_bytes()).await.ok();
+    io.flush().await.ok();
     let mut buffer = [0; 64];
     loop {
         tokio::select! {
@@ -203,9 +224,11 @@ async fn converse(word: &'static str, manners: Manners, conn: Conn) -> Closed {
             }
             read = io.read(&mut buffer) => match read {
                 Ok(0) | Err(_) => return Closed::plain(ClosedReason::Goodbye),
-                Ok(n) => { io.write_all(&buffer[..n]).await.ok(); }
+                Ok(n) if &buffer[..n] == b"who\n" => io.write_all(who.as_bytes()).await.unwrap_or_default(),
+                Ok(n) => io.write_all(&buffer[..n]).await.unwrap_or_default(),
             },
         }
+        io.flush().await.ok();
     }
 }
 

@@ -1,16 +1,17 @@
 //! TLS listeners.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::pki_types::{CertificateDer, ServerName};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::bench::{Bench, POLITE, Running};
-use crate::{Identity, TlsError};
+use crate::{Clients, Identity, NameFrom, TlsError};
 
 /// A certificate for `localhost` in files of its own.
 fn identity(dir: &Path) -> (Identity, CertificateDer<'static>) {
@@ -18,6 +19,7 @@ fn identity(dir: &Path) -> (Identity, CertificateDer<'static>) {
     let identity = Identity {
         certificate: dir.join("cert.pem"),
         key: dir.join("key.pem"),
+        clients: None,
     };
     fs::write(&identity.certificate, made.cert.pem()).unwrap();
     fs::write(&identity.key, made.signing_key.serialize_pem()).unwrap();
@@ -27,6 +29,7 @@ fn identity(dir: &Path) -> (Identity, CertificateDer<'static>) {
 fn secure(
     running: &Running,
     root: CertificateDer<'static>,
+    shows: Option<Signed>,
 ) -> BufReader<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(root).unwrap();
@@ -34,8 +37,16 @@ fn secure(
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let config = match shows {
+        None => config.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let key = PrivateKeyDer::try_from(key).unwrap();
+            config
+                .with_client_auth_cert(vec![certificate], key)
+                .unwrap()
+        }
+    };
     let name = ServerName::try_from("localhost").unwrap();
     let session = ClientConnection::new(Arc::new(config), name).unwrap();
     let client = running.client();
@@ -49,7 +60,7 @@ fn a_tls_listener_serves_clients_that_trust_it_and_turns_plain_ones_away() {
     let running = bench.run(POLITE, Some(identity), Vec::new());
     running.keeper.open(bench.kernel());
 
-    let mut client = secure(&running, root);
+    let mut client = secure(&running, root, None);
     let mut line = String::new();
     client.read_line(&mut line).unwrap();
     assert_eq!(line, "hello\n");
@@ -58,6 +69,55 @@ fn a_tls_listener_serves_clients_that_trust_it_and_turns_plain_ones_away() {
     plain.say("this is no handshake\n");
     assert_ne!(plain.hears_bytes(), b"hello\n");
     running.stop();
+}
+
+/// An authority in a file, and a certificate that it has signed.
+fn authority(dir: &Path) -> (PathBuf, Signed) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let file = dir.join("ca.pem");
+    fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
+    let issuer = Issuer::new(params, key);
+
+    let mut params = CertificateParams::new(vec!["pump-7.example".to_owned()]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "pump 7");
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    let signed = (certificate.der().clone(), key.serialize_der());
+    (file, signed)
+}
+
+type Signed = (CertificateDer<'static>, Vec<u8>);
+
+fn named(name_from: NameFrom) -> String {
+    let bench = Bench::new();
+    let (mut identity, root) = identity(bench.dir.path());
+    let (authorities, signed) = authority(bench.dir.path());
+    identity.clients = Some(Clients {
+        authorities,
+        name_from,
+    });
+    let running = bench.run(POLITE, Some(identity), Vec::new());
+    running.keeper.open(bench.kernel());
+    let mut client = secure(&running, root.clone(), Some(signed));
+    let mut line = String::new();
+    client.read_line(&mut line).unwrap();
+    client.get_mut().write_all(b"who\n").unwrap();
+    client.read_line(&mut line).unwrap();
+
+    let mut without = secure(&running, root, None);
+    assert!(without.read_line(&mut String::new()).is_err());
+    running.stop();
+    line
+}
+
+#[test]
+fn a_client_is_known_by_the_name_in_its_certificate_and_needs_one() {
+    let heard = named(NameFrom::Alternative);
+    assert!(heard.starts_with("hello\npump-7.example at "), "{heard}");
+    let heard = named(NameFrom::Common);
+    assert!(heard.starts_with("hello\npump 7 at "), "{heard}");
 }
 
 #[test]
@@ -72,6 +132,16 @@ fn a_certificate_that_cannot_be_used_is_named() {
     };
     let fault = missing.check().unwrap_err();
     assert!(fault.to_string().contains("none.pem"), "{fault}");
+
+    let unsigned = Identity {
+        clients: Some(Clients {
+            authorities: good.key.clone(),
+            name_from: NameFrom::default(),
+        }),
+        ..good.clone()
+    };
+    let fault = unsigned.check().unwrap_err();
+    assert!(matches!(fault, TlsError::Authorities { .. }), "{fault}");
 
     let swapped = Identity {
         key: good.certificate.clone(),

@@ -1,5 +1,5 @@
 use fairlead_canon::Origin;
-use fairlead_kernel::{BadSetting, BoxFuture, Closed, Conn, Door, Kernel};
+use fairlead_kernel::{BadSetting, BoxFuture, Carrier, Closed, Conn, Door, Kernel};
 
 use super::*;
 
@@ -7,14 +7,21 @@ use super::*;
 #[derive(Debug)]
 struct Named(&'static str, u8);
 
-const DOORS: [Door; 2] = [
+const DOORS: [Door; 3] = [
+    Door {
+        port: 7003,
+        is_tls: false,
+        carrier: Carrier::WebSocket(&["words"]),
+    },
     Door {
         port: 7001,
         is_tls: false,
+        carrier: Carrier::Stream,
     },
     Door {
         port: 7002,
         is_tls: true,
+        carrier: Carrier::Stream,
     },
 ];
 
@@ -97,6 +104,47 @@ fn a_listener_with_tls_has_its_own_name_and_usual_port() {
     assert_eq!((&*plain.name, plain.bind.port()), ("left", 7001));
     assert_eq!((&*secure.name, secure.bind.port()), ("left-tls", 7002));
     assert!(secure.identity.is_some());
+}
+
+#[test]
+fn a_listener_over_websocket_has_its_own_name_and_usual_port() {
+    let text = "[[listeners]]\ntranslator = 'left'\ntransport = 'websocket'\n";
+    let config = parse(text).unwrap();
+    let [listener] = &config.listeners[..] else {
+        panic!("{config:?}");
+    };
+    assert_eq!(
+        (&*listener.name, listener.bind.port()),
+        ("left-websocket", 7003)
+    );
+    assert_eq!(listener.carrier, Carrier::WebSocket(&["words"]));
+    let text = format!("{text}tls = 'own'\n[tls]\nown = {{ certificate = 'c', key = 'k' }}");
+    assert_eq!(fault(&text).1, "'left'");
+}
+
+#[test]
+fn load_balancers_are_named_by_network() {
+    let listener = "[[listeners]]\ntranslator = 'left'\n";
+    let config = parse(&format!("{listener}proxies = ['10.0.0.0/8', '::1']")).unwrap();
+    assert!(config.listeners[0].proxies[0].contains([10, 1, 1, 1].into()));
+    let text = format!("{listener}proxies = ['10.0.0.0/8', 'front']");
+    assert_eq!(fault(&text).1, "'front'");
+}
+
+#[test]
+fn a_client_is_named_by_its_certificate() {
+    let config = parse(
+        "[[listeners]]\ntranslator = 'left'\ntls = 'own'\n[tls]\n\
+         own = { certificate = 'c', key = 'k', clients = 'ca', client_name = 'cn' }",
+    )
+    .unwrap();
+    let clients = config.listeners[0]
+        .identity
+        .as_ref()
+        .unwrap()
+        .clients
+        .as_ref();
+    assert_eq!(clients.unwrap().name_from, NameFrom::Common);
 }
 
 #[test]
