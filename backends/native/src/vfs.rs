@@ -46,6 +46,8 @@ pub trait File: Debug + Send + Sync {
     fn read_at(&self, position: u64, out: &mut [u8]) -> io::Result<usize>;
     /// Writes the parts side by side from a position, or fails.
     fn write_at(&self, position: u64, parts: &[&[u8]]) -> io::Result<()>;
+    /// Cuts it, or makes it longer by zeros.
+    fn resize(&self, length: u64) -> io::Result<()>;
     /// Makes content and length durable.
     fn sync(&self) -> io::Result<()>;
 }

@@ -109,6 +109,10 @@ impl File for DiskFile {
         Ok(())
     }
 
+    fn resize(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
     }

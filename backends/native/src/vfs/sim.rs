@@ -59,7 +59,14 @@ enum Fate {
 struct SimFile {
     content: Vec<u8>,
     durable: Vec<u8>,
-    unsynced: Vec<(usize, Vec<u8>)>,
+    unsynced: Vec<Change>,
+}
+
+/// A change of a file that is not durable.
+#[derive(Debug)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Resize(usize),
 }
 
 /// A change of names that is not durable: what goes, and what comes.
@@ -109,8 +116,8 @@ impl SimFs {
         let mut luck = Luck::new(loss);
         let survivor = |file: &SimFile| {
             let mut durable = file.durable.clone();
-            for (at, bytes) in &file.unsynced {
-                luck.keep(&mut durable, *at, bytes);
+            for change in &file.unsynced {
+                luck.keep(&mut durable, change);
             }
             SimFile {
                 content: durable.clone(),
@@ -338,8 +345,20 @@ impl File for Handle {
             if is_full && at + bytes.len() > file.content.len() {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            write(&mut file.content, at, &bytes);
-            file.unsynced.push((at, bytes));
+            file.change(Change::Write(at, bytes));
+            Ok(())
+        })
+    }
+
+    fn resize(&self, length: u64) -> io::Result<()> {
+        self.fs.change(|content| {
+            let length = usize::try_from(length).map_err(|_too_far| io::ErrorKind::InvalidInput)?;
+            let is_full = content.is_full;
+            let file = content.file(self.id)?;
+            if is_full && length > file.content.len() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            file.change(Change::Resize(length));
             Ok(())
         })
     }
@@ -350,8 +369,8 @@ impl File for Handle {
         let file = content.file(self.id)?;
         match fate {
             Fate::Done => {
-                for (at, bytes) in file.unsynced.drain(..) {
-                    write(&mut file.durable, at, &bytes);
+                for change in file.unsynced.drain(..) {
+                    change.apply(&mut file.durable);
                 }
                 Ok(())
             }
@@ -365,15 +384,30 @@ impl File for Handle {
     }
 }
 
-fn write(content: &mut Vec<u8>, at: usize, bytes: &[u8]) {
-    if content.len() < at + bytes.len() {
-        content.resize(at + bytes.len(), 0);
+impl SimFile {
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.content);
+        self.unsynced.push(change);
     }
-    content
-        .iter_mut()
-        .skip(at)
-        .zip(bytes)
-        .for_each(|(place, byte)| *place = *byte);
+}
+
+impl Change {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Self::Write(at, bytes) => write(content, *at, bytes),
+            Self::Resize(length) => content.resize(*length, 0),
+        }
+    }
+}
+
+fn write(content: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    let end = at + bytes.len();
+    if content.len() < end {
+        content.resize(end, 0);
+    }
+    if let Some(place) = content.get_mut(at..end) {
+        place.copy_from_slice(bytes);
+    }
 }
 
 /// Decides what survives.
@@ -399,7 +433,13 @@ impl Luck {
         }
     }
 
-    fn keep(&mut self, durable: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    fn keep(&mut self, durable: &mut Vec<u8>, change: &Change) {
+        let Change::Write(at, bytes) = change else {
+            if self.has_kept() {
+                change.apply(durable);
+            }
+            return;
+        };
         let piece = match self.loss {
             Loss::Torn(_) => SECTOR_BYTES,
             Loss::All | Loss::Nothing | Loss::Some(_) => bytes.len().max(1),
