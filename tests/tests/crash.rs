@@ -5,20 +5,28 @@ use std::path::PathBuf;
 
 use fairlead_tests::{Load, Mesh, Node, tools};
 
-const ROUNDS: usize = 10;
+/// Kills on one data directory: about two seconds each.
+const ROUNDS: usize = 200;
+/// Every so often the log may become warm before it is struck.
+const LONG_EVERY: usize = 25;
 
 #[test]
-fn what_was_acknowledged_survives_ten_kills_under_load() {
+fn what_was_acknowledged_survives_two_hundred_kills_under_load() {
     if !tools::ready() {
         return;
     }
     let node = Node::new();
     let first = node.start();
     let mut load = Load::prepare(&first);
-    load.round(first, 100, Mesh::kill);
+    load.round(first, 20, Mesh::kill);
     for round in 1..ROUNDS {
-        // Another moment in each round, from the first commits to a warm log.
-        load.round(node.start(), 100 + 137 * round, Mesh::kill);
+        // Another moment in each round.
+        let enough = if round.is_multiple_of(LONG_EVERY) {
+            1_500
+        } else {
+            10 + 7 * (round % LONG_EVERY)
+        };
+        load.round(node.start(), enough, Mesh::kill);
     }
     load.audit(&node.start());
 }
