@@ -1,7 +1,7 @@
 //! Making, changing and removing what exists.
 
 use fairlead_ports::Action;
-use fairlead_topology::{Change, Declared, Destination, Lifetime, Match, StreamKey};
+use fairlead_topology::{Change, Configure, Declared, Destination, Lifetime, Match, StreamKey};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::registrar::Request;
@@ -42,6 +42,7 @@ impl Caller {
             Change::CreateStream(new) => self.admit(&Action::Declare(&new.key.name)),
             Change::AlterStream { key, .. }
             | Change::AddLanes { key, .. }
+            | Change::Configure(Configure { key, .. })
             | Change::RemoveStream(key) => {
                 self.admit(&Action::Declare(&key.name))?;
                 self.own_or_shared(key).map(drop)
@@ -72,6 +73,7 @@ impl Caller {
             }
             Change::CreateStream(_)
             | Change::AlterStream { .. }
+            | Change::Configure(_)
             | Change::AddLanes { .. }
             | Change::RemoveStream(_)
             | Change::CreateRealm(_)
@@ -89,6 +91,7 @@ fn perishable(change: &Change) -> Option<StreamKey> {
         Change::CreateStream(new) => (&new.key, new.lifetime),
         Change::AlterStream { key, lifetime, .. } => (key, *lifetime),
         Change::AddLanes { .. }
+        | Change::Configure(_)
         | Change::RemoveStream(_)
         | Change::CreateRealm(_)
         | Change::RemoveRealm(_)

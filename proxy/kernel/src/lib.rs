@@ -32,6 +32,7 @@ mod position;
 mod publish;
 mod registrar;
 mod settle;
+mod several;
 mod solo;
 mod take;
 #[cfg(feature = "testing")]
@@ -45,7 +46,9 @@ pub use group::GroupView;
 pub use kernel::{Backing, Kernel, Overview};
 pub use metrics::{DropReason, Meters};
 pub use registrar::defined;
-pub use translator::{BadSetting, Carrier, Closed, ClosedReason, Conn, Door, DrainWatch, Translator};
+pub use translator::{
+    BadSetting, Carrier, Closed, ClosedReason, Conn, Door, DrainWatch, Translator,
+};
 pub use verb::{
     Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Event, FetchAt, FetchLimits,
     Fetched, Live, Pending, Position, Publish, PutDocument, Receipt, Settle, Settling, Source,
@@ -58,6 +61,6 @@ pub use fairlead_ports::{
     BoxFuture, By, Chunk, ConnInfo, Document, Io, Login, Marks, Step, Stored, Version, fill,
 };
 pub use fairlead_topology::{
-    Binding, Change, Declared, Destination, Family, HeaderMatch, Lifetime, Match, NewRealm,
-    NewStream, Realm, Rule, Stream, StreamKey, Topology,
+    AtFull, Binding, Change, Configure, DeadLetter, Declared, Destination, Family, HeaderMatch,
+    Lifetime, Match, NewRealm, NewStream, Realm, Rule, Settings, Stream, StreamKey, Topology,
 };

@@ -44,6 +44,22 @@ impl PartialEq for Subscription {
     }
 }
 
+impl Listener {
+    /// Adds the attachments of the same caller by which another address reaches it.
+    pub(crate) fn join(&mut self, other: &Self) {
+        add_missing(&mut self.via, &other.via);
+        add_missing(&mut self.via_own, &other.via_own);
+    }
+}
+
+fn add_missing(to: &mut SmallVec<[AttachmentId; 1]>, more: &[AttachmentId]) {
+    for attachment in more {
+        if !to.contains(attachment) {
+            to.push(*attachment);
+        }
+    }
+}
+
 impl Subscriptions {
     pub(crate) fn insert(&self, pattern: &Pattern, subscription: Subscription) {
         let mut realms = self.realms.write();

@@ -1,11 +1,12 @@
 //! Publishing: from an address to live readers and to units for the store.
 
+use std::slice;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_canon::codec::envelope;
 use fairlead_canon::{Address, Batch, EntityId, EpochTag, Headers, Key, Kind, Message, Promise};
-use fairlead_ports::{Action, Op, Place, Target, Unit, Verdict};
+use fairlead_ports::{Action, Op, Place, Target, Unit};
 use fairlead_topology::{Stream, StreamKey};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -27,8 +28,8 @@ pub(crate) struct Routes {
 /// Where messages at one address go.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    streams: Vec<(Arc<Stream>, bool)>,
-    listeners: Vec<Listener>,
+    pub(crate) streams: Vec<(Arc<Stream>, bool)>,
+    pub(crate) listeners: Vec<Listener>,
 }
 
 /// Where one publish goes.
@@ -114,26 +115,25 @@ impl Caller {
         headers: Option<&Headers>,
         own_mailbox: Option<&'a StreamKey>,
     ) -> Result<Aim<'a>, Error> {
-        let (lane, address) = match to {
-            To::Address(address) => (None, Some(address)),
+        let (lane, addresses) = match to {
+            To::Address(address) => (None, slice::from_ref(address)),
+            To::Addresses(addresses) => (None, addresses),
             To::Lane {
                 stream,
                 lane,
                 address,
             } => {
                 let entity = self.lane_of(stream, lane)?;
-                (Some((entity, stream)), address)
+                (
+                    Some((entity, stream)),
+                    address.map_or(&[][..], slice::from_ref),
+                )
             }
         };
-        if let Some(address) = address
-            && let Verdict::No(denied) = self
-                .kernel
-                .policy
-                .admit(&self.who, &Action::Publish(address))
-        {
-            return Err(denied.into());
+        for address in addresses {
+            self.admit(&Action::Publish(address))?;
         }
-        let plan = address.map(|address| self.plan(address, headers));
+        let plan = (!addresses.is_empty()).then(|| self.plan_for_all(addresses, headers));
         Ok(Aim {
             plan,
             lane,
@@ -157,7 +157,7 @@ impl Caller {
         })
     }
 
-    fn plan(&mut self, address: &Address, headers: Option<&Headers>) -> Arc<Plan> {
+    pub(crate) fn plan(&mut self, address: &Address, headers: Option<&Headers>) -> Arc<Plan> {
         let kernel = &self.kernel;
         let generation = (kernel.atlas.generation(), kernel.subscriptions.generation());
         let routes = self.routes.get_or_insert_default();

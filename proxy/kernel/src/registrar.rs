@@ -166,16 +166,14 @@ fn entity_ops(step: &Applied, ops: &mut Vec<Op>) {
             ops.extend(stream.lanes.iter().map(create));
         }
         Applied::Altered { old, new } => {
-            let create = |entity: &EntityId| Op::Create {
-                entity: *entity,
-                spec: spec(new),
-            };
-            ops.extend(
-                new.lanes
-                    .iter()
-                    .filter(|lane| !old.lanes.contains(lane))
-                    .map(create),
-            );
+            let (was, spec) = (spec(old), spec(new));
+            for entity in new.lanes.iter().copied() {
+                if !old.lanes.contains(&entity) {
+                    ops.push(Op::Create { entity, spec });
+                } else if was != spec {
+                    ops.push(Op::Alter { entity, spec });
+                }
+            }
         }
         Applied::StreamGone(stream) => {
             ops.extend(
@@ -199,8 +197,13 @@ fn spec(stream: &Stream) -> Spec {
     } else {
         stream.limits
     };
+    let settings = stream.settings();
     Spec {
         limits,
+        sync: settings.sync,
+        retention: settings.retention,
+        compaction: settings.compaction,
+        keeps_dead: settings.dead_letter.is_some(),
         ..Spec::new(stream.kind, stream.class)
     }
 }

@@ -36,6 +36,8 @@ pub enum To<'a> {
     /// To everything bound to the address; streams of several lanes choose one by key, or by
     /// publisher and address.
     Address(&'a Address),
+    /// To everything bound to any of these addresses, once each. Its readers see the first.
+    Addresses(&'a [Address]),
     /// To one lane of a stream, and to everything else that is bound to `address`.
     Lane {
         /// The stream; unknown is an error.

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use fairlead_canon::{Address, Class, Kind, Origin, RealmId, SizeLimits, Text};
 use thiserror::Error;
 
-use crate::{Binding, Lifetime, Realm, Rule, Stream, StreamKey};
+use crate::{Binding, Lifetime, Realm, Rule, Settings, Stream, StreamKey};
 
 /// One step of a declaration.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Make a stream and its entities.
     CreateStream(NewStream),
-    /// Replace the translator's own document and the limits of a stream.
+    /// Replace the translator's own document and the lifetime of a stream.
     AlterStream {
         /// The stream.
         key: StreamKey,
@@ -22,6 +22,8 @@ pub enum Change {
         /// Its new lifetime.
         lifetime: Lifetime,
     },
+    /// Replace class, limits and settings of a stream.
+    Configure(Configure),
     /// Add lanes until there are so many.
     AddLanes {
         /// The stream.
@@ -50,6 +52,19 @@ pub enum Change {
     },
 }
 
+/// What a stream is to become.
+#[derive(Clone, Debug)]
+pub struct Configure {
+    /// The stream.
+    pub key: StreamKey,
+    /// Where it is kept from now on.
+    pub class: Class,
+    /// Limits of each lane.
+    pub limits: SizeLimits,
+    /// Everything else; `priority_max` must stay as it is.
+    pub settings: Settings,
+}
+
 /// A stream to be made.
 #[derive(Clone, Debug)]
 pub struct NewStream {
@@ -59,12 +74,14 @@ pub struct NewStream {
     pub kind: Kind,
     /// Where it is kept.
     pub class: Class,
-    /// How many lanes; 1 to [`NewStream::LANES_MAX`].
+    /// How many lanes; 1 to [`NewStream::LANES_MAX`]. A queue with priorities gets a lane for each.
     pub lanes: u32,
     /// When it is removed by itself.
     pub lifetime: Lifetime,
     /// Limits of each lane.
     pub limits: SizeLimits,
+    /// Everything else that it is told.
+    pub settings: Settings,
     /// Who makes it.
     pub origin: Origin,
     /// Opaque to all but its translator.
@@ -82,6 +99,8 @@ pub struct NewRealm {
     pub rule: Rule,
     /// Whether it outlives the process.
     pub is_durable: bool,
+    /// The name of the realm that gets what no binding here takes.
+    pub alternate: Option<Text>,
     /// Who makes it.
     pub origin: Origin,
     /// Opaque to all but its translator.
@@ -106,6 +125,9 @@ pub enum Refused {
     /// There is no such thing.
     #[error("{0} does not exist")]
     Unknown(Text),
+    /// It stays as it was made.
+    #[error("{0} cannot be changed")]
+    Fixed(&'static str),
     /// A number is out of bounds.
     #[error("{what} is out of bounds: at most {max}")]
     OutOfBounds {
@@ -129,6 +151,7 @@ impl NewStream {
             lanes: 1,
             lifetime: Lifetime::Forever,
             limits: SizeLimits::default(),
+            settings: Settings::default(),
             origin,
             document: Bytes::new(),
             at: None,

@@ -11,10 +11,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use self::settings::SettingsRecord;
 use crate::{
     Applied, Binding, Destination, Family, HeaderMatch, Lifetime, Match, Realm, Rule, Stream,
     StreamKey, Topology,
 };
+
+mod settings;
 
 /// A kept definition that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -32,6 +35,10 @@ enum Record {
     Realm(RealmRecord),
     Binding(BindingRecord),
     Entry(String, Vec<u8>, Vec<u8>),
+    /// A stream that was told more than its limits.
+    Configured(StreamRecord, SettingsRecord),
+    /// A realm, and the one that gets what no binding takes.
+    Alternated(RealmRecord, String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -103,15 +110,15 @@ pub fn encode(
 ) -> Result<Option<(Bytes, Option<Bytes>)>, DocumentError> {
     let (record, is_kept) = match step {
         Applied::Stream(stream) | Applied::Altered { new: stream, .. } if stream.is_durable() => {
-            (Record::Stream(stream_record(stream)), true)
+            (record_of(stream), true)
         }
-        Applied::StreamGone(stream) if stream.is_durable() => {
-            (Record::Stream(stream_record(stream)), false)
+        Applied::StreamGone(stream) | Applied::Altered { old: stream, .. }
+            if stream.is_durable() =>
+        {
+            (record_of(stream), false)
         }
-        Applied::Realm(realm) if realm.is_durable => (Record::Realm(realm_record(realm)), true),
-        Applied::RealmGone(realm) if realm.is_durable => {
-            (Record::Realm(realm_record(realm)), false)
-        }
+        Applied::Realm(realm) if realm.is_durable => (realm_record(realm), true),
+        Applied::RealmGone(realm) if realm.is_durable => (realm_record(realm), false),
         Applied::Bound(binding) if is_kept(binding, topology) => {
             (Record::Binding(binding_record(binding)), true)
         }
@@ -150,8 +157,12 @@ pub fn encode(
 /// Puts a kept definition back. Bindings come last: their ends must be there.
 pub fn decode(value: &[u8], topology: &mut Topology) -> Result<(), DocumentError> {
     match decode_record(value)? {
-        Record::Stream(record) => topology.restore_stream(stream(record)?),
-        Record::Realm(record) => topology.restore_realm(realm(record)?),
+        Record::Stream(record) => topology.restore_stream(stream(record, None)?),
+        Record::Configured(record, settings) => {
+            topology.restore_stream(stream(record, Some(settings))?);
+        }
+        Record::Realm(record) => topology.restore_realm(realm(record, None)?),
+        Record::Alternated(record, to) => topology.restore_realm(realm(record, Some(to))?),
         Record::Binding(record) => topology.restore_binding(binding(record)?),
         Record::Entry(namespace, key, value) => {
             topology.restore_entry(Text::from(namespace), key.into(), value.into());
@@ -163,8 +174,11 @@ pub fn decode(value: &[u8], topology: &mut Topology) -> Result<(), DocumentError
 /// The stream that a kept definition makes; `None` when it makes something else.
 pub fn decode_stream(value: &[u8]) -> Result<Option<Stream>, DocumentError> {
     match decode_record(value)? {
-        Record::Stream(record) => stream(record).map(Some),
-        Record::Realm(_) | Record::Binding(_) | Record::Entry(..) => Ok(None),
+        Record::Stream(record) => stream(record, None).map(Some),
+        Record::Configured(record, settings) => stream(record, Some(settings)).map(Some),
+        Record::Realm(_) | Record::Alternated(..) | Record::Binding(_) | Record::Entry(..) => {
+            Ok(None)
+        }
     }
 }
 
@@ -210,8 +224,10 @@ fn is_kept(binding: &Binding, topology: &Topology) -> bool {
 fn record_key(record: &Record) -> Result<Vec<u8>, DocumentError> {
     Ok(match record {
         Record::Entry(namespace, key, _) => [b"a", namespace.as_bytes(), b"\0", key].concat(),
-        Record::Realm(realm) => [b"b".as_slice(), &realm.id.to_be_bytes()].concat(),
-        Record::Stream(stream) => {
+        Record::Realm(realm) | Record::Alternated(realm, _) => {
+            [b"b".as_slice(), &realm.id.to_be_bytes()].concat()
+        }
+        Record::Stream(stream) | Record::Configured(stream, _) => {
             [b"c", [stream.family].as_slice(), stream.name.as_bytes()].concat()
         }
         Record::Binding(_) => [b"d".as_slice(), &encode_record(record)?].concat(),
@@ -225,6 +241,14 @@ fn encode_record(record: &Record) -> Result<Bytes, DocumentError> {
         .map_err(|_cause| DocumentError {
             what: "cannot be written",
         })
+}
+
+fn record_of(stream: &Stream) -> Record {
+    let record = stream_record(stream);
+    match &stream.told {
+        None => Record::Stream(record),
+        Some(settings) => Record::Configured(record, SettingsRecord::of(settings)),
+    }
 }
 
 fn stream_record(stream: &Stream) -> StreamRecord {
@@ -248,7 +272,7 @@ fn stream_record(stream: &Stream) -> StreamRecord {
     }
 }
 
-fn stream(record: StreamRecord) -> Result<Stream, DocumentError> {
+fn stream(record: StreamRecord, settings: Option<SettingsRecord>) -> Result<Stream, DocumentError> {
     let key = StreamKey {
         family: family(record.family)?,
         name: Text::from(record.name),
@@ -260,9 +284,11 @@ fn stream(record: StreamRecord) -> Result<Stream, DocumentError> {
             &[Kind::Log, Kind::Queue, Kind::Latest],
             |kind| *kind as u8,
         )?,
-        class: pick(record.class, &[Class::Memory, Class::Local], |class| {
-            *class as u8
-        })?,
+        class: pick(
+            record.class,
+            &[Class::Memory, Class::Local, Class::Object],
+            |class| *class as u8,
+        )?,
         lanes: record.lanes.into_iter().map(EntityId).collect(),
         lifetime: match record.lifetime {
             (0, _) => Lifetime::Forever,
@@ -283,29 +309,37 @@ fn stream(record: StreamRecord) -> Result<Stream, DocumentError> {
                 |overflow| *overflow as u8,
             )?,
         },
+        told: settings
+            .map(|record| record.read().map(Box::new))
+            .transpose()?,
         origin: Origin(record.origin),
         created_at: Timestamp(record.created_at),
         document: record.document.into(),
     })
 }
 
-fn realm_record(realm: &Realm) -> RealmRecord {
-    RealmRecord {
+fn realm_record(realm: &Realm) -> Record {
+    let record = RealmRecord {
         id: realm.id.0,
         name: realm.name.to_string(),
         rule: realm.rule as u8,
         origin: realm.origin.0,
         document: realm.document.to_vec(),
+    };
+    match &realm.alternate {
+        None => Record::Realm(record),
+        Some(to) => Record::Alternated(record, to.to_string()),
     }
 }
 
-fn realm(record: RealmRecord) -> Result<Realm, DocumentError> {
+fn realm(record: RealmRecord, alternate: Option<String>) -> Result<Realm, DocumentError> {
     let rules = [Rule::Pattern, Rule::Exact, Rule::All, Rule::Headers];
     Ok(Realm {
         id: RealmId(record.id),
         name: Text::from(record.name),
         rule: pick(record.rule, &rules, |rule| *rule as u8)?,
         is_durable: true,
+        alternate: alternate.map(Text::from),
         origin: Origin(record.origin),
         document: record.document.into(),
     })

@@ -34,6 +34,8 @@ struct Way {
 pub(crate) trait Atlas {
     fn router(&self, realm: RealmId) -> Option<&Router>;
     fn stream(&self, key: &StreamKey) -> Option<&Arc<Stream>>;
+    /// The realm that gets what no binding of this one takes.
+    fn alternate(&self, realm: RealmId) -> Option<RealmId>;
 }
 
 impl Router {
@@ -73,7 +75,8 @@ impl Router {
     }
 }
 
-/// Follows bindings from an address; realms lead to realms, each visited once.
+/// Follows bindings from an address; realms lead to realms, each visited once. A realm whose bindings
+/// take nothing leads to its alternate.
 pub(crate) fn route(atlas: &impl Atlas, address: &Address, headers: &Headers) -> Route {
     let mut found: BTreeMap<&StreamKey, (&Arc<Stream>, bool)> = BTreeMap::new();
     let mut realms = vec![address.realm];
@@ -85,13 +88,17 @@ pub(crate) fn route(atlas: &impl Atlas, address: &Address, headers: &Headers) ->
             continue;
         };
         by_headers |= !router.headers.is_empty();
-        let mut follow = |way: &Way| match &way.to {
-            Destination::Realm(to) if !realms.contains(to) => realms.push(*to),
-            Destination::Realm(_) => {}
-            Destination::Stream(key) => {
-                if let Some(stream) = atlas.stream(key) {
-                    let held = found.entry(&stream.key).or_insert((stream, true));
-                    held.1 &= way.no_local;
+        let mut is_taken = false;
+        let mut follow = |way: &Way| {
+            is_taken = true;
+            match &way.to {
+                Destination::Realm(to) if !realms.contains(to) => realms.push(*to),
+                Destination::Realm(_) => {}
+                Destination::Stream(key) => {
+                    if let Some(stream) = atlas.stream(key) {
+                        let held = found.entry(&stream.key).or_insert((stream, true));
+                        held.1 &= way.no_local;
+                    }
                 }
             }
         };
@@ -102,6 +109,12 @@ pub(crate) fn route(atlas: &impl Atlas, address: &Address, headers: &Headers) ->
             .iter()
             .filter(|(wanted, _)| wanted.matches(headers));
         by_header.for_each(|(_, way)| follow(way));
+        if !is_taken
+            && let Some(to) = atlas.alternate(realm)
+            && !realms.contains(&to)
+        {
+            realms.push(to);
+        }
     }
     let streams = found
         .into_values()

@@ -5,6 +5,8 @@ use fairlead_canon::{
     Class, EntityId, Headers, Kind, Origin, Pattern, RealmId, SizeLimits, Text, Timestamp,
 };
 
+use crate::Settings;
+
 /// The name space in which a stream is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
@@ -42,6 +44,8 @@ pub struct Stream {
     pub lifetime: Lifetime,
     /// Limits of each lane.
     pub limits: SizeLimits,
+    /// What else it was told; `None` is the plain way. Read by [`Stream::settings`].
+    pub told: Option<Box<Settings>>,
     /// Who made it.
     pub origin: Origin,
     /// When.
@@ -77,6 +81,8 @@ pub struct Realm {
     pub rule: Rule,
     /// Whether it outlives the process.
     pub is_durable: bool,
+    /// The name of the realm that gets what no binding here takes; looked up for each route.
+    pub alternate: Option<Text>,
     /// Who made it.
     pub origin: Origin,
     /// Opaque to all but its translator.
@@ -152,6 +158,11 @@ impl Stream {
     /// Whether its definition is kept on disk.
     pub fn is_durable(&self) -> bool {
         self.class != Class::Memory
+    }
+
+    /// How it keeps its messages and gives them out.
+    pub fn settings(&self) -> &Settings {
+        self.told.as_deref().unwrap_or(Settings::PLAIN)
     }
 
     /// The connection that alone may use it.

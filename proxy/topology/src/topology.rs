@@ -10,8 +10,8 @@ use hashbrown::HashMap;
 
 use crate::route::Atlas;
 use crate::{
-    Binding, Change, Declared, Destination, Match, NewRealm, NewStream, Realm, Refused, Router,
-    Rule, Stream, StreamKey,
+    Binding, Change, Configure, Declared, Destination, Match, NewRealm, NewStream, Realm, Refused,
+    Router, Rule, Settings, Stream, StreamKey,
 };
 
 mod lookup;
@@ -95,6 +95,7 @@ impl Default for Topology {
                 name: Text::from_static(name),
                 rule,
                 is_durable: false,
+                alternate: None,
                 origin: Origin(0),
                 document: Bytes::new(),
             });
@@ -187,6 +188,7 @@ impl Topology {
                 };
                 self.replace(old, altered, applied);
             }
+            Change::Configure(configure) => self.configure(configure, applied)?,
             Change::AddLanes { key, lanes } => {
                 let stream = self.add_lanes(&key, lanes, applied)?;
                 declared.streams.push(stream);
@@ -240,9 +242,13 @@ impl Topology {
         if self.streams.contains_key(&new.key) {
             return Err(Refused::Exists(new.key.name));
         }
-        check_lanes(new.lanes)?;
-        self.check_entities(u64::from(new.lanes))?;
-        let lanes = (0..new.lanes).map(|_| self.take_entity(&new.key)).collect();
+        let lanes = match new.settings.priority_max {
+            0 => new.lanes,
+            highest => u32::from(highest) + 1,
+        };
+        check_lanes(lanes)?;
+        self.check_entities(u64::from(lanes))?;
+        let lanes = (0..lanes).map(|_| self.take_entity(&new.key)).collect();
         let stream = Arc::new(Stream {
             key: new.key,
             kind: new.kind,
@@ -250,6 +256,7 @@ impl Topology {
             lanes,
             lifetime: new.lifetime,
             limits: new.limits,
+            told: told(new.settings),
             origin: new.origin,
             created_at: now,
             document: new.document,
@@ -268,6 +275,37 @@ impl Topology {
             self.bind(Arc::new(binding), applied)?;
         }
         Ok(stream)
+    }
+
+    fn configure(
+        &mut self,
+        configure: Configure,
+        applied: &mut Vec<Applied>,
+    ) -> Result<(), Refused> {
+        let old = self.known(&configure.key)?;
+        if configure.settings.priority_max != old.settings().priority_max {
+            return Err(Refused::Fixed("the number of priorities"));
+        }
+        let was_durable = old.is_durable();
+        let new = Stream {
+            class: configure.class,
+            limits: configure.limits,
+            told: told(configure.settings),
+            ..Stream::clone(&old)
+        };
+        let to = Destination::Stream(configure.key);
+        let bindings = match was_durable == new.is_durable() {
+            true => BTreeSet::new(),
+            false => self.incoming.get(&to).cloned().unwrap_or_default(),
+        };
+        // Bindings are kept as long as what they lead to: unbound and bound again, they are written
+        // or deleted with it.
+        self.unbind_all(&bindings, applied);
+        self.replace(old, new, applied);
+        for binding in bindings {
+            self.bind(binding, applied)?;
+        }
+        Ok(())
     }
 
     fn add_lanes(
@@ -322,6 +360,7 @@ impl Topology {
             name: new.name,
             rule: new.rule,
             is_durable: new.is_durable,
+            alternate: new.alternate,
             origin: new.origin,
             document: new.document,
         });
@@ -372,8 +411,13 @@ impl Topology {
     }
 
     fn unbind_all_to(&mut self, to: &Destination, applied: &mut Vec<Applied>) {
-        for binding in self.incoming.get(to).cloned().unwrap_or_default() {
-            self.take_step(Applied::Unbound(binding), applied);
+        let bindings = self.incoming.get(to).cloned().unwrap_or_default();
+        self.unbind_all(&bindings, applied);
+    }
+
+    fn unbind_all(&mut self, bindings: &BTreeSet<Arc<Binding>>, applied: &mut Vec<Applied>) {
+        for binding in bindings {
+            self.take_step(Applied::Unbound(Arc::clone(binding)), applied);
         }
     }
 
@@ -409,6 +453,16 @@ impl Atlas for Topology {
     fn stream(&self, key: &StreamKey) -> Option<&Arc<Stream>> {
         self.streams.get(key)
     }
+
+    fn alternate(&self, realm: RealmId) -> Option<RealmId> {
+        let name = self.realms.get(&realm)?.realm.alternate.as_ref()?;
+        self.realm_names.get(name).copied()
+    }
+}
+
+/// Plain settings take no memory.
+fn told(settings: Settings) -> Option<Box<Settings>> {
+    (settings != Settings::default()).then(|| Box::new(settings))
 }
 
 fn check_lanes(lanes: u32) -> Result<(), Refused> {

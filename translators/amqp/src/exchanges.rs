@@ -155,6 +155,7 @@ pub(crate) fn new_realm(declare: &exchange::Declare, kind: Kind) -> Result<NewRe
         name,
         rule: kind.rule(),
         is_durable: declare.durable,
+        alternate: None,
         origin: ORIGIN,
         document: document(declare)?,
     })

@@ -155,6 +155,7 @@ async fn a_realm_by_headers_looks_at_the_message() {
         name: Text::from_static("colours"),
         rule: Rule::Headers,
         is_durable: true,
+        alternate: None,
         origin: ORIGIN,
         document: Bytes::new(),
     };
