@@ -15,6 +15,7 @@ use crate::inbox::Inbox;
 use crate::load::Load;
 use crate::outbox::{Committing, Outbox};
 use crate::publish::Routes;
+use crate::transact::Ending;
 use crate::verb::{AttachmentId, Event};
 use crate::{Kernel, Meters};
 
@@ -41,6 +42,8 @@ pub struct Caller {
     pub(crate) dirty: Vec<Arc<Inbox>>,
     pub(crate) claim: Option<bytes::Bytes>,
     pub(crate) owned: Vec<StreamKey>,
+    /// Transactions whose receipt is awaited, oldest first.
+    pub(crate) endings: Option<Box<VecDeque<Ending>>>,
 }
 
 impl Caller {
@@ -69,6 +72,7 @@ impl Caller {
             dirty: Vec::new(),
             claim: None,
             owned: Vec::new(),
+            endings: None,
         }
     }
 

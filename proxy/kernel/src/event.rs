@@ -18,6 +18,7 @@ impl Caller {
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
             if let Some(event) = self.ready.pop_front() {
+                self.end_transaction(&event);
                 return Poll::Ready(event);
             }
             let mut progress = self.outbox.poll(cx, &mut self.ready, &self.meters);

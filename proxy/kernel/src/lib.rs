@@ -37,6 +37,7 @@ mod solo;
 mod take;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod transact;
 mod translator;
 mod verb;
 
@@ -51,8 +52,8 @@ pub use translator::{
 };
 pub use verb::{
     Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Event, FetchAt, FetchLimits,
-    Fetched, Live, Pending, Position, Publish, PutDocument, Receipt, Settle, Settling, Source,
-    Taken, To,
+    Fetched, Live, Pending, Position, Publish, PutDocument, Receipt, Settle, Settled, Settling,
+    Source, Taken, To, Transacted, Transaction,
 };
 
 // What a translator needs of its neighbours, and no more.

@@ -14,6 +14,8 @@ use crate::{Error, Meters, Reason};
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     units: Vec<Unit>,
+    /// Everything that is staged becomes one unit, which was begun here.
+    joint: Option<Box<Joint>>,
     turns: Vec<Turn>,
     staged_bytes: usize,
     flights: VecDeque<Flight>,
@@ -31,6 +33,15 @@ struct Turn {
     matched: u32,
     /// Which of the units of its flight; `None`: there was nothing to keep.
     unit: Option<usize>,
+}
+
+/// A unit that is being put together.
+#[derive(Debug)]
+struct Joint {
+    ops: Vec<Op>,
+    /// What was staged before it began.
+    turns_before: usize,
+    bytes_before: usize,
 }
 
 /// Units handed over together.
@@ -74,7 +85,49 @@ impl Outbox {
             });
         }
         self.staged_bytes += bytes;
-        self.units.push(unit);
+        match &mut self.joint {
+            // It becomes the unit that the turn names: until then no other one is staged.
+            Some(joint) => joint.ops.extend(unit.ops),
+            None => self.units.push(unit),
+        }
+    }
+
+    /// From here on, everything staged becomes one unit.
+    pub(crate) fn join(&mut self) {
+        self.joint = Some(Box::new(Joint {
+            ops: Vec::new(),
+            turns_before: self.turns.len(),
+            bytes_before: self.staged_bytes,
+        }));
+    }
+
+    /// Adds a step to the unit that is being put together.
+    pub(crate) fn stage_op(&mut self, op: Op) {
+        if let Some(joint) = &mut self.joint {
+            joint.ops.push(op);
+        }
+    }
+
+    /// How many steps the unit that is being put together has.
+    pub(crate) fn joined(&self) -> usize {
+        self.joint.as_ref().map_or(0, |joint| joint.ops.len())
+    }
+
+    /// Forgets what was staged since [`Outbox::join`].
+    pub(crate) fn part(&mut self) {
+        if let Some(joint) = self.joint.take() {
+            self.turns.truncate(joint.turns_before);
+            self.staged_bytes = joint.bytes_before;
+        }
+    }
+
+    /// Stages what was joined as one unit, with a receipt.
+    pub(crate) fn seal(&mut self, promise: Promise, pending: Pending) {
+        let ops = self.joint.take().map_or_else(Vec::new, |joint| joint.ops);
+        if ops.is_empty() {
+            return self.stage_receipt(pending, 0);
+        }
+        self.stage(Unit { ops, promise }, 0, Some((pending, 0)));
     }
 
     /// A publish that reached nothing that has to be kept.

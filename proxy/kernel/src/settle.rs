@@ -59,7 +59,7 @@ impl Caller {
     }
 
     /// Ends deliveries in their queue; which of them really ended.
-    fn end(
+    pub(crate) fn end(
         &mut self,
         attachment: AttachmentId,
         offsets: &[Offset],
@@ -85,7 +85,7 @@ impl Caller {
 }
 
 /// Groups deliveries by attachment, offsets sorted.
-fn by_attachment(ids: &[DeliveryId]) -> BTreeMap<AttachmentId, Vec<Offset>> {
+pub(crate) fn by_attachment(ids: &[DeliveryId]) -> BTreeMap<AttachmentId, Vec<Offset>> {
     let mut groups: BTreeMap<AttachmentId, Vec<Offset>> = BTreeMap::new();
     for id in ids {
         groups.entry(id.attachment).or_default().push(id.offset);

@@ -186,6 +186,33 @@ pub struct Settle<'a> {
     pub with: Vec<PutDocument>,
 }
 
+/// Publishes and settlements that take effect together or not at all.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    /// In this order. Those with a promise have receipts of their own, before the transaction's.
+    pub publishes: Vec<Publish<'a>>,
+    /// Deliveries of this caller; those that are settled already are passed over.
+    pub settled: Vec<Settled>,
+}
+
+/// Deliveries that end in the same way.
+#[derive(Debug)]
+pub struct Settled {
+    /// Which.
+    pub ids: Vec<DeliveryId>,
+    /// How.
+    pub outcome: Outcome,
+}
+
+/// A transaction under way.
+#[derive(Debug)]
+pub struct Transacted {
+    /// Its publishes, in order.
+    pub published: Vec<Pending>,
+    /// The transaction itself: its receipt comes once it is durable.
+    pub whole: Pending,
+}
+
 /// Where a fetch begins in one entity.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchAt {

@@ -15,6 +15,7 @@ mod leaving;
 mod publishing;
 mod queues;
 mod reading;
+mod transacting;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -245,3 +245,42 @@ async fn a_body_above_the_limit_is_refused() {
         Reason::TooLarge
     );
 }
+
+#[tokio::test]
+async fn a_message_for_several_addresses_reaches_each_queue_and_reader_once() {
+    let mesh = Mesh::new().await;
+    let (mut caller, mut reader) = (mesh.caller(), mesh.caller());
+    for name in ["one", "two"] {
+        declare_queue(&mut caller, name).await;
+    }
+    let both = Binding {
+        from: RealmId::SHARED,
+        on: Match::Pattern(pattern("plant/#")),
+        to: Destination::Stream(queue_key("one")),
+        no_local: false,
+        document: Bytes::new(),
+    };
+    caller.declare(vec![Change::Bind(both)]).await.unwrap();
+    let seventh = listen(&mut reader, "plant/7").await;
+    let eighth = listen(&mut reader, "plant/8").await;
+    let addresses = [shared("plant/7"), shared("plant/8"), to_queue("two")];
+    let message = message(&caller, &addresses[0], "x");
+    let publish = Publish {
+        to: To::Addresses(&addresses),
+        content: Content::Message(message),
+        promise: Promise::Durable,
+        with: Vec::new(),
+        own_mailbox: None,
+    };
+    let pending = caller.publish(publish).unwrap();
+    caller.flush();
+    assert_eq!(receipt(&mut caller, pending).await.matched, 3);
+    for name in ["one", "two"] {
+        let depth = caller.depth(&queue_key(name)).await.unwrap();
+        assert_eq!(depth.ready, 1, "{name}");
+    }
+    let got = live(&mut reader).await;
+    assert_eq!(got.len(), 1);
+    assert_eq!(got[0].via.to_vec(), [seventh, eighth]);
+    assert_eq!(got[0].message.address, addresses[0]);
+}
