@@ -4,6 +4,7 @@
 //! and no default password: while no user exists, clients whose both ends are loopback may enter
 //! as anonymous, and nobody else enters at all. Begin with [`Authn`].
 
+mod external;
 mod keys;
 mod patience;
 mod plain;

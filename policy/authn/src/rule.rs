@@ -11,6 +11,7 @@ use fairlead_ports::{
     Action, BoxFuture, ConnInfo, Denied, Directory, Entropy, Login, Policy, Step, Verdict,
 };
 
+use crate::external::{self, External};
 use crate::keys::Sha256Digest;
 use crate::patience::Patience;
 use crate::plain::{self, Plain};
@@ -97,7 +98,9 @@ impl Policy for Authn {
     }
 
     fn mechanisms(&self, conn: &ConnInfo) -> &'static [&'static str] {
-        if self.shared.admits_anonymous(conn) {
+        if conn.certificate_name.is_some() {
+            &[external::NAME, scram::NAME, plain::NAME]
+        } else if self.shared.admits_anonymous(conn) {
             &[scram::NAME, plain::NAME, ANONYMOUS]
         } else {
             &[scram::NAME, plain::NAME]
@@ -110,6 +113,10 @@ impl Policy for Authn {
         match mechanism {
             plain::NAME => Some(Box::new(Plain { shared, conn })),
             scram::NAME => Some(Box::new(Scram::new(shared, conn))),
+            external::NAME => {
+                let name = conn.certificate_name?;
+                Some(Box::new(External { name }))
+            }
             ANONYMOUS => Some(Box::new(Unproven { shared, conn })),
             _ => None,
         }

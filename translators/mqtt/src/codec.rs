@@ -1,9 +1,10 @@
-//! The wire form of MQTT 3.1.1 and 5, pure and synchronous.
+//! The wire form of MQTT 3.1, 3.1.1 and 5, pure and synchronous.
 //!
 //! One file per packet, each with a struct, `decode` and `encode`. Begin with [`decode`]; the fixed
 //! header is in `header.rs`, the table of properties in `property.rs`.
 
 mod ack;
+mod auth;
 mod connack;
 mod connect;
 mod disconnect;
@@ -24,6 +25,7 @@ use fairlead_wire::{Reader, WireError};
 use thiserror::Error;
 
 pub use ack::Ack;
+pub use auth::Auth;
 pub use connack::ConnAck;
 pub use connect::{Connect, Will};
 pub use disconnect::Disconnect;
@@ -41,6 +43,9 @@ use header::{Header, Kind};
 /// A revision of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
+    /// MQTT 3.1, protocol level 3: what 3.1.1 forbids it calls unused, and it has no word for a
+    /// session that was there or a subscription that is refused.
+    V31,
     /// MQTT 3.1.1, protocol level 4.
     V311,
     /// MQTT 5.0, protocol level 5.
@@ -80,6 +85,7 @@ pub enum Packet {
     PingReq,
     PingResp,
     Disconnect(Disconnect),
+    Auth(Auth),
 }
 
 /// Bytes that are not a packet. The connection cannot go on after it.
@@ -119,7 +125,7 @@ pub fn decode(
     version: Version,
     size_max: usize,
 ) -> Result<Option<Packet>, DecodeError> {
-    let Some(header) = Header::peek(src, size_max)? else {
+    let Some(header) = Header::peek(src, version, size_max)? else {
         return Ok(None);
     };
     if src.len() < header.size() {
@@ -148,6 +154,7 @@ fn packet(header: &Header, version: Version, body: &Bytes) -> Result<Packet, Dec
         Kind::PingReq => Packet::PingReq,
         Kind::PingResp => Packet::PingResp,
         Kind::Disconnect => Packet::Disconnect(Disconnect::decode(r, version)?),
+        Kind::Auth => Packet::Auth(Auth::decode(r)?),
     };
     reader.finish()?;
     Ok(packet)
@@ -172,14 +179,24 @@ impl Packet {
             Self::PingReq => header::frame(out, Kind::PingReq, |_| Ok(())),
             Self::PingResp => header::frame(out, Kind::PingResp, |_| Ok(())),
             Self::Disconnect(packet) => packet.encode(version, out),
+            Self::Auth(packet) => packet.encode(out),
         }
     }
 }
 
 impl Version {
+    /// The protocol name of CONNECT.
+    fn protocol_name(self) -> &'static [u8] {
+        match self {
+            Self::V31 => b"MQIsdp",
+            Self::V311 | Self::V5 => b"MQTT",
+        }
+    }
+
     /// The protocol level of CONNECT.
     pub fn level(self) -> u8 {
         match self {
+            Self::V31 => 3,
             Self::V311 => 4,
             Self::V5 => 5,
         }

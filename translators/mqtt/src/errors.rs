@@ -37,7 +37,7 @@ pub(crate) fn code_of(reason: Reason) -> ReasonCode {
 pub(crate) fn connack_code(version: Version, code: ReasonCode) -> ReasonCode {
     match version {
         Version::V5 => code,
-        Version::V311 => match code {
+        Version::V31 | Version::V311 => match code {
             ReasonCode::SUCCESS => code,
             ReasonCode::UNSUPPORTED_VERSION => ReasonCode(1),
             ReasonCode::CLIENT_ID_NOT_VALID => ReasonCode(2),
@@ -48,11 +48,13 @@ pub(crate) fn connack_code(version: Version, code: ReasonCode) -> ReasonCode {
     }
 }
 
-/// What SUBACK says in this version; 3.1.1 knows one refusal.
+/// What SUBACK says in this version; 3.1.1 knows one refusal, and 3.1 none: there it looks granted,
+/// and nothing comes.
 pub(crate) fn suback_code(version: Version, code: ReasonCode) -> ReasonCode {
     match version {
         Version::V311 if code.is_failure() => ReasonCode::UNSPECIFIED,
-        Version::V311 | Version::V5 => code,
+        Version::V31 if code.is_failure() => ReasonCode::SUCCESS,
+        Version::V31 | Version::V311 | Version::V5 => code,
     }
 }
 

@@ -1,4 +1,4 @@
-//! MQTT 3.1.1 and 5, server side.
+//! MQTT 3.1, 3.1.1 and 5, server side.
 //!
 //! Bytes become packets in [`codec`] and topics become paths in [`names`], both pure; `map` turns a
 //! PUBLISH into a message and back; `session` drives one connection. Begin with [`Mqtt`].

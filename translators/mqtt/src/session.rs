@@ -16,6 +16,7 @@ mod ending;
 mod handshake;
 mod inbound;
 mod link;
+mod login;
 mod output;
 mod resume;
 mod share;
@@ -41,6 +42,7 @@ use answers::Answers;
 use client::Client;
 use ending::End;
 use link::{Gate, Link, Moved};
+use login::Method;
 use subscriptions::Subscriptions;
 use topics::Topics;
 use window::Window;
@@ -63,6 +65,8 @@ struct Session<I> {
     settled: Vec<DeliveryId>,
     emitter: Emitter,
     will: Option<Box<Will>>,
+    /// How the client may show again who it is.
+    method: Option<Box<Method>>,
 }
 
 /// PUBLISH packets with QoS 1 or 2 that may be unanswered, in each direction. In MQTT 5 the client
@@ -167,6 +171,7 @@ impl<I: Io> Session<I> {
                 // Boxed: rare, and larger than all the rest.
                 Packet::Subscribe(subscribe) => Box::pin(self.subscribe(subscribe)).await?,
                 Packet::Unsubscribe(unsubscribe) => Box::pin(self.unsubscribe(unsubscribe)).await?,
+                Packet::Auth(auth) => Box::pin(self.authenticate(&auth)).await?,
                 Packet::PingReq => self.link.send(&Packet::PingResp)?,
                 Packet::Disconnect(disconnect) => return Err(End::Goodbye(disconnect)),
                 //= MQTT-3.1.0-2: a second CONNECT is a protocol error.

@@ -8,7 +8,7 @@ use fairlead_kernel::{BoxFuture, Carrier, Closed, Conn, Door, Kernel, Translator
 
 use crate::{NAME, ORIGIN, session};
 
-/// The translator of MQTT 3.1.1 and 5.
+/// The translator of MQTT 3.1, 3.1.1 and 5.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mqtt;
 

@@ -265,6 +265,26 @@ async fn scram_proves_both_sides_and_refuses_a_wrong_password_and_an_unknown_nam
 }
 
 #[tokio::test]
+async fn a_certificate_is_offered_first_and_speaks_for_itself_alone() {
+    let bench = Bench::new(Anonymous::Never);
+    let certified = ConnInfo {
+        certificate_name: Some("pump-7".into()),
+        ..conn(ELSEWHERE)
+    };
+    assert_eq!(bench.rule.mechanisms(&certified)[0], "EXTERNAL");
+    let mut login = bench.rule.login(&certified, "EXTERNAL").unwrap();
+    for act_for in [&b""[..], b"pump-7"] {
+        let Step::Done(who, _) = login.step(act_for).await else {
+            panic!("not let in");
+        };
+        assert_eq!((&*who.name, who.proof), ("pump-7", Proof::Certificate));
+    }
+    let other = login.step(b"pump-8").await;
+    assert_eq!(other, Step::Refused("a certificate of another name"));
+    assert!(bench.rule.login(&conn(ELSEWHERE), "EXTERNAL").is_none());
+}
+
+#[tokio::test]
 async fn scram_refuses_what_is_not_scram() {
     let bench = Bench::new(Anonymous::Loopback);
     for wrong in [

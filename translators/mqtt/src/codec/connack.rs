@@ -26,10 +26,10 @@ impl ConnAck {
             return Err(DecodeError::Malformed("reserved acknowledge flags"));
         }
         Ok(Self {
-            session_present: flags == 1,
+            session_present: flags == 1 && version != Version::V31,
             code: ReasonCode(r.u8("reason code")?),
             properties: match version {
-                Version::V311 => Properties::NONE,
+                Version::V31 | Version::V311 => Properties::NONE,
                 Version::V5 => Properties::decode(r, Place::CONNACK)?,
             },
         })
@@ -37,7 +37,8 @@ impl ConnAck {
 
     pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), WireError> {
         frame(out, Kind::ConnAck, |w| {
-            w.u8(u8::from(self.session_present));
+            // 3.1 has no word for it.
+            w.u8(u8::from(self.session_present && version != Version::V31));
             w.u8(self.code.0);
             if version == Version::V5 {
                 self.properties.encode(w);

@@ -59,7 +59,7 @@ impl Connect {
         let flags = connect_flags(r, version)?;
         let keep_alive = r.u16("keep alive")?;
         let properties = match version {
-            Version::V311 => Properties::NONE,
+            Version::V31 | Version::V311 => Properties::NONE,
             Version::V5 => Properties::decode(r, Place::CONNECT)?,
         };
         let client_id = text(r, "client identifier")?;
@@ -89,7 +89,7 @@ impl Connect {
 
     pub(super) fn encode(&self, out: &mut BytesMut) -> Result<(), WireError> {
         frame(out, Kind::Connect, |w| {
-            w.bytes16("protocol name", b"MQTT")?;
+            w.bytes16("protocol name", self.version.protocol_name())?;
             w.u8(self.version.level());
             w.u8(self.flags());
             w.u16(self.keep_alive);
@@ -124,7 +124,7 @@ impl Connect {
 impl Will {
     fn decode(r: &mut Reader<'_>, flags: u8, version: Version) -> Result<Self, DecodeError> {
         let properties = match version {
-            Version::V311 => Properties::NONE,
+            Version::V31 | Version::V311 => Properties::NONE,
             Version::V5 => Properties::decode(r, Place::WILL)?,
         };
         let topic = topic(r, "will topic")?;
@@ -155,6 +155,7 @@ fn version(r: &mut Reader<'_>) -> Result<Version, DecodeError> {
     let level = r.u8("protocol level")?;
     //= MQTT-3.1.2-1: the protocol name is MQTT; any other may be an older client or none at all.
     match (&*name, level) {
+        (b"MQIsdp", 3) => Ok(Version::V31),
         (b"MQTT", 4) => Ok(Version::V311),
         (b"MQTT", 5) => Ok(Version::V5),
         (b"MQTT", other) | (b"MQIsdp", other) => Err(DecodeError::UnsupportedVersion(other)),
@@ -164,6 +165,10 @@ fn version(r: &mut Reader<'_>) -> Result<Version, DecodeError> {
 
 fn connect_flags(r: &mut Reader<'_>, version: Version) -> Result<u8, DecodeError> {
     let flags = r.u8("connect flags")?;
+    if version == Version::V31 {
+        // 3.1 calls them unused and lets a client set them.
+        return Ok(flags & !RESERVED);
+    }
     //= MQTT-3.1.2-3: the reserved flag is 0.
     if flags & RESERVED != 0 {
         return Err(DecodeError::Malformed("reserved connect flag"));

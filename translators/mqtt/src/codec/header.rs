@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use fairlead_wire::{WireError, Writer};
 
-use super::DecodeError;
+use super::{DecodeError, Version};
 
 /// The largest packet that the length field can announce, fixed header included.
 pub const PACKET_BYTES_MAX: usize = 5 + REMAINING_MAX;
@@ -22,7 +22,7 @@ pub(super) struct Header {
     pub(super) remaining: usize,
 }
 
-/// Packet types; type 0 does not exist and type 15 (AUTH) is refused.
+/// Packet types; type 0 does not exist, and type 15 only in MQTT 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Connect = 1,
@@ -39,9 +39,10 @@ pub(super) enum Kind {
     PingReq = 12,
     PingResp = 13,
     Disconnect = 14,
+    Auth = 15,
 }
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     Kind::Connect,
     Kind::ConnAck,
     Kind::Publish,
@@ -56,15 +57,20 @@ const KINDS: [Kind; 14] = [
     Kind::PingReq,
     Kind::PingResp,
     Kind::Disconnect,
+    Kind::Auth,
 ];
 
 impl Header {
     /// Reads the header at the front of `src` and leaves it there; `None` when more is needed.
-    pub(super) fn peek(src: &[u8], size_max: usize) -> Result<Option<Self>, DecodeError> {
+    pub(super) fn peek(
+        src: &[u8],
+        version: Version,
+        size_max: usize,
+    ) -> Result<Option<Self>, DecodeError> {
         let Some((&first, rest)) = src.split_first() else {
             return Ok(None);
         };
-        let (kind, flags) = Kind::split(first)?;
+        let (kind, flags) = Kind::split(first, version)?;
         let Some((remaining, digits)) = remaining_length(rest)? else {
             return Ok(None);
         };
@@ -90,17 +96,20 @@ impl Header {
 }
 
 impl Kind {
-    fn split(first: u8) -> Result<(Self, u8), DecodeError> {
+    fn split(first: u8, version: Version) -> Result<(Self, u8), DecodeError> {
         let (number, flags) = (first >> 4, first & 0x0f);
-        if number == 15 {
-            return Err(DecodeError::Protocol(
-                "AUTH where no authentication method was agreed",
-            ));
-        }
         let kind = *KINDS
             .get(usize::from(number).wrapping_sub(1))
             .ok_or(DecodeError::Malformed("packet type 0"))?;
+        if kind == Self::Auth && version != Version::V5 {
+            return Err(DecodeError::Malformed("packet type 15"));
+        }
+        if version == Version::V31 {
+            // 3.1 says what the flags mean for some types, and that they are unused for others.
+            return Ok((kind, flags));
+        }
         //= MQTT-2.1.3-1: reserved flags have the value that the specification lists.
+        //= MQTT-3.15.1-1: those of AUTH are 0.
         if kind != Kind::Publish && flags != kind.flags() {
             return Err(DecodeError::Malformed("reserved flags of the fixed header"));
         }

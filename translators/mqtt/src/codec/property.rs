@@ -30,6 +30,7 @@ impl Place {
     pub(super) const SUBSCRIBE: Self = Self(1 << 5);
     pub(super) const UNSUBSCRIBE: Self = Self(1 << 6);
     pub(super) const DISCONNECT: Self = Self(1 << 7);
+    pub(super) const AUTH: Self = Self(1 << 8);
 
     const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -39,7 +40,8 @@ impl Place {
 const MESSAGE: Place = Place::PUBLISH.or(Place::WILL);
 const SESSION: Place = Place::CONNECT.or(Place::CONNACK);
 const ENDING: Place = Place::CONNACK.or(Place::DISCONNECT);
-const ANSWER: Place = ENDING.or(Place::ACK);
+const ANSWER: Place = ENDING.or(Place::ACK).or(Place::AUTH);
+const PROOF: Place = SESSION.or(Place::AUTH);
 const ANYWHERE: Place = Place(u16::MAX);
 const FILTERED: Place = Place::SUBSCRIBE.or(Place::PUBLISH);
 
@@ -85,8 +87,8 @@ properties! {
     SessionExpiry(u32) = 0x11 in SESSION.or(Place::DISCONNECT);
     AssignedClientId(Text) = 0x12 in Place::CONNACK;
     ServerKeepAlive(u16) = 0x13 in Place::CONNACK;
-    AuthMethod(Text) = 0x15 in SESSION;
-    AuthData(Bytes) = 0x16 in SESSION;
+    AuthMethod(Text) = 0x15 in PROOF;
+    AuthData(Bytes) = 0x16 in PROOF;
     RequestProblemInfo(bool) = 0x17 in Place::CONNECT;
     WillDelay(u32) = 0x18 in Place::WILL;
     RequestResponseInfo(bool) = 0x19 in Place::CONNECT;
@@ -205,6 +207,16 @@ impl Properties {
     /// The identifier that a SUBSCRIBE gives its subscriptions.
     pub fn subscription_id(&self) -> Option<SubscriptionId> {
         first!(self, SubscriptionId)
+    }
+
+    /// How the client proves who it is, beyond a password.
+    pub fn auth_method(&self) -> Option<Text> {
+        first!(self, AuthMethod)
+    }
+
+    /// What that method says.
+    pub fn auth_data(&self) -> Option<Bytes> {
+        first!(self, AuthData)
     }
 
     /// How long a session outlives its connection, in seconds.

@@ -68,13 +68,13 @@ impl Publish {
         let dup = flags & DUP != 0;
         let qos = Qos::from_bits((flags >> 1) & 3)?;
         //= MQTT-3.3.1-2: DUP is 0 on every QoS 0 message.
-        if dup && qos == Qos::AtMostOnce {
+        if dup && qos == Qos::AtMostOnce && version != Version::V31 {
             return Err(DecodeError::Malformed("DUP on QoS 0"));
         }
         let topic = topic(r, "topic name")?;
         // An empty topic is legal in MQTT 5 with an alias, which only the session can resolve.
         //= MQTT-4.7.3-1: otherwise a topic name has at least one character.
-        if topic.is_empty() && version == Version::V311 {
+        if topic.is_empty() && version != Version::V5 {
             return Err(DecodeError::TopicName("an empty text"));
         }
         let delivery = match qos {
@@ -83,7 +83,7 @@ impl Publish {
             Qos::ExactlyOnce => Delivery::ExactlyOnce(packet_id(r)?),
         };
         let properties = match version {
-            Version::V311 => Properties::NONE,
+            Version::V31 | Version::V311 => Properties::NONE,
             Version::V5 => Properties::decode(r, Place::PUBLISH)?,
         };
         Ok(Self {
@@ -140,7 +140,7 @@ impl Publish {
             Delivery::AtLeastOnce(_) | Delivery::ExactlyOnce(_) => 2,
         };
         let properties = match version {
-            Version::V311 => 0,
+            Version::V31 | Version::V311 => 0,
             Version::V5 => self.properties.size(),
         };
         2 + self.topic.len() + packet_id + properties + self.payload.len()

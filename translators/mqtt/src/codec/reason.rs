@@ -29,6 +29,8 @@ codes! {
     DISCONNECT_WITH_WILL = 0x04 "disconnect with will";
     NO_MATCHING_SUBSCRIBERS = 0x10 "no matching subscribers";
     NO_SUBSCRIPTION_EXISTED = 0x11 "no subscription existed";
+    CONTINUE_AUTHENTICATION = 0x18 "continue authentication";
+    REAUTHENTICATE = 0x19 "re-authenticate";
     UNSPECIFIED = 0x80 "unspecified error";
     MALFORMED_PACKET = 0x81 "malformed packet";
     PROTOCOL_ERROR = 0x82 "protocol error";

@@ -24,7 +24,7 @@ impl SubAck {
         Ok(Self {
             packet_id: packet_id(r)?,
             properties: match version {
-                Version::V311 => Properties::NONE,
+                Version::V31 | Version::V311 => Properties::NONE,
                 Version::V5 => Properties::decode(r, Place::ACK)?,
             },
             codes: r.rest().iter().copied().map(ReasonCode).collect(),

@@ -53,7 +53,7 @@ impl Subscribe {
     pub(super) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let packet_id = packet_id(r)?;
         let properties = match version {
-            Version::V311 => Properties::NONE,
+            Version::V31 | Version::V311 => Properties::NONE,
             Version::V5 => Properties::decode(r, Place::SUBSCRIBE)?,
         };
         let mut subscriptions = Vec::new();
@@ -103,9 +103,14 @@ impl Subscription {
 
     fn decode(r: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let filter = text(r, "topic filter")?;
-        let options = r.u8("subscription options")?;
+        let mut options = r.u8("subscription options")?;
         //= MQTT-3.8.3-5: reserved option bits are 0.
         let reserved = match version {
+            // 3.1 calls them unused.
+            Version::V31 => {
+                options &= 3;
+                0
+            }
             Version::V311 => 0b1111_1100,
             Version::V5 => 0b1100_0000,
         };

@@ -75,6 +75,61 @@ fn connect_of_a_3_1_1_client_with_a_will_and_a_user() {
     );
 }
 
+#[test]
+fn connect_of_a_3_1_client() {
+    golden(
+        Version::V31,
+        "10 11 0006 4d5149736470 03 02 003c 0003 646576",
+        Packet::Connect(Box::new(Connect {
+            version: Version::V31,
+            clean_start: true,
+            keep_alive: 60,
+            properties: Properties::NONE,
+            client_id: Text::from_static("dev"),
+            will: None,
+            user_name: None,
+            password: None,
+        })),
+    );
+}
+
+#[test]
+fn a_client_of_3_1_may_set_flags_that_3_1_1_forbids() {
+    for text in [
+        "6a 02 0001",
+        "8a 06 0001 0001 61 04",
+        "aa 05 0001 0001 61",
+        "38 03 0001 61",
+        "c8 00",
+        "10 11 0006 4d5149736470 03 2b 003c 0003 646576",
+    ] {
+        let read = decode_one(&hex(text), Version::V31);
+        assert!(matches!(read, Ok(Some(_))), "{text}: {read:?}");
+        if !text.starts_with("10") {
+            assert!(decode_one(&hex(text), Version::V311).is_err(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn auth_with_its_method_and_its_data() {
+    let properties = Properties::of([
+        Property::AuthMethod(Text::from_static("m")),
+        Property::AuthData(Bytes::from_static(b"hi")),
+    ]);
+    golden(
+        Version::V5,
+        "f0 0b 18 09 15 0001 6d 16 0002 6869",
+        Packet::Auth(Auth {
+            reason: ReasonCode::CONTINUE_AUTHENTICATION,
+            properties: properties.unwrap(),
+        }),
+    );
+    let bare = decode_one(&hex("f0 00"), Version::V5).unwrap();
+    let success = ReasonCode::SUCCESS;
+    assert!(matches!(bare, Some(Packet::Auth(auth)) if auth.reason == success));
+}
+
 //= MQTT-3.1.2-16
 //= MQTT-3.1.2-18
 #[test]
@@ -277,16 +332,28 @@ fn a_body_of_127_bytes_has_a_length_of_one_byte_and_one_of_128_has_two() {
 //= MQTT-4.7.0-1
 //= MQTT-4.7.3-1
 //= MQTT-4.7.3-2
-//= MQTT-4.12.0-7
+//= MQTT-3.15.1-1
+//= MQTT-3.15.2-1
 #[test]
 fn what_is_not_a_packet_is_refused() {
     use DecodeError::{Malformed, Protocol};
     let refusals: &[(Version, &str, DecodeError)] = &[
         (Version::V311, "00 00", Malformed("packet type 0")),
+        (Version::V311, "f0 00", Malformed("packet type 15")),
         (
             Version::V5,
-            "f0 00",
-            Protocol("AUTH where no authentication method was agreed"),
+            "f1 00",
+            Malformed("reserved flags of the fixed header"),
+        ),
+        (
+            Version::V5,
+            "f0 02 80 00",
+            Protocol("an unknown reason of AUTH"),
+        ),
+        (
+            Version::V5,
+            "f0 07 18 05 11 00000001",
+            Protocol("a property that does not belong to this packet"),
         ),
         (
             Version::V311,
@@ -357,8 +424,8 @@ fn what_is_not_a_packet_is_refused() {
         ),
         (
             Version::V311,
-            "10 0e 0006 4d5149736470 03 02 003c 0000",
-            DecodeError::UnsupportedVersion(3),
+            "10 0e 0006 4d5149736470 04 02 003c 0000",
+            DecodeError::UnsupportedVersion(4),
         ),
         (
             Version::V311,
@@ -616,9 +683,8 @@ proptest! {
     fn any_bytes_are_a_packet_or_an_error_and_never_a_panic(
         first in any::<u8>(),
         body in prop::collection::vec(any::<u8>(), 0..120),
-        is_v5 in any::<bool>(),
+        version in prop::sample::select(vec![Version::V31, Version::V311, Version::V5]),
     ) {
-        let version = if is_v5 { Version::V5 } else { Version::V311 };
         let mut framed = BytesMut::from(&[first, u8::try_from(body.len()).unwrap()][..]);
         framed.extend_from_slice(&body);
         if let Ok(Some(packet)) = decode(&mut framed, version, MIB) {

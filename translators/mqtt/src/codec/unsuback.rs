@@ -23,7 +23,7 @@ impl UnsubAck {
     pub(super) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let packet_id = packet_id(r)?;
         let (properties, codes) = match version {
-            Version::V311 => (Properties::NONE, Vec::new()),
+            Version::V31 | Version::V311 => (Properties::NONE, Vec::new()),
             Version::V5 => (
                 Properties::decode(r, Place::ACK)?,
                 r.rest().iter().copied().map(ReasonCode).collect(),

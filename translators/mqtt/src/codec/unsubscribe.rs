@@ -24,7 +24,7 @@ impl Unsubscribe {
     pub(super) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let packet_id = packet_id(r)?;
         let properties = match version {
-            Version::V311 => Properties::NONE,
+            Version::V31 | Version::V311 => Properties::NONE,
             Version::V5 => Properties::decode(r, Place::UNSUBSCRIBE)?,
         };
         let mut filters = Vec::new();

@@ -52,7 +52,7 @@ impl Emitter {
             return Err(Refusal::Expired);
         }
         let (properties, loss) = match target.version {
-            Version::V311 => (Properties::NONE, lost_in_3_1_1(message)),
+            Version::V31 | Version::V311 => (Properties::NONE, lost_in_3_1_1(message)),
             Version::V5 => properties(message, target)?,
         };
         Ok(Emitted {

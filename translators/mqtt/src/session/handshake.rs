@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_canon::{Principal, Text, Timestamp};
-use fairlead_kernel::{
-    Caller, Closed, ClosedReason, ConnInfo, DrainWatch, Error, Io, Kernel, Step,
-};
+use fairlead_canon::{Text, Timestamp};
+use fairlead_kernel::{Caller, Closed, ClosedReason, ConnInfo, DrainWatch, Error, Io, Kernel};
 
 use super::answers::Answers;
 use super::client::{Client, Expiry};
 use super::link::Link;
+use super::login::{self, Method, Proven};
 use super::subscriptions::Subscriptions;
 use super::topics::Topics;
 use super::window::Window;
@@ -57,15 +56,17 @@ pub(super) async fn greet<I: Io>(
         }
     };
     link.version = connect.version;
-    let entered = tokio::time::timeout(HANDSHAKE_MAX, enter(&connect, info, kernel)).await;
-    let caller = match entered.unwrap_or_else(|_elapsed| Err(late())) {
-        Ok(caller) => caller,
+    let enter = enter(&mut link, &connect, info, kernel);
+    let entered = tokio::time::timeout(HANDSHAKE_MAX, enter).await;
+    let (caller, words) = match entered.unwrap_or_else(|_elapsed| Err(late())) {
+        Ok(entered) => entered,
         Err(fault) => return Err(refuse(link, fault).await),
     };
     link.size_max = PACKET_BYTES_MAX;
     // Boxed, because the task would hold it twice: as a result and as a value.
     let mut session = Box::new(Session::new(link, caller, &connect));
-    match session.open(&connect).await {
+    session.method = Method::of(&connect, info);
+    match session.open(&connect, words).await {
         Ok(()) => Ok(session),
         Err(fault) => Err(refuse(session.link, fault).await),
     }
@@ -73,7 +74,7 @@ pub(super) async fn greet<I: Io>(
 
 /// The first packet, which must be CONNECT.
 async fn first<I: Io>(link: &mut Link<I>) -> Result<Box<Connect>, Fault> {
-    match link.first_packet().await {
+    match link.next_packet().await {
         Ok(Some(Packet::Connect(connect))) => Ok(connect),
         //= MQTT-3.1.0-1: the first packet is CONNECT.
         Ok(Some(_)) => Err(Fault::protocol("the first packet is not CONNECT")),
@@ -102,6 +103,10 @@ fn late() -> Fault {
 
 /// Answers CONNECT with a refusal and closes.
 async fn refuse<I: Io>(mut link: Link<I>, fault: Fault) -> Closed {
+    if fault.closed.reason == ClosedReason::Lost {
+        // Nobody is left to be told.
+        return fault.closed;
+    }
     let code = connack_code(link.version, fault.code);
     //= MQTT-3.2.2-6: a refusal comes without a session.
     let answer = ConnAck {
@@ -116,44 +121,19 @@ async fn refuse<I: Io>(mut link: Link<I>, fault: Fault) -> Closed {
 }
 
 /// Proves who the client is and lets it in.
-async fn enter(connect: &Connect, info: &ConnInfo, kernel: &Arc<Kernel>) -> Result<Caller, Fault> {
-    let has_method = |property| matches!(property, Property::AuthMethod(_) | Property::AuthData(_));
-    if connect.properties.iter().any(has_method) {
-        let detail = "authentication methods are not served";
-        return Err(Fault::new(
-            ReasonCode::BAD_AUTH_METHOD,
-            ClosedReason::Refused,
-            detail,
-        ));
-    }
+async fn enter<I: Io>(
+    link: &mut Link<I>,
+    connect: &Connect,
+    info: &ConnInfo,
+    kernel: &Arc<Kernel>,
+) -> Result<(Caller, Vec<Property>), Fault> {
     let meters = kernel.meters(NAME)?;
-    match prove(connect, info, kernel).await {
-        Ok(who) => Ok(kernel.enter(info, who, (NAME, ORIGIN))?),
+    match login::prove(link, connect, info, kernel).await {
+        Ok(Proven { who, words }) => Ok((kernel.enter(info, who, (NAME, ORIGIN))?, words)),
         Err(fault) => {
             meters.logins_refused.inc();
             Err(fault)
         }
-    }
-}
-
-async fn prove(connect: &Connect, info: &ConnInfo, kernel: &Kernel) -> Result<Principal, Fault> {
-    let refused = |code, why: &str| Fault::new(code, ClosedReason::Refused, why);
-    let has_proof = connect.user_name.is_some() || connect.password.is_some();
-    let (mechanism, said) = if has_proof {
-        let user = connect.user_name.as_deref().unwrap_or_default();
-        let password = connect.password.as_deref().unwrap_or_default();
-        ("PLAIN", [b"\0", user.as_bytes(), b"\0", password].concat())
-    } else {
-        ("ANONYMOUS", Vec::new())
-    };
-    let Ok(mut login) = kernel.greet(info, mechanism) else {
-        let why = "clients without a user are not let in";
-        return Err(refused(ReasonCode::NOT_AUTHORIZED, why));
-    };
-    match login.step(&said).await {
-        Step::Done(who, _) => Ok(who),
-        Step::Refused(why) => Err(refused(ReasonCode::BAD_CREDENTIALS, why)),
-        Step::Continue(_) => Err(refused(ReasonCode::BAD_CREDENTIALS, "an unfinished login")),
     }
 }
 
@@ -171,8 +151,8 @@ impl Asked {
     )]
     fn of(connect: &Connect) -> Self {
         let expiry = match connect.version {
-            Version::V311 if !connect.clean_start => Expiry::NEVER,
-            Version::V311 | Version::V5 => Expiry::NONE,
+            Version::V31 | Version::V311 if !connect.clean_start => Expiry::NEVER,
+            Version::V31 | Version::V311 | Version::V5 => Expiry::NONE,
         };
         let mut asked = Self {
             expiry,
@@ -229,11 +209,12 @@ impl<I: Io> Session<I> {
             settled: Vec::new(),
             emitter: Emitter::default(),
             will: connect.will.clone().map(Box::new),
+            method: None,
         }
     }
 
     /// Checks what CONNECT says, restores or makes the session, and answers.
-    async fn open(&mut self, connect: &Connect) -> Result<(), Fault> {
+    async fn open(&mut self, connect: &Connect, words: Vec<Property>) -> Result<(), Fault> {
         check_client_id(connect)?;
         if let Some(will) = &connect.will {
             check_will(will)?;
@@ -241,8 +222,8 @@ impl<I: Io> Session<I> {
         self.caller.set_publisher(self.client.id.clone());
         let session_present = self.restore(connect.clean_start).await?;
         let properties = match connect.version {
-            Version::V311 => Properties::NONE,
-            Version::V5 => self.terms(connect.client_id.is_empty())?,
+            Version::V31 | Version::V311 => Properties::NONE,
+            Version::V5 => self.terms(connect, words)?,
         };
         let code = ReasonCode::SUCCESS;
         self.link.send(&Packet::ConnAck(ConnAck {
@@ -254,11 +235,11 @@ impl<I: Io> Session<I> {
     }
 
     /// What CONNACK says of the server.
-    fn terms(&self, is_id_assigned: bool) -> Result<Properties, Fault> {
+    fn terms(&self, connect: &Connect, words: Vec<Property>) -> Result<Properties, Fault> {
         let size_max = u32::try_from(PACKET_BYTES_MAX)
             .ok()
             .and_then(std::num::NonZeroU32::new);
-        let assigned = is_id_assigned.then(|| self.client.id.clone());
+        let assigned = Some(self.client.id.clone()).filter(|_| connect.client_id.is_empty());
         let list = [
             std::num::NonZeroU16::new(RECEIVE_MAX).map(Property::ReceiveMaximum),
             size_max.map(Property::MaximumPacketSize),
@@ -269,15 +250,20 @@ impl<I: Io> Session<I> {
         let too_long = |error: fairlead_wire::WireError| {
             Error::us(fairlead_kernel::Reason::TooLarge, error.to_string())
         };
-        Ok(Properties::of(list.into_iter().flatten()).map_err(too_long)?)
+        Ok(Properties::of(list.into_iter().flatten().chain(words)).map_err(too_long)?)
     }
 }
 
 fn check_client_id(connect: &Connect) -> Result<(), Fault> {
     let id = &connect.client_id;
     //= MQTT-3.1.3-8: an identifier that is refused is told so. 3.1.1 lets the server choose one
-    // only for a clean session.
-    let is_missing = id.is_empty() && connect.version == Version::V311 && !connect.clean_start;
+    // only for a clean session, and 3.1 never.
+    let may_be_missing = match connect.version {
+        Version::V31 => false,
+        Version::V311 => connect.clean_start,
+        Version::V5 => true,
+    };
+    let is_missing = id.is_empty() && !may_be_missing;
     if is_missing || id.len() > CLIENT_ID_BYTES_MAX {
         let detail = "a client identifier that is missing or too long";
         let code = ReasonCode::CLIENT_ID_NOT_VALID;

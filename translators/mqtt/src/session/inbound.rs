@@ -43,7 +43,7 @@ impl<I: Io> Session<I> {
 
     /// 3.1.1 has no Receive Maximum: there the gate is shut after a read that goes beyond it.
     fn check_receive_maximum(&self, delivery: Delivery) -> Result<(), End> {
-        if delivery == Delivery::AtMostOnce || self.link.version == Version::V311 {
+        if delivery == Delivery::AtMostOnce || self.link.version != Version::V5 {
             return Ok(());
         }
         let max = usize::from(RECEIVE_MAX);
@@ -141,7 +141,7 @@ impl<I: Io> Session<I> {
             Delivery::AtLeastOnce(id) => Answer::PubAck(id),
             Delivery::ExactlyOnce(id) => Answer::PubRec(id),
         };
-        if self.link.version == Version::V311 || !may_answer(code) {
+        if self.link.version != Version::V5 || !may_answer(code) {
             let detail = format!("a message was refused: {code:?}");
             return Err(Fault::new(code, ClosedReason::Refused, detail).into());
         }

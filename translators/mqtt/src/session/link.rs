@@ -132,7 +132,7 @@ impl<I: Io> Link<I> {
     }
 
     /// Reads until there is a packet. `None` at the end of the stream.
-    pub(super) async fn first_packet(&mut self) -> Result<Option<Packet>, Fault> {
+    pub(super) async fn next_packet(&mut self) -> Result<Option<Packet>, Fault> {
         loop {
             if let Some(packet) = self.decode()? {
                 return Ok(Some(packet));

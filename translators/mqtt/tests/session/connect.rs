@@ -5,7 +5,7 @@ use fairlead_canon::Text;
 use fairlead_kernel::ClosedReason;
 use fairlead_mqtt::codec::{Connect, Packet, Property, Qos, ReasonCode, Version};
 
-use crate::peer::{Mesh, hello, qos0, with};
+use crate::peer::{Mesh, hello, kept, qos0, qos1};
 
 async fn refusal(mesh: &Mesh, connect: Connect) -> (ReasonCode, ClosedReason) {
     let mut peer = mesh.dial(connect.version);
@@ -86,24 +86,28 @@ async fn a_client_without_an_identifier_is_given_one() {
     mesh.accepted(hello(Version::V5, &"c".repeat(512))).await;
 }
 
-//= MQTT-4.12.0-1
 #[tokio::test]
-async fn an_authentication_method_is_refused() {
+async fn a_client_of_3_1_needs_an_identifier_and_is_served() {
     let mesh = Mesh::start().await;
-    let properties = with([Property::AuthMethod(Text::from_static("SCRAM-SHA-256"))]);
-    let connect = Connect {
-        properties,
-        ..hello(Version::V5, "c")
-    };
-    assert_eq!(refusal(&mesh, connect).await.0, ReasonCode::BAD_AUTH_METHOD);
+    let refused = refusal(&mesh, hello(Version::V31, "")).await;
+    assert_eq!(refused.0, ReasonCode(2));
+    let mut peer = mesh.accepted(kept(Version::V31, "old")).await.0;
+    peer.subscribe("a", Qos::AtLeastOnce).await;
+    peer.goodbye().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos1(1, "a", b"x")).await;
+    writer.next().await;
+    let (mut peer, answer) = mesh.accepted(kept(Version::V31, "old")).await;
+    assert!(!answer.session_present, "3.1 has no word for it");
+    assert_eq!(peer.next_publish().await.payload, "x");
 }
 
 //= MQTT-3.1.2-2
 #[tokio::test]
-async fn an_older_protocol_is_told_in_its_own_words() {
+async fn an_unknown_protocol_is_told_in_its_own_words() {
     let mesh = Mesh::start().await;
     let mut peer = mesh.dial(Version::V311);
-    peer.send_bytes(b"\x10\x0e\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x00")
+    peer.send_bytes(b"\x10\x0e\x00\x06MQIsdp\x02\x02\x00\x3c\x00\x00")
         .await;
     let Packet::ConnAck(answer) = peer.next().await else {
         panic!("CONNACK")

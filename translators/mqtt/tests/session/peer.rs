@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use fairlead_canon::Text;
-use fairlead_kernel::testing::{ManualClock, conn_info, kernel};
-use fairlead_kernel::{Closed, Conn, DrainWatch, Kernel, Translator};
+use fairlead_kernel::testing::{CountingEntropy, ManualClock, conn_info, kernel};
+use fairlead_kernel::{Backing, Closed, Conn, ConnInfo, DrainWatch, Kernel, Translator};
 use fairlead_memory::Memory;
 use fairlead_mqtt::Mqtt;
 use fairlead_mqtt::codec::{
     self, Ack, ConnAck, Connect, Delivery, Disconnect, Packet, PacketId, Properties, Property,
     Publish, Qos, ReasonCode, SubAck, Subscribe, Subscription, Version, Will,
 };
+use fairlead_ports::{Clock, Directory, Policy, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -36,9 +37,24 @@ pub(crate) struct Peer {
 impl Mesh {
     pub(crate) async fn start() -> Self {
         let clock = Arc::new(ManualClock::at(1_000_000));
-        let kernel = kernel(Arc::new(Memory::new(1 << 28)), Arc::clone(&clock))
-            .await
-            .unwrap();
+        let kernel = kernel(Arc::new(Memory::new(1 << 28)), Arc::clone(&clock));
+        Self::of(kernel.await.unwrap(), clock)
+    }
+
+    /// A mesh under other rules.
+    pub(crate) async fn under(rules: impl FnOnce(Arc<dyn Directory>) -> Arc<dyn Policy>) -> Self {
+        let clock = Arc::new(ManualClock::at(1_000_000));
+        let store = Arc::new(Memory::new(1 << 28));
+        let backing = Backing {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            documents: store,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            entropy: Arc::new(CountingEntropy::default()),
+        };
+        Self::of(Kernel::open(backing, rules).await.unwrap(), clock)
+    }
+
+    fn of(kernel: Arc<Kernel>, clock: Arc<ManualClock>) -> Self {
         let (drain, _) = watch::channel(false);
         Self {
             kernel,
@@ -50,10 +66,18 @@ impl Mesh {
 
     /// A connection that has said nothing.
     pub(crate) fn dial(&self, version: Version) -> Peer {
+        self.dial_as(version, None)
+    }
+
+    /// One of a client with a certificate of this name.
+    pub(crate) fn dial_as(&self, version: Version, name: Option<&str>) -> Peer {
         let (io, far) = tokio::io::duplex(1 << 20);
         let conn = Conn {
             io: Box::new(far),
-            info: conn_info(self.connections.fetch_add(1, Ordering::Relaxed)),
+            info: ConnInfo {
+                certificate_name: name.map(Text::from),
+                ..conn_info(self.connections.fetch_add(1, Ordering::Relaxed))
+            },
             drain: DrainWatch::new(self.drain.subscribe()),
         };
         let server = tokio::spawn(Mqtt.serve(conn, Arc::clone(&self.kernel)));
@@ -212,7 +236,7 @@ pub(crate) fn hello(version: Version, client_id: &str) -> Connect {
 /// CONNECT for a session that is kept for an hour (in 3.1.1: for ever).
 pub(crate) fn kept(version: Version, client_id: &str) -> Connect {
     let properties = match version {
-        Version::V311 => Properties::NONE,
+        Version::V31 | Version::V311 => Properties::NONE,
         Version::V5 => with([Property::SessionExpiry(3600)]),
     };
     Connect {
