@@ -6,6 +6,7 @@
 mod head;
 mod inflate;
 mod list;
+mod marker;
 pub mod name;
 mod record;
 
@@ -13,6 +14,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use self::head::{Compression, HEAD, Head, Written};
 use self::list::RecordList;
+pub use self::marker::{Ending, marker};
 pub use self::record::Record;
 use super::reader::Reader;
 use super::{Damage, Opened};
@@ -61,6 +63,25 @@ pub fn open(batch: &Batch, place: &Address) -> Result<Vec<Opened>, Damage> {
         messages.push(opened(batch.time, head, record, place));
     })?;
     Ok(messages)
+}
+
+/// Reads the records of a batch as its producer wrote them, in order.
+pub fn read(batch: &Bytes) -> Result<Vec<Record>, Damage> {
+    let mut records = Vec::new();
+    walk(batch, |_, record| records.push(record))?;
+    Ok(records)
+}
+
+/// The same batch, whose records show that they arrived at this time instead of the times that
+/// their producer gave them.
+pub fn arrived(batch: Batch, at: Timestamp) -> Batch {
+    let mut bytes = BytesMut::from(&*batch.bytes);
+    Head::set_arrival(&mut bytes, at);
+    Batch {
+        bytes: bytes.freeze(),
+        time: at,
+        ..batch
+    }
 }
 
 /// A message as the record that a reader of `place` sees, and what it does not show.

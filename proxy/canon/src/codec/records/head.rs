@@ -17,12 +17,16 @@ use crate::codec::reader::Reader;
 use crate::codec::writer::length32;
 use crate::crc32c;
 use crate::limits::BATCH_MESSAGES_MAX;
+use crate::{ProducerId, Timestamp};
 
 /// Bytes before the first record.
 pub(super) const HEAD: usize = 61;
 const LENGTH_END: usize = 12;
 const CRC_AT: usize = 17;
 const CHECKED_FROM: usize = 21;
+const ATTRIBUTES_AT: usize = 21;
+const MAX_TIME_AT: usize = 35;
+const PRODUCER_AT: usize = 43;
 const MAGIC: u8 = 2;
 const NONE: i64 = -1;
 
@@ -118,10 +122,31 @@ impl Head {
         head.put_i16(-1);
         head.put_i32(-1);
         head.put_u32(written.count);
-        let crc = checksum(batch);
-        if let Some(mut field) = batch.get_mut(CRC_AT..CHECKED_FROM) {
-            field.put_u32(crc);
-        }
+        seal(batch);
+    }
+
+    /// Makes a written batch the marker of a producer's transaction.
+    pub(super) fn mark(batch: &mut BytesMut, producer: ProducerId, epoch: i16) {
+        put(
+            batch,
+            ATTRIBUTES_AT,
+            &(TRANSACTIONAL | CONTROL).to_be_bytes(),
+        );
+        put(batch, PRODUCER_AT, &producer.0.to_be_bytes());
+        put(batch, PRODUCER_AT + 8, &epoch.to_be_bytes());
+        seal(batch);
+    }
+
+    /// Replaces the publisher's times by that of arrival.
+    pub(super) fn set_arrival(batch: &mut BytesMut, at: Timestamp) {
+        let said = batch
+            .get(ATTRIBUTES_AT..)
+            .and_then(|rest| rest.first_chunk());
+        let attributes = said.map_or(0, |said| i16::from_be_bytes(*said)) | APPEND_TIME;
+        let at = i64::try_from(at.0).unwrap_or(i64::MAX);
+        put(batch, ATTRIBUTES_AT, &attributes.to_be_bytes());
+        put(batch, MAX_TIME_AT, &at.to_be_bytes());
+        seal(batch);
     }
 }
 
@@ -151,6 +176,19 @@ impl Compression {
 pub(super) fn is_checksum_right(batch: &Bytes) -> bool {
     let said = batch.get(CRC_AT..CHECKED_FROM);
     said == Some(checksum(batch).to_be_bytes().as_slice())
+}
+
+/// Overwrites a field; a batch that is too short has none.
+fn put(batch: &mut BytesMut, at: usize, field: &[u8]) {
+    if let Some(place) = batch.get_mut(at..at + field.len()) {
+        place.copy_from_slice(field);
+    }
+}
+
+/// Writes the checksum that the bytes have.
+fn seal(batch: &mut BytesMut) {
+    let crc = checksum(batch);
+    put(batch, CRC_AT, &crc.to_be_bytes());
 }
 
 fn checksum(batch: &[u8]) -> u32 {

@@ -310,3 +310,54 @@ fn damaged_batches_with_a_right_checksum_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn a_marker_is_byte_for_byte_what_other_brokers_write() {
+    let marker = records::marker(
+        records::Ending::Committed,
+        ProducerId(7),
+        3,
+        Timestamp(0x0102_0304),
+    );
+    let mut expected = Vec::new();
+    expected.extend(0_i64.to_be_bytes()); // base offset
+    expected.extend(66_i32.to_be_bytes()); // length
+    expected.extend(0_i32.to_be_bytes()); // leader epoch
+    expected.push(2); // magic
+    expected.extend(marker.bytes[17..21].iter()); // checksum, checked below
+    expected.extend(0x30_i16.to_be_bytes()); // transactional, control
+    expected.extend(0_i32.to_be_bytes()); // last offset delta
+    expected.extend(0x0102_0304_i64.to_be_bytes());
+    expected.extend(0x0102_0304_i64.to_be_bytes());
+    expected.extend(7_i64.to_be_bytes()); // producer
+    expected.extend(3_i16.to_be_bytes()); // its epoch
+    expected.extend((-1_i32).to_be_bytes()); // no sequence
+    expected.extend(1_i32.to_be_bytes()); // one record
+    expected.extend([0x20, 0, 0, 0, 8, 0, 0, 0, 1, 12, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(marker.bytes, expected);
+    let accepted = accept(&marker.bytes).unwrap();
+    assert!(accepted.flags.control && accepted.flags.transactional);
+    let place = place();
+    assert!(
+        records::open(&marker, &place).unwrap().is_empty(),
+        "no message"
+    );
+}
+
+#[test]
+fn a_batch_that_shows_its_arrival_keeps_its_records_and_has_the_checksum_of_its_bytes() {
+    let record = Record {
+        time: 5,
+        value: Some(Bytes::from_static(b"v")),
+        ..Record::default()
+    };
+    let batch = accept(&records::build(0, std::slice::from_ref(&record))).unwrap();
+    let shown = records::arrived(batch, Timestamp(9));
+    assert_eq!(shown.time, Timestamp(9));
+    assert_eq!(accept(&shown.bytes).unwrap().time, Timestamp(9));
+    assert_eq!(records::read(&shown.bytes).unwrap(), [record]);
+    let place = place();
+    let opened = records::open(&shown, &place).unwrap().remove(0);
+    assert_eq!(opened.message.terms.event_at, None);
+    assert_eq!(opened.message.terms.accepted_at, Timestamp(9));
+}
