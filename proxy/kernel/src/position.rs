@@ -77,12 +77,22 @@ impl Caller {
 
     /// Forgets every committed position of a group.
     pub async fn forget_positions(&self, group: &str) -> Result<(), Error> {
-        let prefix = group_prefix(group)?;
         let positions = self.positions(group).await?;
-        for some in positions.chunks(Unit::OPS_MAX) {
-            let delete = |position: &Position| Op::Put {
+        let entities: Vec<EntityId> = positions.iter().map(|position| position.entity).collect();
+        self.forget_positions_in(group, &entities).await
+    }
+
+    /// Forgets the committed positions of a group in some entities.
+    pub async fn forget_positions_in(
+        &self,
+        group: &str,
+        entities: &[EntityId],
+    ) -> Result<(), Error> {
+        let prefix = group_prefix(group)?;
+        for some in entities.chunks(Unit::OPS_MAX) {
+            let delete = |entity: &EntityId| Op::Put {
                 space: SPACE,
-                key: position_key(&prefix, position.entity),
+                key: position_key(&prefix, *entity),
                 value: None,
                 due: None,
             };
