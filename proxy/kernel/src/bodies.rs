@@ -6,9 +6,11 @@ use std::sync::Arc;
 use fairlead_canon::{Address, DeadReason, Outcome, Path};
 use fairlead_delivery::Assigned;
 use fairlead_ports::{BoxFuture, StoreError, Stored};
+use fairlead_topology::Family;
 use smallvec::SmallVec;
 
 use crate::Caller;
+use crate::consume::Attached;
 use crate::hub::Hot;
 use crate::solo::Solo;
 use crate::verb::{AttachmentId, Delivery, DeliveryId};
@@ -67,6 +69,7 @@ impl Caller {
     ) -> Vec<Delivery> {
         let nowhere = Address::new(fairlead_canon::RealmId::QUEUES, Path::EMPTY);
         let now = self.kernel.clock().wall();
+        let keeps_begun = self.keeps_begun(id);
         let mut deliveries = Vec::with_capacity(assigned.len());
         let (mut expired, mut gone) = (
             SmallVec::<[DeliveryId; 4]>::new(),
@@ -82,7 +85,12 @@ impl Caller {
             let opened = stored.and_then(|stored| stored.batch.open(&nowhere).ok()?.pop());
             match opened {
                 None => gone.push(delivery),
-                Some(opened) if opened.message.terms.is_expired(now) => expired.push(delivery),
+                Some(opened)
+                    if opened.message.terms.is_expired(now)
+                        && !(keeps_begun && one.is_redelivered) =>
+                {
+                    expired.push(delivery);
+                }
                 Some(opened) => deliveries.push(Delivery {
                     id: delivery,
                     message: Arc::new(opened.message),
@@ -101,6 +109,15 @@ impl Caller {
             .count();
         self.meters.redelivered.inc_by(redelivered as u64);
         deliveries
+    }
+
+    /// Whether a delivery that has begun is completed although its message expires meanwhile: a
+    /// mailbox has one reader, who may know the message already.
+    fn keeps_begun(&self, id: AttachmentId) -> bool {
+        match self.attachments.get(&id) {
+            Some(Attached::Queue(attached)) => attached.stream.key.family == Family::Mailbox,
+            Some(Attached::Live(_)) | None => false,
+        }
     }
 
     /// Settles what [`Settling::OnDelivery`] has just shown.
