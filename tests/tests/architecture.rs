@@ -43,6 +43,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     // The type of `all()` is a list of the kernel's trait.
     ("translators/registry", &["proxy/kernel", "translators/*"]),
     ("backends/*", &["proxy/canon", "proxy/ports"]),
+    // What is sealed is written and read as a segment, wherever that is kept.
+    ("backends/native", &["backends/segment"]),
+    ("backends/objects", &["backends/segment"]),
     (
         "backends/registry",
         &["proxy/canon", "proxy/ports", "backends/*"],
