@@ -1,131 +1,174 @@
-//! The two threads of the log. The engine gathers units into a frame while the writer makes the
-//! frame before it durable, so one sync pays for everything that came meanwhile.
+//! The two threads of the log. They take turns at the engine: whoever has it puts what came in
+//! order, and when a frame is to be written leaves the engine to the other and writes. So one
+//! sync pays for everything that came meanwhile, and a lone commit meets one thread only.
+//!
+//! ```text
+//!            jobs, a file, an end              nothing is due
+//!   resting ─────────────────────▶ one thread ────────────────▶ resting
+//!      ▲                               │ a frame is due
+//!      └── the other may take it ◀─────┴──▶ write, sync ──▶ back with the log
+//! ```
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread;
 
-use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::file_wal::{FileWal, Frame};
-use crate::inbox::{End, Inbox, Job};
-use crate::sequencer::{Sequencer, Taken};
+use crate::file_wal::FileWal;
+use crate::inbox::{Back, End, Job, News, Resting, Wants};
+use crate::limits::RECEIPTS_AT_ONCE;
+use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
 use crate::state::Progress;
 use crate::superblock::SuperblockFile;
+use crate::waiting::Receipts;
 
+/// What one thread at a time has.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(crate) inbox: Arc<Inbox>,
+    /// In line, oldest first.
+    pub(crate) jobs: VecDeque<Job>,
     pub(crate) sequencer: Sequencer,
-    /// One frame at a time; the writer ends when this is dropped.
-    pub(crate) frames: SyncSender<Frame>,
-    pub(crate) progress: watch::Sender<Progress>,
+    /// `None` while a frame is in flight.
+    pub(crate) wal: Option<FileWal>,
+    pub(crate) superblock: SuperblockFile,
+    /// To be given before anything else is done.
+    pub(crate) receipts: Receipts,
 }
 
-#[derive(Debug)]
-pub(crate) struct Writer {
-    pub(crate) inbox: Arc<Inbox>,
-    pub(crate) wal: FileWal,
-    pub(crate) superblock: SuperblockFile,
-    pub(crate) frames: Receiver<Frame>,
+/// What the thread that has the engine does next.
+enum Step {
+    Rest(Resting),
+    /// Lets it rest, and does this.
+    Fly(Resting, Box<Flight>),
+    End,
+}
+
+/// A write or sync under way.
+struct Flight {
+    wal: FileWal,
+    order: Order,
+}
+
+/// What each of the two threads runs, until the store is closed or a write fails.
+pub(crate) fn run(shared: &Arc<Shared>) {
+    let _guard = Guard(shared);
+    let mut back = Back::Nothing;
+    while let Some((engine, news)) = shared.inbox.turn(back) {
+        back = match engine.turn(news) {
+            Ok(Step::Rest(resting)) => Back::Engine(resting),
+            Ok(Step::Fly(resting, flight)) => {
+                shared.inbox.rest(resting);
+                Back::Log(flight.run())
+            }
+            Ok(Step::End) => {
+                shared.inbox.end(End::Closed);
+                return;
+            }
+            Err(error) => return poison(shared, &error),
+        };
+    }
+}
+
+/// Nothing is acknowledged from here on: what the disk holds is not known any more.
+fn poison(shared: &Shared, error: &io::Error) {
+    tracing::error!(%error, "a write or sync of the log failed: the log is poisoned");
+    shared.progress.send_replace(Progress::Poisoned);
+    shared.inbox.end(End::Poisoned);
 }
 
 impl Engine {
-    /// Runs until the inbox is closed and empty, or a write fails.
-    pub(crate) fn run(mut self) {
-        let mut jobs = VecDeque::new();
-        loop {
-            let patience = self
-                .sequencer
-                .patience()
-                .filter(|_| !self.sequencer.is_flying());
-            let news = self.inbox.wait(&mut jobs, patience);
-            let went_on = match news.written {
-                Some(Ok(())) => {
-                    self.sequencer.written();
-                    self.fill(&mut jobs, news.is_closing)
-                }
-                Some(Err(error)) => Err(error),
-                None => self.fill(&mut jobs, news.is_closing),
-            };
-            if let Err(error) = went_on {
-                return self.poison(&error);
-            }
-            if news.is_closing && jobs.is_empty() && !self.sequencer.is_flying() {
-                return;
-            }
+    fn turn(mut self: Box<Self>, news: News) -> io::Result<Step> {
+        self.receipts.give();
+        if let Some(wal) = news.landed {
+            self.wal = Some(wal?);
+            self.receipts = self.sequencer.landed();
         }
+        if news.is_hurried {
+            self.sequencer.hurry();
+        }
+        let taken = self.take();
+        let press = match taken {
+            _ if news.is_closing => Press::All,
+            Taken::Part => Press::Frame,
+            Taken::All => Press::Nothing,
+        };
+        let Some(order) = self.sequencer.order(press) else {
+            self.receipts.give();
+            if news.is_closing && self.jobs.is_empty() && self.wal.is_some() {
+                self.finish();
+                return Ok(Step::End);
+            }
+            return Ok(Step::Rest(self.rest(taken)));
+        };
+        if self.receipts.len() <= RECEIPTS_AT_ONCE {
+            self.receipts.give();
+        }
+        let wal = self.wal.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let flight = Box::new(Flight { wal, order });
+        // A frame that was full has left room for what did not fit.
+        Ok(Step::Fly(self.rest(Taken::All), flight))
     }
 
-    /// Takes jobs, and closes a frame if there is one to close and none in flight.
-    fn fill(&mut self, jobs: &mut VecDeque<Job>, is_closing: bool) -> io::Result<()> {
-        loop {
-            let taken = self.take(jobs);
-            let is_due = taken == Taken::Part
-                || is_closing
-                || self.sequencer.patience().is_some_and(|left| left.is_zero());
-            if self.sequencer.is_flying() || self.sequencer.is_empty() || !is_due {
-                return Ok(());
-            }
-            let frame = self.sequencer.close();
-            self.frames
-                .send(frame)
-                .map_err(|_writer_ended| io::ErrorKind::BrokenPipe)?;
-        }
-    }
-
-    fn take(&mut self, jobs: &mut VecDeque<Job>) -> Taken {
-        while let Some(job) = jobs.front_mut() {
+    /// Takes jobs until they are all in order or the open frame has no room for the next.
+    fn take(&mut self) -> Taken {
+        while let Some(job) = self.jobs.front_mut() {
             if self.sequencer.take(job) == Taken::Part {
                 return Taken::Part;
             }
-            if let Some(job) = jobs.pop_front() {
+            if let Some(job) = self.jobs.pop_front() {
                 self.sequencer.answer(job);
             }
         }
         Taken::All
     }
 
-    /// Nothing is acknowledged from here on: what the disk holds is not known any more.
-    fn poison(&self, error: &io::Error) {
-        tracing::error!(%error, "a write or sync of the log failed: the log is poisoned");
-        self.inbox.end(End::Poisoned);
-        self.progress.send_replace(Progress::Poisoned);
-    }
-}
-
-impl Writer {
-    /// Writes frames until there are no more, then says in the superblock how far it came.
-    pub(crate) fn run(mut self) {
-        while let Ok(frame) = self.frames.recv() {
-            let result = self.wal.append(&frame);
-            let has_failed = result.is_err();
-            self.inbox.written(result);
-            if has_failed {
-                return;
-            }
+    fn rest(self: Box<Self>, taken: Taken) -> Resting {
+        let is_flying = self.wal.is_none();
+        let wants = match taken {
+            // The rest of a job that filled a frame, or receipts that the other thread gives.
+            Taken::All if !self.jobs.is_empty() || self.receipts.len() > 0 => Wants::Turn,
+            Taken::All if is_flying => Wants::Crowd,
+            Taken::All => Wants::Jobs,
+            Taken::Part => Wants::Landing,
+        };
+        let patience = self.sequencer.patience().filter(|_| !is_flying);
+        Resting {
+            wants,
+            until: patience.map(|patience| Instant::now() + patience),
+            engine: self,
         }
-        if let Err(error) = self.superblock.write(self.wal.epoch(), self.wal.synced()) {
+    }
+
+    /// Says in the superblock how far the log came.
+    fn finish(&mut self) {
+        let Some(wal) = &self.wal else { return };
+        if let Err(error) = self.superblock.write(wal.epoch(), wal.synced()) {
             tracing::warn!(%error, "the superblock was not written; the next start reads more of the log");
         }
     }
 }
 
-// A thread that panics must not leave others waiting for it: to them the log is poisoned.
-impl Drop for Engine {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.poison(&io::ErrorKind::Other.into());
+impl Flight {
+    /// Carries out the order, and gives the log back if it may be written again.
+    fn run(mut self) -> io::Result<FileWal> {
+        let Order { frame, flush } = &self.order;
+        match frame {
+            Some(frame) => self.wal.append(frame, *flush)?,
+            None => self.wal.sync()?,
         }
+        Ok(self.wal)
     }
 }
 
-impl Drop for Writer {
+/// A thread that panics must not leave others waiting for it: to them the log is poisoned.
+struct Guard<'a>(&'a Arc<Shared>);
+
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.inbox.written(Err(io::ErrorKind::Other.into()));
+            poison(self.0, &io::ErrorKind::Other.into());
         }
     }
 }

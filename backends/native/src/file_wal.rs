@@ -28,6 +28,13 @@ pub(crate) struct Frame {
     pub(crate) records: Bytes,
 }
 
+/// Whether a frame is durable when it has been written, or only after a later sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flush {
+    Now,
+    Later,
+}
+
 /// Open files by number, shared with those who read.
 #[derive(Debug, Default)]
 pub(crate) struct Files(RwLock<BTreeMap<FileNo, LogFile>>);
@@ -49,6 +56,8 @@ pub(crate) struct FileWal {
     files: Arc<Files>,
     current: LogFile,
     chain: Chain,
+    /// End of what was written; above `chain.synced` while a sync is owed.
+    written: Lsn,
 }
 
 impl Frame {
@@ -79,6 +88,7 @@ impl FileWal {
             pool,
             files,
             current,
+            written: chain.synced,
             chain,
         }
     }
@@ -91,9 +101,9 @@ impl FileWal {
         self.chain.epoch
     }
 
-    /// Writes a frame and syncs it: durable on return. After an error the log is poisoned, and
-    /// nothing may be appended any more.
-    pub(crate) fn append(&mut self, frame: &Frame) -> io::Result<()> {
+    /// Writes a frame; with [`Flush::Now`] it and everything before it is durable on return. After
+    /// an error the log is poisoned, and nothing may be appended any more.
+    pub(crate) fn append(&mut self, frame: &Frame, flush: Flush) -> io::Result<()> {
         self.turn_to(file_of(frame.lsn))?;
         let len = HEADER_BYTES + frame.records.len();
         let mut header = Header {
@@ -113,16 +123,30 @@ impl FileWal {
         self.current
             .file
             .write_at(position_of(frame.lsn), &[&head, &frame.records, padding])?;
-        self.current.file.sync()?;
         self.chain.previous = frame.lsn;
         self.chain.previous_crc = header.crc;
-        self.chain.synced = frame.end();
+        self.written = frame.end();
+        match flush {
+            Flush::Now => self.sync(),
+            Flush::Later => Ok(()),
+        }
+    }
+
+    /// Makes everything that was written durable. An error poisons the log as in
+    /// [`FileWal::append`].
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.current.file.sync()?;
+        self.chain.synced = self.written;
         Ok(())
     }
 
     fn turn_to(&mut self, number: FileNo) -> io::Result<()> {
         if number == self.current.number {
             return Ok(());
+        }
+        // A sync covers one file only.
+        if self.written > self.chain.synced {
+            self.sync()?;
         }
         let next = self.pool.take().filter(|file| file.number == number);
         self.current = next.ok_or(io::ErrorKind::StorageFull)?;

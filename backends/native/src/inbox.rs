@@ -1,13 +1,18 @@
-//! What waits for the engine thread: commits, and news from the threads that work for it.
+//! What waits for the engine: commits, and news from those who work for it. The engine itself
+//! rests here while no thread has it.
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
 
-use fairlead_canon::Promise;
+use fairlead_canon::{Promise, SyncMode};
 use fairlead_ports::{Committed, StoreError, Unit};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::engine::Engine;
+use crate::file_wal::FileWal;
+use crate::limits::CROWD;
 
 pub(crate) type Outcomes = Vec<Result<Committed, StoreError>>;
 
@@ -18,6 +23,8 @@ pub(crate) struct Job {
     pub(crate) outcomes: Outcomes,
     /// Whether its receipt waits for durability.
     pub(crate) is_durable: bool,
+    /// What durability means to the units of it that are in order.
+    pub(crate) sync: SyncMode,
     pub(crate) reply: oneshot::Sender<Outcomes>,
 }
 
@@ -28,15 +35,53 @@ pub(crate) struct Job {
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     content: Mutex<Content>,
-    arrived: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Content {
+    resting: Option<Resting>,
     jobs: VecDeque<Job>,
-    written: Option<io::Result<()>>,
+    /// Jobs among them that are answered as soon as they are in order.
+    impatient: usize,
+    landed: Option<io::Result<FileWal>>,
     is_nudged: bool,
+    is_hurried: bool,
+    /// A thread was woken for what is here.
+    is_called: bool,
     end: Option<End>,
+    /// The engine is gone for good.
+    is_over: bool,
+}
+
+/// The engine while no thread has it.
+#[derive(Debug)]
+pub(crate) struct Resting {
+    pub(crate) engine: Box<Engine>,
+    pub(crate) wants: Wants,
+    /// When it has something to do although nothing comes.
+    pub(crate) until: Option<Instant>,
+}
+
+/// Which jobs it should be woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// It has something to do at once.
+    Turn,
+    Jobs,
+    /// A frame is in flight: durable commits wait for it anyhow, and are worth a turn as a crowd.
+    Crowd,
+    /// The open frame takes no more.
+    Landing,
+}
+
+/// What a thread has for the inbox when it asks for a turn.
+#[derive(Debug)]
+pub(crate) enum Back {
+    Nothing,
+    Engine(Resting),
+    /// The log, after a write or sync.
+    Log(io::Result<FileWal>),
 }
 
 /// Why no more jobs are taken.
@@ -51,7 +96,10 @@ pub(crate) enum End {
 /// What arrived besides jobs.
 #[derive(Debug)]
 pub(crate) struct News {
-    pub(crate) written: Option<io::Result<()>>,
+    /// How the write or sync in flight ended.
+    pub(crate) landed: Option<io::Result<FileWal>>,
+    /// Somebody waits for what was sequenced to be durable.
+    pub(crate) is_hurried: bool,
     pub(crate) is_closing: bool,
 }
 
@@ -60,75 +108,128 @@ impl Job {
         let (reply, replied) = oneshot::channel();
         let outcomes = Vec::with_capacity(units.len());
         let is_durable = units.iter().any(|unit| unit.promise == Promise::Durable);
-        (
-            Self {
-                units: units.into(),
-                outcomes,
-                is_durable,
-                reply,
-            },
-            replied,
-        )
+        let job = Self {
+            units: units.into(),
+            outcomes,
+            is_durable,
+            sync: SyncMode::Interval,
+            reply,
+        };
+        (job, replied)
     }
 }
 
 impl Inbox {
     /// Puts a job in line; it is dropped when the engine takes no more.
     pub(crate) fn push(&self, job: Job) {
-        let mut content = self.content.lock();
-        if content.end.is_none() {
-            content.jobs.push_back(job);
-            drop(content);
-            self.arrived.notify_one();
-        }
-    }
-
-    /// Says how the write of the frame in flight ended.
-    pub(crate) fn written(&self, result: io::Result<()>) {
-        self.content.lock().written = Some(result);
-        self.arrived.notify_one();
+        self.change(|content| {
+            if content.end.is_none() {
+                content.impatient += usize::from(!job.is_durable);
+                content.jobs.push_back(job);
+            }
+        });
     }
 
     /// Makes the engine look again at what it could not do.
     pub(crate) fn nudge(&self) {
-        self.content.lock().is_nudged = true;
-        self.arrived.notify_one();
+        self.change(|content| content.is_nudged = true);
     }
 
+    /// Asks for a sync that nobody's unit asks for.
+    pub(crate) fn hurry(&self) {
+        self.change(|content| content.is_hurried = true);
+    }
+
+    /// Lets the engine rest while the thread that had it does something else.
+    pub(crate) fn rest(&self, resting: Resting) {
+        self.change(|content| content.take_back(Back::Engine(resting)));
+    }
+
+    pub(crate) fn close(&self) {
+        self.change(|content| {
+            content.end.get_or_insert(End::Closed);
+            content.is_nudged = true;
+        });
+    }
+
+    /// Ends everything: who waits is told by what is dropped.
     pub(crate) fn end(&self, end: End) {
         let mut content = self.content.lock();
         content.end = Some(end);
-        if end == End::Poisoned {
-            content.jobs.clear();
-        }
+        content.is_over = true;
+        let dropped = (std::mem::take(&mut content.jobs), content.resting.take());
         drop(content);
-        self.arrived.notify_one();
+        drop(dropped);
+        self.changed.notify_all();
     }
 
-    /// Waits for something to do, at most so long, and adds the jobs that came to `jobs`.
-    pub(crate) fn wait(&self, jobs: &mut VecDeque<Job>, at_most: Option<Duration>) -> News {
+    fn change(&self, change: impl FnOnce(&mut Content)) {
         let mut content = self.content.lock();
-        while content.is_quiet() {
-            match at_most {
-                Some(at_most) => {
-                    if self.arrived.wait_for(&mut content, at_most).timed_out() {
-                        break;
-                    }
+        change(&mut content);
+        let calls = !content.is_called && content.has_news();
+        content.is_called |= calls;
+        drop(content);
+        if calls {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits until the engine rests and has something to do, and takes it. The jobs that came are
+    /// added to its own. `None` when there is nothing to do any more.
+    pub(crate) fn turn(&self, back: Back) -> Option<(Box<Engine>, News)> {
+        let mut content = self.content.lock();
+        content.take_back(back);
+        while !content.is_over {
+            let until = content.resting.as_ref().and_then(|resting| resting.until);
+            let is_due = until.is_some_and(|until| until <= Instant::now());
+            if (is_due || content.has_news())
+                && let Some(Resting { mut engine, .. }) = content.resting.take()
+            {
+                engine.jobs.append(&mut content.jobs);
+                return Some((engine, content.news()));
+            }
+            match until {
+                Some(until) => {
+                    self.changed.wait_until(&mut content, until.into_std());
                 }
-                None => self.arrived.wait(&mut content),
+                None => self.changed.wait(&mut content),
             }
         }
-        jobs.append(&mut content.jobs);
-        content.is_nudged = false;
-        News {
-            written: content.written.take(),
-            is_closing: content.end == Some(End::Closed),
-        }
+        None
     }
 }
 
 impl Content {
-    fn is_quiet(&self) -> bool {
-        self.jobs.is_empty() && self.written.is_none() && !self.is_nudged && self.end.is_none()
+    fn take_back(&mut self, back: Back) {
+        match back {
+            Back::Engine(resting) if !self.is_over => self.resting = Some(resting),
+            // It was poisoned meanwhile, and whoever waits for it is told by its end.
+            Back::Engine(_) | Back::Nothing => {}
+            Back::Log(landed) => self.landed = Some(landed),
+        }
+    }
+
+    fn has_news(&self) -> bool {
+        let Some(resting) = &self.resting else {
+            return false;
+        };
+        let has_jobs = match resting.wants {
+            Wants::Turn => true,
+            Wants::Jobs => !self.jobs.is_empty(),
+            Wants::Crowd => self.impatient > 0 || self.jobs.len() >= CROWD,
+            Wants::Landing => false,
+        };
+        has_jobs || self.landed.is_some() || self.is_nudged || self.is_hurried
+    }
+
+    fn news(&mut self) -> News {
+        self.impatient = 0;
+        self.is_nudged = false;
+        self.is_called = false;
+        News {
+            landed: self.landed.take(),
+            is_hurried: std::mem::take(&mut self.is_hurried),
+            is_closing: self.end == Some(End::Closed),
+        }
     }
 }

@@ -42,6 +42,7 @@ mod superblock;
 mod tail;
 mod threads;
 pub mod vfs;
+mod waiting;
 mod window;
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! Opening a data directory: what was there before, and the threads that work on it.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use tokio::sync::watch;
 
-use crate::engine::{Engine, Writer};
+use crate::engine::{self, Engine};
 use crate::error::OpenError;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Resting, Wants};
 use crate::reader::Reads;
 use crate::recovery::{Recovered, recover};
 use crate::sequencer::{Sequencer, Shared};
@@ -18,6 +18,7 @@ use crate::state::Progress;
 use crate::store::Native;
 use crate::tail::Tail;
 use crate::threads::Threads;
+use crate::waiting::Receipts;
 
 impl Native {
     /// Opens a data directory: reads its log, makes sure that what it read is durable, and starts
@@ -43,43 +44,44 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         state,
         tail: Tail::new(settings.tail_bytes_max),
         watcher: OnceLock::new(),
-        progress: progress.clone(),
+        progress,
+        inbox: Inbox::default(),
+        sync: settings.sync,
     });
-    let inbox = Arc::new(Inbox::default());
-    let (frames, to_write) = sync_channel(1);
     let sequencer = Sequencer::new(
         Arc::clone(&shared),
         Arc::clone(&pool),
         Arc::clone(&world.clock),
         end,
     );
-    let engine = Engine {
-        inbox: Arc::clone(&inbox),
+    let engine = Box::new(Engine {
+        jobs: VecDeque::new(),
         sequencer,
-        frames,
-        progress,
-    };
-    let writer = Writer {
-        inbox: Arc::clone(&inbox),
-        wal,
+        wal: Some(wal),
         superblock,
-        frames: to_write,
-    };
+        receipts: Receipts::default(),
+    });
+    shared.inbox.rest(Resting {
+        engine,
+        wants: Wants::Jobs,
+        until: None,
+    });
     let reads = Reads::start(&settings.dir.join("wal"), &files)?;
-    let filling = (Arc::clone(&pool), Arc::clone(&inbox));
+    let take_turns = || {
+        let shared = Arc::clone(&shared);
+        spawn("log", move || engine::run(&shared))
+    };
+    let filling = (Arc::clone(&pool), Arc::clone(&shared));
     let threads = Threads {
-        inbox: Arc::clone(&inbox),
-        log: vec![
-            spawn("log-engine", move || engine.run())?,
-            spawn("log-writer", move || writer.run())?,
-        ],
+        log: vec![take_turns()?, take_turns()?],
         pool,
         files: vec![spawn("log-files", move || {
-            filling.0.run(&|| filling.1.nudge())
+            filling.0.run(&|| filling.1.inbox.nudge())
         })?],
+        shared: Arc::clone(&shared),
         _lock: lock,
     };
-    Ok(Native::new(shared, inbox, reads, threads))
+    Ok(Native::new(shared, reads, threads))
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fairlead_ports::Lsn;
 
 use crate::error::OpenError;
-use crate::file_wal::{Chain, FileWal, Files, Frame, place};
+use crate::file_wal::{Chain, FileWal, Files, Flush, Frame, place};
 use crate::frame::{FIRST_AFTER_RECOVERY, HEADER_BYTES};
 use crate::log_file::LogFile;
 use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, file_of, padded, position_of};
@@ -204,7 +204,7 @@ fn resume(
         count: 0,
         records: Bytes::new(),
     };
-    wal.append(&first).map_err(failed)?;
+    wal.append(&first, Flush::Now).map_err(failed)?;
     superblock.write(epoch, wal.synced()).map_err(failed)?;
     let end = (file_of(lsn), position_of(lsn) + padded(HEADER_BYTES as u64));
     Ok(Recovered {

@@ -1,5 +1,9 @@
 //! Puts units in order: plans each, writes its records into the open frame, applies them, and when
-//! a frame is durable shows what it appended and answers those who waited for it.
+//! a frame is where it was promised to be shows what it appended and answers those who waited.
+//!
+//! A frame is synced when somebody waits for that: a receipt, a message that is not to be seen
+//! before, or a reader of a document. Otherwise it is written, and the next sync covers it; one
+//! follows within [`SYNC_WITHIN`].
 //!
 //! Knows no threads: [`crate::engine`] drives it, and so can a test.
 
@@ -7,23 +11,24 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use fairlead_canon::Promise;
+use fairlead_canon::{Promise, SyncMode};
 use fairlead_ports::{Appended, Clock, Committed, Lsn, StoreError, Unit, Watcher};
 use smallvec::SmallVec;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::entity::Location;
-use crate::file_wal::{Frame, place};
+use crate::file_wal::{Flush, Frame, place};
 use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES};
-use crate::inbox::{Job, Outcomes};
-use crate::limits::{FRAME_BYTES_TARGET, FRAME_UNITS_TARGET, LINGER_MAX, Limits};
-use crate::lsn::{FileNo, file_of, padded, position_of};
+use crate::inbox::{Inbox, Job};
+use crate::limits::{FRAME_BYTES_TARGET, FRAME_UNITS_TARGET, LINGER_MAX, Limits, SYNC_WITHIN};
+use crate::lsn::{FileNo, at, file_of, padded, position_of};
 use crate::plan::{Draft, Planner, Room, len_max};
 use crate::pool::Pool;
 use crate::record::Record;
 use crate::state::{Hidden, Progress, State};
 use crate::tail::Tail;
+use crate::waiting::{Receipts, Stages, Unsynced, Waiting};
 
 /// What readers and the engine share.
 #[derive(Debug)]
@@ -32,6 +37,9 @@ pub(crate) struct Shared {
     pub(crate) tail: Tail,
     pub(crate) watcher: OnceLock<Arc<dyn Watcher>>,
     pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) inbox: Inbox,
+    /// When a durable promise is kept, for entities that ask for no weaker mode themselves.
+    pub(crate) sync: SyncMode,
 }
 
 #[derive(Debug)]
@@ -46,6 +54,26 @@ pub(crate) struct Sequencer {
     draft: Draft,
     open: Open,
     flying: Option<Flying>,
+    unsynced: Option<Unsynced>,
+    /// Somebody waits for the next sync who has nothing in a frame.
+    is_hurried: bool,
+}
+
+/// What is to be done to the log next: write a frame, make it durable, or both.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) frame: Option<Frame>,
+    pub(crate) flush: Flush,
+}
+
+/// What may not wait for company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Press {
+    Nothing,
+    /// The open frame takes no more.
+    Frame,
+    /// The store is being closed.
+    All,
 }
 
 /// The frame that units are added to.
@@ -55,24 +83,20 @@ struct Open {
     records: BytesMut,
     count: u32,
     units: usize,
-    /// Somebody waits for it to be durable.
+    /// Somebody waits for it.
     is_urgent: bool,
+    /// Somebody waits for it to be durable.
+    owes_sync: bool,
     since: Option<Instant>,
-    waiting: Waiting,
+    stages: Stages,
 }
 
-/// The frame that is being written.
+/// The frame that is being written, or all before the open one that is being synced.
 #[derive(Debug)]
 struct Flying {
     end: Lsn,
-    waiting: Waiting,
-}
-
-/// What happens once a frame is durable.
-#[derive(Debug, Default)]
-struct Waiting {
-    hidden: Vec<Hidden>,
-    replies: Vec<(oneshot::Sender<Outcomes>, Outcomes)>,
+    flush: Flush,
+    stages: Stages,
 }
 
 /// How far a job came.
@@ -110,6 +134,8 @@ impl Sequencer {
             draft,
             open,
             flying: None,
+            unsynced: None,
+            is_hurried: false,
         }
     }
 
@@ -123,32 +149,48 @@ impl Sequencer {
                     job.outcomes.push(Err(error));
                 }
                 Fit::Now => {
-                    let unit = job.units.pop_front();
-                    job.outcomes.extend(unit.map(|unit| self.sequence(unit)));
+                    if let Some(unit) = job.units.pop_front() {
+                        let outcome = self.sequence(unit, &mut job.sync);
+                        job.outcomes.push(outcome);
+                    }
                 }
             }
         }
         Taken::All
     }
 
-    /// Answers a job that was taken whole, at once or when what it waits for is durable.
+    /// Answers a job that was taken whole, at once or when what it waits for is there.
     pub(crate) fn answer(&mut self, job: Job) {
         let Job {
-            outcomes, reply, ..
+            outcomes,
+            reply,
+            is_durable,
+            sync,
+            ..
         } = job;
-        let waiting = match (&mut self.open, &mut self.flying) {
-            _ if !job.is_durable => None,
-            (open, _) if open.count > 0 => {
-                open.is_urgent = true;
-                Some(&mut open.waiting)
-            }
-            (_, flying) => flying.as_mut().map(|flying| &mut flying.waiting),
-        };
+        let waiting = if is_durable { self.waiting(sync) } else { None };
         match waiting {
-            Some(waiting) => waiting.replies.push((reply, outcomes)),
+            Some(waiting) => waiting.receipts.add(reply, outcomes),
             // The caller may have gone; what it asked for is done.
             None => drop(reply.send(outcomes)),
         }
+    }
+
+    /// Where that waits which depends on everything sequenced so far; `None` when all of it is
+    /// where it was promised to be.
+    fn waiting(&mut self, sync: SyncMode) -> Option<&mut Waiting> {
+        if self.open.count > 0 {
+            self.open.is_urgent = true;
+            self.open.owes_sync |= sync == SyncMode::Always;
+            return Some(self.open.stages.of(sync));
+        }
+        if let Some(flying) = &mut self.flying {
+            return Some(flying.stages.of(sync));
+        }
+        let unsynced = self.unsynced.as_mut();
+        unsynced
+            .filter(|_| sync == SyncMode::Always)
+            .map(|unsynced| &mut unsynced.waiting)
     }
 
     fn fit_unit(&mut self, unit: &Unit) -> Fit {
@@ -187,14 +229,22 @@ impl Sequencer {
         }
     }
 
-    fn sequence(&mut self, unit: Unit) -> Result<Committed, StoreError> {
+    /// Puts a unit in order. The mode in which its receipt is given weakens none in `job_sync`.
+    fn sequence(&mut self, unit: Unit, job_sync: &mut SyncMode) -> Result<Committed, StoreError> {
         let promise = unit.promise;
         let planner = Planner::new(&self.shared.state, &mut self.draft, self.pool.room());
-        let plan = planner.plan(unit)?;
-        let first = self.open.waiting.hidden.len();
+        let plan = planner.plan(unit);
+        // A refusal may rest on what is not durable yet, and is not to be less sure than that.
+        let sync = match &plan {
+            Ok(_) => self.shared.sync.max(self.draft.sync()),
+            Err(_) => self.shared.sync,
+        };
+        *job_sync = sync.min(*job_sync);
+        let plan = plan?;
+        let first = self.open.stages.of(sync).hidden.len();
         let mut lsn = self.open.lsn;
         for record in &plan.records {
-            lsn = self.write(record, promise);
+            lsn = self.write(record, promise, sync);
         }
         if !plan.records.is_empty() {
             self.open.units += 1;
@@ -202,15 +252,17 @@ impl Sequencer {
             self.open.since.get_or_insert_with(Instant::now);
         }
         if promise < Promise::Durable {
-            self.show_early(first);
+            self.show_early(first, sync);
         }
+        let hides = self.open.stages.of(sync).hidden.len() > first;
+        self.open.owes_sync |= sync == SyncMode::Always && hides;
         Ok(Committed {
             lsn,
             placed: plan.placed,
         })
     }
 
-    fn write(&mut self, record: &Record, promise: Promise) -> Lsn {
+    fn write(&mut self, record: &Record, promise: Promise, sync: SyncMode) -> Lsn {
         let open = &mut self.open;
         let start = open.records.len();
         record.encode(&mut open.records);
@@ -222,15 +274,17 @@ impl Sequencer {
         {
             self.shared.tail.push_early(lsn, data.batch.clone());
         }
-        self.shared
-            .state
-            .apply(Location { lsn, len }, record, &mut open.waiting.hidden);
+        self.shared.state.apply(
+            Location { lsn, len },
+            record,
+            &mut open.stages.of(sync).hidden,
+        );
         lsn
     }
 
-    /// Shows what may be seen before it is durable.
-    fn show_early(&mut self, first: usize) {
-        let hidden = &mut self.open.waiting.hidden;
+    /// Shows what may be seen before it is written.
+    fn show_early(&mut self, first: usize, sync: SyncMode) {
+        let hidden = &mut self.open.stages.of(sync).hidden;
         let shown: SmallVec<[Appended; 4]> = hidden
             .extract_if(first.., |hidden| hidden.show_early())
             .map(|hidden| hidden.appended)
@@ -252,19 +306,52 @@ impl Sequencer {
         self.open.count == 0
     }
 
-    /// How long the open frame may still wait for company; `None` when it is empty.
+    /// Lets the next sync cover everything sequenced so far, soon.
+    pub(crate) fn hurry(&mut self) {
+        self.is_hurried = true;
+    }
+
+    /// How long until something is to be ordered although nothing comes; `None`: for ever.
     pub(crate) fn patience(&self) -> Option<Duration> {
-        let since = self.open.since?;
-        let linger = if self.open.is_urgent {
-            Duration::ZERO
-        } else {
-            LINGER_MAX
-        };
-        Some(linger.saturating_sub(since.elapsed()))
+        let sync = self.unsynced.as_ref();
+        let sync = sync.map(|unsynced| unsynced.patience(SYNC_WITHIN));
+        let frame = self.open.patience();
+        let left = sync.into_iter().chain(frame).min();
+        left.map(|left| {
+            if self.is_hurried {
+                Duration::ZERO
+            } else {
+                left
+            }
+        })
+    }
+
+    /// What is to be done next, if anything is and nothing is in flight. It is in flight from now on.
+    pub(crate) fn order(&mut self, press: Press) -> Option<Order> {
+        if self.is_flying() {
+            return None;
+        }
+        let is_pressed = press != Press::Nothing || self.is_hurried;
+        let is_past = |patience: Option<Duration>| patience.is_some_and(|left| left.is_zero());
+        if !self.is_empty() && (is_pressed || is_past(self.open.patience())) {
+            return Some(self.close());
+        }
+        let is_pressed = press == Press::All || self.is_hurried;
+        let owed = self.unsynced.as_ref();
+        let owed = owed.filter(|owed| is_pressed || owed.patience(SYNC_WITHIN).is_zero());
+        let is_owed = owed.is_some();
+        self.is_hurried = false;
+        is_owed.then(|| {
+            self.fly(Flush::Now, Stages::default());
+            Order {
+                frame: None,
+                flush: Flush::Now,
+            }
+        })
     }
 
     /// Closes the open frame, which is in flight from now on.
-    pub(crate) fn close(&mut self) -> Frame {
+    fn close(&mut self) -> Order {
         let open = std::mem::take(&mut self.open);
         let cost = open.records.capacity();
         let frame = Frame {
@@ -279,29 +366,77 @@ impl Sequencer {
             .push(frame.lsn, frame.records.clone(), cost);
         self.file = file_of(frame.lsn);
         self.position = position_of(frame.lsn).saturating_add(frame.padded_len());
-        self.flying = Some(Flying {
-            end: frame.end(),
-            waiting: open.waiting,
-        });
-        frame
+        let is_waited_for = |unsynced: &Unsynced| !unsynced.waiting.is_empty();
+        let owes = open.owes_sync || self.is_hurried;
+        let flush = if owes || self.unsynced.as_ref().is_some_and(is_waited_for) {
+            Flush::Now
+        } else {
+            Flush::Later
+        };
+        self.is_hurried = false;
+        self.fly(flush, open.stages);
+        Order {
+            frame: Some(frame),
+            flush,
+        }
     }
 
-    /// The frame in flight is durable.
-    pub(crate) fn written(&mut self) {
-        let Some(Flying { end, waiting }) = self.flying.take() else {
-            return;
+    fn fly(&mut self, flush: Flush, stages: Stages) {
+        let end = at(self.file, self.position);
+        self.flying = Some(Flying { end, flush, stages });
+    }
+
+    /// What was ordered is done: shows what may be seen, and returns the receipts to be given.
+    pub(crate) fn landed(&mut self) -> Receipts {
+        let Some(flying) = self.flying.take() else {
+            return Receipts::default();
         };
-        waiting.hidden.iter().for_each(Hidden::show);
-        let shown: Vec<_> = waiting
-            .hidden
-            .iter()
-            .map(|hidden| hidden.appended)
+        let Stages {
+            written:
+                Waiting {
+                    mut hidden,
+                    mut receipts,
+                },
+            mut synced,
+        } = flying.stages;
+        let in_turn: Vec<_> = hidden
+            .extract_if(.., |hidden| hidden.show_in_turn())
             .collect();
-        self.tell(&shown);
-        self.shared.progress.send_replace(Progress::Durable(end));
-        for (reply, outcomes) in waiting.replies {
-            // The caller may have gone; what it asked for is done.
-            drop(reply.send(outcomes));
+        self.tell_all(&in_turn);
+        // What is left stands behind something that only a sync shows.
+        synced.hidden.append(&mut hidden);
+        let mut owed = self.unsynced.take().unwrap_or_else(Unsynced::begin);
+        owed.waiting.append(synced);
+        match flying.flush {
+            Flush::Later => self.unsynced = Some(owed),
+            Flush::Now => {
+                owed.waiting.hidden.iter().for_each(Hidden::show);
+                self.tell_all(&owed.waiting.hidden);
+                let progress = Progress::Durable(flying.end);
+                self.shared.progress.send_replace(progress);
+                receipts.append(owed.waiting.receipts);
+            }
         }
+        receipts
+    }
+
+    fn tell_all(&self, shown: &[Hidden]) {
+        if !shown.is_empty() {
+            let shown: Vec<_> = shown.iter().map(|hidden| hidden.appended).collect();
+            self.tell(&shown);
+        }
+    }
+}
+
+impl Open {
+    /// How long it may still wait for company; `None` when it is empty.
+    fn patience(&self) -> Option<Duration> {
+        let linger = if self.is_urgent {
+            Duration::ZERO
+        } else {
+            LINGER_MAX
+        };
+        let since = self.since?;
+        Some(linger.saturating_sub(since.elapsed()))
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use fairlead_canon::SyncMode;
 use fairlead_ports::{Clock, Entropy};
 
 use crate::error::OpenError;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub log_bytes_max: u64,
     /// Bytes of recent log kept in memory for readers.
     pub tail_bytes_max: usize,
+    /// When a durable promise is kept. [`SyncMode::Interval`] here weakens every entity.
+    pub sync: SyncMode,
 }
 
 /// Time and randomness of a store.
@@ -45,6 +48,7 @@ impl Settings {
             file_bytes: FILE_BYTES_MAX,
             log_bytes_max: 8 << 30,
             tail_bytes_max: 64 << 20,
+            sync: SyncMode::Always,
         }
     }
 

@@ -38,6 +38,16 @@ impl Hidden {
         self.entity.content.lock().show(self.end());
     }
 
+    /// Makes it visible if nothing before it is hidden.
+    pub(crate) fn show_in_turn(&self) -> bool {
+        let mut content = self.entity.content.lock();
+        let may = content.visible == self.appended.base;
+        if may {
+            content.show(self.end());
+        }
+        may
+    }
+
     /// Makes it visible if it is in a queue and nothing before it is hidden: whoever published it
     /// did not ask for durability, so its readers need not wait.
     pub(crate) fn show_early(&self) -> bool {

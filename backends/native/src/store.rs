@@ -9,7 +9,7 @@ use fairlead_ports::{
 };
 
 use crate::documents;
-use crate::inbox::{Inbox, Job};
+use crate::inbox::Job;
 use crate::log::Handle;
 use crate::reader::Reads;
 use crate::sequencer::Shared;
@@ -21,21 +21,14 @@ use crate::threads::Threads;
 #[derive(Debug)]
 pub struct Native {
     shared: Arc<Shared>,
-    inbox: Arc<Inbox>,
     reads: Reads,
     _threads: Threads,
 }
 
 impl Native {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        inbox: Arc<Inbox>,
-        reads: Reads,
-        threads: Threads,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, reads: Reads, threads: Threads) -> Self {
         Self {
             shared,
-            inbox,
             reads,
             _threads: threads,
         }
@@ -70,13 +63,16 @@ impl Native {
 }
 
 impl Shared {
-    /// Waits until the record at `lsn` is durable.
+    /// Waits until the record at `lsn` is durable, and sees to it that it soon is.
     pub(crate) async fn durable(&self, lsn: Lsn) -> Result<(), StoreError> {
         let is_past = |progress: &Progress| match progress {
             Progress::Durable(end) => *end > lsn,
             Progress::Poisoned => true,
         };
         let mut progress = self.progress.subscribe();
+        if !is_past(&progress.borrow()) {
+            self.inbox.hurry();
+        }
         let reached = progress.wait_for(is_past).await.map(|reached| *reached);
         match reached {
             Ok(Progress::Durable(_)) => Ok(()),
@@ -94,7 +90,7 @@ impl Store for Native {
     fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
         let count = units.len();
         let (job, replied) = Job::new(units);
-        self.inbox.push(job);
+        self.shared.inbox.push(job);
         let lost = move || vec![Err(StoreError::Poisoned); count];
         Box::pin(async move { replied.await.unwrap_or_else(|_gone| lost()) })
     }

@@ -6,11 +6,12 @@ mod failure;
 mod grouping;
 mod inspect;
 mod parsers;
+mod syncing;
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use fairlead_canon::Timestamp;
+use fairlead_canon::{SyncMode, Timestamp};
 use fairlead_memory::Memory;
 use fairlead_ports::{Clock, Entropy, Unit};
 use fairlead_testkit::Subject;
@@ -22,10 +23,10 @@ use tokio::sync::watch;
 
 use crate::error::OpenError;
 use crate::file_wal::FileWal;
-use crate::inbox::{Job, Outcomes};
+use crate::inbox::{Inbox, Job, Outcomes};
 use crate::pool::{Filled, Pool};
 use crate::recovery::{Recovered, recover};
-use crate::sequencer::{Sequencer, Shared, Taken};
+use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
 use crate::settings::{Settings, World};
 use crate::state::Progress;
 use crate::store::Native;
@@ -77,6 +78,7 @@ fn open(fs: &SimFs) -> Result<Subject, OpenError> {
 /// A store without threads: each commit is written and synced before it returns, and every file
 /// operation happens in the same order in every run.
 struct Inline {
+    shared: Arc<Shared>,
     sequencer: Sequencer,
     wal: FileWal,
     pool: Arc<Pool>,
@@ -97,14 +99,18 @@ impl Inline {
             ..
         } = recover(&settings(), &world)?;
         let (progress, _) = watch::channel(Progress::Durable(wal.synced()));
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             state,
             tail: Tail::new(1 << 20),
             watcher: Default::default(),
             progress,
-        };
-        let sequencer = Sequencer::new(Arc::new(shared), Arc::clone(&pool), world.clock, end);
+            inbox: Inbox::default(),
+            sync: SyncMode::Always,
+        });
+        let (clock, shelf) = (world.clock, Arc::clone(&pool));
+        let sequencer = Sequencer::new(Arc::clone(&shared), shelf, clock, end);
         Ok(Self {
+            shared,
             sequencer,
             wal,
             pool,
@@ -118,13 +124,26 @@ impl Inline {
         let (mut job, mut replied) = Job::new(vec![unit]);
         assert_eq!(self.sequencer.take(&mut job), Taken::All);
         self.sequencer.answer(job);
-        if !self.sequencer.is_empty() {
-            self.wal.append(&self.sequencer.close())?;
-            self.sequencer.written();
-        }
+        self.work(Press::All)?;
         Ok(replied
             .try_recv()
             .expect("an answer once the frame is durable"))
+    }
+
+    /// Writes and syncs what is in order.
+    fn work(&mut self, press: Press) -> std::io::Result<()> {
+        while let Some(order) = self.sequencer.order(press) {
+            self.carry_out(&order)?;
+            self.sequencer.landed().give();
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, order: &Order) -> std::io::Result<()> {
+        match &order.frame {
+            Some(frame) => self.wal.append(frame, order.flush),
+            None => self.wal.sync(),
+        }
     }
 
     fn close(mut self) -> std::io::Result<()> {

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::inbox::{End, Inbox};
 use crate::pool::Pool;
+use crate::sequencer::Shared;
 use crate::vfs::Lock;
 
 /// The threads of a store. Dropping it lets them finish what was committed, waits for them, and
 /// then gives the directory back.
 #[derive(Debug)]
 pub(crate) struct Threads {
-    pub(crate) inbox: Arc<Inbox>,
-    /// Engine and writer.
+    pub(crate) shared: Arc<Shared>,
+    /// Those that take turns at the engine.
     pub(crate) log: Vec<JoinHandle<()>>,
     pub(crate) pool: Arc<Pool>,
     /// Keeps the pool filled.
@@ -23,7 +23,7 @@ pub(crate) struct Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.inbox.end(End::Closed);
+        self.shared.inbox.close();
         join(&mut self.log);
         // Not before: what was committed may still need a file.
         self.pool.close();

@@ -1,7 +1,7 @@
 //! What a unit has changed so far, for the operations that follow in it.
 
 use bytes::Bytes;
-use fairlead_canon::{Batch, EntityId, Offset, ProducerId, Spec, Stamp};
+use fairlead_canon::{Batch, EntityId, Offset, ProducerId, Spec, Stamp, SyncMode};
 use fairlead_ports::{Space, StoreError};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -75,6 +75,22 @@ impl Sketch {
 }
 
 impl Draft {
+    /// When a receipt for all this may be given: weaker than [`SyncMode::Always`] only if it
+    /// concerns entities alone that say so.
+    pub(crate) fn sync(&self) -> SyncMode {
+        let weakest = |sketch: &Sketch| {
+            sketch
+                .spec
+                .is_some_and(|spec| spec.sync == SyncMode::Interval)
+        };
+        let is_weak = !self.entities.is_empty() && self.documents.is_empty();
+        if is_weak && self.entities.values().all(weakest) {
+            SyncMode::Interval
+        } else {
+            SyncMode::Always
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         // Emptying a map costs its capacity, which a wide fan-out would leave behind for good.
         if self.entities.capacity() > KEPT_CAPACITY {

@@ -21,6 +21,7 @@ async fn after_a_failed_write_nothing_is_acknowledged() {
     subject
         .done(vec![create(A, Kind::Log), append(A, message("kept"))])
         .await;
+    ready(&fs).await;
     fs.fail_at(1);
     assert_eq!(
         subject.commit(vec![append(A, message("lost"))]).await,

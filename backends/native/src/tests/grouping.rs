@@ -8,7 +8,7 @@ use super::{Inline, open};
 use crate::inbox::Job;
 use crate::limits::Limits;
 use crate::pool::Filled;
-use crate::sequencer::Taken;
+use crate::sequencer::{Press, Taken};
 use crate::vfs::sim::SimFs;
 
 fn durable(ops: Vec<fairlead_ports::Op>) -> Unit {
@@ -32,14 +32,18 @@ fn commits_that_come_during_a_sync_share_the_next_one() {
         store.sequencer.answer(job);
         waiting.push(replied);
     }
-    store.wal.append(&store.sequencer.close()).unwrap();
+    let order = store.sequencer.order(Press::Nothing).unwrap();
+    store
+        .wal
+        .append(&order.frame.unwrap(), order.flush)
+        .unwrap();
     assert!(
         waiting
             .iter_mut()
             .all(|replied| replied.try_recv().is_err()),
         "nothing before the sync"
     );
-    store.sequencer.written();
+    store.sequencer.landed().give();
     assert!(waiting.iter_mut().all(|replied| replied.try_recv().is_ok()));
     assert_eq!(fs.operations() - before, 2, "one write and one sync");
 }
@@ -60,8 +64,7 @@ fn a_commit_larger_than_a_frame_goes_on_in_the_next() {
         if taken == Taken::All {
             break;
         }
-        store.wal.append(&store.sequencer.close()).unwrap();
-        store.sequencer.written();
+        store.work(Press::Frame).unwrap();
         frames += 1;
     }
     assert!(frames >= 3, "200 KB in files of 64 KiB: {frames} frames");
@@ -70,8 +73,7 @@ fn a_commit_larger_than_a_frame_goes_on_in_the_next() {
         replied.try_recv().is_err(),
         "the last part is not durable yet"
     );
-    store.wal.append(&store.sequencer.close()).unwrap();
-    store.sequencer.written();
+    store.work(Press::Nothing).unwrap();
     let outcomes = replied.try_recv().unwrap();
     assert_eq!(outcomes.len(), 200);
     assert!(outcomes.iter().all(Result::is_ok));

@@ -1,0 +1,96 @@
+//! Who waits for a frame, and for what: to be in the file, or to be durable.
+
+use std::time::Duration;
+
+use fairlead_canon::SyncMode;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::inbox::Outcomes;
+use crate::state::Hidden;
+
+/// Receipts that can be given.
+#[derive(Debug, Default)]
+pub(crate) struct Receipts(Vec<(oneshot::Sender<Outcomes>, Outcomes)>);
+
+/// What happens once frames are where they were promised to be.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    pub(crate) hidden: Vec<Hidden>,
+    pub(crate) receipts: Receipts,
+}
+
+/// What happens once a frame is written, and once it is durable.
+#[derive(Debug, Default)]
+pub(crate) struct Stages {
+    pub(crate) written: Waiting,
+    pub(crate) synced: Waiting,
+}
+
+/// Frames that were written and are not durable yet.
+#[derive(Debug)]
+pub(crate) struct Unsynced {
+    since: Instant,
+    pub(crate) waiting: Waiting,
+}
+
+impl Receipts {
+    pub(crate) fn add(&mut self, reply: oneshot::Sender<Outcomes>, outcomes: Outcomes) {
+        self.0.push((reply, outcomes));
+    }
+
+    pub(crate) fn append(&mut self, mut later: Self) {
+        self.0.append(&mut later.0);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn give(&mut self) {
+        for (reply, outcomes) in self.0.drain(..) {
+            // The caller may have gone; what it asked for is done.
+            drop(reply.send(outcomes));
+        }
+    }
+}
+
+impl Waiting {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hidden.is_empty() && self.receipts.0.is_empty()
+    }
+
+    /// Adds what waits behind this.
+    pub(crate) fn append(&mut self, mut later: Self) {
+        self.hidden.append(&mut later.hidden);
+        self.receipts.append(later.receipts);
+    }
+}
+
+impl Stages {
+    /// Where that waits which was promised in this mode.
+    pub(crate) fn of(&mut self, sync: SyncMode) -> &mut Waiting {
+        match sync {
+            SyncMode::Always => &mut self.synced,
+            SyncMode::Interval => &mut self.written,
+        }
+    }
+}
+
+impl Unsynced {
+    pub(crate) fn begin() -> Self {
+        Self {
+            since: Instant::now(),
+            waiting: Waiting::default(),
+        }
+    }
+
+    /// How long the sync may still be put off, when it may be put off for `most`.
+    pub(crate) fn patience(&self, most: Duration) -> Duration {
+        if self.waiting.is_empty() {
+            most.saturating_sub(self.since.elapsed())
+        } else {
+            Duration::ZERO
+        }
+    }
+}
