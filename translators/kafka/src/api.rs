@@ -3,16 +3,21 @@
 //! To add one: a file with a unit struct that is a [`Handler`] (or an [`Api`], when the request is
 //! opened by our own code), a line in [`APIS`], and its lines in `ledger.toml`.
 
+mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
+mod delete_records;
 mod delete_topics;
+mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod describe_log_dirs;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
@@ -20,7 +25,9 @@ mod list_groups;
 mod list_offsets;
 mod metadata;
 mod offset_commit;
+mod offset_delete;
 mod offset_fetch;
+mod offset_for_leader_epoch;
 mod produce;
 mod sasl_authenticate;
 mod sasl_handshake;
@@ -65,6 +72,13 @@ pub(crate) const APIS: &[&dyn Api] = &[
     &sasl_authenticate::SaslAuthenticate,
     &create_partitions::CreatePartitions,
     &delete_groups::DeleteGroups,
+    &delete_records::DeleteRecords,
+    &offset_for_leader_epoch::OffsetForLeaderEpoch,
+    &alter_configs::AlterConfigs,
+    &describe_log_dirs::DescribeLogDirs,
+    &incremental_alter_configs::IncrementalAlterConfigs,
+    &offset_delete::OffsetDelete,
+    &describe_cluster::DescribeCluster,
 ];
 
 /// The one kind of request that carries batches.

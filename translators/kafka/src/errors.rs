@@ -43,10 +43,14 @@ pub(crate) const SASL_AUTHENTICATION_FAILED: Code = 58;
 pub(crate) const NON_EMPTY_GROUP: Code = 68;
 pub(crate) const GROUP_ID_NOT_FOUND: Code = 69;
 pub(crate) const FETCH_SESSION_ID_NOT_FOUND: Code = 70;
+pub(crate) const UNKNOWN_LEADER_EPOCH: Code = 76;
 pub(crate) const MEMBER_ID_REQUIRED: Code = 79;
 pub(crate) const GROUP_MAX_SIZE_REACHED: Code = 81;
 pub(crate) const FENCED_INSTANCE_ID: Code = 82;
+pub(crate) const GROUP_SUBSCRIBED_TO_TOPIC: Code = 86;
+pub(crate) const INVALID_RECORD: Code = 87;
 pub(crate) const UNKNOWN_TOPIC_ID: Code = 100;
+pub(crate) const MISMATCHED_ENDPOINT_TYPE: Code = 114;
 
 /// A code, and words for people.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! A produce on its way: what has become of each partition, and the answer once all is known.
 
-use fairlead_canon::Text;
+use fairlead_canon::{Text, Timestamp};
 use fairlead_kernel::{Error, Pending, Receipt};
 
 use crate::answer::Answer;
@@ -25,6 +25,8 @@ pub(crate) struct InFlight {
 pub(crate) struct Part {
     pub(crate) index: i32,
     pub(crate) state: State,
+    /// When it came, if its records show that instead of when they were made.
+    pub(crate) arrived: Option<Timestamp>,
 }
 
 /// What has become of a partition's batch.
@@ -107,7 +109,9 @@ impl InFlight {
         out.i32(part.index);
         out.i16(code);
         out.i64(base);
-        out.i64(-1); // log append time: times are the producer's
+        let arrived = part.arrived.filter(|_| code == errors::NONE);
+        let arrived = arrived.and_then(|at| i64::try_from(at.0).ok());
+        out.i64(arrived.unwrap_or(-1)); // log append time
         if self.version >= 5 {
             out.i64(if code == errors::NONE { 0 } else { -1 }); // log start offset
         }

@@ -7,6 +7,7 @@ use fairlead_kernel::{Caller, Change, Error, Family, NewStream, Reason, Stream, 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use crate::config::{Config, Rules};
 use crate::names;
 
 /// What follows from a topic's name alone, whether there is such a topic or not.
@@ -19,24 +20,52 @@ pub(crate) struct Topic {
     pub(crate) place: Address,
 }
 
-/// Topics that a connection has named, so that their names are translated once.
+/// Topics that a connection has named, so that their names are translated once and their settings
+/// read once after each change.
 #[derive(Debug, Default)]
-pub(crate) struct Topics(HashMap<Text, Arc<Topic>, RandomState>);
+pub(crate) struct Topics(HashMap<Text, Known, RandomState>);
+
+/// What a connection remembers of a topic.
+#[derive(Debug)]
+struct Known {
+    topic: Arc<Topic>,
+    /// The definition that was looked at last, and what it says.
+    ruled: Option<(Arc<Stream>, Rules)>,
+}
 
 impl Topics {
     /// Names remembered per connection; a client with more has them translated again.
     const NAMES_MAX: usize = 1_024;
 
     pub(crate) fn get(&mut self, name: &Text) -> Result<Arc<Topic>, Error> {
-        if let Some(topic) = self.0.get(name) {
-            return Ok(Arc::clone(topic));
+        if let Some(known) = self.0.get(name) {
+            return Ok(Arc::clone(&known.topic));
         }
         let topic = Arc::new(Topic::named(name)?);
         if self.0.len() >= Self::NAMES_MAX {
             self.0.clear();
         }
-        self.0.insert(name.clone(), Arc::clone(&topic));
+        let known = Known {
+            topic: Arc::clone(&topic),
+            ruled: None,
+        };
+        self.0.insert(name.clone(), known);
         Ok(topic)
+    }
+
+    /// What a produce to a topic has to know, by its present definition.
+    pub(crate) fn rules(&mut self, stream: &Arc<Stream>) -> Rules {
+        let Some(known) = self.0.get_mut(&stream.key.name) else {
+            return Config::decode(&stream.document).rules();
+        };
+        match &known.ruled {
+            Some((seen, rules)) if Arc::ptr_eq(seen, stream) => *rules,
+            _ => {
+                let rules = Config::decode(&stream.document).rules();
+                known.ruled = Some((Arc::clone(stream), rules));
+                rules
+            }
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use fairlead_canon::Class;
 use fairlead_canon::shape::{Field, Layout, Shape};
 use fairlead_kernel::{Change, Error, NewStream, Reason};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
@@ -100,14 +99,10 @@ fn plan(desk: &mut Desk, topic: &CreatableTopic) -> Result<NewStream, Refusal> {
     for set in &topic.configs {
         config.set(&set.name, set.value.as_deref())?;
     }
-    let class = if config.is_in_memory() {
-        Class::Memory
-    } else {
-        Class::Local
-    };
     Ok(NewStream {
         document: config.encode(),
-        ..known.creation(lanes, class)
+        settings: config.settings(),
+        ..known.creation(lanes, config.class())
     })
 }
 
@@ -144,11 +139,10 @@ fn validated(
 fn done(topic: &CreatableTopic, new: &NewStream) -> CreatableTopicResult {
     let config = Config::decode(&new.document);
     let shown = SETTINGS.iter().map(|setting| {
-        let (value, source) = config.shown(setting);
         CreatableTopicConfigs::default()
             .with_name(said(setting.name))
-            .with_value(Some(said(value)))
-            .with_config_source(source)
+            .with_value(Some(said(config.value(setting))))
+            .with_config_source(config.source(setting))
     });
     CreatableTopicResult::default()
         .with_name(topic.name.clone())

@@ -5,13 +5,13 @@ use std::ops::RangeInclusive;
 use fairlead_canon::shape::{Field, Layout, Shape};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
-    DescribeConfigsResourceResult, DescribeConfigsResult,
+    DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
 use super::Handler;
 use super::metadata::NODE;
-use crate::config::{Config, DEFAULT, SETTINGS};
+use crate::config::{Config, DEFAULT, SET_ON_TOPIC, SETTINGS, Setting};
 use crate::desk::Desk;
 use crate::errors;
 use crate::fault::Fault;
@@ -21,7 +21,8 @@ use crate::topics;
 #[derive(Debug)]
 pub(super) struct DescribeConfigs;
 
-const TOPIC: i8 = 2;
+/// Settings of a topic.
+pub(super) const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
 const BOOLEAN: i8 = 1;
@@ -59,11 +60,14 @@ impl Handler for DescribeConfigs {
                 .with_resource_name(resource.resource_name.clone());
             match describe(desk, &resource)? {
                 Some(configs) => {
-                    let wanted = |config: &DescribeConfigsResourceResult| {
-                        let keys = resource.configuration_keys.as_ref();
-                        keys.is_none_or(|keys| keys.contains(&config.name))
-                    };
-                    result.configs = configs.into_iter().filter(wanted).collect();
+                    let keys = resource.configuration_keys.as_ref();
+                    result.configs = configs;
+                    result
+                        .configs
+                        .retain(|config| keys.is_none_or(|keys| keys.contains(&config.name)));
+                    if !request.include_synonyms {
+                        result.configs.iter_mut().for_each(|c| c.synonyms.clear());
+                    }
                 }
                 None if resource.resource_type == TOPIC => {
                     result.error_code = errors::UNKNOWN_TOPIC_OR_PARTITION;
@@ -101,13 +105,26 @@ fn describe(
 
 fn of_topic(config: &Config) -> Vec<DescribeConfigsResourceResult> {
     let shown = SETTINGS.iter().map(|setting| {
-        let (value, source) = config.shown(setting);
         DescribeConfigsResourceResult::default()
             .with_name(said(setting.name))
-            .with_value(Some(said(value)))
-            .with_config_source(source)
+            .with_value(Some(said(config.value(setting))))
+            .with_config_source(config.source(setting))
             .with_config_type(setting.type_code)
             .with_documentation(None)
+            .with_synonyms(synonyms(config, setting))
+    });
+    shown.collect()
+}
+
+/// The value in force and those that it hides, strongest first.
+fn synonyms(config: &Config, setting: &Setting) -> Vec<DescribeConfigsSynonym> {
+    let set = config.get(setting).map(|value| (value, SET_ON_TOPIC));
+    let values = set.into_iter().chain([(setting.default, DEFAULT)]);
+    let shown = values.map(|(value, source)| {
+        DescribeConfigsSynonym::default()
+            .with_name(said(setting.name))
+            .with_value(Some(said(value)))
+            .with_source(source)
     });
     shown.collect()
 }

@@ -72,7 +72,7 @@ async fn leave(peer: &mut Peer, joined: &JoinGroupResponse) -> i16 {
     peer.ask(5, request).await.members[0].error_code
 }
 
-fn commit(offset: i64, note: &str) -> OffsetCommitRequest {
+pub(crate) fn commit(offset: i64, note: &str) -> OffsetCommitRequest {
     let partition = OffsetCommitRequestPartition::default()
         .with_committed_offset(offset)
         .with_committed_leader_epoch(0)
@@ -85,8 +85,27 @@ fn commit(offset: i64, note: &str) -> OffsetCommitRequest {
         .with_topics(vec![topic])
 }
 
-async fn committed(peer: &mut Peer, request: OffsetCommitRequest) -> i16 {
+pub(crate) async fn committed(peer: &mut Peer, request: OffsetCommitRequest) -> i16 {
     peer.ask(8, request).await.topics[0].partitions[0].error_code
+}
+
+/// Where group `g` has come to in the first partition of `t`, and the code of the answer.
+pub(crate) async fn position(peer: &mut Peer, must_be_stable: bool) -> (i16, i64) {
+    let topic = OffsetFetchRequestTopic::default()
+        .with_name(text("t").into())
+        .with_partition_indexes(vec![0]);
+    let request = OffsetFetchRequest::default()
+        .with_group_id(text("g").into())
+        .with_require_stable(must_be_stable)
+        .with_topics(Some(vec![topic]));
+    let part = peer
+        .ask(7, request)
+        .await
+        .topics
+        .remove(0)
+        .partitions
+        .remove(0);
+    (part.error_code, part.committed_offset)
 }
 
 //= JoinGroup.round

@@ -2,6 +2,8 @@
 
 #![cfg(test)]
 
+mod admin;
+mod configs;
 mod fetch;
 mod golden;
 mod groups;

@@ -26,7 +26,7 @@ pub(crate) fn to(name: &str, partition: i32, records: Bytes) -> ProduceRequest {
         .with_topic_data(vec![topic])
 }
 
-async fn produce(
+pub(crate) async fn produce(
     peer: &mut Peer,
     version: i16,
     request: ProduceRequest,

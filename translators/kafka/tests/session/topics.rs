@@ -137,7 +137,7 @@ async fn a_topic_that_cannot_be_as_asked_is_refused_by_its_own_code() {
         (creation("t", 0), 37),
         (creation("t", 10_001), 37),
         (creation("t", 1).with_replication_factor(2), 38),
-        (config("cleanup.policy", "compact"), 40),
+        (config("cleanup.policy", "archive"), 40),
         (config("no.such.setting", "1"), 40),
     ] {
         assert_eq!(create(&mut peer, topic).await, code);

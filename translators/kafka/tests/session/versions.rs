@@ -2,12 +2,14 @@
 
 use fairlead_kernel::ClosedReason;
 use kafka_protocol::messages::{
-    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
-    DeleteTopicsRequest, DescribeConfigsRequest, DescribeGroupsRequest, FetchRequest,
-    FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
-    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetFetchRequest, ProduceRequest, SaslAuthenticateRequest, SaslHandshakeRequest,
-    SyncGroupRequest,
+    AlterConfigsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest, FetchRequest,
+    FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
+    InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
+    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SaslAuthenticateRequest,
+    SaslHandshakeRequest, SyncGroupRequest,
 };
 
 use kafka_protocol::protocol::Request;
@@ -70,5 +72,12 @@ async fn every_announced_version_of_every_request_is_answered_and_no_other() {
     ask_all::<SaslAuthenticateRequest>(&mesh, left).await;
     ask_all::<CreatePartitionsRequest>(&mesh, left).await;
     ask_all::<DeleteGroupsRequest>(&mesh, left).await;
+    ask_all::<AlterConfigsRequest>(&mesh, left).await;
+    ask_all::<DeleteRecordsRequest>(&mesh, left).await;
+    ask_all::<DescribeClusterRequest>(&mesh, left).await;
+    ask_all::<DescribeLogDirsRequest>(&mesh, left).await;
+    ask_all::<IncrementalAlterConfigsRequest>(&mesh, left).await;
+    ask_all::<OffsetDeleteRequest>(&mesh, left).await;
+    ask_all::<OffsetForLeaderEpochRequest>(&mesh, left).await;
     assert_eq!(announced, [], "announced and not asked here");
 }
