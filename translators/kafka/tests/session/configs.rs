@@ -122,6 +122,7 @@ async fn one_setting_is_set_reset_added_to_or_taken_from_and_the_others_stay() {
 }
 
 //= AlterConfigs.replaced
+//= Produce.max-message-bytes
 #[tokio::test(start_paused = true)]
 async fn all_settings_are_replaced_unless_it_is_only_tried() {
     let mesh = Mesh::start().await;
