@@ -9,12 +9,14 @@ mod publish;
 mod qos;
 mod queue;
 mod reply;
+mod routes;
 mod settle;
+mod tx;
 
 use fairlead_canon::Outcome;
 use fairlead_kernel::AttachmentId;
 
-use crate::codec::{Method, ShortStr, channel, confirm};
+use crate::codec::{Method, ShortStr, channel};
 use crate::connection::Peer;
 use crate::errors::{Refusal, ReplyCode};
 
@@ -29,6 +31,8 @@ pub(crate) struct Channel {
     last_delivery_tag: u64,
     /// The number of the last publish, once confirms were asked for.
     confirms: Option<u64>,
+    /// What waits for a commit, once the channel is transactional.
+    tx: Option<Box<tx::Tx>>,
     incoming: Option<publish::Incoming>,
     consumers: Vec<consume::Started>,
     /// The queue that was declared last, which the empty name stands for.
@@ -45,6 +49,7 @@ impl Channel {
             unsettled: UnsettledList::default(),
             last_delivery_tag: 0,
             confirms: None,
+            tx: None,
             incoming: None,
             consumers: Vec::new(),
             last_queue: None,
@@ -88,9 +93,9 @@ impl Channel {
             Method::ChannelOpen(_) => {
                 Err(ReplyCode::ChannelError.because("second 'channel.open' seen"))
             }
-            Method::TxSelect(_) | Method::TxCommit(_) | Method::TxRollback(_) => {
-                Err(ReplyCode::NotImplemented.because("transactions are not offered"))
-            }
+            Method::TxSelect(_) => self.select_tx(peer),
+            Method::TxCommit(_) => self.commit(peer),
+            Method::TxRollback(_) => self.rollback(peer),
             waiting => return Ok(Some(waiting)),
         };
         handled.map(|()| None)
@@ -147,7 +152,9 @@ impl Channel {
 
     /// Gives back what the channel holds.
     pub(crate) fn leave(mut self, peer: &mut Peer) -> Result<(), Refusal> {
-        let held = self.unsettled.take_all();
+        let left = self.leave_tx(peer);
+        self.unsettled.restore(left);
+        let held: Vec<_> = self.unsettled.take_all().iter().map(|one| one.id).collect();
         peer.settle(&held, Outcome::Returned)?;
         for started in &self.consumers {
             peer.consumers.remove(&started.attachment);
@@ -165,14 +172,5 @@ impl Channel {
         }
         peer.out
             .method(self.number, channel::FlowOk { active: true })
-    }
-
-    fn select_confirms(
-        &mut self,
-        select: &confirm::Select,
-        peer: &mut Peer,
-    ) -> Result<(), Refusal> {
-        self.confirms.get_or_insert(0);
-        self.answer(select.no_wait, confirm::SelectOk {}, peer)
     }
 }

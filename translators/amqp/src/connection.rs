@@ -14,5 +14,5 @@ mod receipts;
 mod session;
 
 pub(crate) use peer::{Consumer, Peer};
-pub(crate) use receipts::{Awaited, Returned};
+pub(crate) use receipts::{Awaited, Returned, Then};
 pub(crate) use session::serve;

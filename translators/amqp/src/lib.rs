@@ -5,6 +5,7 @@
 //! streams mean here. Must not touch a store, a policy or a socket. Begin with [`Amqp`], then
 //! `connection/session.rs`.
 
+mod arguments;
 mod channel;
 pub mod codec;
 mod connection;

@@ -14,6 +14,7 @@ pub(crate) use emit::{drop_largest_headers, emit};
 pub(crate) use ingest::ingest;
 pub(crate) use place::{
     ADDRESS_PREFIX, SHARED_EXCHANGE, address_of_default, address_on, queue_address, routing_key,
+    shown_address,
 };
 
 #[cfg(test)]

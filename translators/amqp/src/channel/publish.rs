@@ -4,13 +4,15 @@ use bytes::{Bytes, BytesMut};
 use fairlead_canon::limits::BODY_BYTES_MAX;
 use fairlead_canon::{Address, Message, Promise, RealmId};
 use fairlead_kernel::{Content, Publish, To};
+use smallvec::{SmallVec, smallvec};
 
+use super::routes::take_further_keys;
 use super::{Channel, reply};
 use crate::codec::{BasicProperties, ContentHeader, ShortStr, basic};
-use crate::connection::{Awaited, Peer, Returned};
+use crate::connection::{Awaited, Peer, Returned, Then};
 use crate::errors::{Refusal, ReplyCode};
 use crate::exchanges::{require, shown};
-use crate::map::{address_of_default, address_on, ingest};
+use crate::map::{address_of_default, address_on, ingest, shown_address};
 
 /// A message whose body is still coming.
 #[derive(Debug)]
@@ -22,6 +24,9 @@ pub(super) struct Incoming {
     missing: usize,
     body: Body,
 }
+
+/// Where a message goes: nearly always to one address.
+pub(super) type Addresses = SmallVec<[Address; 1]>;
 
 /// A body: one frame is kept as it came, more are joined.
 #[derive(Debug)]
@@ -110,7 +115,12 @@ impl Channel {
         let mut header = incoming.header.unwrap_or_default();
         let publish = incoming.publish;
         check_user(&header.properties, peer)?;
-        let address = address(&publish.routing_key, incoming.realm)?;
+        let mut addresses: Addresses =
+            smallvec![address(publish.routing_key.as_bytes(), incoming.realm)?];
+        for key in take_further_keys(&mut header.properties)? {
+            addresses.push(address(&key, incoming.realm)?);
+        }
+        let shown = shown_address(publish.routing_key.as_bytes(), &addresses);
         let mandatory = publish.mandatory.then(|| {
             Box::new(Returned {
                 exchange: publish.exchange,
@@ -124,14 +134,15 @@ impl Channel {
             properties.reply_to = Some(self.reply_name()?);
         }
         let now = peer.caller.kernel().clock().wall();
-        let message = ingest(properties, body, address.clone(), now)?;
-        self.hand_over(message, &address, mandatory, peer)
+        let message = ingest(properties, body, shown, now)?;
+        self.hold(message, addresses, mandatory, peer)
     }
 
-    fn hand_over(
+    /// Publishes a message at once.
+    pub(super) fn hand_over(
         &mut self,
         message: Message,
-        address: &Address,
+        addresses: &[Address],
         mandatory: Option<Box<Returned>>,
         peer: &mut Peer,
     ) -> Result<(), Refusal> {
@@ -145,7 +156,7 @@ impl Channel {
             (None, None) => Promise::Nothing,
         };
         let pending = peer.caller.publish(Publish {
-            to: To::Address(address),
+            to: To::Addresses(addresses),
             content: Content::Message(message),
             promise,
             with: Vec::new(),
@@ -155,7 +166,7 @@ impl Channel {
             peer.receipts.push(Awaited {
                 pending,
                 channel: self.number,
-                confirm,
+                then: confirm.map_or(Then::Nothing, Then::Confirm),
                 mandatory,
             });
         }
@@ -219,10 +230,10 @@ fn realm_of(exchange: &ShortStr, peer: &Peer) -> Result<Option<RealmId>, Refusal
     Ok(Some(found.realm))
 }
 
-fn address(key: &ShortStr, realm: Option<RealmId>) -> Result<Address, Refusal> {
+fn address(key: &[u8], realm: Option<RealmId>) -> Result<Address, Refusal> {
     let address = match realm {
-        None => address_of_default(key.as_bytes()),
-        Some(realm) => address_on(realm, key.as_bytes()),
+        None => address_of_default(key),
+        Some(realm) => address_on(realm, key),
     };
     let address =
         address.map_err(|error| ReplyCode::PreconditionFailed.because(error.to_string()))?;

@@ -30,21 +30,26 @@ impl UnsettledList {
     }
 
     /// Takes everything.
-    pub(crate) fn take_all(&mut self) -> Vec<DeliveryId> {
-        std::mem::take(&mut self.0)
-            .into_iter()
-            .map(|one| one.id)
-            .collect()
+    pub(crate) fn take_all(&mut self) -> Vec<Unsettled> {
+        std::mem::take(&mut self.0).into()
     }
 
-    fn take_one(&mut self, tag: u64) -> Option<DeliveryId> {
+    /// Puts back what was taken and is not settled after all.
+    pub(super) fn restore(&mut self, taken: Vec<Unsettled>) {
+        if !taken.is_empty() {
+            self.0.extend(taken);
+            self.0.make_contiguous().sort_unstable_by_key(|one| one.tag);
+        }
+    }
+
+    fn take_one(&mut self, tag: u64) -> Option<Unsettled> {
         let index = self.0.binary_search_by_key(&tag, |one| one.tag).ok()?;
-        self.0.remove(index).map(|one| one.id)
+        self.0.remove(index)
     }
 
-    fn take_up_to(&mut self, tag: u64) -> Vec<DeliveryId> {
+    fn take_up_to(&mut self, tag: u64) -> Vec<Unsettled> {
         let count = self.0.partition_point(|one| one.tag <= tag);
-        self.0.drain(..count).map(|one| one.id).collect()
+        self.0.drain(..count).collect()
     }
 }
 
@@ -84,7 +89,7 @@ impl Channel {
         if !requeue {
             return Err(ReplyCode::NotImplemented.because("requeue=false"));
         }
-        let held = self.unsettled.take_all();
+        let held: Vec<_> = self.unsettled.take_all().iter().map(|one| one.id).collect();
         peer.settle(&held, Outcome::Returned)
     }
 
@@ -97,17 +102,21 @@ impl Channel {
         peer: &mut Peer,
     ) -> Result<(), Refusal> {
         if !multiple {
-            let id = self.unsettled.take_one(tag).ok_or_else(|| unknown(tag))?;
-            return peer.settle(&[id], outcome);
+            let taken = self.unsettled.take_one(tag).ok_or_else(|| unknown(tag))?;
+            return match self.tx {
+                // Nearly every settlement is this one: no list is made for it.
+                None => peer.settle(&[taken.id], outcome),
+                Some(_) => self.settle(vec![taken], outcome, peer),
+            };
         }
-        let ids = match tag {
+        let taken = match tag {
             0 => self.unsettled.take_all(),
             tag => self.unsettled.take_up_to(tag),
         };
-        if ids.is_empty() && tag != 0 {
+        if taken.is_empty() && tag != 0 {
             return Err(unknown(tag));
         }
-        peer.settle(&ids, outcome)
+        self.settle(taken, outcome, peer)
     }
 }
 

@@ -21,6 +21,7 @@ impl Session {
         };
         let handled = match (frame.payload, number) {
             (Payload::Heartbeat, _) => Ok(None),
+            (Payload::Method(Method::ConnectionUpdateSecret(_)), 0) => self.update_secret(),
             (Payload::Method(method), 0) => return ControlFlow::Break(self.on_connection(&method)),
             (payload, number) => self.on_channel(number, payload),
         };
@@ -76,15 +77,19 @@ impl Session {
                 };
                 return End::Gone(closed);
             }
-            Method::ConnectionUpdateSecret(_) => {
-                ReplyCode::NotImplemented.because("logins here do not expire")
-            }
             _ => {
                 let text = format!("{} on channel 0 of an open connection", method.name());
                 ReplyCode::CommandInvalid.because(text)
             }
         };
         End::Refused(refusal, method.id())
+    }
+
+    //= connection.update-secret: a login here holds until its connection ends, so that a new secret is
+    //= connection.update-secret: taken note of and changes nothing, as where RabbitMQ keeps the users.
+    fn update_secret(&mut self) -> Result<Option<Method>, Refusal> {
+        let answer = connection::UpdateSecretOk {};
+        self.peer.out.method(0, answer).map(|()| None)
     }
 
     fn on_channel(&mut self, number: u16, payload: Payload) -> Result<Option<Method>, Refusal> {
@@ -133,7 +138,7 @@ impl Session {
         self.peer.out.method(number, channel::OpenOk::default())
     }
 
-    fn close_channel(
+    pub(super) fn close_channel(
         &mut self,
         number: u16,
         refusal: &Refusal,

@@ -15,10 +15,28 @@ pub(crate) struct Awaited {
     pub(crate) pending: Pending,
     /// Its channel.
     pub(crate) channel: u16,
-    /// Its number in the channel, when the channel asked for confirms.
-    pub(crate) confirm: Option<u64>,
+    /// What its channel is told.
+    pub(crate) then: Then,
     /// The message, when it was mandatory.
     pub(crate) mandatory: Option<Box<Returned>>,
+}
+
+/// What a channel is told when a receipt has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Then {
+    /// Nothing.
+    Nothing,
+    /// That this publish was kept, or not.
+    Confirm(u64),
+    /// That its transaction took effect.
+    CommitOk,
+}
+
+/// How the transaction of a channel ended.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub(crate) channel: u16,
+    pub(crate) result: Result<(), Error>,
 }
 
 /// A message that goes back to its publisher if it reaches no queue.
@@ -72,37 +90,32 @@ impl Receipts {
         pending: Pending,
         result: Result<Receipt, Error>,
         out: &mut Output,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<Decided>, Refusal> {
         let is_next = |awaited: &mut Awaited| awaited.pending == pending;
         let Some(awaited) = self.awaited.pop_front_if(is_next) else {
-            return Ok(());
+            return Ok(None);
         };
-        match result {
-            Ok(receipt) => {
-                if let Some(returned) = awaited.mandatory.filter(|_| receipt.matched == 0) {
-                    self.write(out)?;
-                    returned.write(awaited.channel, out)?;
-                }
-                match awaited.confirm {
-                    Some(tag) => self.confirm(awaited.channel, tag, out),
-                    None => Ok(()),
-                }
-            }
-            Err(error) => {
+        let channel = awaited.channel;
+        if let Ok(receipt) = &result
+            && let Some(returned) = awaited.mandatory.filter(|_| receipt.matched == 0)
+        {
+            self.write(out)?;
+            returned.write(channel, out)?;
+        }
+        match (awaited.then, result) {
+            (Then::Nothing, _) => {}
+            (Then::Confirm(tag), Ok(_)) => self.confirm(channel, tag, out)?,
+            (Then::Confirm(tag), Err(error)) => {
                 tracing::debug!(%error, "a publish was not kept");
                 self.write(out)?;
-                match awaited.confirm {
-                    Some(delivery_tag) => out.method(
-                        awaited.channel,
-                        basic::Nack {
-                            delivery_tag,
-                            ..basic::Nack::default()
-                        },
-                    ),
-                    None => Ok(()),
-                }
+                nack(channel, tag, out)?;
+            }
+            (Then::CommitOk, result) => {
+                let result = result.map(drop);
+                return Ok(Some(Decided { channel, result }));
             }
         }
+        Ok(None)
     }
 
     /// Writes the confirms that have gathered.
@@ -132,6 +145,14 @@ impl Receipts {
         });
         Ok(())
     }
+}
+
+fn nack(channel: u16, delivery_tag: u64, out: &mut Output) -> Result<(), Refusal> {
+    let nack = basic::Nack {
+        delivery_tag,
+        ..basic::Nack::default()
+    };
+    out.method(channel, nack)
 }
 
 impl Returned {

@@ -14,6 +14,7 @@ use super::Peer;
 use super::farewell::farewell;
 use super::handshake::{Opened, handshake};
 use super::heartbeat::{Heartbeat, Tick};
+use super::receipts::Decided;
 use crate::channel::Channel;
 use crate::errors::{Refusal, ReplyCode};
 use crate::exchanges::predeclare;
@@ -21,6 +22,9 @@ use crate::transport::{Moved, Output, Reading, Transport};
 
 /// How long publishes under way may take to be confirmed when the process goes away.
 const SETTLE_MAX: Duration = Duration::from_secs(2);
+
+/// Class and method of `tx.commit`, which is answered when its transaction is kept.
+const TX_COMMIT: (u16, u16) = (90, 20);
 
 /// The state of an open connection.
 #[derive(Debug)]
@@ -272,7 +276,10 @@ impl Session {
                     peer.caller.meters().failed(error);
                 }
                 let Peer { receipts, out, .. } = &mut **peer;
-                receipts.receipt(pending, result, out)
+                match receipts.receipt(pending, result, out)? {
+                    Some(decided) => self.on_decided(decided),
+                    None => Ok(()),
+                }
             }
             Event::Deliveries(attachment, deliveries) => {
                 let number = peer
@@ -303,6 +310,19 @@ impl Session {
             }
             // This protocol claims no name, so nobody can take one over.
             Event::Displaced => Ok(()),
+        }
+    }
+}
+
+impl Session {
+    fn on_decided(&mut self, decided: Decided) -> Result<(), Refusal> {
+        let number = decided.channel;
+        match decided.result {
+            Ok(()) => match open(&mut self.channels, Some(number)) {
+                Some(channel) => channel.committed(&mut self.peer),
+                None => Ok(()),
+            },
+            Err(error) => self.close_channel(number, &error.into(), TX_COMMIT),
         }
     }
 }

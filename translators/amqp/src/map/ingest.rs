@@ -60,14 +60,42 @@ fn terms(properties: &BasicProperties, now: Timestamp) -> Result<Terms, Refusal>
 
 //= basic.properties.expiration: milliseconds to live, as decimal text.
 fn life(expiration: &ShortStr) -> Result<Duration, Refusal> {
-    let said: Option<u64> = expiration.as_str().and_then(|text| text.parse().ok());
-    match said.filter(|ms| *ms <= EXPIRATION_MS_MAX) {
-        Some(ms) => Ok(Duration::from_millis(ms)),
-        None => {
-            let text = format!("invalid expiration {expiration:?}");
-            Err(ReplyCode::PreconditionFailed.because(text))
-        }
+    let said = expiration.as_bytes();
+    milliseconds(said).map_err(|why| {
+        let text = format!("invalid expiration '{}': {why}", said.escape_ascii());
+        ReplyCode::PreconditionFailed.because(text)
+    })
+}
+
+/// What is wrong is said in RabbitMQ's words.
+fn milliseconds(said: &[u8]) -> Result<Duration, String> {
+    let (is_negative, unsigned) = match said.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        Some((b'+', rest)) => (false, rest),
+        Some(_) | None => (false, said),
+    };
+    let digits = unsigned
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let (digits, leftover) = unsigned.split_at(digits);
+    if digits.is_empty() {
+        return Err("no_integer".to_owned());
     }
+    if !leftover.is_empty() {
+        return Err(format!(
+            "{{leftover_string,\"{}\"}}",
+            leftover.escape_ascii()
+        ));
+    }
+    let number = digits.escape_ascii();
+    if is_negative && digits.iter().any(|digit| *digit != b'0') {
+        return Err(format!("{{value_negative,-{number}}}"));
+    }
+    let ms = number.to_string().parse().ok();
+    ms.filter(|ms| *ms <= EXPIRATION_MS_MAX)
+        .map(Duration::from_millis)
+        .ok_or_else(|| format!("{{value_too_large,{number}}}"))
 }
 
 fn vocabulary(properties: &BasicProperties) -> Option<Box<Properties>> {

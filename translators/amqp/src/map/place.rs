@@ -32,6 +32,25 @@ pub(crate) fn address_of_default(key: &[u8]) -> Result<Address, PathTooLong> {
     }
 }
 
+/// Where a message with that routing key was published, as its readers are told.
+///
+/// The key of a queue is one segment; told as words, it means the same on whichever exchange the
+/// message is published when it dies. A key with escapes in it stays one segment.
+pub(crate) fn shown_address(key: &[u8], addresses: &[Address]) -> Address {
+    let [first, ..] = addresses else {
+        return Address::new(RealmId::QUEUES, Path::EMPTY);
+    };
+    let is_plain = !key.iter().any(|byte| matches!(byte, b'/' | b'%'));
+    if first.realm == RealmId::QUEUES
+        && is_plain
+        && key.contains(&b'.')
+        && let Ok(path) = path_of(key)
+    {
+        return Address::new(RealmId::QUEUES, path);
+    }
+    first.clone()
+}
+
 /// Where a queue of that name is reached.
 pub(crate) fn queue_address(name: &[u8]) -> Result<Address, PathTooLong> {
     Ok(Address::new(RealmId::QUEUES, Path::from_segments([name])?))
@@ -56,11 +75,12 @@ fn from_shared(path: Path) -> Address {
 
 /// The routing key under which an address is shown.
 pub(crate) fn routing_key(address: &Address) -> RoutingKey {
-    if address.realm == RealmId::QUEUES {
-        let name = address.path.segments().next().unwrap_or_default();
-        if let Some(key) = ShortStr::new(Bytes::copy_from_slice(name)) {
-            return RoutingKey::Whole(key);
-        }
+    let mut segments = address.path.segments();
+    if address.realm == RealmId::QUEUES
+        && let (Some(name), None) = (segments.next(), segments.next())
+        && let Some(key) = ShortStr::new(Bytes::copy_from_slice(name))
+    {
+        return RoutingKey::Whole(key);
     }
     key_of(&address.path)
 }

@@ -360,3 +360,29 @@ fn each_vector_of_the_mapping_means_what_it_says_and_is_written_back() {
     }
     assert!(count > 30, "{count} vectors");
 }
+
+#[test]
+fn a_bad_expiration_is_refused_in_the_words_that_clients_know() {
+    let cases = [
+        ("abc", "'abc': no_integer"),
+        ("", "'': no_integer"),
+        ("-1", "'-1': {value_negative,-1}"),
+        ("1.5", "'1.5': {leftover_string,\".5\"}"),
+        (
+            "315360000001",
+            "'315360000001': {value_too_large,315360000001}",
+        ),
+        (
+            "99999999999999999999",
+            "'99999999999999999999': {value_too_large,99999999999999999999}",
+        ),
+    ];
+    for (said, why) in cases {
+        let properties = BasicProperties {
+            expiration: Some(ShortStr::cut(said)),
+            ..BasicProperties::default()
+        };
+        let refusal = ingest(&properties, Bytes::new(), address(), Timestamp(0)).unwrap_err();
+        assert_eq!(refusal.text, format!("invalid expiration {why}"));
+    }
+}

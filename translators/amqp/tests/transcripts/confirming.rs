@@ -1,4 +1,4 @@
-use fairlead_amqp::codec::{BasicProperties, Method, confirm, tx};
+use fairlead_amqp::codec::{BasicProperties, confirm};
 
 use crate::{Mesh, hear, to};
 
@@ -62,19 +62,4 @@ async fn a_publish_that_a_full_queue_refuses_is_nacked() {
     assert_eq!(hear!(peer, 1, BasicAck).delivery_tag, 1);
     peer.publish("", "small", b"does not").await;
     assert_eq!(hear!(peer, 1, BasicNack).delivery_tag, 2);
-}
-
-//= tx.select
-#[tokio::test]
-async fn transactions_are_not_implemented() {
-    let mesh = Mesh::new().await;
-    for method in [
-        Method::from(tx::Select {}),
-        tx::Commit {}.into(),
-        tx::Rollback {}.into(),
-    ] {
-        let mut peer = mesh.connect().await;
-        peer.send(1, method).await;
-        peer.closes_connection(540).await;
-    }
 }

@@ -2,7 +2,7 @@ use fairlead_amqp::codec::{BasicProperties, Payload, channel, connection};
 use fairlead_kernel::ClosedReason;
 use tokio::io::AsyncWriteExt;
 
-use crate::{Mesh, Peer, hear, to};
+use crate::{Mesh, Peer, hear, short, to};
 
 async fn with_heartbeat(mesh: &Mesh, seconds: u16) -> Peer {
     let mut peer = mesh.dial();
@@ -137,4 +137,18 @@ async fn a_client_that_vanishes_is_lost_and_nobody_else_minds() {
     drop(peer.io);
     assert_eq!(peer.served.await.unwrap().reason, ClosedReason::Lost);
     mesh.connect().await.declare("jobs").await;
+}
+
+//= connection.update-secret
+#[tokio::test]
+async fn a_new_secret_is_taken_note_of() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    let update = connection::UpdateSecret {
+        new_secret: fairlead_amqp::codec::LongStr(bytes::Bytes::from_static(b"new")),
+        reason: short("it was time"),
+    };
+    peer.send(0, update).await;
+    hear!(peer, 0, ConnectionUpdateSecretOk);
+    assert_eq!(peer.declare("still-there").await.message_count, 0);
 }

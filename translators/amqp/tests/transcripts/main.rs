@@ -15,6 +15,7 @@ mod exchanges;
 mod handshaking;
 mod publishing;
 mod queues;
+mod transacting;
 
 use std::sync::Arc;
 use std::time::Duration;

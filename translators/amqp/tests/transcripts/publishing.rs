@@ -314,3 +314,74 @@ async fn headers_that_do_not_fit_a_readers_frame_are_dropped_largest_first_and_c
     let page = mesh.kernel.metrics_page();
     assert!(page.contains("fairlead_translate_loss_total{code=\"HDR_SIZE\",to=\"amqp\"} 1"));
 }
+
+fn keys(names: &[&str]) -> Value {
+    Value::List(
+        names
+            .iter()
+            .map(|name| Value::Text((*name).into()))
+            .collect(),
+    )
+}
+
+//= basic.publish.cc
+#[tokio::test]
+async fn further_keys_reach_further_queues_once_and_only_cc_is_shown() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    for name in ["first", "second", "third"] {
+        peer.declare(name).await;
+    }
+    let mut headers = Table::default();
+    headers.push("CC", keys(&["second", "first"]));
+    headers.push("BCC", keys(&["third"]));
+    let properties = BasicProperties {
+        headers: Some(headers),
+        ..BasicProperties::default()
+    };
+    peer.put(to("", "first"), properties, b"x");
+    peer.flush().await;
+    for name in ["first", "second", "third"] {
+        peer.consume(name, true).await;
+        let (deliver, content) = peer.delivery().await;
+        assert_eq!(deliver.routing_key, short("first"), "{name}");
+        let headers = content.properties.headers.unwrap();
+        assert_eq!(headers.get(b"CC"), Some(&keys(&["second", "first"])));
+        assert_eq!(headers.get(b"BCC"), None);
+        assert_eq!(peer.get(name).await, None, "once");
+    }
+}
+
+//= basic.publish.cc
+#[tokio::test]
+async fn further_keys_that_are_no_list_close_the_channel() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    let mut headers = Table::default();
+    headers.push("CC", Value::Text("second".into()));
+    let properties = BasicProperties {
+        headers: Some(headers),
+        ..BasicProperties::default()
+    };
+    peer.put(to("", "first"), properties, b"x");
+    peer.flush().await;
+    let text = peer.closes_channel(406).await;
+    assert!(
+        text.ends_with("invalid message: {unacceptable_type_in_header,\"CC\",longstr}"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_dotted_key_of_the_default_exchange_is_shown_as_it_was_said() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    for name in ["a.b.c", "a/b", "a.b/c", "a%2Fb", ".", "a..b"] {
+        peer.declare(name).await;
+        peer.publish("", name, b"x").await;
+        peer.consume(name, true).await;
+        let (deliver, _) = peer.delivery().await;
+        assert_eq!(deliver.routing_key, short(name));
+        assert_eq!(deliver.exchange, short(""));
+    }
+}
