@@ -1,21 +1,33 @@
 //! A reader's own view of an entity: what it has settled, and what came back to it.
+//!
+//! In the index it lies in blocks of [`BLOCK`] offsets, one row each. The value, in packed numbers:
+//! settled ranges that begin in the block, each as the way from the one before and its length, then
+//! offsets that came back, each as the way from the one before and how often.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use crate::index::pack::{Pack, Unpack};
 use crate::ranges::RangeSet;
+
+/// Offsets whose part of a cursor lies in one row.
+const BLOCK: u64 = 4_096;
 
 #[derive(Debug, Default)]
 pub(crate) struct Cursor {
     settled: RangeSet,
     /// Only offsets that were returned at least once.
     returned: BTreeMap<u64, u16>,
+    /// Blocks that changed since the last capture.
+    changed: BTreeSet<u64>,
 }
 
 impl Cursor {
     pub(crate) fn settle(&mut self, range: Range<u64>) {
         self.forget_returns(range.clone());
-        self.settled.insert(range);
+        let changed = &mut self.changed;
+        let mut touched = |at: u64| drop(changed.insert(at / BLOCK));
+        self.settled.insert(range, &mut touched);
     }
 
     /// Counts one more return of each offset.
@@ -23,13 +35,16 @@ impl Cursor {
         for at in range {
             let times = self.returned.entry(at).or_default();
             *times = times.saturating_add(1);
+            self.changed.insert(at / BLOCK);
         }
     }
 
     /// Drops what is known of a range that nobody can read any more.
     pub(crate) fn forget(&mut self, range: Range<u64>) {
         self.forget_returns(range.clone());
-        self.settled.remove(range);
+        let changed = &mut self.changed;
+        let mut touched = |at: u64| drop(changed.insert(at / BLOCK));
+        self.settled.remove(range, &mut touched);
     }
 
     pub(crate) fn is_settled(&self, at: u64) -> bool {
@@ -68,6 +83,105 @@ impl Cursor {
     fn forget_returns(&mut self, range: Range<u64>) {
         while let Some((&at, _)) = self.returned.range(range.clone()).next() {
             self.returned.remove(&at);
+            self.changed.insert(at / BLOCK);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.settled.is_empty() && self.returned.is_empty()
+    }
+
+    /// Blocks that changed since the last capture, with what is to be written; `None` where nothing
+    /// is left.
+    pub(crate) fn capture(&mut self) -> Vec<(u64, Option<Vec<u8>>)> {
+        let changed = std::mem::take(&mut self.changed);
+        let row = |block| (block, self.encode(block));
+        changed.into_iter().map(row).collect()
+    }
+
+    fn encode(&self, block: u64) -> Option<Vec<u8>> {
+        let first = block.saturating_mul(BLOCK);
+        let place = first..first.saturating_add(BLOCK);
+        let settled: Vec<_> = self.settled.beginning_in(place.clone()).collect();
+        let returned: Vec<_> = self.returned.range(place).collect();
+        if settled.is_empty() && returned.is_empty() {
+            return None;
+        }
+        let mut pack = Pack::default();
+        pack.uint(settled.len() as u64);
+        let mut at = first;
+        for range in settled {
+            pack.uint(range.start.saturating_sub(at));
+            pack.uint(range.end.saturating_sub(range.start));
+            at = range.end;
+        }
+        pack.uint(returned.len() as u64);
+        at = first;
+        for (offset, times) in returned {
+            pack.uint(offset.saturating_sub(at));
+            pack.uint(*times);
+            at = *offset;
+        }
+        Some(pack.done())
+    }
+
+    /// Adds what the row of a block says.
+    pub(crate) fn decode(&mut self, block: u64, value: &[u8]) -> Option<()> {
+        let mut unpack = Unpack::new(value);
+        let first = block.checked_mul(BLOCK)?;
+        let mut at = first;
+        for _ in 0..unpack.uint()? {
+            let start = at.checked_add(unpack.uint()?)?;
+            at = start.checked_add(unpack.uint()?)?;
+            self.settled.insert(start..at, &mut |_| {});
+        }
+        at = first;
+        for _ in 0..unpack.uint()? {
+            at = at.checked_add(unpack.uint()?)?;
+            self.returned.insert(at, unpack.uint()?.try_into().ok()?);
+        }
+        unpack.done(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+
+    #[test]
+    fn what_is_captured_in_pieces_makes_the_same_cursor() {
+        let mut random = StdRng::seed_from_u64(4);
+        let mut cursor = Cursor::default();
+        let mut rows = BTreeMap::new();
+        for _ in 0..2_000 {
+            let start = random.random_range(0..30_000_u64);
+            let range = start..start + random.random_range(1..6_000);
+            match random.random_range(0..3) {
+                0 => cursor.settle(range),
+                1 => cursor.give_back(start..start + 3),
+                _ => cursor.forget(range),
+            }
+            if random.random_bool(0.2) {
+                for (block, row) in cursor.capture() {
+                    match row {
+                        Some(row) => drop(rows.insert(block, row)),
+                        None => drop(rows.remove(&block)),
+                    }
+                }
+                let mut loaded = Cursor::default();
+                for (block, row) in &rows {
+                    loaded.decode(*block, row).expect("a row");
+                }
+                let all = 0..u64::from(u16::MAX);
+                let ranges = |cursor: &Cursor| -> Vec<_> {
+                    cursor.settled.beginning_in(all.clone()).collect()
+                };
+                assert_eq!(ranges(&loaded), ranges(&cursor));
+                assert_eq!(loaded.returned, cursor.returned);
+            }
         }
     }
 }

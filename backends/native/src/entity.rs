@@ -2,25 +2,41 @@
 //!
 //! Changed by the engine alone, as records say; read by everyone, up to what is visible.
 
+mod batches;
+mod chunk;
+mod keys;
 mod read;
+mod row;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use fairlead_canon::{Batch, Kind, Offset, Outcome, Spec, Timestamp};
+use fairlead_canon::{Batch, Kind, Offset, Outcome, Spec};
 use fairlead_ports::{CursorId, Lsn, Marks};
 use parking_lot::Mutex;
 
 use crate::cursor::Cursor;
 use crate::producer::Producers;
 
+use batches::Batches;
+use chunk::Kept;
+use keys::Keys;
+
+pub(crate) use batches::Source;
 pub(crate) use read::{Found, FoundKeys};
+pub(crate) use row::{Captured, each};
 
 /// An entity as shared between the engine and readers.
 #[derive(Debug)]
 pub(crate) struct Entity {
     pub(crate) content: Mutex<Content>,
+    /// It was deleted and stays only until the index knows.
+    is_deleted: AtomicBool,
+    /// Since it was last looked at for leaving memory.
+    is_used: AtomicBool,
+    /// It stands in the line of those that are looked at.
+    is_warm: AtomicBool,
 }
 
 /// Where a record lies in the log, and how long it is.
@@ -32,6 +48,7 @@ pub(crate) struct Location {
 
 #[derive(Debug)]
 pub(crate) struct Content {
+    source: Source,
     pub(crate) spec: Spec,
     /// Where the next batch goes.
     pub(crate) end: Offset,
@@ -40,9 +57,9 @@ pub(crate) struct Content {
     pub(crate) producers: Producers,
     /// Everything below was trimmed; a queue's start follows from what is left.
     floor: Offset,
-    batches: BTreeMap<u64, Kept>,
+    batches: Batches,
     /// Where the newest message of each key is, for `Kind::Latest`.
-    keys: BTreeMap<Bytes, u64>,
+    keys: Keys,
     cursors: BTreeMap<CursorId, Cursor>,
     count: u64,
     bytes: u64,
@@ -51,54 +68,126 @@ pub(crate) struct Content {
     handed_out: Offset,
     /// The record that changed it last.
     changed_at: Lsn,
-}
-
-/// A batch that is kept.
-#[derive(Clone, Copy, Debug)]
-struct Kept {
-    at: Location,
-    span: u32,
-    /// Messages that keep it: unsettled ones, all of them, or keys whose newest it is.
-    live: u32,
-    bytes: u32,
-    time: Timestamp,
-    /// The latest time of it and of what was before it.
-    time_so_far: Timestamp,
-    deadline: Option<Timestamp>,
-}
-
-impl Kept {
-    /// The offset behind it, if it begins at `base`.
-    fn after(&self, base: u64) -> u64 {
-        base.saturating_add(u64::from(self.span))
-    }
+    is_deleted: bool,
+    /// The generation in which it has changed and was not captured; 0: it was.
+    changed_in: u64,
+    /// The newest generation that it was captured in.
+    captured_in: u64,
+    /// Captured before it changed again, for the checkpoint that comes for it.
+    captured: Option<Box<Captured>>,
 }
 
 impl Entity {
-    pub(crate) fn new(spec: Spec) -> Self {
+    pub(crate) fn new(content: Content) -> Self {
         Self {
-            content: Mutex::new(Content::new(spec)),
+            content: Mutex::new(content),
+            is_deleted: AtomicBool::new(false),
+            is_used: AtomicBool::new(true),
+            is_warm: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it is not yet in the line of those that may leave memory; from now on it is.
+    pub(crate) fn begin_warm(&self) -> bool {
+        !self.is_warm.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.is_deleted.load(Ordering::Acquire)
+    }
+
+    /// Lets go of everything in it.
+    pub(crate) fn delete(&self) {
+        self.is_deleted.store(true, Ordering::Release);
+        self.content.lock().delete();
+    }
+
+    pub(crate) fn set_used(&self) {
+        // Mostly it is: a load leaves the line shared.
+        if !self.is_used.load(Ordering::Relaxed) {
+            self.is_used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was used since this was asked last.
+    pub(crate) fn was_used(&self) -> bool {
+        self.is_used.swap(false, Ordering::Relaxed)
     }
 }
 
 impl Content {
-    fn new(spec: Spec) -> Self {
+    pub(crate) fn new(source: Source, spec: Spec) -> Self {
         Self {
+            source,
             spec,
             end: Offset(0),
             visible: Offset(0),
             producers: Producers::default(),
             floor: Offset(0),
-            batches: BTreeMap::new(),
-            keys: BTreeMap::new(),
+            batches: Batches::default(),
+            keys: Keys::default(),
             cursors: BTreeMap::new(),
             count: 0,
             bytes: 0,
             mark: Offset(0),
             handed_out: Offset(0),
             changed_at: Lsn(0),
+            is_deleted: false,
+            changed_in: 0,
+            captured_in: 0,
+            captured: None,
         }
+    }
+
+    /// Called before each change: whoever comes first, the checkpoint or the next change, captures
+    /// what the generation before left. Whether the entity is to be listed as changed.
+    pub(crate) fn touch(&mut self, generation: u64) -> bool {
+        if self.changed_in == generation {
+            return false;
+        }
+        if self.changed_in != 0 {
+            self.captured_in = self.changed_in;
+            self.captured = Some(Box::new(self.capture()));
+        }
+        self.changed_in = generation;
+        true
+    }
+
+    /// What a generation that has ended changed.
+    pub(crate) fn take(&mut self, generation: u64) -> Option<Captured> {
+        if let Some(captured) = self.captured.take() {
+            return Some(*captured);
+        }
+        (self.changed_in == generation).then(|| {
+            self.changed_in = 0;
+            self.captured_in = generation;
+            self.capture()
+        })
+    }
+
+    /// Whether the index has all of it, as far as generation `durable`.
+    pub(crate) fn is_in_index(&self, durable: u64) -> bool {
+        self.changed_in == 0 && self.captured.is_none() && self.captured_in <= durable
+    }
+
+    /// Drops chunks that the index has and nobody used lately.
+    pub(crate) fn unload(&mut self) {
+        if self.captured.is_none() && self.captured_in <= self.source.ground.durable() {
+            self.batches.unload();
+        }
+    }
+
+    fn delete(&mut self) {
+        self.is_deleted = true;
+        let mut at = 0;
+        while let Some(kept) = self.batches.next(&self.source, at) {
+            at = kept.after();
+            self.let_go(&kept);
+        }
+        self.batches = Batches::default();
+        self.cursors = BTreeMap::new();
+        self.keys = Keys::default();
+        self.producers = Producers::default();
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -109,7 +198,8 @@ impl Content {
         self.bytes
     }
 
-    pub(crate) fn append(&mut self, base: Offset, batch: &Batch, at: Location) {
+    /// Adds a batch whose record lies at `at`, and is divided among `targets` entities.
+    pub(crate) fn append(&mut self, base: Offset, batch: &Batch, at: Location, targets: usize) {
         if self.batches.is_empty() && self.floor == self.end {
             self.floor = base;
         }
@@ -127,19 +217,22 @@ impl Content {
             return;
         }
         let bytes = u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX);
+        let targets = u32::try_from(targets).unwrap_or(u32::MAX).max(1);
+        let share = at.len / targets;
         self.count += u64::from(live);
         self.bytes += u64::from(bytes);
-        let before = self.batches.values().next_back();
+        self.source.ground.uses.lock().add(at, share);
         let kept = Kept {
+            base: base.0,
             at,
             span: batch.span,
             live,
             bytes,
+            share,
             time: batch.time,
-            time_so_far: before.map_or(batch.time, |kept| kept.time_so_far.max(batch.time)),
             deadline: batch.deadline,
         };
-        self.batches.insert(base.0, kept);
+        self.batches.push(&self.source, kept);
     }
 
     /// Makes the batch the newest of its keys; returns how many of its messages are.
@@ -149,8 +242,7 @@ impl Content {
             let Some(name) = &key.key else { continue };
             let older = if key.has_value {
                 live += 1;
-                // A copy: a slice would keep the whole frame or packet in memory.
-                self.keys.insert(Bytes::copy_from_slice(name), at)
+                self.keys.put(name, at)
             } else {
                 self.keys.remove(name)
             };
@@ -170,13 +262,7 @@ impl Content {
             return;
         }
         match outcome {
-            Outcome::Returned => {
-                let stretches = self.unsettled(cursor, range);
-                let cursor = self.cursors.entry(cursor).or_default();
-                stretches
-                    .into_iter()
-                    .for_each(|stretch| cursor.give_back(stretch));
-            }
+            Outcome::Returned => self.give_back(cursor, range),
             Outcome::Done | Outcome::Dead(_) if self.spec.kind == Kind::Queue => {
                 self.consume(range)
             }
@@ -186,67 +272,83 @@ impl Content {
         }
     }
 
-    /// Unsettled offsets of the batches in a range.
-    fn unsettled(&self, cursor: CursorId, range: Range<u64>) -> Vec<Range<u64>> {
-        let none = Cursor::default();
-        let cursor = self.cursors.get(&cursor).unwrap_or(&none);
-        let mut stretches = Vec::new();
-        for (base, kept) in self.holding(range.clone()) {
-            let mut rest = base.max(range.start)..kept.after(base).min(range.end);
+    fn give_back(&mut self, cursor: CursorId, range: Range<u64>) {
+        let cursor = self.cursors.entry(cursor).or_default();
+        let mut at = range.start;
+        while let Some(kept) = self.batches.next(&self.source, at) {
+            let mut rest = kept.base.max(range.start)..kept.after().min(range.end);
+            if rest.is_empty() {
+                break;
+            }
             while let Some((stretch, _)) = cursor.stretch(rest.clone()) {
                 rest.start = stretch.end;
-                stretches.push(stretch);
+                cursor.give_back(stretch);
             }
+            at = kept.after();
         }
-        stretches
     }
 
     /// Settles offsets of a queue; a batch without unsettled ones goes.
     fn consume(&mut self, range: Range<u64>) {
-        if range.end - range.start == 1 && self.consume_single(range.start) {
-            return;
+        let mut at = range.start;
+        while let Some(kept) = self.batches.next(&self.source, at) {
+            if kept.base >= range.end {
+                break;
+            }
+            let part = kept.base.max(range.start)..kept.after().min(range.end);
+            if part == (kept.base..kept.after()) {
+                self.remove(kept.base);
+            } else {
+                self.consume_part(part);
+            }
+            at = kept.after();
         }
-        for stretch in self.unsettled(CursorId::default(), range) {
+    }
+
+    /// Settles some of the offsets of one batch of a queue.
+    fn consume_part(&mut self, mut rest: Range<u64>) {
+        while let Some((stretch, _)) = {
+            let own = self.cursors.entry(CursorId::default()).or_default();
+            own.stretch(rest.clone())
+        } {
+            rest.start = stretch.end;
             let lost = u32::try_from(stretch.end - stretch.start).unwrap_or(u32::MAX);
-            self.cursors
-                .entry(CursorId::default())
-                .or_default()
-                .settle(stretch.clone());
+            let own = self.cursors.entry(CursorId::default()).or_default();
+            own.settle(stretch.clone());
             self.release(stretch.start, lost);
         }
     }
 
-    /// The usual case, a batch of one message: it goes without a trace in the cursor.
-    fn consume_single(&mut self, at: u64) -> bool {
-        let is_single = self.batches.get(&at).is_some_and(|kept| kept.span == 1);
-        if is_single {
-            self.remove(at);
-        }
-        is_single
-    }
-
     /// `lost` messages no longer keep the batch that holds `at`.
     fn release(&mut self, at: u64, lost: u32) {
-        let Some((&base, kept)) = self.batches.range_mut(..=at).next_back() else {
+        let Some(kept) = self.batches.holding(&self.source, at) else {
             return;
         };
-        kept.live = kept.live.saturating_sub(lost);
-        let is_gone = kept.live == 0;
         self.count = self.count.saturating_sub(u64::from(lost));
-        if is_gone {
-            self.remove(base);
+        let live = kept.live.saturating_sub(lost);
+        let batches = &mut self.batches;
+        batches.change(&self.source, kept.base, |kept| kept.live = live);
+        if live == 0 {
+            self.remove(kept.base);
         }
     }
 
     fn remove(&mut self, base: u64) {
-        let Some(kept) = self.batches.remove(&base) else {
+        let Some(kept) = self.batches.remove(&self.source, base) else {
             return;
         };
         self.count = self.count.saturating_sub(u64::from(kept.live));
         self.bytes = self.bytes.saturating_sub(u64::from(kept.bytes));
+        self.let_go(&kept);
         for cursor in self.cursors.values_mut() {
-            cursor.forget(base..kept.after(base));
+            cursor.forget(base..kept.after());
         }
+    }
+
+    /// Its record is not needed for this entity any more.
+    fn let_go(&self, kept: &Kept) {
+        let mut uses = self.source.ground.uses.lock();
+        uses.remove(kept.at, kept.share);
     }
 
     /// Forgets everything below an offset.
@@ -257,18 +359,17 @@ impl Content {
         match self.spec.kind {
             Kind::Queue => self.consume(self.floor.0..to.0),
             Kind::Log => {
-                while let Some((&base, kept)) = self.batches.first_key_value()
-                    && kept.after(base) <= to.0
+                while let Some(kept) = self.batches.next(&self.source, 0)
+                    && kept.after() <= to.0
                 {
-                    self.remove(base);
+                    self.remove(kept.base);
                 }
             }
             Kind::Latest => {
-                let below = |(key, at): (&Bytes, &u64)| (*at < to.0).then(|| (key.clone(), *at));
-                let gone: Vec<_> = self.keys.iter().filter_map(below).collect();
-                for (key, at) in gone {
-                    self.keys.remove(&key);
-                    self.release(at, 1);
+                for key in self.keys.below(to.0) {
+                    if let Some(at) = self.keys.remove(&key) {
+                        self.release(at, 1);
+                    }
                 }
             }
         }
@@ -295,15 +396,18 @@ impl Content {
     }
 
     /// First offset kept, visible or not.
-    pub(crate) fn start(&self) -> Offset {
-        let first = self.batches.keys().next().map(|base| Offset(*base));
+    pub(crate) fn start(&mut self) -> Offset {
         match self.spec.kind {
-            Kind::Queue => first.unwrap_or(self.end).max(self.floor),
+            Kind::Queue => {
+                let first = self.batches.next(&self.source, 0);
+                let first = first.map_or(self.end, |kept| Offset(kept.base));
+                first.max(self.floor)
+            }
             Kind::Log | Kind::Latest => self.floor,
         }
     }
 
-    pub(crate) fn marks(&self) -> Marks {
+    pub(crate) fn marks(&mut self) -> Marks {
         Marks {
             start: self.start().min(self.visible),
             end: self.visible,
@@ -315,29 +419,26 @@ impl Content {
     }
 
     /// Messages and bytes of the batches from `from`, oldest first, with the offset behind each.
-    pub(crate) fn sizes(&self, from: Offset) -> impl Iterator<Item = (Offset, u64, u64)> {
-        self.batches.range(from.0..).map(|(base, kept)| {
-            (
-                Offset(kept.after(*base)),
-                u64::from(kept.live),
-                u64::from(kept.bytes),
-            )
+    pub(crate) fn sizes(&mut self, from: Offset) -> impl Iterator<Item = (Offset, u64, u64)> {
+        let batches = self.holding(from.0..u64::MAX);
+        batches.map(|kept| {
+            let (live, bytes) = (u64::from(kept.live), u64::from(kept.bytes));
+            (Offset(kept.after()), live, bytes)
         })
     }
 
     /// Where the batches that are kept lie.
-    pub(crate) fn places(&self) -> impl Iterator<Item = Location> {
-        self.batches.values().map(|kept| kept.at)
+    pub(crate) fn places(&mut self) -> impl Iterator<Item = Location> {
+        self.holding(0..u64::MAX).map(|kept| kept.at)
     }
 
     /// Batches that hold an offset of the range, in order.
-    fn holding(&self, range: Range<u64>) -> impl Iterator<Item = (u64, &Kept)> {
-        let before = self.batches.range(..range.start).next_back();
-        let reaches = |(base, kept): &(&u64, &Kept)| kept.after(**base) > range.start;
-        before
-            .filter(reaches)
-            .into_iter()
-            .chain(self.batches.range(range.start..range.end.max(range.start)))
-            .map(|(base, kept)| (*base, kept))
+    fn holding(&mut self, range: Range<u64>) -> impl Iterator<Item = Kept> {
+        let mut at = range.start;
+        std::iter::from_fn(move || {
+            let kept = self.batches.next(&self.source, at)?;
+            at = kept.after();
+            (kept.base < range.end).then_some(kept)
+        })
     }
 }

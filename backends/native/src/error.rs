@@ -24,6 +24,14 @@ pub enum OpenError {
         /// What should be there.
         what: &'static str,
     },
+    /// The index is not what was written there, or belongs to another log.
+    #[error("damage in {}: {what}", .file.display())]
+    Index {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong in it.
+        what: String,
+    },
     /// A file of the log is missing.
     #[error("{} is missing", .file.display())]
     Missing {

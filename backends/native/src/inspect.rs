@@ -12,27 +12,34 @@ mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fairlead_canon::{EntityId, EpochTag, Offset, Timestamp};
 use fairlead_ports::{Lsn, Op, Place, Target};
 
 use crate::error::OpenError;
+use crate::ground::Ground;
+use crate::index::{self, Backend, Index, KvError, RedbKv, refused};
 use crate::log_file::LogFile;
 use crate::lsn::{FileNo, file_of, position_of};
 use crate::record::Record;
 use crate::recovery::lock;
+use crate::scan::Begin;
+use crate::state::State;
 use crate::superblock::{self, LogId, Slot, Superblock};
-use crate::vfs::{Lock, Vfs};
+use crate::vfs::{File, Lock, Vfs};
 
 pub use measure::{Measures, Sum};
 pub use report::{Damage, Report};
-use walk::Walk;
+use walk::{Seen, Walk};
 
 /// A data directory, locked against a node for as long as this lives.
 #[derive(Debug)]
 pub struct Inspection {
     dir: PathBuf,
     files: Vec<LogFile>,
+    /// The file of the index, and of which log it must be.
+    index: Option<(Arc<dyn File>, LogId)>,
     proven: Lsn,
     /// What was wrong before any frame was read.
     found: Report,
@@ -65,6 +72,7 @@ impl Inspection {
         let mut inspection = Self {
             dir: dir.join("wal"),
             files: Vec::new(),
+            index: None,
             proven: Lsn(0),
             found: Report::default(),
             _lock: lock,
@@ -72,13 +80,48 @@ impl Inspection {
         if let Some(superblock) = inspection.superblock(dir, vfs)? {
             inspection.proven = superblock.synced;
             inspection.open_files(vfs, superblock.log)?;
+            inspection.open_index(dir, vfs, superblock.log)?;
         }
         Ok(inspection)
     }
 
+    fn open_index(&mut self, dir: &Path, vfs: &dyn Vfs, log: LogId) -> Result<(), OpenError> {
+        let path = dir.join(index::NAME);
+        match vfs.open(&path) {
+            Ok(file) => self.index = Some((file, log)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let damage = Damage::new(path, 0, "the index is missing");
+                self.found.damages.push(damage);
+            }
+            Err(error) => return Err(OpenError::io(&path, error)),
+        }
+        Ok(())
+    }
+
+    /// What the index says; `None` when that is damaged or missing.
+    fn state(&self) -> Result<Option<State>, OpenError> {
+        let Some((file, log)) = &self.index else {
+            return Ok(None);
+        };
+        let path = self.dir.with_file_name(index::NAME);
+        let looked =
+            Backend::look(Arc::clone(file)).map_err(|error| OpenError::io(&path, error))?;
+        let open = || -> Result<Ground, KvError> { Ground::new(Index::new(RedbKv::open(looked)?)) };
+        let opened = open().map_err(|error| refused(path.clone(), error));
+        let checked = opened.and_then(|ground| {
+            ground.index.check_log(&path, *log)?;
+            Ok(State::new(Arc::new(ground)))
+        });
+        match checked {
+            Ok(state) => Ok(Some(state)),
+            Err(OpenError::Io { file, source }) => Err(OpenError::Io { file, source }),
+            Err(_damaged) => Ok(None),
+        }
+    }
+
     /// Reads the whole log once, oldest record first.
     pub fn read(&self, visit: &mut dyn FnMut(Entry)) -> Result<Report, OpenError> {
-        self.walk(&mut |wall, at, record| {
+        self.walk(&mut |Seen { wall, at, .. }, record| {
             visit(Entry {
                 lsn: at.lsn,
                 file: file_of(at.lsn).name(),
@@ -96,7 +139,32 @@ impl Inspection {
     }
 
     fn walk(&self, visit: walk::Visit<'_>) -> Result<Report, OpenError> {
-        Walk::new(&self.dir, &self.files, self.proven, self.found.clone()).run(visit)
+        let mut report = self.found.clone();
+        let first = self.first_to_apply(&mut report)?;
+        let walk = Walk::new(&self.dir, &self.files, self.proven, report);
+        walk.passing_gaps_before(first).run(visit)
+    }
+
+    /// Index of the first file that a start reads; those before may have gaps, where nothing refers
+    /// to a file any more. Adds what a start would say of the index to the report.
+    fn first_to_apply(&self, report: &mut Report) -> Result<usize, OpenError> {
+        let index = self.dir.with_file_name(index::NAME);
+        let (file, at, what) = match self.state()? {
+            None if self.index.is_none() => return Ok(0),
+            None => (index, 0, "the index"),
+            Some(state) => match Begin::find(&self.dir, &self.files, &state, self.proven) {
+                Ok(begin) => return Ok(begin.file),
+                Err(OpenError::Damaged { file, at, what }) => (file, at, what),
+                Err(OpenError::Missing { file }) => (file, 0, "this log file is missing"),
+                Err(OpenError::Index { file, .. }) => (file, 0, "the index"),
+                Err(error) => return Err(error),
+            },
+        };
+        let is_known = |known: &Damage| known.file == file && known.at == at;
+        if !report.damages.iter().any(is_known) {
+            report.damages.push(Damage::new(file, at, what));
+        }
+        Ok(0)
     }
 
     /// The superblock; without one the log cannot be read, because its identity is not known.
@@ -133,26 +201,18 @@ impl Inspection {
             .filter_map(|name| FileNo::of_name(name))
             .collect();
         numbers.sort_unstable();
-        let mut expected = FileNo::FIRST;
-        for number in numbers {
-            if number != expected {
-                self.damaged(
-                    expected,
-                    "this log file, and those up to the next, are missing",
-                );
-            }
-            let file = LogFile::open(vfs, &self.dir, number, log)
+        for number in &numbers {
+            let file = LogFile::open(vfs, &self.dir, *number, log)
                 .map_err(|error| OpenError::io(&self.dir.join(number.name()), error))?;
             match file {
                 Some(file) => self.files.push(file),
-                None => self.damaged(number, "the header of this log file"),
+                None => self.damaged(*number, "the header of this log file"),
             }
-            expected = number.next();
         }
         // An end may lie right behind the last byte of a file.
         let last = file_of(Lsn(self.proven.0.saturating_sub(1)));
-        if self.proven > Lsn(0) && last >= expected {
-            self.damaged(expected, "this log file is missing");
+        if self.proven > Lsn(0) && numbers.last().is_none_or(|known| *known < last) {
+            self.damaged(last, "this log file is missing");
         }
         self.found.files = self.files.len() as u64;
         Ok(())

@@ -10,16 +10,20 @@
 //! Begin with [`Native`] and `sequencer`; what looks at a directory without opening it is
 //! [`Inspection`].
 
+mod checkpoint;
 mod crc;
 mod cursor;
 mod documents;
 mod engine;
+mod entities;
 mod entity;
 mod error;
 mod field;
 mod file_wal;
 mod frame;
+mod ground;
 mod inbox;
+mod index;
 mod inspect;
 mod limits;
 mod log;

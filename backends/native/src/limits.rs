@@ -24,6 +24,12 @@ pub(crate) const RECEIPTS_AT_ONCE: usize = 8;
 pub(crate) const READERS: usize = 4;
 /// Reads that wait for one of them; above it, callers wait.
 pub(crate) const READS_WAITING_MAX: usize = 1_024;
+/// Entities that stay in memory although nothing in them changed since the last checkpoint: a few
+/// hundred bytes each.
+pub(crate) const HOT_MAX: usize = 16_384;
+/// Chunks of batches in memory above which those that the index has are dropped: 8 KiB each when
+/// they are full.
+pub(crate) const CHUNKS_MAX: usize = 4_096;
 /// Longest unit, in bytes: below the longest frame, so that every unit fits one.
 const UNIT_BYTES_MAX: u64 = 24 * 1024 * 1024;
 /// Longest body: what one publish may carry, and what surrounds it in a stored batch.

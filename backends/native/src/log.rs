@@ -22,15 +22,19 @@ pub(crate) struct Handle {
 impl Handle {
     fn look<T>(
         &self,
-        see: impl FnOnce(&Content) -> Result<T, StoreError>,
+        see: impl FnOnce(&mut Content) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let entity = self
             .shared
             .state
             .entity(self.entity)
             .ok_or(StoreError::NoEntity(self.entity))?;
-        let content = entity.content.lock();
-        see(&content)
+        let seen = see(&mut entity.content.lock());
+        // What the index did not give must not be taken for what is there.
+        if self.shared.state.ground.is_faulty() {
+            return Err(StoreError::Poisoned);
+        }
+        seen
     }
 
     /// The batches that were found, from memory where they are there.

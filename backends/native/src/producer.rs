@@ -1,10 +1,14 @@
 //! Idempotent producers: which batches of theirs an entity holds.
 
+use std::collections::BTreeSet;
+
 use fairlead_canon::{Offset, ProducerId, Stamp};
 use fairlead_ports::StoreError;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
+
+use crate::index::pack::{Pack, Unpack};
 
 /// Batches of a producer that are recognised when they come again: as many as a client has in
 /// flight at most.
@@ -15,7 +19,11 @@ const PRODUCERS_MAX: usize = 4_096;
 
 /// The producers of one entity.
 #[derive(Debug, Default)]
-pub(crate) struct Producers(HashMap<ProducerId, Producer, FixedState>);
+pub(crate) struct Producers {
+    known: HashMap<ProducerId, Producer, FixedState>,
+    /// Those that changed since the last capture.
+    changed: BTreeSet<ProducerId>,
+}
 
 /// Epoch and latest batches of one producer.
 #[derive(Clone, Debug)]
@@ -42,21 +50,41 @@ pub(crate) enum Judgement {
 
 impl Producers {
     pub(crate) fn get(&self, producer: ProducerId) -> Option<&Producer> {
-        self.0.get(&producer)
+        self.known.get(&producer)
     }
 
     pub(crate) fn record(&mut self, stamp: Stamp, base: Offset) {
-        if let Some(known) = self.0.get_mut(&stamp.producer) {
+        self.changed.insert(stamp.producer);
+        if let Some(known) = self.known.get_mut(&stamp.producer) {
             known.record(stamp, base);
             return;
         }
-        if self.0.len() >= PRODUCERS_MAX {
+        if self.known.len() >= PRODUCERS_MAX {
             let by_use = |(id, known): (&ProducerId, &Producer)| (known.last_base(), *id);
-            if let Some((_, idle)) = self.0.iter().map(by_use).min() {
-                self.0.remove(&idle);
+            if let Some((_, idle)) = self.known.iter().map(by_use).min() {
+                self.known.remove(&idle);
+                self.changed.insert(idle);
             }
         }
-        self.0.insert(stamp.producer, Producer::begin(stamp, base));
+        self.known
+            .insert(stamp.producer, Producer::begin(stamp, base));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Producers that changed since the last capture, with their rows; `None` for a forgotten one.
+    pub(crate) fn capture(&mut self) -> Vec<(ProducerId, Option<Vec<u8>>)> {
+        let changed = std::mem::take(&mut self.changed);
+        let row = |id| (id, self.known.get(&id).map(Producer::encode));
+        changed.into_iter().map(row).collect()
+    }
+
+    /// Adds what a row says.
+    pub(crate) fn decode(&mut self, id: ProducerId, row: &[u8]) -> Option<()> {
+        self.known.insert(id, Producer::decode(row)?);
+        Some(())
     }
 }
 
@@ -107,6 +135,40 @@ impl Producer {
                 got: stamp.first,
             }),
         }
+    }
+
+    /// Epoch, how many batches, and for each the steps of its first and last sequence and of its
+    /// offset.
+    fn encode(&self) -> Vec<u8> {
+        let mut pack = Pack::default();
+        pack.uint(self.epoch.cast_unsigned());
+        pack.uint(self.batches.len() as u64);
+        let mut base = 0;
+        for seen in &self.batches {
+            pack.uint(seen.first.cast_unsigned());
+            pack.uint(seen.last.cast_unsigned());
+            pack.step(base, seen.base.0);
+            base = seen.base.0;
+        }
+        pack.done()
+    }
+
+    fn decode(row: &[u8]) -> Option<Self> {
+        let mut unpack = Unpack::new(row);
+        let epoch = u16::try_from(unpack.uint()?).ok()?.cast_signed();
+        let mut batches = SmallVec::new();
+        let mut base = 0;
+        for _ in 0..unpack.uint()? {
+            let (first, last) = (
+                unpack.uint32()?.cast_signed(),
+                unpack.uint32()?.cast_signed(),
+            );
+            base = unpack.step(base)?;
+            let base = Offset(base);
+            batches.push(Seen { first, last, base });
+        }
+        let is_possible = (1..=REMEMBERED_MAX).contains(&batches.len());
+        unpack.done(Self { epoch, batches }).filter(|_| is_possible)
     }
 
     fn last_base(&self) -> Offset {

@@ -8,7 +8,8 @@ use std::ops::Range;
 pub(crate) struct RangeSet(BTreeMap<u64, u64>);
 
 impl RangeSet {
-    pub(crate) fn insert(&mut self, range: Range<u64>) {
+    /// Adds a range; tells where ranges begin that were made, widened or went.
+    pub(crate) fn insert(&mut self, range: Range<u64>, touched: &mut dyn FnMut(u64)) {
         if range.is_empty() {
             return;
         }
@@ -21,11 +22,14 @@ impl RangeSet {
         while let Some((&from, &to)) = self.0.range(start..=end).next_back() {
             end = end.max(to);
             self.0.remove(&from);
+            touched(from);
         }
         self.0.insert(start, end);
+        touched(start);
     }
 
-    pub(crate) fn remove(&mut self, range: Range<u64>) {
+    /// Cuts a range out; tells where ranges begin that were made, narrowed or went.
+    pub(crate) fn remove(&mut self, range: Range<u64>, touched: &mut dyn FnMut(u64)) {
         if range.is_empty() {
             return;
         }
@@ -35,11 +39,13 @@ impl RangeSet {
                 return;
             }
             self.0.remove(&from);
+            touched(from);
             if from < range.start {
                 self.0.insert(from, range.start);
             }
             if to > range.end {
                 self.0.insert(range.end, to);
+                touched(range.end);
             }
         }
     }
@@ -55,6 +61,15 @@ impl RangeSet {
             .map_or(range.end, |(&from, _)| from);
         let end = next.min(range.end);
         (start < end).then_some(start..end)
+    }
+
+    /// Ranges that begin in this one.
+    pub(crate) fn beginning_in(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        self.0.range(range).map(|(&start, &end)| start..end)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn contains(&self, at: u64) -> bool {
@@ -81,12 +96,18 @@ mod tests {
         for _ in 0..20_000 {
             let start = random.random_range(0..200_u64);
             let range = start..start + random.random_range(0..12);
+            let before = ranges.0.clone();
+            let mut touched = BTreeSet::new();
             if random.random_bool(0.5) {
-                ranges.insert(range.clone());
+                ranges.insert(range.clone(), &mut |at| drop(touched.insert(at)));
                 plain.extend(range.clone());
             } else {
-                ranges.remove(range.clone());
+                ranges.remove(range.clone(), &mut |at| drop(touched.insert(at)));
                 plain.retain(|at| !range.contains(at));
+            }
+            for at in 0..220 {
+                let is_other = before.get(&at) != ranges.0.get(&at);
+                assert!(!is_other || touched.contains(&at), "{at} changed untold");
             }
             assert_eq!(ranges.contains(start), plain.contains(&start));
             let first = (start..start + 40).find(|at| !plain.contains(at));

@@ -5,7 +5,7 @@
 
 mod data;
 mod fact;
-mod spec;
+pub(crate) mod spec;
 
 use std::ops::Range;
 

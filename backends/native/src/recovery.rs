@@ -11,10 +11,12 @@ use fairlead_ports::Lsn;
 use crate::error::OpenError;
 use crate::file_wal::{Chain, FileWal, Files, Flush, Frame, place};
 use crate::frame::{FIRST_AFTER_RECOVERY, HEADER_BYTES};
+use crate::ground::Ground;
+use crate::index::{self, Index, refused};
 use crate::log_file::LogFile;
 use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, file_of, padded, position_of};
 use crate::pool::{Mould, Pool, random};
-use crate::scan::{self, Tail, open_files};
+use crate::scan::{self, Begin, Tail, open_files};
 use crate::settings::{Settings, World};
 use crate::state::{Hidden, State};
 use crate::superblock::{Epoch, LogId, Superblock, SuperblockFile};
@@ -42,19 +44,16 @@ pub(crate) fn recover(settings: &Settings, world: &World) -> Result<Recovered, O
     vfs.make_dir(&dir)
         .map_err(|error| OpenError::io(&dir, error))?;
     let lock = lock(vfs, &settings.dir)?;
-    let superblock = superblock(settings, world, &dir)?;
+    let (superblock, index) = about(settings, world, &dir)?;
     let log = superblock.content.log;
+    let state = state(&settings.dir, index)?;
     let mut files = open_files(vfs, &dir, log)?;
-    if files.is_empty() && superblock.content.synced > Lsn(0) {
-        return Err(OpenError::Missing {
-            file: dir.join(FileNo::FIRST.name()),
-        });
-    }
-    let state = State::default();
-    let tail = replay(&dir, &files, superblock.content.synced, &state)?;
+    let begin = Begin::find(&dir, &files, &state, superblock.content.synced)?;
+    let tail = replay(&dir, &files, begin, &state)?;
     harden(&files, &tail).map_err(|error| OpenError::io(&dir, error))?;
     remove_after(vfs, &dir, &mut files, tail.file + 1)?;
     let epoch = superblock.content.epoch.max(tail.chain.epoch).next();
+    state.begin_anew(epoch);
     let mould = mould(settings, world, log, epoch);
     let read = Read {
         lock,
@@ -88,28 +87,32 @@ pub(crate) fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn Lock>, OpenError
     })
 }
 
-/// The superblock of the directory. One is made only where there is no log either.
-fn superblock(settings: &Settings, world: &World, wal: &Path) -> Result<SuperblockFile, OpenError> {
-    let vfs = world.vfs.as_ref();
-    if let Some(superblock) = SuperblockFile::open(vfs, &settings.dir)? {
-        return Ok(superblock);
+/// What a directory says about itself. It is made only where there is no log either: first the index,
+/// then the superblock, without which nothing was ever written.
+fn about(
+    settings: &Settings,
+    world: &World,
+    wal: &Path,
+) -> Result<(SuperblockFile, Index), OpenError> {
+    let (vfs, dir) = (world.vfs.as_ref(), &settings.dir);
+    if let Some(superblock) = SuperblockFile::open(vfs, dir)? {
+        let index = Index::open(vfs, dir, superblock.content.log)?;
+        return Ok((superblock, index));
     }
     let names = vfs.list(wal).map_err(|error| OpenError::io(wal, error))?;
     if names.iter().any(|name| FileNo::of_name(name).is_some()) {
         return Err(OpenError::Missing {
-            file: settings.dir.join("superblock"),
+            file: dir.join("superblock"),
         });
     }
     // The directory itself may be new.
-    let parent = settings
-        .dir
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     vfs.sync_dir(parent)
         .map_err(|error| OpenError::io(parent, error))?;
     let mut log = LogId([0; 16]);
     world.entropy.fill(&mut log.0);
+    let index = Index::create(vfs, dir, log)?;
     let content = Superblock {
         log,
         node: random(world.entropy.as_ref()),
@@ -118,18 +121,29 @@ fn superblock(settings: &Settings, world: &World, wal: &Path) -> Result<Superblo
         synced: Lsn(0),
         created: world.clock.wall(),
     };
-    SuperblockFile::create(vfs, &settings.dir, content)
+    Ok((SuperblockFile::create(vfs, dir, content)?, index))
 }
 
-fn replay(dir: &Path, files: &[LogFile], proven: Lsn, state: &State) -> Result<Tail, OpenError> {
+/// The state as of the last checkpoint.
+fn state(dir: &Path, index: Index) -> Result<State, OpenError> {
+    let ground = Ground::new(index).map_err(|error| refused(dir.join(index::NAME), error))?;
+    Ok(State::new(Arc::new(ground)))
+}
+
+fn replay(dir: &Path, files: &[LogFile], begin: Begin, state: &State) -> Result<Tail, OpenError> {
     let mut hidden = Vec::new();
-    let tail = scan::replay(dir, files, proven, &mut |at, record| {
+    let tail = scan::replay(dir, files, begin, &mut |at, record| {
         state.apply(at, record, &mut hidden);
         hidden
             .drain(..)
             .for_each(|appended: Hidden| appended.show());
     })?;
-    state.begin_anew();
+    if state.ground.is_faulty() {
+        return Err(OpenError::Index {
+            file: dir.with_file_name(index::NAME),
+            what: "a row that the log builds on".into(),
+        });
+    }
     let file = files
         .get(tail.file)
         .map_or_else(String::new, |file| file.number.name());

@@ -14,10 +14,12 @@ use crate::entity::Location;
 use crate::error::OpenError;
 use crate::file_wal::Chain;
 use crate::frame::{HEADER_BYTES, Header};
+use crate::index::{self, refused};
 use crate::log_file::LogFile;
-use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, padded};
+use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, file_of, padded, position_of};
 use crate::record::{self, Record};
-use crate::superblock::{Epoch, LogId};
+use crate::state::State;
+use crate::superblock::LogId;
 use crate::vfs::Vfs;
 use crate::window::Window;
 
@@ -35,7 +37,7 @@ pub(crate) struct Tail {
     pub(crate) is_torn: bool,
 }
 
-/// Opens the files of a log, in order. Every one must be there and be of this log.
+/// Opens the files of a log that are there, in order. Every one must be of this log.
 pub(crate) fn open_files(vfs: &dyn Vfs, dir: &Path, log: LogId) -> Result<Vec<LogFile>, OpenError> {
     let names = vfs.list(dir).map_err(|error| OpenError::io(dir, error))?;
     let mut numbers: Vec<_> = names
@@ -44,45 +46,110 @@ pub(crate) fn open_files(vfs: &dyn Vfs, dir: &Path, log: LogId) -> Result<Vec<Lo
         .collect();
     numbers.sort_unstable();
     let mut files = Vec::with_capacity(numbers.len());
-    let mut expected = FileNo::FIRST;
     for number in numbers {
-        let path = dir.join(expected.name());
-        if number != expected {
-            return Err(OpenError::Missing { file: path });
-        }
+        let path = dir.join(number.name());
         let file =
             LogFile::open(vfs, dir, number, log).map_err(|error| OpenError::io(&path, error))?;
         files
             .push(file.ok_or_else(|| OpenError::damaged(&path, 0, "the header of this log file"))?);
-        expected = number.next();
     }
     Ok(files)
 }
 
-/// Visits every record of the log, oldest first, and finds its end. Changes nothing.
+/// Where a replay begins: behind the last frame that the index has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begin {
+    /// Index of the file.
+    pub(crate) file: usize,
+    pub(crate) position: u64,
+    pub(crate) chain: Chain,
+}
+
+impl Begin {
+    /// Refuses when a file is missing that the index refers to, or that lies behind where it ends,
+    /// or when the frame where it ends is not the one that it has.
+    pub(crate) fn find(
+        dir: &Path,
+        files: &[LogFile],
+        state: &State,
+        proven: Lsn,
+    ) -> Result<Self, OpenError> {
+        let refused = |error| refused(dir.with_file_name(index::NAME), error);
+        let applied = state.ground.index.applied().map_err(refused)?;
+        let number = if applied.frame == Lsn(0) {
+            FileNo::FIRST
+        } else {
+            file_of(applied.frame)
+        };
+        let is_there = |number| files.iter().any(|file| file.number == number);
+        let missing = |number: FileNo| OpenError::Missing {
+            file: dir.join(number.name()),
+        };
+        let uses = state.ground.uses.lock().0.clone();
+        let gone = uses.into_keys().find(|number| !is_there(*number));
+        let from = files.iter().position(|file| file.number >= number);
+        let from = from.unwrap_or(files.len());
+        let behind = files.iter().skip(from).map(|file| file.number);
+        let expected = std::iter::successors(Some(number), |number| Some(number.next()));
+        let gap = expected.zip(behind).find(|(expected, is)| expected != is);
+        if let Some(number) = gone.or(gap.map(|(expected, _)| expected)) {
+            return Err(missing(number));
+        }
+        let chain = Chain {
+            previous: applied.frame,
+            previous_crc: applied.crc,
+            epoch: applied.epoch,
+            synced: proven,
+        };
+        let first = Self {
+            file: from,
+            position: PAGE,
+            chain,
+        };
+        match files.get(from) {
+            _ if applied.frame == Lsn(0) && (proven == Lsn(0) || is_there(number)) => Ok(first),
+            None => Err(missing(number)),
+            Some(file) => first.behind(dir, file),
+        }
+    }
+
+    /// Goes behind the frame that the index ends with.
+    fn behind(mut self, dir: &Path, file: &LogFile) -> Result<Self, OpenError> {
+        let path = dir.join(file.number.name());
+        let position = position_of(self.chain.previous);
+        let frame = whole(&mut Window::new(file), file, position);
+        let frame = frame.map_err(|error| OpenError::io(&path, error))?;
+        let is_it = |(header, _): &(Header, Bytes)| header.crc == self.chain.previous_crc;
+        let Some((header, _)) = frame.filter(is_it) else {
+            let what = "the frame that the index ends with";
+            return Err(OpenError::damaged(&path, position, what));
+        };
+        self.position = position + padded(u64::from(header.len));
+        self.chain.synced = self.chain.synced.max(at(file.number, self.position));
+        Ok(self)
+    }
+}
+
+/// Visits every record of the log from there on, oldest first, and finds its end. Changes nothing.
 pub(crate) fn replay(
     dir: &Path,
     files: &[LogFile],
-    proven: Lsn,
+    begin: Begin,
     visit: &mut dyn FnMut(Location, &Record),
 ) -> Result<Tail, OpenError> {
-    let start = Chain {
-        previous: Lsn(0),
-        previous_crc: 0,
-        epoch: Epoch(0),
-        synced: proven,
-    };
     let mut tail = Tail {
-        file: 0,
-        position: PAGE,
-        chain: start,
+        file: begin.file,
+        position: begin.position,
+        chain: begin.chain,
         frames: 0,
         is_torn: false,
     };
-    for (index, file) in files.iter().enumerate() {
+    for (index, file) in files.iter().enumerate().skip(begin.file) {
         let path = dir.join(file.number.name());
         let mut window = Window::new(file);
-        let mut position = PAGE;
+        let is_first = index == begin.file;
+        let start = if is_first { begin.position } else { PAGE };
+        let mut position = start;
         while let Some((header, records)) = chained(&mut window, file, position, &tail.chain)
             .map_err(|error| OpenError::io(&path, error))?
         {
@@ -95,7 +162,7 @@ pub(crate) fn replay(
             tail.chain.synced = tail.chain.synced.max(header.synced);
             position += padded(u64::from(header.len));
         }
-        if position == PAGE && index > 0 {
+        if position == start && !is_first {
             break;
         }
         tail.file = index;

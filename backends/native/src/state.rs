@@ -1,23 +1,26 @@
 //! What the records of the log add up to, and the only way in which it changes: [`State::apply`].
 //! A replay applies the same records, so it ends in the same state.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fairlead_canon::{EntityId, Kind, Offset, Spec};
+use fairlead_canon::{EntityId, Kind, Offset};
 use fairlead_ports::{Appended, Lsn};
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use crate::documents::Documents;
+use crate::entities::{Changed, Entities};
 use crate::entity::{Content, Entity, Location};
+use crate::ground::Ground;
+use crate::index::KvError;
 use crate::record::{Data, Record};
+use crate::superblock::Epoch;
 
 /// Changed by the engine alone; readers take each lock for a look.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
-    entities: RwLock<HashMap<EntityId, Arc<Entity>, FixedState>>,
+    pub(crate) ground: Arc<Ground>,
+    entities: Entities,
     pub(crate) documents: Mutex<Documents>,
 }
 
@@ -61,30 +64,48 @@ impl Hidden {
 }
 
 impl State {
-    pub(crate) fn entity(&self, id: EntityId) -> Option<Arc<Entity>> {
-        self.entities.read().get(&id).map(Arc::clone)
+    /// What the index says, and nothing more.
+    pub(crate) fn new(ground: Arc<Ground>) -> Self {
+        Self {
+            entities: Entities::new(Arc::clone(&ground)),
+            documents: Mutex::new(Documents::new(Arc::clone(&ground))),
+            ground,
+        }
     }
 
-    /// All entities, in the order of their numbers.
-    pub(crate) fn entities(&self) -> BTreeMap<EntityId, Arc<Entity>> {
-        let entities = self.entities.read();
-        let shared = |(id, entity): (&EntityId, &Arc<Entity>)| (*id, Arc::clone(entity));
-        entities.iter().map(shared).collect()
+    pub(crate) fn entity(&self, id: EntityId) -> Option<Arc<Entity>> {
+        self.entities.get(id)
+    }
+
+    /// Numbers of all entities.
+    pub(crate) fn entities(&self) -> Result<BTreeSet<EntityId>, KvError> {
+        self.entities.all()
+    }
+
+    /// How much changed since the last checkpoint was begun: entities and documents.
+    pub(crate) fn changes(&self) -> usize {
+        self.entities.changes() + self.documents.lock().changes()
+    }
+
+    /// Takes the list of entities that changed in the generation that ends.
+    pub(crate) fn take_changed(&self) -> Vec<Changed> {
+        self.entities.take_changed()
+    }
+
+    /// A checkpoint has what these changed in it.
+    pub(crate) fn written(&self, changed: Vec<Changed>) {
+        self.entities.written(changed);
     }
 
     /// Applies a record that lies at `at`. What it appends is added to `hidden`.
     pub(crate) fn apply(&self, at: Location, record: &Record, hidden: &mut Vec<Hidden>) {
         match record {
             Record::Data(data) => self.append(at, data, hidden),
-            Record::Create { entity, spec } => self.create(*entity, *spec),
+            Record::Create { entity, spec } => self.entities.create(*entity, *spec),
             Record::Alter { entity, spec } => {
                 self.change(*entity, |content| content.spec = *spec);
             }
-            Record::Delete { entity } => {
-                // Dropped after the lock: a large entity takes a while.
-                let gone = self.entities.write().remove(entity);
-                drop(gone);
-            }
+            Record::Delete { entity } => self.entities.delete(*entity),
             Record::Settle {
                 entity,
                 cursor,
@@ -109,19 +130,14 @@ impl State {
         }
     }
 
-    fn create(&self, id: EntityId, spec: Spec) {
-        self.entities
-            .write()
-            .insert(id, Arc::new(Entity::new(spec)));
-    }
-
     fn append(&self, at: Location, data: &Data, hidden: &mut Vec<Hidden>) {
         let batch = &data.batch;
         for (id, base) in &data.targets {
-            let Some(entity) = self.entity(*id) else {
+            let targets = data.targets.len();
+            let append = |content: &mut Content| content.append(*base, batch, at, targets);
+            let Some(entity) = self.entities.change(*id, append) else {
                 continue;
             };
-            entity.content.lock().append(*base, batch, at);
             let appended = Appended {
                 entity: *id,
                 base: *base,
@@ -134,17 +150,13 @@ impl State {
     }
 
     fn change(&self, id: EntityId, change: impl FnOnce(&mut Content)) {
-        if let Some(entity) = self.entity(id) {
-            change(&mut entity.content.lock());
-        }
+        self.entities.change(id, change);
     }
 
     /// Ends a replay: what it showed is what an earlier process left.
-    pub(crate) fn begin_anew(&self) {
-        let entities = self.entities.read();
-        for entity in entities.values() {
-            entity.content.lock().begin_anew();
-        }
+    pub(crate) fn begin_anew(&self, epoch: Epoch) {
+        self.ground.set_epoch(epoch);
+        self.entities.begin_anew();
     }
 }
 

@@ -113,7 +113,7 @@ impl Store for Native {
 
 impl Documents for Native {
     fn get(&self, space: Space, key: Bytes) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
-        self.look(move |documents| documents.get(space, &key).cloned())
+        self.look(move |documents| documents.get(space, &key))
     }
 
     fn list(

@@ -35,7 +35,7 @@ const NAME_NEW: &str = "superblock.new";
 pub(crate) struct LogId(pub(crate) [u8; 16]);
 
 /// Grows with each start of the log; the lower one is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Epoch(pub(crate) u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ pub(crate) struct FoundKeys {
 }
 
 impl Content {
-    pub(crate) fn read(&self, from: Offset, want: Want) -> Result<Vec<Found>, StoreError> {
+    pub(crate) fn read(&mut self, from: Offset, want: Want) -> Result<Vec<Found>, StoreError> {
         let marks = self.marks();
         if from < marks.start || from > marks.end {
             return Err(StoreError::OutOfRange {
@@ -32,31 +32,34 @@ impl Content {
             });
         }
         let mut found = Vec::new();
-        let mut bytes = 0_u64;
-        for (base, kept) in self.holding(from.0..marks.end.0) {
+        let (mut bytes, mut at) = (0_u64, from.0);
+        while let Some(kept) = self.batches.next(&self.source, at)
+            && kept.base < marks.end.0
+        {
             bytes += u64::from(kept.bytes);
             let is_full =
                 bytes > u64::from(want.bytes_max) || found.len() >= want.count_max as usize;
             if is_full && !found.is_empty() {
                 break;
             }
-            found.push(self.found(base, kept));
+            found.push(self.found(&kept));
+            at = kept.after();
         }
         Ok(found)
     }
 
-    pub(crate) fn fetch(&self, at: &[Offset]) -> Vec<Found> {
+    pub(crate) fn fetch(&mut self, at: &[Offset]) -> Vec<Found> {
         let mut all: Vec<Found> = Vec::with_capacity(at.len());
         for at in at
             .iter()
             .filter(|at| self.floor <= **at && **at < self.visible)
         {
-            let Some((base, kept)) = self.holding(at.0..at.0.saturating_add(1)).next() else {
+            let Some(kept) = self.batches.holding(&self.source, at.0) else {
                 continue;
             };
-            let is_again = all.last().is_some_and(|last| last.base.0 == base);
+            let is_again = all.last().is_some_and(|last| last.base.0 == kept.base);
             if !is_again && !self.is_settled(*at) {
-                all.push(self.found(base, kept));
+                all.push(self.found(&kept));
             }
         }
         all
@@ -67,13 +70,16 @@ impl Content {
         self.spec.kind == Kind::Queue && own.is_some_and(|own| own.is_settled(at.0))
     }
 
-    pub(crate) fn backlog(&self, cursor: CursorId, from: Offset, max: usize) -> Vec<Entry> {
+    pub(crate) fn backlog(&mut self, cursor: CursorId, from: Offset, max: usize) -> Vec<Entry> {
         let none = Cursor::default();
         let cursor = self.cursors.get(&cursor).unwrap_or(&none);
         let first = from.max(self.floor).0;
-        let mut entries = Vec::new();
-        for (base, kept) in self.holding(first..self.visible.0) {
-            let mut rest = base.max(first)..kept.after(base);
+        let (mut entries, mut at) = (Vec::new(), first);
+        while let Some(kept) = self.batches.next(&self.source, at)
+            && kept.base < self.visible.0
+        {
+            at = kept.after();
+            let mut rest = kept.base.max(first)..kept.after();
             while let Some((stretch, requeued)) = cursor.stretch(rest.clone()) {
                 if entries.len() >= max {
                     return entries;
@@ -93,52 +99,42 @@ impl Content {
     }
 
     /// Where the first batch with a time at or after this one begins.
-    pub(crate) fn first_at(&self, time: Timestamp) -> Option<Offset> {
-        // Times need not grow with offsets, but the latest time so far does: a bisection by it ends
-        // at the batch, or before it where a later time was trimmed away.
-        let (mut low, mut high) = (0, self.visible.0);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.batches.range(middle..high).next() {
-                Some((base, kept)) if kept.time_so_far < time => low = *base + 1,
-                _ => high = middle,
-            }
-        }
-        let mut rest = self.batches.range(low..self.visible.0.max(low));
-        let found = rest.find(|(_, kept)| kept.time >= time);
-        found.map(|(base, _)| Offset(*base).max(self.floor))
+    pub(crate) fn first_at(&mut self, time: Timestamp) -> Option<Offset> {
+        let found = self.batches.first_at(&self.source, time)?;
+        (found.base < self.visible.0).then_some(Offset(found.base).max(self.floor))
     }
 
-    pub(crate) fn latest(&self, prefix: &Bytes, after: Option<&Bytes>, max: usize) -> FoundKeys {
-        let mut page = FoundKeys::default();
-        let from = after.map_or(prefix, |after| after.max(prefix)).clone();
-        for (key, at) in self
-            .keys
-            .range(from..)
-            .filter(|(key, _)| after != Some(key))
-        {
-            if !key.starts_with(prefix) {
-                break;
-            }
-            if page.entries.len() >= max {
-                page.is_cut = true;
-                break;
-            }
-            if let Some((base, kept)) = self.holding(*at..at.saturating_add(1)).next() {
-                page.entries.push((key.clone(), self.found(base, kept)));
+    pub(crate) fn latest(
+        &mut self,
+        prefix: &Bytes,
+        after: Option<&Bytes>,
+        max: usize,
+    ) -> FoundKeys {
+        let mut entries = Vec::new();
+        let mut rest = self.keys.range(prefix, after);
+        for (key, at) in rest.by_ref().take(max) {
+            if let Some(kept) = self.batches.holding(&self.source, at) {
+                entries.push((key.clone(), Found::of(&kept, 0)));
             }
         }
-        page
+        let is_cut = rest.next().is_some();
+        FoundKeys { entries, is_cut }
     }
 
-    fn found(&self, base: u64, kept: &Kept) -> Found {
+    fn found(&self, kept: &Kept) -> Found {
         let own = self.cursors.get(&CursorId::default());
         let requeued = match self.spec.kind {
-            Kind::Queue => own.map_or(0, |own| own.times_most(base..kept.after(base))),
+            Kind::Queue => own.map_or(0, |own| own.times_most(kept.base..kept.after())),
             Kind::Log | Kind::Latest => 0,
         };
-        Found {
-            base: Offset(base),
+        Found::of(kept, requeued)
+    }
+}
+
+impl Found {
+    fn of(kept: &Kept, requeued: u16) -> Self {
+        Self {
+            base: Offset(kept.base),
             at: kept.at,
             requeued,
         }

@@ -7,7 +7,9 @@ use fairlead_ports::{Lsn, Marks, Space};
 
 use super::Inspection;
 use super::report::Report;
+use super::walk::Seen;
 use crate::error::OpenError;
+use crate::index::{self, Applied, KvError, refused};
 use crate::record::Record;
 use crate::state::{Hidden, State};
 
@@ -56,45 +58,60 @@ impl Measures {
 }
 
 pub(super) fn measure(inspection: &Inspection) -> Result<(Report, Measures), OpenError> {
-    let state = State::default();
+    let state = inspection.state()?;
+    let applied = state
+        .as_ref()
+        .map_or(Ok(Applied::default()), |state| state.ground.index.applied());
+    let path = inspection.dir.with_file_name(index::NAME);
+    let failed = |error| refused(path.clone(), error);
+    let applied = applied.map_err(failed)?.frame;
     let mut hidden = Vec::new();
     let mut records: BTreeMap<_, Sum> = BTreeMap::new();
-    let report = inspection.walk(&mut |_, at, record| {
+    let report = inspection.walk(&mut |Seen { frame, at, .. }, record| {
         records
             .entry(kind(record))
             .or_default()
             .add(u64::from(at.len));
-        state.apply(at, record, &mut hidden);
-        hidden
-            .drain(..)
-            .for_each(|appended: Hidden| appended.show());
+        // A frame is applied whole or not at all.
+        if let Some(state) = state.as_ref().filter(|_| frame > applied) {
+            state.apply(at, record, &mut hidden);
+            hidden
+                .drain(..)
+                .for_each(|appended: Hidden| appended.show());
+        }
     })?;
-    let mut places: BTreeMap<Lsn, u32> = BTreeMap::new();
-    let mut entities = BTreeMap::new();
-    for (id, entity) in state.entities() {
-        let content = entity.content.lock();
-        places.extend(content.places().map(|at| (at.lsn, at.len)));
-        entities.insert(id, (content.spec, content.marks()));
-    }
-    let mut kept = Sum::default();
-    places.values().for_each(|len| kept.add(u64::from(*len)));
-    let measures = Measures {
+    let mut measures = Measures {
         file_bytes: inspection.files.iter().map(|file| file.bytes).sum(),
         records,
-        entities,
-        documents: documents(&state),
-        kept,
+        entities: BTreeMap::new(),
+        documents: BTreeMap::new(),
+        kept: Sum::default(),
     };
+    if let Some(state) = state {
+        measures.add(&state).map_err(failed)?;
+    }
     Ok((report, measures))
 }
 
-fn documents(state: &State) -> BTreeMap<Space, Sum> {
-    let mut spaces: BTreeMap<_, Sum> = BTreeMap::new();
-    for (space, document) in state.documents.lock().all() {
-        let bytes = document.key.len() + document.value.len();
-        spaces.entry(space).or_default().add(bytes as u64);
+impl Measures {
+    fn add(&mut self, state: &State) -> Result<(), KvError> {
+        let mut places: BTreeMap<Lsn, u32> = BTreeMap::new();
+        for id in state.entities()? {
+            let Some(entity) = state.entity(id) else {
+                continue;
+            };
+            let mut content = entity.content.lock();
+            places.extend(content.places().map(|at| (at.lsn, at.len)));
+            self.entities.insert(id, (content.spec, content.marks()));
+        }
+        places
+            .values()
+            .for_each(|len| self.kept.add(u64::from(*len)));
+        state.documents.lock().all(&mut |space, document| {
+            let bytes = document.key.len() + document.value.len();
+            self.documents.entry(space).or_default().add(bytes as u64);
+        })
     }
-    spaces
 }
 
 fn kind(record: &Record) -> &'static str {

@@ -15,14 +15,25 @@ use crate::error::OpenError;
 use crate::file_wal::Chain;
 use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES, Header};
 use crate::log_file::LogFile;
-use crate::lsn::{PAGE, PAGE_BYTES, at, file_of, padded};
+use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, file_of, padded};
 use crate::record::{self, Record};
 use crate::scan::{chained, whole};
 use crate::superblock::Epoch;
 use crate::window::Window;
 
-/// What is told of each record: when its frame was made, where it lies, what it says.
-pub(super) type Visit<'v> = &'v mut dyn FnMut(Timestamp, Location, &Record);
+/// What is told of each record: where it was seen, what it says.
+pub(super) type Visit<'v> = &'v mut dyn FnMut(Seen, &Record);
+
+/// A record that is whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    /// When its frame was made.
+    pub(super) wall: Timestamp,
+    /// Where its frame lies.
+    pub(super) frame: Lsn,
+    /// Where it lies.
+    pub(super) at: Location,
+}
 
 pub(super) struct Walk<'a> {
     dir: &'a Path,
@@ -33,6 +44,8 @@ pub(super) struct Walk<'a> {
     report: Report,
     /// The damage that what is missing from now on is laid to.
     latest: Option<usize>,
+    /// Before this file others may be gone.
+    first: usize,
 }
 
 /// A place in the files that could be opened.
@@ -62,8 +75,14 @@ impl<'a> Walk<'a> {
             },
             ends: Ends::default(),
             latest: None,
+            first: 0,
             report,
         }
+    }
+
+    /// Takes missing files for gone where they lie before this one.
+    pub(super) fn passing_gaps_before(self, first: usize) -> Self {
+        Self { first, ..self }
     }
 
     pub(super) fn run(mut self, visit: Visit<'_>) -> Result<Report, OpenError> {
@@ -74,10 +93,16 @@ impl<'a> Walk<'a> {
         if self.files.is_empty() {
             return Ok(self.report);
         }
+        self.join(spot)?;
         loop {
             if let Some((next, frame)) = self.next(spot)? {
                 self.visit(next, &frame, visit);
                 spot = next.after(&frame.0);
+                continue;
+            }
+            if let Some(next) = self.gap(spot)? {
+                self.join(next)?;
+                spot = next;
                 continue;
             }
             let (is_proven, next) = self.look_ahead(spot)?;
@@ -93,6 +118,47 @@ impl<'a> Walk<'a> {
             spot = next;
         }
         self.end(spot)
+    }
+
+    /// Takes the first frame for what follows the files before, which are gone.
+    fn join(&mut self, spot: Spot) -> Result<(), OpenError> {
+        let Some((file, window)) = self
+            .window(spot)
+            .filter(|(file, _)| file.number > FileNo::FIRST)
+        else {
+            return Ok(());
+        };
+        let frame = whole(window, file, spot.position);
+        if let Some((header, _)) = frame.map_err(|error| self.failed(spot, error))? {
+            self.chain.previous = header.previous;
+            self.chain.previous_crc = header.previous_crc;
+            self.chain.epoch = header.epoch;
+        }
+        Ok(())
+    }
+
+    /// The file behind a gap where nothing refers to what is gone, if this one holds nothing more.
+    fn gap(&mut self, spot: Spot) -> Result<Option<Spot>, OpenError> {
+        let next = spot.in_next_file();
+        let numbers = [spot, next].map(|at| self.files.get(at.file).map(|file| file.number));
+        let [Some(here), Some(there)] = numbers else {
+            return Ok(None);
+        };
+        if next.file > self.first || here.next() == there {
+            return Ok(None);
+        }
+        let mut ahead = spot;
+        while let Some((file, window)) = self
+            .window(ahead)
+            .filter(|(file, _)| ahead.position < file.bytes)
+        {
+            let frame = whole(window, file, ahead.position);
+            if frame.map_err(|error| self.failed(ahead, error))?.is_some() {
+                return Ok(None);
+            }
+            ahead.position += PAGE;
+        }
+        Ok(Some(next))
     }
 
     /// The next frame of the chain: here, or at the beginning of the next file.
@@ -121,7 +187,7 @@ impl<'a> Walk<'a> {
         for place in record::places(records).map_while(|place| place) {
             self.report.records += 1;
             let start = HEADER_BYTES + place.start;
-            let location = Location {
+            let at = Location {
                 lsn: Lsn(header.lsn.0 + start as u64),
                 len: u32::try_from(place.len()).unwrap_or(u32::MAX),
             };
@@ -134,7 +200,12 @@ impl<'a> Walk<'a> {
             };
             let latest = self.latest.and_then(|at| self.report.damages.get_mut(at));
             self.ends.follow(&record, latest);
-            visit(header.wall, location, &record);
+            let seen = Seen {
+                wall: header.wall,
+                frame: header.lsn,
+                at,
+            };
+            visit(seen, &record);
         }
     }
 

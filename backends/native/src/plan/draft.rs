@@ -41,7 +41,7 @@ impl Sketch {
         let Some(entity) = state.entity(entity) else {
             return Self::absent();
         };
-        let content = entity.content.lock();
+        let mut content = entity.content.lock();
         Self {
             spec: Some(content.spec),
             start: content.start(),

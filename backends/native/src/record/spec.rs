@@ -18,7 +18,7 @@ const COMPACTION_LAG: u8 = 10;
 const COMPACTION_DELETES: u8 = 11;
 const KEEPS_DEAD: u8 = 12;
 
-pub(super) fn encode(spec: &Spec, out: &mut BytesMut) {
+pub(crate) fn encode(spec: &Spec, out: &mut BytesMut) {
     let mut put = |tag: u8, value: Option<u64>| {
         if let Some(value) = value {
             out.put_u8(tag);
@@ -43,7 +43,7 @@ pub(super) fn encode(spec: &Spec, out: &mut BytesMut) {
     put(KEEPS_DEAD, spec.keeps_dead.then_some(1));
 }
 
-pub(super) fn decode(mut bytes: &[u8]) -> Option<Spec> {
+pub(crate) fn decode(mut bytes: &[u8]) -> Option<Spec> {
     let mut spec = Spec::new(Kind::Log, Class::Local);
     while let Some(tag) = u8_at(bytes, 0) {
         let value = (u8_at(bytes, 1)? == 8).then(|| array(bytes, 2)).flatten()?;

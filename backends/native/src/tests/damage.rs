@@ -23,7 +23,10 @@ async fn closed(seed: u64) -> (Script, SimFs) {
 type Case<'a> = (&'static str, &'a dyn Fn(&SimFs));
 
 fn is_refused(error: &OpenError) -> bool {
-    matches!(error, OpenError::Damaged { .. } | OpenError::Missing { .. })
+    matches!(
+        error,
+        OpenError::Damaged { .. } | OpenError::Missing { .. } | OpenError::Index { .. }
+    )
 }
 
 #[tokio::test]

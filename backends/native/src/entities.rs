@@ -1,0 +1,199 @@
+//! The entities that are in memory, and how others come there and leave.
+//!
+//! An entity is *hot*, in the map, or *cold*, only in the index. What was changed stays hot until a
+//! checkpoint has it; then it may leave as soon as there are more than [`HOT_MAX`] and nobody used it
+//! lately. A deleted one stays until a checkpoint has it, so that no row of it is believed.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use fairlead_canon::{EntityId, Spec};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+
+use crate::entity::{Content, Entity, Source};
+use crate::ground::Ground;
+use crate::index::{KvError, rows};
+use crate::limits::{CHUNKS_MAX, HOT_MAX};
+
+/// Entities looked at for leaving when one comes in.
+const LOOKS_PER_LOAD: usize = 8;
+
+#[derive(Debug)]
+pub(crate) struct Entities {
+    ground: Arc<Ground>,
+    hot: RwLock<HashMap<EntityId, Arc<Entity>, FixedState>>,
+    /// Held while one is loaded, so that what was read is not older than what left meanwhile.
+    loading: Mutex<()>,
+    /// Those that changed in this generation, in the order in which they first did.
+    changed: Mutex<Vec<Changed>>,
+    /// Those that may leave, longest there first.
+    warm: Mutex<VecDeque<EntityId>>,
+}
+
+/// An entity that changed.
+pub(crate) type Changed = (EntityId, Arc<Entity>);
+
+impl Entities {
+    pub(crate) fn new(ground: Arc<Ground>) -> Self {
+        Self {
+            ground,
+            hot: RwLock::default(),
+            loading: Mutex::default(),
+            changed: Mutex::default(),
+            warm: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn get(&self, id: EntityId) -> Option<Arc<Entity>> {
+        let hot = self.hot.read().get(&id).map(Arc::clone);
+        let entity = hot.or_else(|| self.load(id))?;
+        entity.set_used();
+        (!entity.is_deleted()).then_some(entity)
+    }
+
+    fn load(&self, id: EntityId) -> Option<Arc<Entity>> {
+        let alone = self.loading.lock();
+        if let Some(entity) = self.hot.read().get(&id) {
+            return Some(Arc::clone(entity));
+        }
+        let loaded = Content::load(self.source(id));
+        let loaded = Arc::new(Entity::new(self.ground.trust(loaded)?));
+        // Nobody else loads, but the engine may have made it anew.
+        let entity = Arc::clone(self.hot.write().entry(id).or_insert(loaded));
+        drop(alone);
+        self.warm(id, &entity);
+        self.shed(LOOKS_PER_LOAD);
+        Some(entity)
+    }
+
+    fn source(&self, entity: EntityId) -> Source {
+        let ground = Arc::clone(&self.ground);
+        Source { ground, entity }
+    }
+
+    pub(crate) fn create(&self, id: EntityId, spec: Spec) {
+        let entity = Arc::new(Entity::new(Content::new(self.source(id), spec)));
+        self.touch(id, &entity, &mut entity.content.lock());
+        self.hot.write().insert(id, entity);
+    }
+
+    pub(crate) fn delete(&self, id: EntityId) {
+        if let Some(entity) = self.get(id) {
+            self.touch(id, &entity, &mut entity.content.lock());
+            entity.delete();
+        }
+    }
+
+    /// Changes an entity, if it is there.
+    pub(crate) fn change(
+        &self,
+        id: EntityId,
+        change: impl FnOnce(&mut Content),
+    ) -> Option<Arc<Entity>> {
+        let entity = self.get(id)?;
+        let mut content = entity.content.lock();
+        self.touch(id, &entity, &mut content);
+        change(&mut content);
+        drop(content);
+        Some(entity)
+    }
+
+    fn touch(&self, id: EntityId, entity: &Arc<Entity>, content: &mut Content) {
+        if content.touch(self.ground.generation()) {
+            self.changed.lock().push((id, Arc::clone(entity)));
+        }
+    }
+
+    /// How many changed in this generation.
+    pub(crate) fn changes(&self) -> usize {
+        self.changed.lock().len()
+    }
+
+    /// Takes the list of those that changed in the generation that ends.
+    pub(crate) fn take_changed(&self) -> Vec<Changed> {
+        std::mem::take(&mut *self.changed.lock())
+    }
+
+    /// A checkpoint has what these changed in it.
+    pub(crate) fn written(&self, changed: Vec<Changed>) {
+        for (id, entity) in changed {
+            if entity.is_deleted() {
+                let mut hot = self.hot.write();
+                // It may have been made anew.
+                if hot.get(&id).is_some_and(|here| Arc::ptr_eq(here, &entity)) {
+                    hot.remove(&id);
+                }
+            } else {
+                self.warm(id, &entity);
+            }
+        }
+        let looks = self.warm.lock().len().saturating_mul(2);
+        self.shed(looks);
+    }
+
+    fn warm(&self, id: EntityId, entity: &Entity) {
+        if entity.begin_warm() {
+            self.warm.lock().push_back(id);
+        }
+    }
+
+    /// Lets go of what is too much, looking at so many entities at most. One that was used since it
+    /// was looked at last stays once more.
+    fn shed(&self, looks: usize) {
+        for _ in 0..looks {
+            let crowd = self.hot.read().len() > HOT_MAX;
+            if !crowd && self.ground.chunks() <= CHUNKS_MAX {
+                return;
+            }
+            let Some(id) = self.warm.lock().pop_front() else {
+                return;
+            };
+            self.look_at(id, crowd);
+        }
+    }
+
+    fn look_at(&self, id: EntityId, is_crowd: bool) {
+        let mut hot = self.hot.write();
+        let Some(entity) = hot.get(&id).map(Arc::clone) else {
+            return;
+        };
+        // The map's and this one: nobody else has it, and nobody can get it while the map is locked.
+        let is_free = Arc::strong_count(&entity) == 2 && !entity.was_used();
+        let durable = self.ground.durable();
+        if is_crowd && is_free && entity.content.lock().is_in_index(durable) {
+            hot.remove(&id);
+            if hot.capacity() > 4 * hot.len().max(HOT_MAX) {
+                hot.shrink_to(2 * HOT_MAX);
+            }
+            return;
+        }
+        drop(hot);
+        let mut content = entity.content.lock();
+        if self.ground.chunks() > CHUNKS_MAX {
+            content.unload();
+        }
+        drop(content);
+        self.warm.lock().push_back(id);
+    }
+
+    /// Numbers of all entities, hot and cold.
+    pub(crate) fn all(&self) -> Result<BTreeSet<EntityId>, KvError> {
+        let mut all = BTreeSet::new();
+        let prefix = rows::entities();
+        crate::entity::each(&self.ground.index, &prefix, &mut |key, _| {
+            all.insert(EntityId(rows::number_in(key, 0)?));
+            Some(())
+        })?;
+        all.extend(self.hot.read().keys());
+        Ok(all)
+    }
+
+    /// Ends a replay: what it showed is what an earlier process left.
+    pub(crate) fn begin_anew(&self) {
+        for entity in self.hot.read().values() {
+            entity.content.lock().begin_anew();
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! All batches of an entity: a directory of chunks, each in memory or on disk.
+//!
+//! Chunks that changed stay in memory until a checkpoint has written them; the others can be dropped
+//! at any time and are loaded when they are asked for. A chunk is shared with the checkpoint that
+//! writes it, and copied if it changes meanwhile.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use fairlead_canon::{EntityId, Timestamp};
+
+use super::chunk::{CHUNK_LEN, Chunk, Kept, Summary};
+use crate::ground::Ground;
+use crate::index::{KvError, rows};
+
+#[derive(Debug, Default)]
+pub(crate) struct Batches {
+    /// In the order of their offsets. Only the last one may be empty.
+    slots: VecDeque<Slot>,
+    /// Chunks that changed since the last capture, by their first offset.
+    changed: Vec<u64>,
+    /// Rows that are to go at the next one.
+    gone: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// Its key, at or before the first batch in it.
+    first: u64,
+    /// At or behind the end of the last one.
+    end: u64,
+    latest: Timestamp,
+    len: usize,
+    /// `None`: on disk only.
+    chunk: Option<Arc<Chunk>>,
+    has_row: bool,
+    is_changed: bool,
+    /// Since it was last looked at for dropping.
+    is_used: bool,
+}
+
+/// Where batches that are not in memory come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) ground: Arc<Ground>,
+    pub(crate) entity: EntityId,
+}
+
+/// What has changed in the chunks of an entity.
+#[derive(Debug, Default)]
+pub(crate) struct Captured {
+    gone: Vec<u64>,
+    chunks: Vec<CapturedChunk>,
+}
+
+#[derive(Debug)]
+struct CapturedChunk {
+    first: u64,
+    end: u64,
+    latest: Timestamp,
+    chunk: Arc<Chunk>,
+}
+
+impl Source {
+    fn chunk(&self, first: u64) -> Arc<Chunk> {
+        let load = || -> Result<Option<Chunk>, KvError> {
+            let key = rows::chunk(self.entity, first);
+            let missing = || KvError::damaged(&key, "no batches");
+            let value = self.ground.index.get(&key)?.ok_or_else(missing)?;
+            let chunk = Chunk::decode(&self.ground, first, &value);
+            Ok(Some(chunk.ok_or_else(missing)?))
+        };
+        let chunk = self.ground.trust(load());
+        Arc::new(chunk.unwrap_or_else(|| Chunk::new(&self.ground)))
+    }
+}
+
+impl Slot {
+    fn load(&mut self, source: &Source) -> &Chunk {
+        self.is_used = true;
+        self.chunk.get_or_insert_with(|| source.chunk(self.first))
+    }
+
+    /// The chunk, to be changed: a checkpoint that holds it keeps the old one.
+    fn change(&mut self, source: &Source, changed: &mut Vec<u64>) -> &mut Chunk {
+        if !self.is_changed {
+            self.is_changed = true;
+            changed.push(self.first);
+        }
+        let chunk = self.chunk.get_or_insert_with(|| source.chunk(self.first));
+        Arc::make_mut(chunk)
+    }
+}
+
+impl Batches {
+    /// The directory as the index has it: the keys of the chunks and what their rows say.
+    pub(crate) fn of_rows(rows: impl Iterator<Item = (u64, Summary)>) -> Self {
+        let slot = |(first, summary): (u64, Summary)| Slot {
+            first,
+            end: summary.end,
+            latest: summary.latest,
+            len: summary.len,
+            chunk: None,
+            has_row: true,
+            is_changed: false,
+            is_used: false,
+        };
+        Self {
+            slots: rows.map(slot).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Chunks with a batch in them.
+    pub(crate) fn rows(&self) -> usize {
+        let is_last_empty = self.slots.back().is_some_and(|slot| slot.len == 0);
+        self.slots.len() - usize::from(is_last_empty)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows() == 0
+    }
+
+    /// The first batch that ends behind an offset.
+    pub(crate) fn next(&mut self, source: &Source, offset: u64) -> Option<Kept> {
+        let from = self.slots.partition_point(|slot| slot.end <= offset);
+        for slot in self.slots.range_mut(from..) {
+            let chunk = slot.load(source);
+            if let Some(kept) = chunk.batches.get(chunk.place(offset)) {
+                return Some(*kept);
+            }
+        }
+        None
+    }
+
+    /// The batch that holds an offset.
+    pub(crate) fn holding(&mut self, source: &Source, offset: u64) -> Option<Kept> {
+        self.next(source, offset).filter(|kept| kept.base <= offset)
+    }
+
+    /// The first batch whose time is at or after this one.
+    pub(crate) fn first_at(&mut self, source: &Source, time: Timestamp) -> Option<Kept> {
+        let mut later = self.slots.iter_mut().filter(|slot| slot.latest >= time);
+        later.find_map(|slot| {
+            let mut batches = slot.load(source).batches.iter();
+            batches.find(|kept| kept.time >= time).copied()
+        })
+    }
+
+    /// Adds a batch behind all others.
+    pub(crate) fn push(&mut self, source: &Source, kept: Kept) {
+        match self.slots.back_mut() {
+            Some(last) if last.len == 0 => {
+                // Begins anew in its room, under the key of what it will hold.
+                if last.has_row {
+                    self.gone.push(last.first);
+                }
+                last.first = kept.base;
+                last.latest = kept.time;
+                last.has_row = false;
+                last.is_changed = false;
+            }
+            Some(last) if last.len < CHUNK_LEN => {}
+            _ => self.slots.push_back(Slot::beginning(&source.ground, &kept)),
+        }
+        if let Some(last) = self.slots.back_mut() {
+            last.end = kept.after();
+            last.latest = last.latest.max(kept.time);
+            last.len += 1;
+            let chunk = last.change(source, &mut self.changed);
+            chunk.batches.push_back(kept);
+        }
+    }
+
+    /// Changes the batch that begins at `base`.
+    pub(crate) fn change(&mut self, source: &Source, base: u64, change: impl FnOnce(&mut Kept)) {
+        let at = self.slots.partition_point(|slot| slot.end <= base);
+        let Some(slot) = self.slots.get_mut(at) else {
+            return;
+        };
+        let place = slot.load(source).place(base);
+        let chunk = slot.change(source, &mut self.changed);
+        if let Some(kept) = chunk.batches.get_mut(place) {
+            change(kept);
+        }
+    }
+
+    /// Removes the batch that begins at `base`.
+    pub(crate) fn remove(&mut self, source: &Source, base: u64) -> Option<Kept> {
+        let at = self.slots.partition_point(|slot| slot.end <= base);
+        let slot = self.slots.get_mut(at)?;
+        let chunk = slot.load(source);
+        let place = chunk.place(base);
+        chunk.batches.get(place).filter(|kept| kept.base == base)?;
+        let removed = slot
+            .change(source, &mut self.changed)
+            .batches
+            .remove(place)?;
+        slot.len -= 1;
+        if slot.len == 0 && at + 1 < self.slots.len() {
+            let slot = self.slots.remove(at);
+            let row = slot.filter(|slot| slot.has_row);
+            self.gone.extend(row.map(|slot| slot.first));
+        }
+        Some(removed)
+    }
+
+    /// Drops what is in memory, on disk and not used lately; the rest is dropped the next time.
+    pub(crate) fn unload(&mut self) {
+        for slot in &mut self.slots {
+            let may_go = slot.has_row && !slot.is_changed && slot.chunk.is_some();
+            if may_go && !std::mem::take(&mut slot.is_used) {
+                slot.chunk = None;
+            }
+        }
+    }
+
+    /// What has changed since the last capture, which is for a checkpoint to write.
+    pub(crate) fn capture(&mut self) -> Captured {
+        let mut captured = Captured {
+            gone: std::mem::take(&mut self.gone),
+            chunks: Vec::new(),
+        };
+        for first in std::mem::take(&mut self.changed) {
+            let at = self.slots.partition_point(|slot| slot.first < first);
+            let slot = self.slots.get_mut(at).filter(|slot| slot.first == first);
+            let Some(slot) = slot.filter(|slot| slot.is_changed) else {
+                continue;
+            };
+            slot.is_changed = false;
+            if slot.len == 0 {
+                captured.gone.extend(slot.has_row.then_some(first));
+                slot.has_row = false;
+                continue;
+            }
+            slot.has_row = true;
+            captured
+                .chunks
+                .extend(slot.chunk.as_ref().map(|chunk| CapturedChunk {
+                    first,
+                    end: slot.end,
+                    latest: slot.latest,
+                    chunk: Arc::clone(chunk),
+                }));
+        }
+        captured
+    }
+}
+
+impl Slot {
+    fn beginning(ground: &Ground, with: &Kept) -> Self {
+        Self {
+            first: with.base,
+            end: with.base,
+            latest: with.time,
+            len: 0,
+            chunk: Some(Arc::new(Chunk::new(ground))),
+            has_row: false,
+            is_changed: false,
+            is_used: true,
+        }
+    }
+}
+
+impl Captured {
+    pub(crate) fn write(&self, entity: EntityId, batch: &mut crate::index::Batch) {
+        for first in &self.gone {
+            batch.delete(rows::chunk(entity, *first));
+        }
+        for at in &self.chunks {
+            let value = at.chunk.encode(at.first, at.end, at.latest);
+            batch.put(rows::chunk(entity, at.first), value);
+        }
+    }
+}

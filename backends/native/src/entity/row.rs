@@ -1,0 +1,225 @@
+//! An entity as rows of the index: loading one, and what of it is to be written.
+//!
+//! The value of its own row, in packed numbers: definition, how many chunks, which of cursors (1),
+//! producers (2) and keys (4) there are, floor, end, messages and bytes kept, how far messages were
+//! handed out, how far when the stay of a process began, and the epoch of that stay.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use bytes::{Bytes, BytesMut};
+use fairlead_canon::{EntityId, Offset, ProducerId};
+use fairlead_ports::{CursorId, Lsn};
+
+use super::batches::{self, Batches, Source};
+use super::chunk::Summary;
+use super::{Content, Keys};
+use crate::cursor::Cursor;
+use crate::index::pack::{Pack, Unpack};
+use crate::index::{Batch, Index, KvError, rows};
+use crate::producer::Producers;
+use crate::record::spec;
+use crate::superblock::Epoch;
+
+const HAS_CURSORS: u64 = 1;
+const HAS_PRODUCERS: u64 = 2;
+const HAS_KEYS: u64 = 4;
+
+/// What of an entity is for a checkpoint to write: what changed in one generation.
+#[derive(Debug)]
+pub(crate) enum Captured {
+    Deleted,
+    Changed {
+        row: Vec<u8>,
+        chunks: batches::Captured,
+        cursors: Vec<(CursorId, u64, Option<Vec<u8>>)>,
+        producers: Vec<(ProducerId, Option<Vec<u8>>)>,
+        keys: BTreeMap<Bytes, Option<u64>>,
+    },
+}
+
+impl Captured {
+    pub(crate) fn write(self, id: EntityId, batch: &mut Batch) {
+        let Self::Changed {
+            row,
+            chunks,
+            cursors,
+            producers,
+            keys,
+        } = self
+        else {
+            batch.delete(rows::entity(id));
+            let all = [
+                rows::chunks,
+                rows::cursors,
+                rows::producers,
+                rows::all_latest,
+            ];
+            all.into_iter().for_each(|of| batch.delete_all(of(id)));
+            return;
+        };
+        batch.put(rows::entity(id), row);
+        chunks.write(id, batch);
+        for (cursor, block, row) in cursors {
+            batch.set(rows::cursor(id, cursor, block), row);
+        }
+        for (producer, row) in producers {
+            batch.set(rows::producer(id, producer), row);
+        }
+        for (key, at) in keys {
+            let row = at.map(|at| at.to_le_bytes().to_vec());
+            batch.set(rows::latest(id, &key), row);
+        }
+    }
+}
+
+impl Content {
+    /// What changed since the last capture.
+    pub(super) fn capture(&mut self) -> Captured {
+        if self.is_deleted {
+            return Captured::Deleted;
+        }
+        let chunks = self.batches.capture();
+        let mut cursors = Vec::new();
+        for (id, cursor) in &mut self.cursors {
+            let rows = cursor.capture().into_iter();
+            cursors.extend(rows.map(|(block, row)| (*id, block, row)));
+        }
+        let (producers, keys) = (self.producers.capture(), self.keys.capture());
+        Captured::Changed {
+            row: self.encode(),
+            chunks,
+            cursors,
+            producers,
+            keys,
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let flag = |is_set: bool, bit: u64| if is_set { bit } else { 0 };
+        let has_cursors = !self.cursors.values().all(Cursor::is_empty);
+        let mut definition = BytesMut::new();
+        spec::encode(&self.spec, &mut definition);
+        let mut pack = Pack::default();
+        pack.bytes(&definition);
+        pack.uint(self.batches.rows() as u64);
+        pack.uint(
+            flag(has_cursors, HAS_CURSORS)
+                | flag(!self.producers.is_empty(), HAS_PRODUCERS)
+                | flag(!self.keys.is_empty(), HAS_KEYS),
+        );
+        pack.uint(self.floor.0);
+        pack.step(self.floor.0, self.end.0);
+        pack.uint(self.count);
+        pack.uint(self.bytes);
+        pack.uint(self.mark.0);
+        pack.uint(self.handed_out.0);
+        pack.uint(self.source.ground.epoch().0);
+        pack.done()
+    }
+
+    /// The entity as the index has it; `None` when it has none of this number.
+    pub(crate) fn load(source: Source) -> Result<Option<Self>, KvError> {
+        let key = rows::entity(source.entity);
+        let Some(row) = source.ground.index.get(&key)? else {
+            return Ok(None);
+        };
+        let damaged = || KvError::damaged(&key, "an entity");
+        let (mut content, chunks, has) = Self::decode(source, &row).ok_or_else(damaged)?;
+        content.load_chunks(chunks)?;
+        if has & HAS_CURSORS != 0 {
+            content.load_cursors()?;
+        }
+        if has & HAS_PRODUCERS != 0 {
+            content.load_producers()?;
+        }
+        if has & HAS_KEYS != 0 {
+            content.load_keys()?;
+        }
+        Ok(Some(content))
+    }
+
+    /// What its own row says, how many chunks it has, and what else.
+    fn decode(source: Source, row: &[u8]) -> Option<(Self, u64, u64)> {
+        let epoch = source.ground.epoch();
+        let mut unpack = Unpack::new(row);
+        let mut content = Self::new(source, spec::decode(unpack.bytes()?)?);
+        let (chunks, has) = (unpack.uint()?, unpack.uint()?);
+        content.floor = Offset(unpack.uint()?);
+        content.end = Offset(unpack.step(content.floor.0)?);
+        content.visible = content.end;
+        content.count = unpack.uint()?;
+        content.bytes = unpack.uint()?;
+        content.mark = Offset(unpack.uint()?);
+        content.handed_out = Offset(unpack.uint()?);
+        // Whatever an earlier stay handed out, it did before this one began.
+        if Epoch(unpack.uint()?) != epoch {
+            content.handed_out = content.mark;
+        }
+        content.changed_at = Lsn(0);
+        unpack.done((content, chunks, has))
+    }
+
+    fn load_chunks(&mut self, count: u64) -> Result<(), KvError> {
+        if count == 0 {
+            return Ok(());
+        }
+        let prefix = rows::chunks(self.source.entity);
+        let mut summaries = Vec::new();
+        each(&self.source.ground.index, &prefix, &mut |key, value| {
+            let first = rows::number_in(key, 8)?;
+            summaries.push((first, Summary::decode(first, value)?));
+            Some(())
+        })?;
+        if summaries.len() as u64 != count {
+            return Err(KvError::damaged(&prefix, "another number of rows"));
+        }
+        self.batches = Batches::of_rows(summaries.into_iter());
+        Ok(())
+    }
+
+    fn load_cursors(&mut self) -> Result<(), KvError> {
+        let (cursors, prefix) = (&mut self.cursors, rows::cursors(self.source.entity));
+        each(&self.source.ground.index, &prefix, &mut |key, value| {
+            let cursor = CursorId(rows::number_in(key, 8)?);
+            let block = rows::number_in(key, 16)?;
+            cursors.entry(cursor).or_default().decode(block, value)
+        })
+    }
+
+    fn load_producers(&mut self) -> Result<(), KvError> {
+        let prefix = rows::producers(self.source.entity);
+        let producers: &mut Producers = &mut self.producers;
+        each(&self.source.ground.index, &prefix, &mut |key, value| {
+            let id = ProducerId(rows::number_in(key, 8)?.cast_signed());
+            producers.decode(id, value)
+        })
+    }
+
+    fn load_keys(&mut self) -> Result<(), KvError> {
+        let prefix = rows::all_latest(self.source.entity);
+        let keys: &mut Keys = &mut self.keys;
+        each(&self.source.ground.index, &prefix, &mut |key, value| {
+            let at = value.try_into().map(u64::from_le_bytes).ok()?;
+            keys.load(rows::rest_of(key, 8)?, at);
+            Some(())
+        })
+    }
+}
+
+/// Visits every row whose key begins so; one that says `None` is damaged.
+pub(crate) fn each(
+    index: &Index,
+    prefix: &[u8],
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> Option<()>,
+) -> Result<(), KvError> {
+    let mut damage = None;
+    index.scan(prefix, prefix, &mut |key, value| {
+        if visit(key, value).is_some() {
+            return ControlFlow::Continue(());
+        }
+        damage = Some(KvError::damaged(key, "a row"));
+        ControlFlow::Break(())
+    })?;
+    damage.map_or(Ok(()), Err)
+}

@@ -1,0 +1,175 @@
+//! What all entities of a store stand on: the index below them, the count of what each log file is
+//! still needed for, and the memory that their chunks take together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::entity::{Location, each};
+use crate::index::pack::{Pack, Unpack};
+use crate::index::{Index, KvError, rows};
+use crate::lsn::{FileNo, file_of};
+use crate::superblock::Epoch;
+
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) index: Index,
+    /// What log files are needed for, as of the last record that was applied.
+    pub(crate) uses: Mutex<Uses>,
+    /// Changes belong to the checkpoint of this number.
+    generation: AtomicU64,
+    /// The newest generation that is in the index.
+    durable: AtomicU64,
+    /// Of this stay of a process.
+    epoch: AtomicU64,
+    chunks: Arc<AtomicUsize>,
+    is_faulty: AtomicBool,
+}
+
+/// What each log file is needed for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Uses(pub(crate) BTreeMap<FileNo, Use>);
+
+/// What a log file is needed for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Use {
+    /// Batches that an entity keeps; one that several keep counts several times.
+    pub(crate) references: u64,
+    /// Bytes of their records, divided among those that keep them.
+    pub(crate) bytes: u64,
+}
+
+/// Counts one chunk in memory for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Tally(Arc<AtomicUsize>);
+
+impl Ground {
+    /// The ground as an index has it.
+    pub(crate) fn new(index: Index) -> Result<Self, KvError> {
+        Ok(Self {
+            uses: Mutex::new(Uses::load(&index)?),
+            index,
+            generation: AtomicU64::new(1),
+            durable: AtomicU64::new(0),
+            epoch: AtomicU64::new(0),
+            chunks: Arc::default(),
+            is_faulty: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Begins the next generation; returns the one that ended. Called by the engine alone.
+    pub(crate) fn next_generation(&self) -> u64 {
+        self.generation.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The newest generation that is in the index.
+    pub(crate) fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_durable(&self, generation: u64) {
+        self.durable.store(generation, Ordering::Release);
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: Epoch) {
+        self.epoch.store(epoch.0, Ordering::Relaxed);
+    }
+
+    /// What the index said; nothing when it could not be read. A decision on that ground must never
+    /// become durable, so the engine asks [`Ground::is_faulty`] before it closes a frame.
+    pub(crate) fn trust<T>(&self, answer: Result<Option<T>, KvError>) -> Option<T> {
+        answer.unwrap_or_else(|error| {
+            let first = !self.is_faulty.swap(true, Ordering::AcqRel);
+            if first {
+                tracing::error!(error = &error as &dyn std::error::Error, "the index failed");
+            }
+            None
+        })
+    }
+
+    /// Whether the index has failed since it was opened.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.is_faulty.load(Ordering::Acquire)
+    }
+
+    /// Chunks in memory.
+    pub(crate) fn chunks(&self) -> usize {
+        self.chunks.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more.
+    pub(crate) fn tally(&self) -> Tally {
+        self.chunks.fetch_add(1, Ordering::Relaxed);
+        Tally(Arc::clone(&self.chunks))
+    }
+}
+
+impl Uses {
+    /// What the index says.
+    pub(crate) fn load(index: &Index) -> Result<Self, KvError> {
+        let mut uses = BTreeMap::new();
+        each(index, &rows::files(), &mut |key, row| {
+            uses.insert(FileNo(rows::number_in(key, 0)?), Use::decode(row)?);
+            Some(())
+        })?;
+        Ok(Self(uses))
+    }
+
+    /// A batch is kept, whose share of its record is so many bytes.
+    pub(crate) fn add(&mut self, at: Location, share: u32) {
+        let needed = self.0.entry(file_of(at.lsn)).or_default();
+        needed.references += 1;
+        needed.bytes += u64::from(share);
+    }
+
+    /// It is no longer kept.
+    pub(crate) fn remove(&mut self, at: Location, share: u32) {
+        let number = file_of(at.lsn);
+        let Some(needed) = self.0.get_mut(&number) else {
+            return;
+        };
+        needed.references = needed.references.saturating_sub(1);
+        needed.bytes = needed.bytes.saturating_sub(u64::from(share));
+        if needed.references == 0 {
+            self.0.remove(&number);
+        }
+    }
+}
+
+impl Use {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut pack = Pack::default();
+        pack.uint(self.references);
+        pack.uint(self.bytes);
+        pack.done()
+    }
+
+    fn decode(row: &[u8]) -> Option<Self> {
+        let mut unpack = Unpack::new(row);
+        let (references, bytes) = (unpack.uint()?, unpack.uint()?);
+        unpack.done(Self { references, bytes })
+    }
+}
+
+impl Clone for Tally {
+    fn clone(&self) -> Self {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,126 @@
+//! What the log adds up to, up to some frame, as ordered rows on disk.
+//!
+//! A [`StateKv`] keeps keys and values and changes them in one durable step. [`Index`] knows what
+//! the rows mean and that each value ends with a checksum over key and value; what a row looks like
+//! is in [`rows`]. The index never runs ahead of what is durable in the log.
+
+mod about;
+mod backend;
+mod kv;
+pub(crate) mod pack;
+mod redb;
+pub(crate) mod rows;
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+
+use crate::crc;
+
+pub(crate) use about::{Applied, NAME, refused};
+pub(crate) use backend::Backend;
+#[cfg(test)]
+pub(crate) use kv::Map;
+pub(crate) use kv::{Change, KvError, StateKv};
+pub(crate) use redb::RedbKv;
+
+/// Rows that are checked when they are read.
+#[derive(Debug)]
+pub(crate) struct Index(Box<dyn StateKv>);
+
+/// Changes on their way into an index, in the order in which they are to be made.
+#[derive(Debug, Default)]
+pub(crate) struct Batch(Vec<Change>);
+
+impl Batch {
+    /// Writes a row: the value gets its checksum.
+    pub(crate) fn put(&mut self, key: Vec<u8>, mut value: Vec<u8>) {
+        let crc = checksum(&key, &value);
+        value.extend_from_slice(&crc.to_le_bytes());
+        self.0.push(Change::Put(key, value));
+    }
+
+    /// Removes a row, if it is there.
+    pub(crate) fn delete(&mut self, key: Vec<u8>) {
+        self.0.push(Change::Delete(key));
+    }
+
+    /// Writes a row, or removes it when there is nothing to write.
+    pub(crate) fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        match value {
+            Some(value) => self.put(key, value),
+            None => self.delete(key),
+        }
+    }
+
+    /// Removes every row whose key begins with these bytes.
+    pub(crate) fn delete_all(&mut self, prefix: Vec<u8>) {
+        self.0.push(Change::DeleteAll(prefix));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Index {
+    pub(crate) fn new(kv: impl StateKv + 'static) -> Self {
+        Self(Box::new(kv))
+    }
+
+    /// Makes all changes, durably, or none.
+    pub(crate) fn checkpoint(&self, changes: Batch) -> Result<(), KvError> {
+        self.0.checkpoint(changes.0)
+    }
+
+    /// The row under a key.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        let Some(value) = self.0.get(key)? else {
+            return Ok(None);
+        };
+        let len = checked(key, &value)?.len();
+        Ok(Some(value.slice(..len)))
+    }
+
+    /// Visits rows whose key begins with `prefix`, from `from` on, in key order, until it breaks.
+    pub(crate) fn scan(
+        &self,
+        prefix: &[u8],
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), KvError> {
+        let mut damage = None;
+        self.0.scan(from.max(prefix), &mut |key, value| {
+            if !key.starts_with(prefix) {
+                return ControlFlow::Break(());
+            }
+            match checked(key, value) {
+                Ok(value) => visit(key, value),
+                Err(error) => {
+                    damage = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
+        damage.map_or(Ok(()), Err)
+    }
+}
+
+fn checksum(key: &[u8], value: &[u8]) -> u32 {
+    let mut crc = crc::Running::new();
+    crc.add(key);
+    crc.add(value);
+    crc.finish()
+}
+
+/// The value without its checksum, if that is right.
+fn checked<'v>(key: &[u8], value: &'v [u8]) -> Result<&'v [u8], KvError> {
+    let split = value.split_last_chunk::<4>();
+    split
+        .filter(|(value, crc)| u32::from_le_bytes(**crc) == checksum(key, value))
+        .map(|(value, _)| value)
+        .ok_or_else(|| KvError::damaged(key, "the checksum of a row"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! The index in a redb file: one table of bytes.
+//!
+//! redb takes its file for its own work: what somebody else wrote there can make it panic. So the
+//! whole file is verified when it is opened, and a panic is reported as damage.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use redb::{
+    Builder, Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, StorageError, Table,
+    TableDefinition,
+};
+
+use super::backend::Backend;
+use super::kv::{Change, KvError, StateKv};
+
+const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+/// Its page cache; the default is 1 GiB.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct RedbKv(Database);
+
+impl RedbKv {
+    /// Opens what is in the file and verifies every page; an empty file becomes an empty index.
+    pub(crate) fn open(backend: Backend) -> Result<Self, KvError> {
+        guarded(|| {
+            let mut builder = Builder::new();
+            builder.set_cache_size(CACHE_BYTES);
+            let mut database = builder.create_with_backend(backend).map_err(failed)?;
+            if !database.check_integrity().map_err(failed)? {
+                let what = "the checksum of a page".into();
+                return Err(KvError::Damaged { what });
+            }
+            let kv = Self(database);
+            kv.make_table()?;
+            Ok(kv)
+        })
+    }
+
+    fn make_table(&self) -> Result<(), KvError> {
+        let read = self.0.begin_read().map_err(failed)?;
+        match read.open_table(TABLE) {
+            Ok(_) => Ok(()),
+            Err(redb::TableError::TableDoesNotExist(_)) => self.checkpoint(Vec::new()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn table(&self) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, KvError> {
+        let read = self.0.begin_read().map_err(failed)?;
+        read.open_table(TABLE).map_err(failed)
+    }
+
+    /// How many rows there are.
+    pub(crate) fn rows(&self) -> Result<u64, KvError> {
+        self.table()?.len().map_err(failed)
+    }
+}
+
+impl StateKv for RedbKv {
+    fn checkpoint(&self, changes: Vec<Change>) -> Result<(), KvError> {
+        guarded(|| {
+            let mut write = self.0.begin_write().map_err(failed)?;
+            // The next start then need not walk the whole file twice.
+            write.set_quick_repair(true);
+            let mut table = write.open_table(TABLE).map_err(failed)?;
+            for change in changes {
+                apply(&mut table, change).map_err(failed)?;
+            }
+            drop(table);
+            write.commit().map_err(failed)
+        })
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
+        guarded(|| {
+            let value = self.table()?.get(key).map_err(failed)?;
+            Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
+        })
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), KvError> {
+        guarded(|| {
+            for row in self.table()?.range(from..).map_err(failed)? {
+                let (key, value) = row.map_err(failed)?;
+                if visit(key.value(), value.value()).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// After a panic nothing of the database is used again: the index is damaged, and the store ends.
+fn guarded<T>(access: impl FnOnce() -> Result<T, KvError>) -> Result<T, KvError> {
+    catch_unwind(AssertUnwindSafe(access)).unwrap_or_else(|_panic| {
+        let what = "its pages contradict each other".into();
+        Err(KvError::Damaged { what })
+    })
+}
+
+fn apply(table: &mut Table<'_, &[u8], &[u8]>, change: Change) -> Result<(), StorageError> {
+    match change {
+        Change::Put(key, value) => table.insert(key.as_slice(), value.as_slice()).map(drop),
+        Change::Delete(key) => table.remove(key.as_slice()).map(drop),
+        Change::DeleteAll(prefix) => {
+            let until = successor(&prefix);
+            table.retain_in(prefix.as_slice()..until.as_slice(), |_, _| false)
+        }
+    }
+}
+
+/// The least key above all that begin with `prefix`, which has a byte below 255: it begins with a
+/// letter.
+fn successor(prefix: &[u8]) -> Vec<u8> {
+    let mut until = prefix.to_vec();
+    while let Some(last) = until.pop() {
+        if let Some(next) = last.checked_add(1) {
+            until.push(next);
+            break;
+        }
+    }
+    until
+}
+
+fn failed(error: impl Into<redb::Error>) -> KvError {
+    match error.into() {
+        // What redb says of a file that is none of its own, or ends too early.
+        redb::Error::Io(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+            ) =>
+        {
+            KvError::Damaged {
+                what: error.to_string(),
+            }
+        }
+        redb::Error::Io(error) => KvError::Io(error),
+        // Every later call says only that an earlier one failed.
+        redb::Error::PreviousIo => KvError::Io(io::Error::other("an earlier access failed")),
+        other => KvError::Damaged {
+            what: other.to_string(),
+        },
+    }
+}
