@@ -1,8 +1,9 @@
 //! What a failure is called on the wire.
 
+use fairlead_canon::Text;
 use fairlead_kernel::{Closed, ClosedReason, Error, Reason};
 
-use crate::codec::{DecodeError, ReasonCode, Version};
+use crate::codec::{DecodeError, Properties, Property, ReasonCode, Version};
 
 /// The end of a connection: what the client is told and what the log is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +12,12 @@ pub(crate) struct Fault {
     pub(crate) code: ReasonCode,
     /// For the log and the counters.
     pub(crate) closed: Closed,
+    /// Where the client finds another server.
+    pub(crate) server_reference: Option<Text>,
 }
+
+/// What a packet takes besides its properties, at most.
+const PACKET_HEAD_BYTES: usize = 16;
 
 /// The reason code of a refused verb.
 pub(crate) fn code_of(reason: Reason) -> ReasonCode {
@@ -63,7 +69,32 @@ impl Fault {
         Self {
             code,
             closed: Closed::because(reason, detail),
+            server_reference: None,
         }
+    }
+
+    /// What CONNACK or DISCONNECT say besides the code, in a packet of at most `size_max` bytes.
+    pub(crate) fn words(&self, version: Version, size_max: usize) -> Properties {
+        if version != Version::V5 {
+            return Properties::NONE;
+        }
+        let reference = self.server_reference.clone().map(Property::ServerReference);
+        let list = [self.reason_string().map(Property::ReasonString), reference];
+        //= MQTT-3.2.2-19: not if the packet grew beyond what the client accepts; nor does
+        //= MQTT-3.14.2-3: DISCONNECT.
+        let fits = |words: &Properties| words.len() + PACKET_HEAD_BYTES <= size_max;
+        let words = Properties::of(list.into_iter().flatten());
+        words.ok().filter(fits).unwrap_or(Properties::NONE)
+    }
+
+    /// What a client broke it may know; why a rule or our machine said no stays in our log.
+    fn reason_string(&self) -> Option<Text> {
+        let is_told = matches!(
+            self.closed.reason,
+            ClosedReason::Malformed | ClosedReason::Silent
+        );
+        let detail = Some(&self.closed.detail).filter(|detail| is_told && !detail.is_empty());
+        detail.map(|detail| Text::from(detail.clone()))
     }
 
     /// The client broke a rule of the protocol.

@@ -8,6 +8,7 @@ mod errors;
 mod map;
 pub mod names;
 mod session;
+mod settings;
 mod translator;
 
 pub use map::ORIGIN;

@@ -2,6 +2,7 @@
 //!
 //! Begin with [`ingest`] and [`Emitter::emit`].
 
+mod alias;
 mod emit;
 mod headers;
 mod ingest;
@@ -29,6 +30,8 @@ impl Mark {
     const EXACTLY_ONCE: Self = Self(1);
     /// Sent because of a subscription, from what was retained.
     const REPLAYED: Self = Self(1 << 1);
+    /// Came by way of a shared subscription.
+    const SHARED: Self = Self(1 << 2);
 
     fn of(message: &Message) -> Self {
         match &message.home {
@@ -50,7 +53,7 @@ impl Mark {
     }
 
     fn home(self) -> Option<Home> {
-        const FORMS: &[u8] = &[0, 1, 2, 3];
+        const FORMS: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7];
         let place = usize::from(self.0);
         let form = FORMS.get(place..=place).filter(|_| place > 0)?;
         Some(Home {
@@ -82,6 +85,18 @@ pub(crate) fn replayed(message: &Message) -> Message {
     let mut copy = message.clone();
     copy.home = Mark::of(message).with(Mark::REPLAYED).home();
     copy.terms.latest = false;
+    copy
+}
+
+/// Whether a message comes from the queue of a group.
+pub(crate) fn is_shared(message: &Message) -> bool {
+    Mark::of(message).has(Mark::SHARED)
+}
+
+/// Marks a message that a group's member takes into its own mailbox.
+pub(crate) fn shared(message: &Message) -> Message {
+    let mut copy = message.clone();
+    copy.home = Mark::of(message).with(Mark::SHARED).home();
     copy
 }
 

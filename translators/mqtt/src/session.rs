@@ -18,6 +18,7 @@ mod inbound;
 mod link;
 mod login;
 mod output;
+mod pace;
 mod resume;
 mod share;
 mod subscribe;
@@ -31,18 +32,21 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use fairlead_kernel::{
-    AttachmentId, Caller, Closed, ClosedReason, ConnInfo, DeliveryId, DrainWatch, Event, Io, Kernel,
+    AttachmentId, Caller, Closed, ClosedReason, Conn, ConnInfo, DeliveryId, DrainWatch, Event, Io,
+    Kernel,
 };
 use tokio::time::{Instant, sleep_until};
 
 use crate::codec::{Packet, PacketId, ReasonCode, Will};
 use crate::errors::Fault;
 use crate::map::Emitter;
+use crate::settings::Settings;
 use answers::Answers;
 use client::Client;
 use ending::End;
 use link::{Gate, Link, Moved};
 use login::Method;
+use pace::BURST;
 use subscriptions::Subscriptions;
 use topics::Topics;
 use window::Window;
@@ -65,31 +69,43 @@ struct Session<I> {
     settled: Vec<DeliveryId>,
     emitter: Emitter,
     will: Option<Box<Will>>,
+    settings: Arc<Settings>,
+    /// Until then its publishes have used up what it may publish.
+    paced: Option<Instant>,
     /// How the client may show again who it is.
     method: Option<Box<Method>>,
 }
 
-/// PUBLISH packets with QoS 1 or 2 that may be unanswered, in each direction. In MQTT 5 the client
-/// is told; in 3.1.1 it is not read from until some are answered.
-const RECEIVE_MAX: u16 = 1024;
+/// Where a connection is served.
+#[derive(Debug)]
+struct Place {
+    info: ConnInfo,
+    kernel: Arc<Kernel>,
+    settings: Arc<Settings>,
+}
 
 /// What a turn begins with.
 enum Turn {
     Event(Event),
     Moved(Moved),
-    Silence,
+    Alarm,
     Drain,
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve<I: Io>(
-    io: I,
-    info: ConnInfo,
-    mut drain: DrainWatch,
-    kernel: Arc<Kernel>,
-) -> Closed {
+pub(crate) async fn serve(conn: Conn, kernel: Arc<Kernel>, settings: Arc<Settings>) -> Closed {
+    let Conn {
+        io,
+        info,
+        mut drain,
+    } = conn;
+    let place = Place {
+        info,
+        kernel,
+        settings,
+    };
     // Boxed: it needs much more room than the session that follows, and ends soon.
-    match Box::pin(handshake::greet(io, &info, &mut drain, &kernel)).await {
+    match Box::pin(handshake::greet(io, place, &mut drain)).await {
         Ok(mut session) => {
             let end = session.turns(&mut drain).await;
             Box::pin(session.end(end, drain)).await
@@ -102,7 +118,8 @@ impl<I: Io> Session<I> {
     /// Waits and answers until something ends the connection.
     async fn turns(&mut self, drain: &mut DrainWatch) -> End {
         let mut heard_at = Instant::now();
-        let mut silence = pin!(silence(self.client.silence_max.map(|max| heard_at + max)));
+        let mut armed = None;
+        let mut alarm = pin!(alarm(armed));
         let mut drain = pin!(drain.begun());
         // A client need not wait for CONNACK: what it sent behind CONNECT has been read with it.
         if let Err(end) = self.packets().await.and_then(|()| self.settle()) {
@@ -112,6 +129,12 @@ impl<I: Io> Session<I> {
         loop {
             let gate = self.gate();
             let room = self.link.room();
+            let wanted = self.alarm(heard_at);
+            // A later one is found out when the earlier one goes off.
+            if wanted.is_some() && (armed.is_none() || wanted < armed) {
+                armed = wanted;
+                alarm.set(self::alarm(armed));
+            }
             let turn = tokio::select! {
                 // Events first: what has come from the kernel leaves in one write.
                 biased;
@@ -120,7 +143,7 @@ impl<I: Io> Session<I> {
                     Ok(moved) => Turn::Moved(moved),
                     Err(error) => return End::Fault(error.into()),
                 },
-                () = &mut silence => Turn::Silence,
+                () = &mut alarm => Turn::Alarm,
                 () = &mut drain => Turn::Drain,
             };
             let done = match turn {
@@ -132,15 +155,15 @@ impl<I: Io> Session<I> {
                     self.packets().await
                 }
                 Turn::Moved(Moved::Written) => Ok(()),
-                Turn::Silence => match self.client.silence_max.map(|max| heard_at + max) {
-                    //= MQTT-3.1.2-22: after one and a half times the keep alive it is over.
-                    Some(ends) if ends <= Instant::now() => return End::silent(),
-                    ends => {
-                        silence.set(self::silence(ends));
-                        Ok(())
+                Turn::Alarm => {
+                    armed = None;
+                    if self.resume_reading() {
+                        // It was we who did not listen.
+                        heard_at = Instant::now();
                     }
-                },
-                Turn::Drain => return End::drained(),
+                    self.check_silence(heard_at)
+                }
+                Turn::Drain => return End::drained(self.settings.server_reference.clone()),
             };
             if let Err(end) = done.and_then(|()| self.settle()) {
                 return end;
@@ -155,8 +178,28 @@ impl<I: Io> Session<I> {
 
     /// More is read only while there is room for what it may cause.
     fn gate(&self) -> Gate {
-        let has_room = self.answers.len() < usize::from(RECEIVE_MAX) && !self.caller.is_full();
-        if has_room { Gate::Open } else { Gate::Shut }
+        let receive_max = usize::from(self.settings.receive_maximum);
+        let has_room = self.answers.len() < receive_max && !self.caller.is_full();
+        if has_room && !self.is_ahead() {
+            Gate::Open
+        } else {
+            Gate::Shut
+        }
+    }
+
+    /// The next moment at which something is due although nothing happens.
+    fn alarm(&self, heard_at: Instant) -> Option<Instant> {
+        let silence = self.client.silence_max.map(|max| heard_at + max);
+        let pace = self.paced.filter(|_| self.is_ahead()).map(|at| at - BURST);
+        [silence, pace].into_iter().flatten().min()
+    }
+
+    fn check_silence(&self, heard_at: Instant) -> Result<(), End> {
+        match self.client.silence_max {
+            //= MQTT-3.1.2-22: after one and a half times the keep alive it is over.
+            Some(max) if heard_at + max <= Instant::now() => Err(End::silent()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Answers every packet that has arrived.
@@ -215,7 +258,7 @@ async fn next_event(caller: &mut Caller, room: Gate) -> Event {
 }
 
 /// Ends at that moment, or never.
-async fn silence(ends: Option<Instant>) {
+async fn alarm(ends: Option<Instant>) {
     match ends {
         Some(ends) => sleep_until(ends).await,
         None => pending().await,

@@ -1,16 +1,20 @@
 //! What the edge knows of MQTT.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fairlead_canon::Origin;
-use fairlead_kernel::{BoxFuture, Carrier, Closed, Conn, Door, Kernel, Translator};
+use fairlead_kernel::{BadSetting, BoxFuture, Carrier, Closed, Conn, Door, Kernel, Translator};
 
+use crate::settings::Settings;
 use crate::{NAME, ORIGIN, session};
 
 /// The translator of MQTT 3.1, 3.1.1 and 5.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Mqtt;
+#[derive(Clone, Debug, Default)]
+pub struct Mqtt {
+    settings: Arc<Settings>,
+}
 
 const DOORS: &[Door] = &[
     Door {
@@ -57,7 +61,15 @@ impl Translator for Mqtt {
         format!("mosquitto_pub -V 5 -h {host} -p {port} -t plant/7/temp -m 21.5 -q 1")
     }
 
+    fn configured(
+        &self,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<Arc<dyn Translator>, BadSetting> {
+        let settings = Arc::new(Settings::read(settings)?);
+        Ok(Arc::new(Self { settings }))
+    }
+
     fn serve(&self, conn: Conn, kernel: Arc<Kernel>) -> BoxFuture<'static, Closed> {
-        Box::pin(session::serve(conn.io, conn.info, conn.drain, kernel))
+        Box::pin(session::serve(conn, kernel, Arc::clone(&self.settings)))
     }
 }

@@ -53,7 +53,7 @@ async fn serve(kernel: &Arc<Kernel>, number: u64, bytes: &[u8]) {
         info: conn_info(number),
         drain: DrainWatch::new(watch),
     };
-    let mut server = tokio::spawn(Mqtt.serve(conn, Arc::clone(kernel)));
+    let mut server = tokio::spawn(Mqtt::default().serve(conn, Arc::clone(kernel)));
     if number.is_multiple_of(2) {
         near.write_all(b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x00")
             .await

@@ -34,13 +34,14 @@ async fn open() -> Open {
     let socket = Socket::open(&"front".into(), any, &mut Vec::new()).unwrap();
     let address = socket.address();
     let is_websocket = |door: &&Door| matches!(door.carrier, Carrier::WebSocket(_));
-    let door = Mqtt.doors().iter().find(is_websocket).unwrap();
+    let mqtt = Mqtt::default();
+    let door = mqtt.doors().iter().find(is_websocket).unwrap();
     let listener = Listener {
         socket,
         identity: None,
         carrier: door.carrier,
         proxies: Vec::new(),
-        translator: Arc::new(Mqtt),
+        translator: Arc::new(Mqtt::default()),
     };
     let settings = Settings {
         threads: 1,

@@ -194,6 +194,11 @@ impl Properties {
         Ok(Self(out.freeze()))
     }
 
+    /// Bytes that they take, without their length.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

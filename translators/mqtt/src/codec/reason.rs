@@ -55,6 +55,7 @@ codes! {
     QUOTA_EXCEEDED = 0x97 "quota exceeded";
     ADMINISTRATIVE_ACTION = 0x98 "administrative action";
     PAYLOAD_FORMAT_INVALID = 0x99 "payload format invalid";
+    USE_ANOTHER_SERVER = 0x9c "use another server";
 }
 
 impl ReasonCode {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use fairlead_canon::{BodyFormat, Loss, LossCode, Message, Path, Text, Timestamp};
 
+use super::alias::{Alias, Aliases};
 use super::{headers, reply};
 use crate::codec::{Properties, Property, SubscriptionId, Version};
 use crate::names;
@@ -11,6 +12,7 @@ use crate::names;
 #[derive(Debug, Default)]
 pub(crate) struct Emitter {
     last: Option<(Path, Text)>,
+    aliases: Option<Box<Aliases>>,
 }
 
 /// For whom a message is written.
@@ -20,11 +22,14 @@ pub(crate) struct Target<'a> {
     pub(crate) now: Timestamp,
     /// Of the subscriptions that asked for it.
     pub(crate) ids: &'a [SubscriptionId],
+    /// It was sent before: then its expiry no longer counts.
+    pub(crate) is_resent: bool,
 }
 
 /// The parts of a PUBLISH that the message decides.
 #[derive(Debug)]
 pub(crate) struct Emitted {
+    /// Empty when an alias among the properties says it.
     pub(crate) topic: Text,
     pub(crate) properties: Properties,
     pub(crate) payload: Bytes,
@@ -42,21 +47,45 @@ pub(crate) enum Refusal {
 }
 
 impl Emitter {
+    /// For a reader that takes so many topic aliases.
+    pub(crate) fn with_aliases(max: u16) -> Self {
+        Self {
+            last: None,
+            aliases: Aliases::up_to(max),
+        }
+    }
+
+    /// What was emitted under this topic was not sent after all.
+    pub(crate) fn unsent(&mut self, topic: &Text) {
+        if let Some(aliases) = &mut self.aliases
+            && !topic.is_empty()
+        {
+            aliases.take_back(topic);
+        }
+    }
+
     /// What a PUBLISH of this message says to this reader.
     pub(crate) fn emit(
         &mut self,
         message: &Message,
         target: Target<'_>,
     ) -> Result<Emitted, Refusal> {
-        if message.terms.is_expired(target.now) {
+        //= MQTT-4.3.3-7: what was sent once does not expire.
+        if message.terms.is_expired(target.now) && !target.is_resent {
             return Err(Refusal::Expired);
         }
+        let topic = self.topic(&message.address.path)?;
+        let alias = self.aliases.as_mut().and_then(|known| known.of(&topic));
         let (properties, loss) = match target.version {
             Version::V31 | Version::V311 => (Properties::NONE, lost_in_3_1_1(message)),
-            Version::V5 => properties(message, target)?,
+            Version::V5 => properties(message, target, alias)?,
+        };
+        let topic = match alias {
+            Some(Alias::Known(_)) => Text::new(),
+            Some(Alias::New(_)) | None => topic,
         };
         Ok(Emitted {
-            topic: self.topic(&message.address.path)?,
+            topic,
             properties,
             payload: message.body.clone().unwrap_or_default(),
             loss,
@@ -84,7 +113,11 @@ impl Emitter {
     }
 }
 
-fn properties(message: &Message, target: Target<'_>) -> Result<(Properties, Loss), Refusal> {
+fn properties(
+    message: &Message,
+    target: Target<'_>,
+    alias: Option<Alias>,
+) -> Result<(Properties, Loss), Refusal> {
     let is_plain = message.properties.is_none()
         && message.headers.is_empty()
         && message.key.is_none()
@@ -92,11 +125,14 @@ fn properties(message: &Message, target: Target<'_>) -> Result<(Properties, Loss
         && message.terms.deadline.is_none()
         && message.terms.event_at.is_none()
         && message.terms.priority.is_none();
-    if is_plain && target.ids.is_empty() {
+    if is_plain && target.ids.is_empty() && alias.is_none() {
         return Ok((Properties::NONE, Loss::NONE));
     }
     let mut list = Vec::new();
     let mut loss = Loss::NONE;
+    if let Some(Alias::Known(alias) | Alias::New(alias)) = alias {
+        list.push(Property::TopicAlias(alias));
+    }
     if let Some(deadline) = message.terms.deadline {
         let seconds = deadline.since(target.now).as_millis().div_ceil(1000).max(1);
         list.push(Property::MessageExpiry(

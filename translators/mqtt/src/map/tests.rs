@@ -138,6 +138,7 @@ fn wire_of(message: &Message, like: &Publish) -> Vec<u8> {
         version: Version::V5,
         now: EPOCH,
         ids: &[],
+        is_resent: false,
     };
     let emitted = Emitter::default().emit(message, target).unwrap();
     assert!(emitted.loss.is_none());
@@ -219,6 +220,7 @@ fn what_3_1_1_cannot_say_is_counted_under_the_name_in_the_mapping() {
         version: Version::V311,
         now: EPOCH,
         ids: &[],
+        is_resent: false,
     };
     let emitted = Emitter::default().emit(&full(), target).unwrap();
     assert_eq!(emitted.properties, Properties::NONE);
@@ -267,6 +269,7 @@ fn what_is_left_of_a_life_is_rounded_up_and_never_0() {
             version: Version::V5,
             now: Timestamp(10_000),
             ids: &[],
+            is_resent: false,
         };
         let emitted = Emitter::default().emit(&message, target).ok()?;
         emitted

@@ -22,7 +22,7 @@ pub(super) struct Client {
 }
 
 /// How long a session outlives its connection, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Expiry(pub(super) u32);
 
 /// A packet id that is remembered while its session is away.

@@ -1,7 +1,10 @@
 //! Messages on their way to the client.
 
 use fairlead_canon::{LossCode, Message, Outcome, Promise, Timestamp};
-use fairlead_kernel::{Delivery as Delivered, DropReason, Io, Live, Settle};
+use fairlead_kernel::{
+    Content, Delivery as Delivered, DropReason, Io, Live, Publish as Publication, Settle, Settled,
+    To, Transaction,
+};
 
 use super::Session;
 use super::ending::End;
@@ -15,6 +18,9 @@ impl<I: Io> Session<I> {
     /// Messages from the mailbox, or from the queue of a group.
     pub(super) fn deliver(&mut self, deliveries: Vec<Delivered>) -> Result<(), End> {
         for delivery in deliveries {
+            if self.mailbox == Some(delivery.id.attachment) && map::is_shared(&delivery.message) {
+                self.window.adopted();
+            }
             self.window.push(delivery);
         }
         self.send_waiting()
@@ -31,10 +37,15 @@ impl<I: Io> Session<I> {
     fn send_stored(&mut self, delivered: &Delivered, id: PacketId) -> Result<(), Fault> {
         let message = &*delivered.message;
         let via = delivered.id.attachment;
-        let grant = match self.mailbox == Some(via) {
+        let is_own = self.mailbox == Some(via);
+        let grant = match is_own {
+            true if map::is_shared(message) => self.subscriptions.grant_shared(message),
             true => self.subscriptions.grant_at(&message.address.path),
             false => self.subscriptions.grant_via(&[via]),
         };
+        if !is_own && grant.qos.min(map::published_qos(message)) == Qos::ExactlyOnce {
+            return self.adopt(delivered);
+        }
         //= MQTT-3.8.4-8: the QoS is the lower of the granted and the published one.
         let qos = grant.qos.min(map::published_qos(message));
         let retain =
@@ -55,6 +66,35 @@ impl<I: Io> Session<I> {
             Some(expects) if is_sent => self.window.sent(id, delivered.id, expects),
             Some(_) | None => self.settled.push(delivered.id),
         }
+        Ok(())
+    }
+
+    /// Takes a message of a group over into the client's own mailbox, from where it is sent: an
+    /// exchange of QoS 2 belongs to one session, and is completed there or nowhere.
+    //= MQTT-4.8.2-4: it is completed when the client is back,
+    //= MQTT-4.8.2-5: and goes to nobody else when its session ends.
+    fn adopt(&mut self, delivered: &Delivered) -> Result<(), Fault> {
+        let to = To::Lane {
+            stream: &self.client.mailbox,
+            lane: 0,
+            address: None,
+        };
+        let publish = Publication {
+            to,
+            content: Content::Message(map::shared(&delivered.message)),
+            promise: Promise::Nothing,
+            with: Vec::new(),
+            own_mailbox: None,
+        };
+        let settled = Settled {
+            ids: vec![delivered.id],
+            outcome: Outcome::Done,
+        };
+        self.caller.transact(Transaction {
+            publishes: vec![publish],
+            settled: vec![settled],
+        })?;
+        self.window.adopting();
         Ok(())
     }
 
@@ -91,6 +131,7 @@ impl<I: Io> Session<I> {
             version: self.link.version,
             now: how.now,
             ids: &grant.ids,
+            is_resent: how.dup,
         };
         let emitted = match self.emitter.emit(message, target) {
             Ok(emitted) => emitted,
@@ -119,6 +160,7 @@ impl<I: Io> Session<I> {
         if fits {
             self.link.publish(&publish)?;
         } else {
+            self.emitter.unsent(&publish.topic);
             loss.add(LossCode::Large);
             self.caller.meters().dropped(DropReason::TooLargeForReader);
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fairlead_canon::Text;
 use fairlead_kernel::{
     Caller, Change, Closed, ClosedReason, Content, DrainWatch, Error, Event, Io, Publish, To,
 };
@@ -35,8 +36,17 @@ impl End {
         Fault::new(ReasonCode::KEEP_ALIVE_TIMEOUT, ClosedReason::Silent, detail).into()
     }
 
-    pub(super) fn drained() -> Self {
-        Fault::new(ReasonCode::SERVER_SHUTTING_DOWN, ClosedReason::Drained, "").into()
+    /// The process goes away, and perhaps says where clients find another.
+    pub(super) fn drained(server_reference: Option<Text>) -> Self {
+        let code = match &server_reference {
+            Some(_) => ReasonCode::USE_ANOTHER_SERVER,
+            None => ReasonCode::SERVER_SHUTTING_DOWN,
+        };
+        let fault = Fault::new(code, ClosedReason::Drained, "");
+        Self::Fault(Fault {
+            server_reference,
+            ..fault
+        })
     }
 
     pub(super) fn taken_over() -> Self {
@@ -126,7 +136,10 @@ impl<I: Io> Session<I> {
     fn last_word(&mut self, fault: Fault) -> Closed {
         let is_heard = fault.closed.reason != ClosedReason::Lost;
         if is_heard && self.link.version == Version::V5 {
-            let disconnect = Packet::Disconnect(Disconnect::new(fault.code));
+            let disconnect = Packet::Disconnect(Disconnect {
+                reason: fault.code,
+                properties: fault.words(self.link.version, self.client.size_max),
+            });
             if let Err(unwritable) = self.link.send(&disconnect) {
                 tracing::debug!(detail = %unwritable.closed.detail, "the last word was not written");
             }

@@ -1,11 +1,12 @@
 //! From the first byte to CONNACK.
 
 use std::collections::BTreeSet;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fairlead_canon::{Text, Timestamp};
-use fairlead_kernel::{Caller, Closed, ClosedReason, ConnInfo, DrainWatch, Error, Io, Kernel};
+use fairlead_kernel::{Caller, Closed, ClosedReason, DrainWatch, Error, Io};
 
 use super::answers::Answers;
 use super::client::{Client, Expiry};
@@ -14,11 +15,12 @@ use super::login::{self, Method, Proven};
 use super::subscriptions::Subscriptions;
 use super::topics::Topics;
 use super::window::Window;
-use super::{RECEIVE_MAX, Session};
+use super::{Place, Session};
+use crate::NAME;
 use crate::codec::{ConnAck, Connect, Packet, Properties, Property, ReasonCode, Version, Will};
 use crate::errors::{Fault, connack_code};
 use crate::map::{self, Emitter, Inbound, ORIGIN};
-use crate::{NAME, PACKET_BYTES_MAX};
+use crate::settings::Settings;
 
 /// How long a client may take to say CONNECT, and how long we may take to check who it is.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
@@ -33,9 +35,8 @@ const CLIENT_ID_BYTES_MAX: usize = 512;
 /// Serves the handshake. What comes back is a session, or how the connection ended.
 pub(super) async fn greet<I: Io>(
     io: I,
-    info: &ConnInfo,
+    place: Place,
     drain: &mut DrainWatch,
-    kernel: &Arc<Kernel>,
 ) -> Result<Box<Session<I>>, Closed> {
     let mut link = Link::new(io, CONNECT_BYTES_MAX);
     let connect = tokio::select! {
@@ -47,7 +48,7 @@ pub(super) async fn greet<I: Io>(
     let connect = match connect {
         Ok(connect) => connect,
         Err(fault) if fault.code == ReasonCode::UNSUPPORTED_VERSION => {
-            return Err(refuse(link, fault).await);
+            return Err(refuse(link, fault, None).await);
         }
         Err(fault) => {
             // Nothing is known of who does not say CONNECT, so nothing is said.
@@ -56,19 +57,18 @@ pub(super) async fn greet<I: Io>(
         }
     };
     link.version = connect.version;
-    let enter = enter(&mut link, &connect, info, kernel);
+    let enter = enter(&mut link, &connect, &place);
     let entered = tokio::time::timeout(HANDSHAKE_MAX, enter).await;
     let (caller, words) = match entered.unwrap_or_else(|_elapsed| Err(late())) {
         Ok(entered) => entered,
-        Err(fault) => return Err(refuse(link, fault).await),
+        Err(fault) => return Err(refuse(link, fault, Some(&connect)).await),
     };
-    link.size_max = PACKET_BYTES_MAX;
+    link.size_max = place.settings.packet_bytes_max;
     // Boxed, because the task would hold it twice: as a result and as a value.
-    let mut session = Box::new(Session::new(link, caller, &connect));
-    session.method = Method::of(&connect, info);
+    let mut session = Box::new(Session::new(link, caller, &connect, &place));
     match session.open(&connect, words).await {
         Ok(()) => Ok(session),
-        Err(fault) => Err(refuse(session.link, fault).await),
+        Err(fault) => Err(refuse(session.link, fault, Some(&connect)).await),
     }
 }
 
@@ -102,17 +102,18 @@ fn late() -> Fault {
 }
 
 /// Answers CONNECT with a refusal and closes.
-async fn refuse<I: Io>(mut link: Link<I>, fault: Fault) -> Closed {
+async fn refuse<I: Io>(mut link: Link<I>, fault: Fault, connect: Option<&Connect>) -> Closed {
     if fault.closed.reason == ClosedReason::Lost {
         // Nobody is left to be told.
         return fault.closed;
     }
+    let size_max = connect.map_or(0, |connect| Asked::of(connect).size_max);
     let code = connack_code(link.version, fault.code);
     //= MQTT-3.2.2-6: a refusal comes without a session.
     let answer = ConnAck {
         session_present: false,
         code,
-        properties: Properties::NONE,
+        properties: fault.words(link.version, size_max),
     };
     if link.send(&Packet::ConnAck(answer)).is_ok() {
         link.close().await;
@@ -124,9 +125,9 @@ async fn refuse<I: Io>(mut link: Link<I>, fault: Fault) -> Closed {
 async fn enter<I: Io>(
     link: &mut Link<I>,
     connect: &Connect,
-    info: &ConnInfo,
-    kernel: &Arc<Kernel>,
+    place: &Place,
 ) -> Result<(Caller, Vec<Property>), Fault> {
+    let Place { info, kernel, .. } = place;
     let meters = kernel.meters(NAME)?;
     match login::prove(link, connect, info, kernel).await {
         Ok(Proven { who, words }) => Ok((kernel.enter(info, who, (NAME, ORIGIN))?, words)),
@@ -142,6 +143,7 @@ struct Asked {
     expiry: Expiry,
     receive_max: u16,
     size_max: usize,
+    alias_max: u16,
 }
 
 impl Asked {
@@ -156,17 +158,19 @@ impl Asked {
         };
         let mut asked = Self {
             expiry,
-            receive_max: RECEIVE_MAX,
+            receive_max: u16::MAX,
             size_max: usize::MAX,
+            alias_max: 0,
         };
         for property in connect.properties.iter() {
             match property {
                 Property::SessionExpiry(seconds) => asked.expiry = Expiry(seconds),
-                Property::ReceiveMaximum(max) => asked.receive_max = max.get().min(RECEIVE_MAX),
+                Property::ReceiveMaximum(max) => asked.receive_max = max.get(),
                 Property::MaximumPacketSize(max) => {
                     asked.size_max = usize::try_from(max.get()).unwrap_or(usize::MAX);
                 }
-                // No aliases are used towards clients, and hints are not needed.
+                Property::TopicAliasMaximum(max) => asked.alias_max = max,
+                // The others ask for no terms of the session.
                 _ => {}
             }
         }
@@ -176,8 +180,12 @@ impl Asked {
 
 impl<I: Io> Session<I> {
     /// A session of which nothing is known yet but what CONNECT says.
-    fn new(link: Link<I>, caller: Caller, connect: &Connect) -> Self {
-        let asked = Asked::of(connect);
+    fn new(link: Link<I>, caller: Caller, connect: &Connect, place: &Place) -> Self {
+        let settings = Arc::clone(&place.settings);
+        let mut asked = Asked::of(connect);
+        if let Some(max) = settings.session_expiry_max {
+            asked.expiry = asked.expiry.min(Expiry(max));
+        }
         let id = match &*connect.client_id {
             "" => random_id(&caller),
             id => Text::from(id.to_owned()),
@@ -188,7 +196,7 @@ impl<I: Io> Session<I> {
             false => Client::mailbox_of(&format!("{id}\0 connection {}", caller.id())),
         };
         //= MQTT-3.1.2-22: one and a half times the keep alive.
-        let silence = Duration::from_secs(connect.keep_alive.into()) * 3 / 2;
+        let silence = Duration::from_secs(keep_alive(connect, &settings).into()) * 3 / 2;
         let client = Client {
             id,
             mailbox,
@@ -205,17 +213,20 @@ impl<I: Io> Session<I> {
             topics: Topics::default(),
             answers: Answers::default(),
             received: BTreeSet::new(),
-            window: Window::new(asked.receive_max),
+            window: Window::new(asked.receive_max.min(settings.receive_maximum)),
             settled: Vec::new(),
-            emitter: Emitter::default(),
+            emitter: Emitter::with_aliases(asked.alias_max),
             will: connect.will.clone().map(Box::new),
-            method: None,
+            settings,
+            paced: None,
+            method: Method::of(connect, &place.info),
         }
     }
 
     /// Checks what CONNECT says, restores or makes the session, and answers.
     async fn open(&mut self, connect: &Connect, words: Vec<Property>) -> Result<(), Fault> {
         check_client_id(connect)?;
+        check_keep_alive(connect, &self.settings)?;
         if let Some(will) = &connect.will {
             check_will(will)?;
         }
@@ -236,21 +247,63 @@ impl<I: Io> Session<I> {
 
     /// What CONNACK says of the server.
     fn terms(&self, connect: &Connect, words: Vec<Property>) -> Result<Properties, Fault> {
-        let size_max = u32::try_from(PACKET_BYTES_MAX)
-            .ok()
-            .and_then(std::num::NonZeroU32::new);
+        let settings = &self.settings;
+        let size_max = u32::try_from(settings.packet_bytes_max).ok();
         let assigned = Some(self.client.id.clone()).filter(|_| connect.client_id.is_empty());
+        let keep_alive = Some(keep_alive(connect, settings));
+        let expiry = Some(self.client.expiry.0);
+        let asked = connect.properties.session_expiry().unwrap_or_default();
         let list = [
-            std::num::NonZeroU16::new(RECEIVE_MAX).map(Property::ReceiveMaximum),
-            size_max.map(Property::MaximumPacketSize),
+            NonZeroU16::new(settings.receive_maximum).map(Property::ReceiveMaximum),
+            size_max
+                .and_then(NonZeroU32::new)
+                .map(Property::MaximumPacketSize),
             //= MQTT-3.2.2-16: an identifier that the server chose is told.
             assigned.map(Property::AssignedClientId),
             Some(Property::TopicAliasMaximum(Topics::ALIAS_MAX)),
+            // and so is a keep alive,
+            keep_alive
+                .filter(|max| *max != connect.keep_alive)
+                .map(Property::ServerKeepAlive),
+            // and the end of a session that is not the one asked for.
+            expiry
+                .filter(|expiry| *expiry != asked)
+                .map(Property::SessionExpiry),
+            self.response_topic(connect).map(Property::ResponseInfo),
         ];
         let too_long = |error: fairlead_wire::WireError| {
             Error::us(fairlead_kernel::Reason::TooLarge, error.to_string())
         };
         Ok(Properties::of(list.into_iter().flatten().chain(words)).map_err(too_long)?)
+    }
+
+    /// Where the client may expect answers, if it asks.
+    fn response_topic(&self, connect: &Connect) -> Option<Text> {
+        let mut properties = connect.properties.iter();
+        //= MQTT-3.1.2-28: who does not ask is not told.
+        let asks = properties.any(|one| one == Property::RequestResponseInfo(true));
+        let root = self.settings.response_topics.as_deref().filter(|_| asks)?;
+        Some(Text::from(format!("{root}/{}", self.client.id)))
+    }
+}
+
+/// The keep alive that holds: the client's own, or the longest that the listener allows.
+fn keep_alive(connect: &Connect, settings: &Settings) -> u16 {
+    match (settings.keep_alive_max, connect.version) {
+        (Some(max), Version::V5) if !(1..=max).contains(&connect.keep_alive) => max,
+        (Some(_) | None, _) => connect.keep_alive,
+    }
+}
+
+/// Before MQTT 5 there is no word for another keep alive than the one that was asked for.
+fn check_keep_alive(connect: &Connect, settings: &Settings) -> Result<(), Fault> {
+    match settings.keep_alive_max {
+        Some(max) if connect.version != Version::V5 && !(1..=max).contains(&connect.keep_alive) => {
+            let detail = "a keep alive above the limit";
+            let code = ReasonCode::CLIENT_ID_NOT_VALID;
+            Err(Fault::new(code, ClosedReason::Refused, detail))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

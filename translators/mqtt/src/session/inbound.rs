@@ -6,11 +6,11 @@ use fairlead_kernel::{
     Reason, Receipt, Settle, To,
 };
 
+use super::Session;
 use super::answers::Answer;
 use super::client::Remembered;
 use super::ending::End;
 use super::window::Expects;
-use super::{RECEIVE_MAX, Session};
 use crate::codec::{Ack, Delivery, Publish, ReasonCode, Version};
 use crate::errors::{Fault, code_of};
 use crate::map::{self, Inbound};
@@ -28,6 +28,7 @@ impl<I: Io> Session<I> {
             return self.answer();
         }
         self.check_receive_maximum(delivery)?;
+        self.pace();
         let Some(address) = self.address(&publish)? else {
             return self.refused(delivery, ReasonCode::TOPIC_NAME_INVALID);
         };
@@ -46,7 +47,7 @@ impl<I: Io> Session<I> {
         if delivery == Delivery::AtMostOnce || self.link.version != Version::V5 {
             return Ok(());
         }
-        let max = usize::from(RECEIVE_MAX);
+        let max = usize::from(self.settings.receive_maximum);
         let received = self.received.len();
         // Counted only when it may matter: this is asked for every message.
         if self.answers.len() + received >= max && self.answers.ending() + received >= max {
@@ -156,7 +157,8 @@ impl<I: Io> Session<I> {
         result: Result<Receipt, Error>,
     ) -> Result<(), End> {
         let Some(answer) = self.answers.receipt(pending) else {
-            return Ok(());
+            // A message of a group that was taken over: what is not kept goes to another member.
+            return result.map(drop).map_err(End::from);
         };
         let reason = match (result, answer) {
             (Ok(receipt), Answer::PubAck(_) | Answer::PubRec(_)) if receipt.matched == 0 => {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_canon::Text;
-use fairlead_kernel::{Change, ClosedReason, Io, PutDocument, Stream};
+use fairlead_kernel::{Change, ClosedReason, Io, PutDocument, Reason, Stream};
+use smallvec::SmallVec;
 
 use super::Session;
 use super::answers::Answer;
@@ -42,8 +43,14 @@ impl<I: Io> Session<I> {
             self.mailbox = Some(self.caller.attach(attach).await?);
         }
         let live = |entry: &&mut Entry| !entry.fills_mailbox();
+        let room = self.room();
         for entry in self.subscriptions.iter_mut().filter(live) {
-            entry.attachments = listen(&mut self.caller, entry, self.window.max()).await?;
+            entry.attachments = match listen(&mut self.caller, entry, room).await {
+                Ok(attachments) => attachments,
+                // Somebody else has an exclusive subscription now; this one waits for nothing.
+                Err(error) if error.reason == Reason::Locked => SmallVec::new(),
+                Err(error) => return Err(error.into()),
+            };
         }
         Ok(is_present)
     }
@@ -99,7 +106,8 @@ impl<I: Io> Session<I> {
             None => {}
         }
         if !is_present && self.client.expiry.is_some() {
-            let new = mailbox(&self.client.mailbox, self.client.expiry, self.document()?);
+            let (expiry, document) = (self.client.expiry, self.document()?);
+            let new = mailbox(&self.client.mailbox, expiry, document, &self.settings);
             changes.push(Change::CreateStream(new));
         }
         Ok(changes)

@@ -1,59 +1,86 @@
-//! Shared subscriptions: the members of a group take turns on one queue.
+//! Subscriptions with a queue of their own: a shared one (`$share/<group>/<filter>`), on which the
+//! members of a group take turns, and an exclusive one (`$exclusive/<filter>`), which one client has
+//! at a time.
 //!
 //! The queue is named as the filter is written. It begins with the group's first member and ends
-//! with the last one that is connected. It is granted at most QoS 1: the state of a QoS 2 exchange
-//! belongs to one session, and what it did not finish may go to another member.
+//! with the last one that is connected. A message of QoS 2 goes from there into the mailbox of the
+//! member whose turn it is (`deliver.rs`).
 
-use fairlead_canon::{Class, Kind};
+use fairlead_canon::{Class, Kind, SizeLimits};
 use fairlead_kernel::{
     Attach, AttachmentId, Binding, Caller, Change, Destination, Error, Family, Lifetime, Match,
     NewStream, Reason, Source, StreamKey,
 };
 
-use super::subscribe::IN_MEMORY;
 use super::subscriptions::Entry;
 use crate::map::ORIGIN;
 
-const ROOT: &str = "$share/";
+const SHARED: &str = "$share/";
+const EXCLUSIVE: &str = "$exclusive/";
+
+/// What a member of a group is given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// Messages that it may hold.
+    pub(super) window: u16,
+    /// Of the group's queue, if this member makes it.
+    pub(super) limits: SizeLimits,
+}
 
 /// Whether a filter asks for a share.
 pub(super) fn is_shared(filter: &str) -> bool {
-    filter.starts_with(ROOT)
+    filter.starts_with(SHARED)
 }
 
-/// The filter inside `$share/<group>/<filter>`; `None` when it is not written like that.
+/// Whether nobody else may have a subscription with this filter.
+pub(super) fn is_exclusive(filter: &str) -> bool {
+    filter.starts_with(EXCLUSIVE)
+}
+
+/// Whether a subscription has a queue of its own.
+pub(super) fn has_queue(filter: &str) -> bool {
+    is_shared(filter) || is_exclusive(filter)
+}
+
+/// The filter inside a shared or exclusive one; `None` when it is not written like that.
 pub(super) fn inner(filter: &str) -> Option<&str> {
-    let (group, inner) = filter.strip_prefix(ROOT)?.split_once('/')?;
+    if let Some(inner) = filter.strip_prefix(EXCLUSIVE) {
+        return (!inner.is_empty()).then_some(inner);
+    }
+    let (group, inner) = filter.strip_prefix(SHARED)?.split_once('/')?;
     //= MQTT-4.8.2-1: the group has a name, without wildcards, and
     //= MQTT-4.8.2-2: a filter follows it.
     let is_named = !group.is_empty() && !group.contains(['+', '#']);
     (is_named && !inner.is_empty()).then_some(inner)
 }
 
-/// Becomes a member of a group, which is made if there is none.
+/// Becomes a member of a group, which is made if there is none. `Locked`: another client has it for
+/// itself.
 pub(super) async fn join(
     caller: &mut Caller,
     entry: &Entry,
-    window: u16,
+    room: Room,
 ) -> Result<AttachmentId, Error> {
     let key = StreamKey::new(Family::Queue, entry.filter.clone());
     if caller.topology(|topology| topology.stream(&key).is_none()) {
-        match caller.declare(group(&key, entry)).await {
+        match caller.declare(group(&key, entry, room.limits)).await {
             Ok(_) => {}
             // Another member was faster.
             Err(error) if error.reason == Reason::Exists => {}
             Err(error) => return Err(error),
         }
     }
-    caller
-        .attach(Attach::new(Source::Stream(key), window.into()))
-        .await
+    let attach = Attach {
+        is_exclusive: is_exclusive(&entry.filter),
+        ..Attach::new(Source::Stream(key), room.window.into())
+    };
+    caller.attach(attach).await
 }
 
-fn group(key: &StreamKey, entry: &Entry) -> Vec<Change> {
+fn group(key: &StreamKey, entry: &Entry, limits: SizeLimits) -> Vec<Change> {
     let queue = NewStream {
         lifetime: Lifetime::LastConsumer,
-        limits: IN_MEMORY,
+        limits,
         ..NewStream::new(key.clone(), Kind::Queue, Class::Memory, ORIGIN)
     };
     let bind = entry.patterns.iter().map(|pattern| {

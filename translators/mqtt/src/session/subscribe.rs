@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fairlead_canon::{Class, Kind, Message, Overflow, Promise, SizeLimits, Text};
 use fairlead_kernel::{
     Attach, AttachmentId, Binding, Caller, Change, Content, Destination, Error, Io, Lifetime,
-    Match, NewStream, Publish as Publication, Source, StreamKey, To,
+    Match, NewStream, Publish as Publication, Reason, Source, StreamKey, To,
 };
 use smallvec::SmallVec;
 
@@ -15,7 +15,7 @@ use super::Session;
 use super::client::Expiry;
 use super::ending::End;
 use super::link::Gate;
-use super::share;
+use super::share::{self, Room};
 use super::subscriptions::{Entry, Subscriptions};
 use crate::codec::{
     Packet, Properties, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription,
@@ -24,21 +24,29 @@ use crate::codec::{
 use crate::errors::{Fault, code_of, suback_code};
 use crate::map::{self, ORIGIN};
 use crate::names;
+use crate::settings::Settings;
 
-/// Most messages that wait for one client. Beyond it the oldest make room: a client that stays away
-/// must not stop those who publish.
-const MAILBOX_COUNT_MAX: u64 = 1_000_000;
-/// Most bytes that wait for a client that may stay away; they lie on disk.
-const MAILBOX_BYTES_MAX: u64 = 4 << 30;
 /// Most bytes that wait for a client that is connected; they lie in memory.
 const INBOX_BYTES_MAX: u64 = 64 << 20;
 
 /// Limits of what waits in memory.
-pub(super) const IN_MEMORY: SizeLimits = SizeLimits {
-    count_max: Some(MAILBOX_COUNT_MAX),
-    bytes_max: Some(INBOX_BYTES_MAX),
-    overflow: Overflow::DropHead,
-};
+pub(super) fn in_memory(settings: &Settings) -> SizeLimits {
+    let bytes_max = settings.queue_bytes_max.min(INBOX_BYTES_MAX);
+    SizeLimits {
+        bytes_max: Some(bytes_max),
+        ..on_disk(settings)
+    }
+}
+
+/// Limits of what waits for a client that may stay away: beyond them the oldest make room, since a
+/// client that stays away must not stop those who publish.
+fn on_disk(settings: &Settings) -> SizeLimits {
+    SizeLimits {
+        count_max: Some(settings.queue_messages_max),
+        bytes_max: Some(settings.queue_bytes_max),
+        overflow: Overflow::DropHead,
+    }
+}
 
 impl<I: Io> Session<I> {
     /// SUBSCRIBE.
@@ -104,6 +112,14 @@ impl<I: Io> Session<I> {
         Ok(())
     }
 
+    /// What a queue of a group may hold, and hand to this client at a time.
+    pub(super) fn room(&self) -> Room {
+        Room {
+            window: self.window.max(),
+            limits: in_memory(&self.settings),
+        }
+    }
+
     /// Adds one subscription, in the place of one with the same filter. What has to be declared
     /// for it is left to the caller, so that one packet is declared at once.
     async fn add(
@@ -118,8 +134,14 @@ impl<I: Io> Session<I> {
         }
         let mut entry = Entry::new(asked, id);
         if !entry.fills_mailbox() {
-            let listening = listen(&mut self.caller, &entry, self.window.max()).await;
-            entry.attachments = listening.map_err(|error| failure(code_of(error.reason)))?;
+            let room = self.room();
+            let listening = listen(&mut self.caller, &entry, room).await;
+            entry.attachments = listening.map_err(|error| {
+                if error.reason == Reason::Locked {
+                    return ReasonCode::QUOTA_EXCEEDED;
+                }
+                failure(code_of(error.reason))
+            })?;
         }
         //= MQTT-3.8.4-3: a subscription with the same filter is replaced.
         if let Some(before) = self.subscriptions.remove(&entry.filter) {
@@ -144,7 +166,7 @@ impl<I: Io> Session<I> {
     async fn declare_subscriptions(&mut self, mut changes: Vec<Change>) -> Result<(), Fault> {
         let makes_inbox = self.mailbox.is_none() && self.subscriptions.need_mailbox();
         if makes_inbox {
-            let inbox = inbox(&self.client.mailbox, self.caller.id());
+            let inbox = inbox(&self.client.mailbox, self.caller.id(), &self.settings);
             changes.insert(0, Change::CreateStream(inbox));
         }
         if self.client.expiry.is_some() {
@@ -219,11 +241,11 @@ impl<I: Io> Session<I> {
 pub(super) async fn listen(
     caller: &mut Caller,
     entry: &Entry,
-    window: u16,
+    room: Room,
 ) -> Result<SmallVec<[AttachmentId; 1]>, Error> {
     let mut live = SmallVec::new();
-    if entry.is_shared() {
-        live.push(share::join(caller, entry, window).await?);
+    if entry.has_queue() {
+        live.push(share::join(caller, entry, room).await?);
         return Ok(live);
     }
     for pattern in &entry.patterns {
@@ -254,24 +276,25 @@ pub(super) fn attach_mailbox(mailbox: &StreamKey, window: u16) -> Attach {
 }
 
 /// The mailbox of a session that outlives its connection.
-pub(super) fn mailbox(key: &StreamKey, expiry: Expiry, document: Bytes) -> NewStream {
+pub(super) fn mailbox(
+    key: &StreamKey,
+    expiry: Expiry,
+    document: Bytes,
+    settings: &Settings,
+) -> NewStream {
     NewStream {
         lifetime: expiry.lifetime(),
-        limits: SizeLimits {
-            count_max: Some(MAILBOX_COUNT_MAX),
-            bytes_max: Some(MAILBOX_BYTES_MAX),
-            overflow: Overflow::DropHead,
-        },
+        limits: on_disk(settings),
         document,
         ..NewStream::new(key.clone(), Kind::Queue, Class::Local, ORIGIN)
     }
 }
 
 /// The mailbox of a session that ends with its connection.
-fn inbox(key: &StreamKey, connection: u64) -> NewStream {
+fn inbox(key: &StreamKey, connection: u64, settings: &Settings) -> NewStream {
     NewStream {
         lifetime: Lifetime::Connection(connection),
-        limits: IN_MEMORY,
+        limits: in_memory(settings),
         ..NewStream::new(key.clone(), Kind::Queue, Class::Memory, ORIGIN)
     }
 }
@@ -293,7 +316,7 @@ fn bindings<'a>(
 }
 
 fn check_filter(filter: &Text) -> Result<(), ReasonCode> {
-    let filter = match share::is_shared(filter) {
+    let filter = match share::has_queue(filter) {
         true => share::inner(filter).ok_or(ReasonCode::TOPIC_FILTER_INVALID)?,
         false => filter,
     };

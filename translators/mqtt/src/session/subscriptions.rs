@@ -1,7 +1,7 @@
 //! The subscriptions of one session, and their stored form.
 
 use bytes::{Bytes, BytesMut};
-use fairlead_canon::{Path, Pattern, Text};
+use fairlead_canon::{Message, Path, Pattern, Text};
 use fairlead_kernel::AttachmentId;
 use fairlead_wire::{Reader, WireError, Writer};
 use smallvec::SmallVec;
@@ -81,9 +81,10 @@ impl Subscriptions {
         Some(self.0.remove(place))
     }
 
-    /// Whether any subscription fills the mailbox.
+    /// Whether any subscription needs the mailbox.
     pub(super) fn need_mailbox(&self) -> bool {
-        self.0.iter().any(Entry::fills_mailbox)
+        let needs = |entry: &Entry| entry.fills_mailbox() || entry.qos == Qos::ExactlyOnce;
+        self.0.iter().any(needs)
     }
 
     /// How a message from the mailbox is delivered. A message that no subscription asks for any
@@ -93,6 +94,16 @@ impl Subscriptions {
             .0
             .iter()
             .filter(|entry| entry.fills_mailbox() && entry.matches(path));
+        Grant::of(matching)
+    }
+
+    /// How a message of a group that was taken into the mailbox is delivered.
+    pub(super) fn grant_shared(&self, message: &Message) -> Grant {
+        let path = &message.address.path;
+        let matching = self
+            .0
+            .iter()
+            .filter(|entry| entry.has_queue() && entry.matches(path));
         Grant::of(matching)
     }
 
@@ -152,16 +163,11 @@ impl Subscriptions {
 impl Entry {
     /// A subscription as it was asked for; live nowhere yet.
     pub(super) fn new(asked: &Subscription, id: Option<SubscriptionId>) -> Self {
-        let is_shared = share::is_shared(&asked.filter);
         let inner = share::inner(&asked.filter).unwrap_or(&asked.filter);
         Self {
             // A copy: a slice would keep the whole read buffer in memory.
             filter: Text::from(asked.filter.to_string()),
-            qos: if is_shared {
-                asked.qos.min(Qos::AtLeastOnce)
-            } else {
-                asked.qos
-            },
+            qos: asked.qos,
             no_local: asked.no_local,
             retain_as_published: asked.retain_as_published,
             id,
@@ -172,12 +178,12 @@ impl Entry {
 
     /// Whether its messages go by way of the mailbox.
     pub(super) fn fills_mailbox(&self) -> bool {
-        self.qos > Qos::AtMostOnce && !self.is_shared()
+        self.qos > Qos::AtMostOnce && !self.has_queue()
     }
 
-    /// Whether its messages are shared with others.
-    pub(super) fn is_shared(&self) -> bool {
-        share::is_shared(&self.filter)
+    /// Whether its messages come from a queue of its own.
+    pub(super) fn has_queue(&self) -> bool {
+        share::has_queue(&self.filter)
     }
 
     /// How a message is delivered because of this subscription alone.

@@ -16,8 +16,12 @@ async fn the_task_of_a_connection_is_small() {
     let kernel = kernel(store, Arc::new(ManualClock::at(1))).await.unwrap();
     let (_begin, drain) = watch::channel(false);
     let (_near, far) = tokio::io::duplex(64);
-    let io: Box<dyn Io> = Box::new(far);
-    let task = serve(io, conn_info(1), DrainWatch::new(drain), kernel);
+    let conn = Conn {
+        io: Box::new(far),
+        info: conn_info(1),
+        drain: DrainWatch::new(drain),
+    };
+    let task = serve(conn, kernel, Arc::default());
     let bytes = size_of_val(&task) + size_of::<Session<Box<dyn Io>>>();
     assert!(bytes <= TASK_BYTES_MAX, "{bytes} bytes");
 }

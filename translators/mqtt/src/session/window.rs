@@ -23,6 +23,9 @@ use crate::codec::PacketId;
 pub(super) struct Window {
     in_flight: BTreeMap<PacketId, State>,
     waiting: VecDeque<Delivery>,
+    /// Messages on their way from the queue of a group into the mailbox: they take their place
+    /// before they are back, so that a member takes no more than it has room for.
+    adopting: u16,
     /// The client's Receive Maximum.
     max: u16,
 }
@@ -46,6 +49,7 @@ impl Window {
         Self {
             in_flight: BTreeMap::new(),
             waiting: VecDeque::new(),
+            adopting: 0,
             max,
         }
     }
@@ -60,11 +64,21 @@ impl Window {
         self.waiting.push_back(delivery);
     }
 
+    /// A message of a group goes into the mailbox.
+    pub(super) fn adopting(&mut self) {
+        self.adopting = self.adopting.saturating_add(1);
+    }
+
+    /// Such a message came back from the mailbox, or one that an earlier connection put there.
+    pub(super) fn adopted(&mut self) {
+        self.adopting = self.adopting.saturating_sub(1);
+    }
+
     /// The next message, if it can be sent as one that is acknowledged, and its packet id.
     pub(super) fn next(&mut self, mailbox: Option<AttachmentId>) -> Option<(Delivery, PacketId)> {
         let first = self.waiting.front()?;
         //= MQTT-3.3.4-9: no more than the client's Receive Maximum is unacknowledged.
-        if self.in_flight.len() >= usize::from(self.max) {
+        if self.in_flight.len() + usize::from(self.adopting) >= usize::from(self.max) {
             return None;
         }
         let is_free = |id: &PacketId| !self.in_flight.contains_key(id);

@@ -15,4 +15,5 @@ mod retained;
 mod session;
 mod share;
 mod subscribe;
+mod terms;
 mod will;

@@ -24,6 +24,7 @@ pub(crate) struct Mesh {
     pub(crate) clock: Arc<ManualClock>,
     drain: watch::Sender<bool>,
     connections: AtomicU64,
+    mqtt: Arc<dyn Translator>,
 }
 
 /// A client.
@@ -39,6 +40,16 @@ impl Mesh {
         let clock = Arc::new(ManualClock::at(1_000_000));
         let kernel = kernel(Arc::new(Memory::new(1 << 28)), Arc::clone(&clock));
         Self::of(kernel.await.unwrap(), clock)
+    }
+
+    /// A mesh whose listener has these settings.
+    pub(crate) async fn set(settings: &[(&str, &str)]) -> Self {
+        let words = settings.iter();
+        let words = words.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        Self {
+            mqtt: Mqtt::default().configured(&words.collect()).unwrap(),
+            ..Self::start().await
+        }
     }
 
     /// A mesh under other rules.
@@ -61,6 +72,7 @@ impl Mesh {
             clock,
             drain,
             connections: AtomicU64::new(1),
+            mqtt: Arc::new(Mqtt::default()),
         }
     }
 
@@ -80,7 +92,7 @@ impl Mesh {
             },
             drain: DrainWatch::new(self.drain.subscribe()),
         };
-        let server = tokio::spawn(Mqtt.serve(conn, Arc::clone(&self.kernel)));
+        let server = tokio::spawn(self.mqtt.serve(conn, Arc::clone(&self.kernel)));
         Peer {
             io,
             input: BytesMut::new(),
@@ -161,11 +173,12 @@ impl Peer {
 
     /// The server closed after this DISCONNECT, or (`None`) without a word.
     pub(crate) async fn expect_end(mut self, wanted: Option<ReasonCode>) -> Closed {
-        let word = self.try_next().await;
-        assert_eq!(
-            word,
-            wanted.map(|reason| Packet::Disconnect(Disconnect::new(reason)))
-        );
+        let word = match self.try_next().await {
+            Some(Packet::Disconnect(disconnect)) => Some(disconnect.reason),
+            None => None,
+            other => panic!("the end, not {other:?}"),
+        };
+        assert_eq!(word, wanted);
         assert_eq!(self.try_next().await, None);
         self.server.await.unwrap()
     }

@@ -1,10 +1,12 @@
 use std::collections::BTreeSet;
 
 use fairlead_mqtt::codec::{
-    Delivery, Packet, Properties, Qos, ReasonCode, Subscribe, Subscription, Version,
+    Delivery, Packet, Properties, Property, Qos, ReasonCode, Subscribe, Subscription, Version,
 };
 
-use crate::peer::{Mesh, Peer, id, kept, puback, qos0, qos1, qos2};
+use crate::peer::{
+    Mesh, Peer, hello, id, kept, puback, pubcomp, pubrec, pubrel, qos0, qos1, qos2, with,
+};
 
 async fn member(mesh: &Mesh, client_id: &str, filter: &str) -> Peer {
     let mut member = mesh.client(Version::V5, client_id).await;
@@ -91,20 +93,111 @@ async fn a_refused_delivery_goes_to_nobody_else() {
 
 //= MQTT-4.8.2-3
 #[tokio::test]
-async fn a_share_is_granted_at_most_qos_1_and_less_where_less_is_asked() {
+async fn a_share_is_granted_the_qos_that_was_asked_for() {
     let mesh = Mesh::start().await;
     let mut peer = mesh.client(Version::V5, "peer").await;
-    let most = Subscription::new("$share/g/most", Qos::ExactlyOnce);
-    assert_eq!(
-        peer.try_subscribe(most, Properties::NONE).await,
-        ReasonCode(1)
-    );
+    peer.subscribe("$share/g/most", Qos::ExactlyOnce).await;
     peer.subscribe("$share/g/least", Qos::AtMostOnce).await;
     let mut writer = mesh.client(Version::V5, "writer").await;
     writer.send(qos2(1, "most", b"x")).await;
-    peer.expect(qos1(65_535, "most", b"x")).await;
-    writer.send(qos2(2, "least", b"y")).await;
+    peer.expect(qos2(1, "most", b"x")).await;
+    peer.send(pubrec(1, ReasonCode::SUCCESS)).await;
+    peer.expect(pubrel(1)).await;
+    peer.send(pubcomp(1)).await;
+    writer.send(qos1(2, "most", b"z")).await;
+    peer.expect(qos1(65_535, "most", b"z")).await;
+    writer.send(qos2(3, "least", b"y")).await;
     peer.expect(qos0("least", b"y")).await;
+}
+
+//= MQTT-4.8.2-4
+#[tokio::test]
+async fn qos_2_is_completed_by_the_member_it_began_with() {
+    let mesh = Mesh::start().await;
+    let mut chosen = mesh.accepted(kept(Version::V5, "chosen")).await.0;
+    chosen.subscribe("$share/g/t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos2(1, "t", b"x")).await;
+    let first = chosen.next_publish().await;
+    assert!(matches!(first.delivery, Delivery::ExactlyOnce(_)) && !first.dup);
+    let mut other = mesh.client(Version::V5, "other").await;
+    other.subscribe("$share/g/t", Qos::ExactlyOnce).await;
+    chosen.vanish().await;
+    other.expect_nothing().await;
+    let mut chosen = mesh.accepted(kept(Version::V5, "chosen")).await.0;
+    let again = chosen.next_publish().await;
+    assert_eq!((again.delivery, again.dup), (first.delivery, true));
+}
+
+//= MQTT-4.8.2-5
+#[tokio::test]
+async fn qos_2_of_a_session_that_ended_goes_to_nobody_else() {
+    let mesh = Mesh::start().await;
+    let mut chosen = mesh.client(Version::V5, "chosen").await;
+    chosen.subscribe("$share/g/t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos2(1, "t", b"x")).await;
+    chosen.next_publish().await;
+    let mut other = mesh.client(Version::V5, "other").await;
+    other.subscribe("$share/g/t", Qos::ExactlyOnce).await;
+    chosen.vanish().await;
+    other.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_member_holds_no_more_of_qos_2_than_it_takes() {
+    let mesh = Mesh::start().await;
+    let mut narrow = hello(Version::V5, "narrow");
+    narrow.properties = with([Property::ReceiveMaximum(2.try_into().unwrap())]);
+    let mut narrow = mesh.accepted(narrow).await.0;
+    narrow.subscribe("$share/g/t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for number in 1..=6 {
+        writer.send(qos2(number, "t", &[1])).await;
+        writer.expect(pubrec(number, ReasonCode::SUCCESS)).await;
+    }
+    for _ in 0..2 {
+        narrow.next_publish().await;
+    }
+    narrow.expect_nothing().await;
+    // What it never got is there for whoever comes.
+    let mut other = mesh.client(Version::V5, "other").await;
+    other.subscribe("$share/g/t", Qos::ExactlyOnce).await;
+    narrow.vanish().await;
+    let mut completed = 0;
+    while completed < 4 {
+        match other.next().await {
+            Packet::Publish(publish) => {
+                let number = publish.delivery.packet_id().unwrap().get();
+                other.send(pubrec(number, ReasonCode::SUCCESS)).await;
+            }
+            Packet::PubRel(ack) => {
+                other.send(pubcomp(ack.packet_id.get())).await;
+                completed += 1;
+            }
+            unexpected => panic!("{unexpected:?}"),
+        }
+    }
+    other.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn an_exclusive_subscription_belongs_to_one_client_at_a_time() {
+    let mesh = Mesh::start().await;
+    let mut owner = member(&mesh, "owner", "$exclusive/jobs/1").await;
+    let mut other = mesh.client(Version::V5, "other").await;
+    let wanted = Subscription::new("$exclusive/jobs/1", Qos::AtLeastOnce);
+    let refused = other.try_subscribe(wanted.clone(), Properties::NONE).await;
+    assert_eq!(refused, ReasonCode::QUOTA_EXCEEDED);
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    publish_all(&mut writer, 2).await;
+    assert_eq!(taken(&mut owner).await, [1, 2]);
+    other.expect_nothing().await;
+    owner.goodbye().await;
+    let granted = other.try_subscribe(wanted, Properties::NONE).await;
+    assert_eq!(granted, ReasonCode(1));
+    publish_all(&mut writer, 1).await;
+    assert_eq!(taken(&mut other).await, [1]);
 }
 
 //= MQTT-3.8.3-4
@@ -119,6 +212,8 @@ async fn a_filter_of_a_share_names_a_group_and_a_filter() {
         "$share/g",
         "$share/g/",
         "$share//a",
+        "$exclusive/",
+        "$exclusive/a#",
         "$share/g+/a",
         "$share/g/a#",
     ] {

@@ -1,0 +1,163 @@
+//! What can be set for this protocol, per listener.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use fairlead_canon::Text;
+use fairlead_kernel::BadSetting;
+
+use crate::PACKET_BYTES_MAX;
+
+/// Settings of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// Where clients are sent when this process goes away.
+    pub(crate) server_reference: Option<Text>,
+    /// Under which topic a client that asks may expect answers: its identifier follows.
+    pub(crate) response_topics: Option<Text>,
+    /// The largest packet that is accepted.
+    pub(crate) packet_bytes_max: usize,
+    /// PUBLISH packets of QoS 1 and 2 that may be unanswered, in each direction.
+    pub(crate) receive_maximum: u16,
+    /// The longest keep alive; with one, a client cannot do without.
+    pub(crate) keep_alive_max: Option<u16>,
+    /// The longest that a session outlives its connection, in seconds.
+    pub(crate) session_expiry_max: Option<u32>,
+    /// Most messages that wait for one client. Beyond it the oldest make room.
+    pub(crate) queue_messages_max: u64,
+    /// Most bytes that wait for one client that may stay away; they lie on disk.
+    pub(crate) queue_bytes_max: u64,
+    /// What one client may publish in a second; a faster one is not read from.
+    pub(crate) publish_rate: Option<Rate>,
+}
+
+/// So many messages in a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rate(pub(crate) u32);
+
+/// In MQTT 5 the client is told; in 3.1.1 it is not read from until some are answered.
+const RECEIVE_MAX: u16 = 1024;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server_reference: None,
+            response_topics: None,
+            packet_bytes_max: PACKET_BYTES_MAX,
+            receive_maximum: RECEIVE_MAX,
+            keep_alive_max: None,
+            session_expiry_max: None,
+            queue_messages_max: 1_000_000,
+            queue_bytes_max: 4 << 30,
+            publish_rate: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads them from words; what is not said has its default.
+    pub(crate) fn read(words: &BTreeMap<String, String>) -> Result<Self, BadSetting> {
+        let mut settings = Self::default();
+        for (key, value) in words {
+            settings.set(key, value).map_err(|why| BadSetting {
+                key: key.clone(),
+                why,
+            })?;
+        }
+        Ok(settings)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
+        match key {
+            "server_reference" => self.server_reference = Some(short(value)?),
+            "response_topics" => self.response_topics = Some(topic(value)?),
+            "packet_bytes_max" => {
+                let bytes = number(value, PACKET_BYTES)?;
+                self.packet_bytes_max = usize::try_from(bytes).map_err(|_large| TOO_LARGE)?;
+            }
+            "receive_maximum" => self.receive_maximum = number(value, 1..=RECEIVE_MAX)?,
+            "keep_alive_max" => self.keep_alive_max = Some(number(value, 1..=u16::MAX)?),
+            "session_expiry_max" => self.session_expiry_max = Some(number(value, 0..=u32::MAX)?),
+            "queue_messages_max" => self.queue_messages_max = number(value, 1..=1 << 32)?,
+            "queue_bytes_max" => self.queue_bytes_max = number(value, QUEUE_BYTES)?,
+            "publish_rate" => self.publish_rate = Some(Rate(number(value, 1..=1_000_000)?)),
+            _ => return Err("is no setting of this protocol"),
+        }
+        Ok(())
+    }
+}
+
+/// Small enough for a device, large enough for any CONNECT that a client sends.
+const PACKET_BYTES: RangeInclusive<u64> = 1024..=PACKET_BYTES_MAX as u64;
+
+/// Below it one large message empties the queue.
+const QUEUE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 44;
+
+const TOO_LARGE: &str = "is out of bounds";
+
+fn number<N: std::str::FromStr + PartialOrd>(
+    value: &str,
+    bounds: RangeInclusive<N>,
+) -> Result<N, &'static str> {
+    let number = value.parse().map_err(|_text| "is not a whole number")?;
+    bounds.contains(&number).then_some(number).ok_or(TOO_LARGE)
+}
+
+/// It goes into packets that even a small client has to take.
+fn short(value: &str) -> Result<Text, &'static str> {
+    let is_short = !value.is_empty() && value.len() <= 256;
+    let text = is_short.then(|| Text::from(value.to_owned()));
+    text.ok_or("has 1 to 256 bytes")
+}
+
+fn topic(value: &str) -> Result<Text, &'static str> {
+    let is_topic = !value.contains(['+', '#', '\0']);
+    is_topic.then_some(()).ok_or("is not a topic")?;
+    short(value)
+}
+
+impl Rate {
+    /// The time that one message takes.
+    pub(crate) fn each(self) -> Duration {
+        Duration::from_secs(1) / self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(key: &str, value: &str) -> Result<Settings, BadSetting> {
+        Settings::read(&BTreeMap::from([(key.to_owned(), value.to_owned())]))
+    }
+
+    #[test]
+    fn numbers_hold_at_their_limits_and_fail_one_past_them() {
+        for (key, least, most) in [
+            ("packet_bytes_max", 1024, PACKET_BYTES_MAX as u64),
+            ("receive_maximum", 1, 1024),
+            ("keep_alive_max", 1, 65_535),
+            ("queue_messages_max", 1, 1 << 32),
+            ("queue_bytes_max", 1 << 20, 1 << 44),
+            ("publish_rate", 1, 1_000_000),
+        ] {
+            for good in [least, most] {
+                assert!(read(key, &good.to_string()).is_ok(), "{key} {good}");
+            }
+            for bad in [least - 1, most + 1] {
+                let refused = read(key, &bad.to_string()).unwrap_err();
+                assert_eq!(refused.key, key);
+            }
+        }
+    }
+
+    #[test]
+    fn a_topic_for_answers_has_no_wildcard_and_other_words_are_refused() {
+        let settings = read("response_topics", "replies").unwrap();
+        assert_eq!(settings.response_topics.as_deref(), Some("replies"));
+        assert!(read("response_topics", "replies/#").is_err());
+        assert!(read("server_reference", "").is_err());
+        assert!(read("colour", "blue").is_err());
+    }
+}

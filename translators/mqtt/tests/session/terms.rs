@@ -1,0 +1,233 @@
+//! What is agreed at CONNECT, and what a listener's settings make of it.
+
+use std::time::Duration;
+
+use fairlead_canon::Text;
+use fairlead_kernel::ClosedReason;
+use fairlead_mqtt::codec::{
+    ConnAck, Connect, Delivery, Packet, Property, Publish, Qos, ReasonCode, Subscription, Version,
+};
+use tokio::time::Instant;
+
+use crate::peer::{Mesh, Peer, hello, kept, message, qos0, qos1, with};
+
+fn has(answer: &ConnAck, wanted: &Property) -> bool {
+    answer.properties.iter().any(|one| one == *wanted)
+}
+
+/// The DISCONNECT of the server, with its properties.
+async fn last_word(peer: &mut Peer) -> (ReasonCode, Vec<Property>) {
+    match peer.next().await {
+        Packet::Disconnect(end) => (end.reason, end.properties.iter().collect()),
+        other => panic!("a last word, not {other:?}"),
+    }
+}
+
+async fn reader(mesh: &Mesh, aliases: u16, size_max: u32) -> Peer {
+    let properties = with([
+        Property::TopicAliasMaximum(aliases),
+        Property::MaximumPacketSize(size_max.try_into().unwrap()),
+    ]);
+    let connect = Connect {
+        properties,
+        ..hello(Version::V5, "reader")
+    };
+    let mut reader = mesh.accepted(connect).await.0;
+    reader.subscribe("#", Qos::AtMostOnce).await;
+    reader
+}
+
+async fn heard(reader: &mut Peer) -> (Text, Option<u16>) {
+    let Publish {
+        topic, properties, ..
+    } = reader.next_publish().await;
+    (topic, properties.topic_alias())
+}
+
+//= MQTT-3.1.2-26
+//= MQTT-3.1.2-27
+//= MQTT-3.3.2-11
+#[tokio::test]
+async fn a_topic_is_named_once_to_a_client_that_takes_aliases() {
+    let mesh = Mesh::start().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    let mut reader = self::reader(&mesh, 1, 1000).await;
+    for topic in ["plant/7", "plant/8", "plant/7", "plant/8"] {
+        writer.send(qos0(topic, b"x")).await;
+    }
+    let (full, none) = (|text: &'static str| Text::from_static(text), Text::new());
+    assert_eq!(heard(&mut reader).await, (full("plant/7"), Some(1)));
+    assert_eq!(heard(&mut reader).await, (full("plant/8"), None));
+    assert_eq!(heard(&mut reader).await, (none, Some(1)));
+    assert_eq!(heard(&mut reader).await, (full("plant/8"), None));
+    reader.goodbye().await;
+    let mut plain = mesh.client(Version::V5, "plain").await;
+    plain.subscribe("#", Qos::AtMostOnce).await;
+    for _ in 0..2 {
+        writer.send(qos0("plant/7", b"x")).await;
+        assert_eq!(heard(&mut plain).await, (full("plant/7"), None));
+    }
+}
+
+#[tokio::test]
+async fn an_alias_that_was_never_told_is_not_used() {
+    let mesh = Mesh::start().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    let mut reader = self::reader(&mesh, 10, 30).await;
+    writer.send(qos0("plant/7", &[0; 30])).await;
+    writer.send(qos0("plant/7", b"x")).await;
+    let told = (Text::from_static("plant/7"), Some(1));
+    assert_eq!(heard(&mut reader).await, told);
+}
+
+//= MQTT-4.3.3-7
+#[tokio::test]
+async fn a_message_that_was_sent_does_not_expire_while_its_reader_is_away() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    let properties = with([Property::MessageExpiry(5)]);
+    let mut publish = Publish {
+        properties,
+        ..message("t", Delivery::AtLeastOnce(crate::peer::id(1)), b"sent")
+    };
+    writer.send(Packet::Publish(publish.clone())).await;
+    assert_eq!(reader.next_publish().await.payload, "sent");
+    reader.vanish().await;
+    publish.payload = "not sent".into();
+    publish.delivery = Delivery::AtLeastOnce(crate::peer::id(2));
+    writer.send(Packet::Publish(publish)).await;
+    writer.next().await;
+    writer.next().await;
+    mesh.clock.advance(6_000);
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    let again = reader.next_publish().await;
+    assert!(again.dup && again.payload == "sent");
+    reader.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn clients_are_told_where_to_go_when_the_process_goes_away() {
+    let mesh = Mesh::set(&[("server_reference", "b.example:1883")]).await;
+    let mut peer = mesh.client(Version::V5, "c").await;
+    mesh.drain();
+    let reference = Property::ServerReference(Text::from_static("b.example:1883"));
+    let told = (ReasonCode::USE_ANOTHER_SERVER, vec![reference]);
+    assert_eq!(last_word(&mut peer).await, told);
+}
+
+//= MQTT-3.14.2-3
+//= MQTT-3.2.2-19
+#[tokio::test]
+async fn what_a_client_did_wrong_is_told_where_it_fits() {
+    let mesh = Mesh::start().await;
+    for (size_max, is_told) in [(200, true), (30, false)] {
+        let mut peer = reader(&mesh, 0, size_max).await;
+        peer.send(Packet::PingResp).await;
+        let (reason, words) = last_word(&mut peer).await;
+        assert_eq!(reason, ReasonCode::PROTOCOL_ERROR);
+        assert_eq!(!words.is_empty(), is_told, "{words:?}");
+        let connect = Connect {
+            properties: with([
+                Property::MaximumPacketSize(size_max.try_into().unwrap()),
+                Property::AuthData("x".into()),
+            ]),
+            ..hello(Version::V5, "c")
+        };
+        let mut peer = mesh.dial(Version::V5);
+        peer.send(Packet::Connect(Box::new(connect))).await;
+        let Packet::ConnAck(refusal) = peer.next().await else {
+            panic!("CONNACK")
+        };
+        assert_eq!(!refusal.properties.is_empty(), is_told, "{refusal:?}");
+    }
+}
+
+//= MQTT-3.1.2-28
+#[tokio::test]
+async fn a_client_that_asks_is_told_where_to_expect_answers() {
+    let mesh = Mesh::set(&[("response_topics", "replies")]).await;
+    let asks = |wants| Connect {
+        properties: with([Property::RequestResponseInfo(wants)]),
+        ..hello(Version::V5, "c")
+    };
+    let told = Property::ResponseInfo(Text::from_static("replies/c"));
+    assert!(has(&mesh.accepted(asks(true)).await.1, &told));
+    assert!(!has(&mesh.accepted(asks(false)).await.1, &told));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_limits_keep_alive_expiry_and_what_may_be_unanswered() {
+    let mesh = Mesh::set(&[
+        ("keep_alive_max", "60"),
+        ("session_expiry_max", "600"),
+        ("receive_maximum", "10"),
+        ("packet_bytes_max", "1024"),
+    ])
+    .await;
+    let (mut peer, answer) = mesh.accepted(kept(Version::V5, "c")).await;
+    assert!(has(&answer, &Property::ServerKeepAlive(60)));
+    assert!(has(&answer, &Property::SessionExpiry(600)));
+    assert!(has(
+        &answer,
+        &Property::ReceiveMaximum(10.try_into().unwrap())
+    ));
+    let size = Property::MaximumPacketSize(1024.try_into().unwrap());
+    assert!(has(&answer, &size));
+    let started = Instant::now();
+    assert_eq!(last_word(&mut peer).await.0, ReasonCode::KEEP_ALIVE_TIMEOUT);
+    assert_eq!(started.elapsed(), Duration::from_secs(90));
+
+    let mut old = mesh.dial(Version::V311);
+    let connect = hello(Version::V311, "c");
+    old.send(Packet::Connect(Box::new(connect))).await;
+    assert!(matches!(old.next().await, Packet::ConnAck(answer) if answer.code.0 == 2));
+    let modest = Connect {
+        keep_alive: 60,
+        ..hello(Version::V311, "c")
+    };
+    let mut old = mesh.accepted(modest).await.0;
+    old.send(qos0("t", &[0; 1024])).await;
+    assert_eq!(old.expect_end(None).await.reason, ClosedReason::Malformed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_publishes_too_fast_is_slowed_and_loses_nothing() {
+    let mesh = Mesh::set(&[("publish_rate", "10")]).await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("t", Qos::AtMostOnce).await;
+    let patient = Connect {
+        keep_alive: 1,
+        ..hello(Version::V5, "writer")
+    };
+    let mut writer = mesh.accepted(patient).await.0;
+    let started = Instant::now();
+    for number in 1..=40 {
+        writer.send(qos1(number, "t", b"x")).await;
+        writer.next().await;
+        reader.next_publish().await;
+    }
+    let took = started.elapsed();
+    assert!((2_900..=3_100).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test]
+async fn the_oldest_make_room_when_a_queue_is_full() {
+    let mesh = Mesh::set(&[("queue_messages_max", "2")]).await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    let wanted = Subscription::new("t", Qos::AtLeastOnce);
+    reader.subscribe_as(wanted, with([])).await;
+    reader.vanish().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for number in 1..=4 {
+        writer.send(qos1(number, "t", &number.to_be_bytes())).await;
+        writer.next().await;
+    }
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    for number in [3_u16, 4] {
+        let came = reader.next_publish().await.payload;
+        assert_eq!(came, number.to_be_bytes().to_vec());
+    }
+    reader.expect_nothing().await;
+}
