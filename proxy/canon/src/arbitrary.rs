@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use crate::{
-    Address, BodyFormat, EventTime, Headers, HeadersBuilder, Message, Path, Promise, Properties,
-    ReplyTo, Terms, Text, Timestamp, TraceContext, User, Value,
+    Address, BodyFormat, Deaths, EventTime, Headers, HeadersBuilder, Message, Path, Promise,
+    Properties, ReplyTo, Terms, Text, Timestamp, TraceContext, User, Value,
 };
 
 /// A generator whose seed is printed by the test that fails.
@@ -236,6 +236,8 @@ impl Random {
                 state: random.maybe(Self::text),
             }),
             format: self.maybe(|random| random.pick(&[BodyFormat::Bytes, BodyFormat::Text])),
+            // No carrier has a place for them.
+            deaths: Deaths::default(),
         }
     }
 

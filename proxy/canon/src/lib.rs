@@ -9,6 +9,7 @@ mod batch;
 pub mod carry;
 pub mod codec;
 mod crc;
+mod death;
 mod entity;
 mod headers;
 pub mod limits;
@@ -25,6 +26,7 @@ pub use address::{Address, Path, PathBuilder, PathTooLong, RealmId, Segments};
 pub use batch::{Batch, BatchFlags, Codec, Key, Stamp};
 pub use codec::{Damage, Opened};
 pub use crc::crc32c;
+pub use death::{Death, Deaths};
 pub use entity::{
     Class, Compaction, DeadReason, EntityId, EpochTag, Kind, Offset, Outcome, Overflow, ProducerId,
     Promise, Retention, SizeLimits, Spec, SyncMode,

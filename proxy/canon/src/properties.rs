@@ -5,7 +5,7 @@ pub(crate) mod stored;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::{Address, Path, RealmId, Text, Value};
+use crate::{Address, Deaths, Path, RealmId, Text, Value};
 
 /// Shared properties, each optional (`mapping.md` section 7).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Properties {
     pub trace: Option<TraceContext>,
     /// What the publisher says its body is.
     pub format: Option<BodyFormat>,
+    /// Where it has died before.
+    pub deaths: Deaths,
 }
 
 /// Where replies are wanted.

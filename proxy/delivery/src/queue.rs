@@ -3,55 +3,88 @@
 //! ```text
 //!             grown, loaded                assign                 settle(Done)
 //!   (store) ───────────────> ready ──────────────────> unsettled ─────────────> gone
-//!                              ^                           │
-//!                              └───────────────────────────┘
-//!                               settle(Returned), member gone: to its old place
+//!                              ^                           │  │
+//!                              └───────────────────────────┘  └───────────────> dead
+//!                               settle(Returned), member        returned too often
+//!                               gone: to its old place
 //! ```
-//! The queue knows a window of at most [`Queue::READY_MAX`] ready messages from its head. What lies
+//! A queue has a lane per priority; the highest one that has messages goes first. Of each lane the
+//! queue knows a window of at most [`Queue::READY_MAX`] ready messages from its head. What lies
 //! behind is in the store and comes by way of [`Queue::wants_load`] and [`Queue::loaded`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-use fairlead_canon::Offset;
+use fairlead_canon::{Offset, Timestamp};
+use smallvec::SmallVec;
+
+use self::lane::Lane;
+use self::member::Members;
+
+mod lane;
+mod member;
 
 /// A member's place in a queue: unique within the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub u64);
 
-/// The ready and unsettled messages of one queue, and its members.
-#[derive(Debug, Default)]
-pub struct Queue {
-    /// Never assigned since this process knows them; ascending, not overlapping.
-    fresh: VecDeque<Stretch>,
-    fresh_count: u64,
-    /// Assigned before and back again.
-    returned: BTreeMap<u64, u16>,
-    unsettled: BTreeMap<u64, Held>,
-    members: Vec<Member>,
-    /// Whose turn it is.
-    turn: usize,
-    /// Where the store's backlog continues behind `fresh`.
-    load_from: u64,
-    /// There may be more in the store from `load_from` on.
-    behind: bool,
-    loading: bool,
-    /// One above the highest offset that the store told of.
-    end: u64,
-    /// Offsets below were possibly handed out before this process.
-    handed_out: u64,
-    /// The store knows that offsets below were possibly handed out.
-    marked: u64,
+/// Where a message is in a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// In which of its lanes.
+    pub lane: u8,
+    /// At which offset there.
+    pub offset: Offset,
 }
 
-/// Ready offsets without a gap.
+/// The ready and unsettled messages of one queue, and its members.
+#[derive(Debug)]
+pub struct Queue {
+    lanes: SmallVec<[Lane; 1]>,
+    unsettled: BTreeMap<Place, Held>,
+    members: Members,
+    returns_max: Option<u16>,
+}
+
+/// How a queue gives out its messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// How often a message may be returned before it dies; `None`: for ever.
+    pub returns_max: Option<u16>,
+    /// Whether one member at a time is given messages.
+    pub is_single_active: bool,
+}
+
+/// What the queue knows of a message without having read it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// How often it was returned.
+    pub requeued: u16,
+    /// When it must no longer be delivered.
+    pub deadline: Option<Timestamp>,
+}
+
+/// Ready offsets of a lane without a gap, all with the same facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// The first.
     pub base: u64,
     /// How many.
     pub span: u32,
-    /// How often they were returned.
-    pub requeued: u16,
+    /// What is known of each.
+    pub facts: Facts,
+}
+
+/// A wish to become a member.
+#[derive(Clone, Copy, Debug)]
+pub struct Joining {
+    /// Who.
+    pub id: MemberId,
+    /// Most unsettled messages; 0 pauses.
+    pub window: u32,
+    /// Most messages assigned and not yet taken.
+    pub ahead_max: u32,
+    /// Members of a lower priority are given messages only while this one has no room.
+    pub priority: i32,
 }
 
 /// A message that was given to a member.
@@ -60,116 +93,108 @@ pub struct Assigned {
     /// To whom.
     pub member: MemberId,
     /// Which.
-    pub offset: Offset,
-    /// How often it was returned.
-    pub requeued: u16,
+    pub place: Place,
+    /// What is known of it.
+    pub facts: Facts,
     /// Whether it was possibly delivered before.
     pub is_redelivered: bool,
+}
+
+/// What became of a message that a member gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// The member did not hold it.
+    NotHeld,
+    /// It is ready again, at its old place.
+    Ready,
+    /// It came back too often: it is nobody's, and has to be settled as dead.
+    Spent,
+}
+
+/// What a member held when it was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Ready again, at their old places.
+    pub returned: Vec<Place>,
+    /// Nobody's: to be settled as dead.
+    pub spent: Vec<Place>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Held {
     member: MemberId,
-    requeued: u16,
-}
-
-#[derive(Debug)]
-struct Member {
-    id: MemberId,
-    /// Most unsettled messages.
-    window: u32,
-    unsettled: u32,
-    /// Most messages assigned and not yet taken.
-    ahead_max: u32,
-    ahead: u32,
-    /// Takes part no more; what it holds can still be settled.
-    is_leaving: bool,
+    facts: Facts,
 }
 
 impl Queue {
-    /// Most ready messages kept in memory; the rest stays in the store.
+    /// Most ready messages of a lane kept in memory; the rest stays in the store.
     pub const READY_MAX: u64 = 16_384;
     /// How far a hand-out mark runs ahead: after a restart at most so many messages say
     /// redelivered that were not.
     pub const MARK_AHEAD: u64 = 256;
 
-    /// A queue whose messages from `start` on are all in the store; below `handed_out` they were
-    /// possibly delivered before.
-    pub fn new(start: Offset, handed_out: Offset) -> Self {
+    /// A queue whose messages are all in the store: per lane, from where on, and below which offset
+    /// they were possibly delivered before. The lanes that matter most come last.
+    pub fn new(lanes: impl IntoIterator<Item = (Offset, Offset)>, manner: Manner) -> Self {
         Self {
-            load_from: start.0,
-            behind: true,
-            handed_out: handed_out.0,
-            ..Self::default()
+            lanes: lanes
+                .into_iter()
+                .map(|(start, handed_out)| Lane::new(start, handed_out))
+                .collect(),
+            unsettled: BTreeMap::new(),
+            members: Members::new(manner.is_single_active),
+            returns_max: manner.returns_max,
         }
     }
 
     /// Adds a member at the end of the turn order.
-    pub fn join(&mut self, id: MemberId, window: u32, ahead_max: u32) {
-        let member = Member {
-            id,
-            window,
-            unsettled: 0,
-            ahead_max,
-            ahead: 0,
-            is_leaving: false,
-        };
-        self.members.push(member);
+    pub fn join(&mut self, joining: Joining) {
+        self.members.join(joining);
     }
 
     /// Gives a member nothing more; what it holds can still be settled.
     pub fn leave(&mut self, id: MemberId) {
-        if let Some(member) = self.member(id) {
-            member.is_leaving = true;
-        }
-        self.forget_if_done(id);
+        self.members.leave(id);
     }
 
     /// Removes a member; what it holds goes back to its place, once more returned.
-    pub fn remove(&mut self, id: MemberId) {
-        self.members.retain(|member| member.id != id);
-        let returned: Vec<(u64, u16)> = self
-            .unsettled
-            .iter()
-            .filter(|(_, held)| held.member == id)
-            .map(|(offset, held)| (*offset, held.requeued.saturating_add(1)))
-            .collect();
-        for (offset, requeued) in returned {
-            self.unsettled.remove(&offset);
-            self.returned.insert(offset, requeued);
+    pub fn remove(&mut self, id: MemberId) -> Left {
+        let held: Vec<Place> = self.held_by(id).collect();
+        let mut left = Left::default();
+        for place in held {
+            match self.put_back(id, place) {
+                Back::Ready => left.returned.push(place),
+                Back::Spent => left.spent.push(place),
+                Back::NotHeld => {}
+            }
         }
+        self.members.remove(id);
+        left
     }
 
     /// Sets how many unsettled messages a member may hold.
     pub fn set_window(&mut self, id: MemberId, window: u32) {
-        if let Some(member) = self.member(id) {
+        if let Some(member) = self.members.get(id) {
             member.window = window;
         }
     }
 
     /// A member took so many of the messages assigned to it out of its inbox.
     pub fn taken(&mut self, id: MemberId, count: u32) {
-        if let Some(member) = self.member(id) {
+        if let Some(member) = self.members.get(id) {
             member.ahead = member.ahead.saturating_sub(count);
         }
     }
 
-    /// A message was handed out: up to where the store is to know it, when it does not yet. Marks
-    /// run ahead, so that one is written per [`Queue::MARK_AHEAD`] messages.
-    pub fn mark(&mut self, offset: Offset) -> Option<Offset> {
-        if offset.0 < self.marked {
-            return None;
-        }
-        self.marked = offset.0.saturating_add(Self::MARK_AHEAD);
-        Some(Offset(self.marked))
+    /// A message was handed out: up to where the store is to know it in that lane, when it does not
+    /// yet. Marks run ahead, so that one is written per [`Queue::MARK_AHEAD`] messages.
+    pub fn mark(&mut self, place: Place) -> Option<Offset> {
+        self.lane(place.lane)?.mark(place.offset)
     }
 
     /// Members that still take part.
     pub fn members(&self) -> usize {
-        self.members
-            .iter()
-            .filter(|member| !member.is_leaving)
-            .count()
+        self.members.count()
     }
 
     /// Whether nobody takes part and nobody holds anything.
@@ -177,254 +202,214 @@ impl Queue {
         self.members.is_empty() && self.unsettled.is_empty()
     }
 
-    /// Messages that are held by members.
-    pub fn unsettled(&self) -> usize {
-        self.unsettled.len()
-    }
-
-    /// The store made these offsets visible.
-    pub fn grown(&mut self, base: Offset, span: u32) {
-        // Known already: a load has overtaken the notice.
-        let end = base.0.saturating_add(u64::from(span));
-        self.end = self.end.max(end);
-        let from = base.0.max(self.load_from);
-        if from >= end {
-            return;
+    /// Messages of a lane that are held by members.
+    pub fn unsettled(&self, lane: u8) -> usize {
+        match self.lanes.len() {
+            1 => self.unsettled.len(),
+            _ => self.held(lane).count(),
         }
-        if self.behind || self.loading || self.fresh_count >= Self::READY_MAX {
-            self.behind = true;
-            return;
+    }
+
+    /// The store made these offsets of a lane visible.
+    pub fn grown(&mut self, lane: u8, stretch: Stretch) {
+        if let Some(lane) = self.lane(lane) {
+            lane.grown(stretch);
         }
-        self.load_from = end;
-        self.push_fresh(from, end, 0);
     }
 
-    /// Where the next load from the store should begin, if one is due and none is under way. The
-    /// caller must answer with [`Queue::loaded`] or [`Queue::load_failed`].
-    pub fn wants_load(&mut self) -> Option<Offset> {
-        let wants = self.lacks_load();
-        self.loading |= wants;
-        wants.then_some(Offset(self.load_from))
+    /// Where the next load from the store should begin, if one is due and none is under way in that
+    /// lane. The caller must answer with [`Queue::loaded`] or [`Queue::load_failed`].
+    pub fn wants_load(&mut self) -> Option<Place> {
+        let place = self.next_load()?;
+        self.lane(place.lane)?.start_load();
+        Some(place)
     }
 
-    /// Whether a load is due and none is under way.
+    /// Whether a load is due and none is under way in that lane.
     pub fn lacks_load(&self) -> bool {
-        let is_low = self.fresh_count < Self::READY_MAX / 2;
-        self.behind && !self.loading && is_low && self.members() > 0
+        self.next_load().is_some()
     }
 
     /// Where to load from for somebody who takes a message by himself, when nothing is ready here
     /// but there may be something in the store. Answered like [`Queue::wants_load`].
-    pub fn lacks_all(&self) -> Option<Offset> {
-        (self.behind && !self.has_ready()).then_some(Offset(self.load_from))
+    pub fn lacks_all(&self) -> Option<Place> {
+        let numbered = self.numbered().rev();
+        let mut found = numbered.skip_while(|(_, lane)| !lane.has_ready() && !lane.is_behind());
+        let (number, lane) = found.next().filter(|(_, lane)| !lane.has_ready())?;
+        Some(Place {
+            lane: number,
+            offset: lane.load_from(),
+        })
     }
 
     /// A load gave these stretches. `is_all`: there was no more when the load read the store.
-    pub fn loaded(&mut self, stretches: &[Stretch], is_all: bool, end: Offset) {
-        self.loading = false;
-        for stretch in stretches {
-            let last = stretch.base.saturating_add(u64::from(stretch.span));
-            let first = stretch.base.max(self.load_from);
-            if first < last {
-                self.push_fresh(first, last, stretch.requeued);
-                self.load_from = last;
-            }
-        }
-        if is_all {
-            self.load_from = self.load_from.max(end.0);
-            // What the store told of while it was being read may have been missed.
-            self.behind = self.end > self.load_from;
+    pub fn loaded(&mut self, lane: u8, stretches: &[Stretch], is_all: bool, end: Offset) {
+        if let Some(lane) = self.lane(lane) {
+            lane.loaded(stretches, is_all, end);
         }
     }
 
     /// A load could not read the store; another one may try.
-    pub fn load_failed(&mut self) {
-        self.loading = false;
+    pub fn load_failed(&mut self, lane: u8) {
+        if let Some(lane) = self.lane(lane) {
+            lane.load_failed();
+        }
     }
 
-    /// Gives ready messages to members with room, in turn, lowest offset first.
+    /// Gives ready messages to members with room, in turn, lowest offset of the highest lane first.
     pub fn assign(&mut self, out: &mut Vec<Assigned>) {
-        while self.has_ready() {
-            let Some(index) = self.next_member() else {
+        while let Some(lane) = self.ready_lane() {
+            let Some(member) = self.members.next() else {
                 return;
             };
-            let Some((offset, requeued)) = self.pop_ready() else {
+            let Some(assigned) = self.hand_out(lane, member) else {
                 return;
             };
-            let Some(member) = self.members.get_mut(index) else {
-                return;
-            };
-            member.unsettled += 1;
-            member.ahead += 1;
-            self.turn = index + 1;
-            let id = member.id;
-            self.unsettled.insert(
-                offset,
-                Held {
-                    member: id,
-                    requeued,
-                },
-            );
-            out.push(Assigned {
-                member: id,
-                offset: Offset(offset),
-                requeued,
-                is_redelivered: requeued > 0 || offset < self.handed_out,
-            });
+            if let Some(member) = self.members.get(member) {
+                member.ahead += 1;
+            }
+            out.push(assigned);
         }
     }
 
     /// Gives one ready message to a member outside its window and turn.
     pub fn take(&mut self, id: MemberId) -> Option<Assigned> {
-        let (offset, requeued) = self.pop_ready()?;
-        if let Some(member) = self.member(id) {
-            member.unsettled += 1;
-        }
-        self.unsettled.insert(
-            offset,
-            Held {
-                member: id,
-                requeued,
-            },
-        );
-        let is_redelivered = requeued > 0 || offset < self.handed_out;
-        Some(Assigned {
-            member: id,
-            offset: Offset(offset),
-            requeued,
-            is_redelivered,
-        })
+        let lane = self.ready_lane()?;
+        self.hand_out(lane, id)
     }
 
     /// Ends a delivery for good. False if that member does not hold it.
-    pub fn done(&mut self, id: MemberId, offset: Offset) -> bool {
-        self.release(id, offset).is_some()
+    pub fn done(&mut self, id: MemberId, place: Place) -> bool {
+        self.release(id, place).is_some()
     }
 
-    /// Puts a delivery back to its place. False if that member does not hold it.
-    pub fn put_back(&mut self, id: MemberId, offset: Offset) -> bool {
-        let Some(held) = self.release(id, offset) else {
-            return false;
+    /// Puts a delivery back to its place, once more returned.
+    pub fn put_back(&mut self, id: MemberId, place: Place) -> Back {
+        let Some(Held { facts, .. }) = self.release(id, place) else {
+            return Back::NotHeld;
         };
-        self.returned
-            .insert(offset.0, held.requeued.saturating_add(1));
+        let facts = Facts {
+            requeued: facts.requeued.saturating_add(1),
+            ..facts
+        };
+        if self.returns_max.is_some_and(|max| facts.requeued > max) {
+            return Back::Spent;
+        }
+        if let Some(lane) = self.lane(place.lane) {
+            lane.put_back(place.offset, facts);
+        }
+        Back::Ready
+    }
+
+    /// Puts a message that its member was never shown back to its place.
+    pub fn unassign(&mut self, id: MemberId, place: Place) {
+        if let Some(held) = self.release(id, place)
+            && let Some(lane) = self.lane(place.lane)
+        {
+            lane.put_back(place.offset, held.facts);
+        }
+    }
+
+    /// Forgets a message that is about to be settled by somebody else; false if a member holds it.
+    pub fn forget(&mut self, place: Place) -> bool {
+        if self.unsettled.contains_key(&place) {
+            return false;
+        }
+        if let Some(lane) = self.lane(place.lane) {
+            lane.forget(place.offset);
+        }
         true
     }
 
-    /// Forgets every ready message below `to`; how many were known here.
-    pub fn purge(&mut self, to: Offset) -> u64 {
-        let kept = self.returned.split_off(&to.0);
-        let mut purged = self.returned.len() as u64;
-        self.returned = kept;
-        while let Some(front) = self.fresh.front_mut().filter(|front| front.base < to.0) {
-            let end = front.base + u64::from(front.span);
-            if end > to.0 {
-                let cut = to.0 - front.base;
-                front.base = to.0;
-                front.span -= u32::try_from(cut).unwrap_or(front.span);
-                purged += cut;
-                self.fresh_count -= cut;
-                break;
-            }
-            purged += u64::from(front.span);
-            self.fresh_count -= u64::from(front.span);
-            self.fresh.pop_front();
-        }
-        self.load_from = self.load_from.max(to.0);
-        purged
+    /// Forgets every ready message of a lane below `to`; how many were known here.
+    pub fn purge(&mut self, lane: u8, to: Offset) -> u64 {
+        self.lane(lane).map_or(0, |lane| lane.purge(to))
     }
 
-    /// Messages that anybody holds, oldest first.
-    pub fn held(&self) -> impl Iterator<Item = Offset> {
-        self.unsettled.keys().map(|offset| Offset(*offset))
+    /// Messages of a lane that anybody holds, oldest first.
+    pub fn held(&self, lane: u8) -> impl Iterator<Item = Offset> {
+        let first = Place {
+            lane,
+            offset: Offset(0),
+        };
+        let held = self.unsettled.range(first..);
+        let of_lane = held.take_while(move |(place, _)| place.lane == lane);
+        of_lane.map(|(place, _)| place.offset)
     }
 
     /// Messages that a member holds, oldest first.
-    pub fn held_by(&self, id: MemberId) -> impl Iterator<Item = Offset> {
+    pub fn held_by(&self, id: MemberId) -> impl Iterator<Item = Place> {
         let own = self
             .unsettled
             .iter()
             .filter(move |(_, held)| held.member == id);
-        own.map(|(offset, _)| Offset(*offset))
+        own.map(|(place, _)| *place)
     }
 
-    fn release(&mut self, id: MemberId, offset: Offset) -> Option<Held> {
+    fn lane(&mut self, number: u8) -> Option<&mut Lane> {
+        self.lanes.get_mut(usize::from(number))
+    }
+
+    fn numbered(&self) -> impl DoubleEndedIterator<Item = (u8, &Lane)> {
+        // At most 256 lanes: as many as numbers.
+        (0..=u8::MAX).take(self.lanes.len()).zip(&self.lanes)
+    }
+
+    /// The highest lane that a message can be taken from. What a higher lane has in the store goes
+    /// first, so until that is loaded there is none.
+    fn ready_lane(&self) -> Option<u8> {
+        let (number, lane) = self
+            .numbered()
+            .rev()
+            .find(|(_, lane)| lane.has_ready() || lane.is_behind())?;
+        lane.has_ready().then_some(number)
+    }
+
+    fn next_load(&self) -> Option<Place> {
+        if self.members.count() == 0 {
+            return None;
+        }
+        let lane = self.numbered().rev().find(|(_, lane)| lane.lacks_load());
+        lane.map(|(number, lane)| Place {
+            lane: number,
+            offset: lane.load_from(),
+        })
+    }
+
+    fn hand_out(&mut self, number: u8, id: MemberId) -> Option<Assigned> {
+        let lane = self.lane(number)?;
+        let (offset, facts) = lane.pop()?;
+        let is_redelivered = facts.requeued > 0 || lane.was_handed_out(offset);
+        let place = Place {
+            lane: number,
+            offset,
+        };
+        if let Some(member) = self.members.get(id) {
+            member.unsettled += 1;
+        }
+        self.unsettled.insert(place, Held { member: id, facts });
+        Some(Assigned {
+            member: id,
+            place,
+            facts,
+            is_redelivered,
+        })
+    }
+
+    fn release(&mut self, id: MemberId, place: Place) -> Option<Held> {
         let held = *self
             .unsettled
-            .get(&offset.0)
+            .get(&place)
             .filter(|held| held.member == id)?;
-        self.unsettled.remove(&offset.0);
-        if let Some(member) = self.member(id) {
-            member.unsettled = member.unsettled.saturating_sub(1);
-        }
-        self.forget_if_done(id);
+        self.unsettled.remove(&place);
+        self.members.settled(id);
         Some(held)
     }
+}
 
-    fn forget_if_done(&mut self, id: MemberId) {
-        self.members
-            .retain(|m| m.id != id || !m.is_leaving || m.unsettled > 0);
-    }
-
-    fn has_ready(&self) -> bool {
-        !self.fresh.is_empty() || !self.returned.is_empty()
-    }
-
-    fn pop_ready(&mut self) -> Option<(u64, u16)> {
-        let first_returned = self.returned.first_key_value().map(|(offset, _)| *offset);
-        let front = self.fresh.front_mut();
-        match (first_returned, front) {
-            (Some(returned), Some(front)) if front.base < returned => {}
-            (Some(_), _) => return self.returned.pop_first(),
-            (None, None) => return None,
-            (None, Some(_)) => {}
-        }
-        let front = self.fresh.front_mut()?;
-        let popped = (front.base, front.requeued);
-        front.base += 1;
-        front.span -= 1;
-        self.fresh_count -= 1;
-        if front.span == 0 {
-            self.fresh.pop_front();
-        }
-        Some(popped)
-    }
-
-    fn push_fresh(&mut self, from: u64, to: u64, requeued: u16) {
-        let span = u32::try_from(to - from).unwrap_or(u32::MAX);
-        self.fresh_count += u64::from(span);
-        match self.fresh.back_mut() {
-            Some(last)
-                if last.requeued == requeued
-                    && last.base + u64::from(last.span) == from
-                    && last.span.checked_add(span).is_some() =>
-            {
-                last.span += span;
-            }
-            _ => self.fresh.push_back(Stretch {
-                base: from,
-                span,
-                requeued,
-            }),
-        }
-    }
-
-    /// The next member in turn that has room.
-    fn next_member(&self) -> Option<usize> {
-        let count = self.members.len();
-        (0..count)
-            .map(|step| (self.turn + step) % count)
-            .find(|index| {
-                self.members.get(*index).is_some_and(|member| {
-                    !member.is_leaving
-                        && member.unsettled < member.window
-                        && member.ahead < member.ahead_max
-                })
-            })
-    }
-
-    fn member(&mut self, id: MemberId) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| member.id == id)
+impl Stretch {
+    fn end(&self) -> u64 {
+        self.base.saturating_add(u64::from(self.span))
     }
 }
 

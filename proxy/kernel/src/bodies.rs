@@ -77,16 +77,13 @@ impl Caller {
         );
         let mut bodies = bodies.into_iter().peekable();
         for one in assigned {
-            let delivery = DeliveryId {
-                attachment: id,
-                offset: one.offset,
-            };
-            let stored = bodies.next_if(|stored| stored.base == one.offset);
+            let delivery = DeliveryId::new(id, one.place);
+            let stored = bodies.next_if(|stored| stored.base == one.place.offset);
             let opened = stored.and_then(|stored| stored.batch.open(&nowhere).ok()?.pop());
             match opened {
                 None => gone.push(delivery),
-                Some(opened)
-                    if opened.message.terms.is_expired(now)
+                Some(_)
+                    if one.facts.deadline.is_some_and(|deadline| deadline <= now)
                         && !(keeps_begun && one.is_redelivered) =>
                 {
                     expired.push(delivery);
@@ -95,7 +92,7 @@ impl Caller {
                     id: delivery,
                     message: Arc::new(opened.message),
                     is_redelivered: one.is_redelivered,
-                    returned: one.requeued,
+                    returned: one.facts.requeued,
                 }),
             }
         }
@@ -148,12 +145,13 @@ impl Caller {
     }
 }
 
-/// Reads the bodies of assigned messages.
+/// Reads the bodies of messages that were assigned from one lane.
 pub(crate) fn read_bodies(
     hot: &Arc<Hot>,
     assigned: &[Assigned],
 ) -> BoxFuture<'static, Result<Vec<Stored>, StoreError>> {
-    let offsets = assigned.iter().map(|one| one.offset).collect();
-    let log = Arc::clone(&hot.log);
-    Box::pin(async move { log.fetch(offsets).await })
+    let lane = assigned.first().map_or(0, |one| one.place.lane);
+    let offsets = assigned.iter().map(|one| one.place.offset).collect();
+    let log = hot.lane(lane).map(|lane| Arc::clone(&lane.log));
+    Box::pin(async move { log.ok_or(StoreError::Unavailable)?.fetch(offsets).await })
 }

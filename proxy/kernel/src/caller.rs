@@ -15,7 +15,7 @@ use crate::inbox::Inbox;
 use crate::load::Load;
 use crate::outbox::{Committing, Outbox};
 use crate::publish::Routes;
-use crate::transact::Ending;
+use crate::transact::Endings;
 use crate::verb::{AttachmentId, Event};
 use crate::{Kernel, Meters};
 
@@ -43,7 +43,7 @@ pub struct Caller {
     pub(crate) claim: Option<bytes::Bytes>,
     pub(crate) owned: Vec<StreamKey>,
     /// Transactions whose receipt is awaited, oldest first.
-    pub(crate) endings: Option<Box<VecDeque<Ending>>>,
+    pub(crate) endings: Option<Box<Endings>>,
 }
 
 impl Caller {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use fairlead_canon::{Offset, Outcome, Pattern};
+use fairlead_canon::{Kind, Pattern};
+use fairlead_delivery::{Joining, Manner, Place};
 use fairlead_ports::{Action, Verdict};
 use fairlead_topology::{Stream, StreamKey};
+use smallvec::SmallVec;
 
-use crate::hub::{Hot, Joining};
+use crate::hub::{Entrant, Hot, Lane};
 use crate::live::Subscription;
 use crate::verb::{Attach, AttachmentId, Settling, Source};
 use crate::{Caller, Error, Reason};
@@ -56,15 +58,19 @@ impl Caller {
                 self.admit(&Action::Consume(&key.name))?;
                 let stream = self.own_or_shared(key)?;
                 let joining = Joining {
-                    member: self.member(id),
-                    attachment: id,
-                    inbox: Arc::clone(&self.inbox),
+                    id: self.member(id),
                     window: attach.window,
                     ahead_max: Attach::AHEAD_MAX,
+                    priority: attach.priority,
+                };
+                let entrant = Entrant {
+                    joining,
+                    attachment: id,
+                    inbox: Arc::clone(&self.inbox),
                     is_exclusive: attach.is_exclusive,
                     is_consumer: true,
                 };
-                let hot = self.join(&stream, joining).await?;
+                let hot = self.join(&stream, entrant).await?;
                 let (settling, role) = (attach.settling, Role::Consuming);
                 Attached::Queue(QueueAttachment {
                     hot,
@@ -87,24 +93,18 @@ impl Caller {
                 self.kernel.subscriptions.remove(&pattern, &subscription);
             }
             Some(Attached::Queue(attached)) => {
-                self.keep_returned(id, &attached.hot);
-                attached.hot.remove(self.member(id));
+                let left = attached.hot.remove(self.member(id));
+                // Kept in the store as well: a queue that nobody uses for a while is forgotten here,
+                // and has to say redelivered all the same.
+                let ended = attached.gather_left(&left);
+                let has_left = !ended.is_empty();
+                ended.into_iter().for_each(|one| self.stage_ended(one));
+                if has_left {
+                    self.flush();
+                }
                 self.after_leaving(&attached);
             }
             None => {}
-        }
-    }
-
-    /// Keeps in the store that what an attachment holds goes back: a queue that nobody uses for a
-    /// while is forgotten here, and has to say redelivered all the same.
-    fn keep_returned(&mut self, id: AttachmentId, hot: &Hot) {
-        let member = self.member(id);
-        let held: Vec<u64> =
-            hot.with(|queue| queue.held_by(member).map(|offset| offset.0).collect());
-        if !held.is_empty() {
-            self.outbox
-                .stage_settled(hot.entity, held, Outcome::Returned);
-            self.flush();
         }
     }
 
@@ -116,18 +116,18 @@ impl Caller {
         };
         attached.role = Role::Leaving;
         // Assigned but never shown: somebody else may have them.
-        let mut unseen: Vec<Offset> = Vec::new();
+        let mut unseen: Vec<Place> = Vec::new();
         let waiting = std::mem::take(&mut self.bodies.waiting);
         for (attachment, assigned) in waiting {
             if attachment == id {
-                unseen.push(assigned.offset);
+                unseen.push(assigned.place);
             } else {
                 self.bodies.waiting.push_back((attachment, assigned));
             }
         }
         attached.hot.with(|queue| {
-            for offset in unseen {
-                queue.put_back(member, offset);
+            for place in unseen {
+                queue.unassign(member, place);
             }
         });
         if attached.hot.leave(member) == 0 {
@@ -181,17 +181,26 @@ impl Caller {
         }
     }
 
-    pub(crate) async fn join(&self, stream: &Stream, joining: Joining) -> Result<Arc<Hot>, Error> {
-        let [entity] = *stream.lanes else {
+    pub(crate) async fn join(&self, stream: &Stream, entrant: Entrant) -> Result<Arc<Hot>, Error> {
+        if stream.kind != Kind::Queue && stream.lanes.len() > 1 {
             let detail = format!(
                 "{} has several lanes and is read by offset",
                 stream.key.name
             );
             return Err(Error::peer(Reason::Unsupported, detail));
+        }
+        let mut lanes = SmallVec::new();
+        for entity in stream.lanes.iter().copied() {
+            let log = self.kernel.backing.store.open(entity)?;
+            let marks = log.marks().await?;
+            lanes.push((Lane { entity, log }, marks));
+        }
+        let settings = stream.settings();
+        let manner = Manner {
+            returns_max: settings.returns_max,
+            is_single_active: settings.is_single_active,
         };
-        let log = self.kernel.backing.store.open(entity)?;
-        let marks = log.marks().await?;
-        self.kernel.hub.join(entity, log, marks, joining)
+        self.kernel.hub.join(lanes, manner, entrant)
     }
 
     fn after_leaving(&self, attached: &QueueAttachment) {

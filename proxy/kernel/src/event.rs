@@ -1,9 +1,13 @@
 //! What a caller waits for.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
+
+use fairlead_delivery::Assigned;
 
 use crate::bodies::{Reading, read_bodies};
 use crate::consume::Attached;
+use crate::hub::Hot;
 use crate::solo::Solo;
 use crate::verb::{AttachmentId, Event, Settling};
 use crate::{Caller, Error};
@@ -91,12 +95,13 @@ impl Caller {
     }
 
     fn start_reading(&mut self) -> bool {
-        while let Some((attachment, _)) = self.bodies.waiting.front().copied() {
+        while let Some((attachment, first)) = self.bodies.waiting.front().copied() {
+            let lane = first.place.lane;
             let waiting = &self.bodies.waiting;
             let run = waiting
                 .iter()
                 .take(self.bodies.step)
-                .take_while(|one| one.0 == attachment);
+                .take_while(|(to, one)| *to == attachment && one.place.lane == lane);
             let count = run.count();
             let assigned = self
                 .bodies
@@ -131,20 +136,9 @@ impl Caller {
         };
         let settling = attached.settling;
         let count = u32::try_from(assigned.len()).unwrap_or(u32::MAX);
-        let last = assigned
-            .iter()
-            .map(|one| one.offset)
-            .max()
-            .unwrap_or_default();
-        let entity = attached.hot.entity;
-        let mark = attached.hot.with(|queue| {
-            queue.taken(member, count);
-            queue.mark(last)
-        });
-        if let Some(upto) = mark {
-            self.outbox.stage_mark(entity, upto);
-            self.flush();
-        }
+        let hot = Arc::clone(&attached.hot);
+        hot.with(|queue| queue.taken(member, count));
+        self.mark(&hot, &assigned);
         self.bodies
             .weigh(bodies.iter().map(|stored| stored.batch.bytes.len()).sum());
         let deliveries = self.open_bodies(attachment, &assigned, bodies);
@@ -156,6 +150,23 @@ impl Caller {
         }
         self.ready
             .push_back(Event::Deliveries(attachment, deliveries));
+    }
+
+    /// Tells the store, from time to time, up to where messages were handed out.
+    pub(crate) fn mark(&mut self, hot: &Hot, assigned: &[Assigned]) {
+        let mut is_due = false;
+        for lane in assigned.chunk_by(|a, b| a.place.lane == b.place.lane) {
+            let last = lane.iter().map(|one| one.place).max();
+            let mark = last.and_then(|last| hot.with(|queue| queue.mark(last)));
+            let lane = lane.first().and_then(|one| hot.lane(one.place.lane));
+            if let (Some(upto), Some(lane)) = (mark, lane) {
+                self.outbox.stage_mark(lane.entity, upto);
+                is_due = true;
+            }
+        }
+        if is_due {
+            self.flush();
+        }
     }
 
     /// Bodies that could not be read stay with this caller until it leaves, and are counted.

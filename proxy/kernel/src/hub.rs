@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Offset};
-use fairlead_delivery::{Assigned, MemberId, Queue, Stretch};
+use fairlead_delivery::{Assigned, Facts, Joining, Left, Manner, MemberId, Queue, Stretch};
 use fairlead_ports::{Appended, Condition, Log, Marks, Watcher};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
 
 use crate::arrivals::Arrivals;
 use crate::inbox::Inbox;
+use crate::undertaker::Undertaker;
 use crate::{AttachmentId, Error, Reason};
 
 /// Every queue with a member. A queue without one costs nothing here.
@@ -19,26 +21,34 @@ use crate::{AttachmentId, Error, Reason};
 pub(crate) struct Hub {
     shards: [RwLock<HashMap<EntityId, Arc<Hot>, RandomState>>; Hub::SHARDS],
     arrivals: Arc<Arrivals>,
+    undertaker: Arc<Undertaker>,
 }
 
 /// A queue with members.
 #[derive(Debug)]
 pub(crate) struct Hot {
+    lanes: Lanes,
+    state: Mutex<State>,
+}
+
+/// The lanes of a queue, for reading them.
+pub(crate) type Lanes = SmallVec<[Lane; 1]>;
+
+/// One lane of a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Lane {
     /// Which.
     pub(crate) entity: EntityId,
     /// For reading it.
     pub(crate) log: Arc<dyn Log>,
-    state: Mutex<State>,
 }
 
-/// A wish to become a member.
+/// Somebody who becomes a member.
 #[derive(Debug)]
-pub(crate) struct Joining {
-    pub(crate) member: MemberId,
+pub(crate) struct Entrant {
+    pub(crate) joining: Joining,
     pub(crate) attachment: AttachmentId,
     pub(crate) inbox: Arc<Inbox>,
-    pub(crate) window: u32,
-    pub(crate) ahead_max: u32,
     pub(crate) is_exclusive: bool,
     /// Whether messages are pushed to it; otherwise it takes them when it likes.
     pub(crate) is_consumer: bool,
@@ -58,57 +68,37 @@ struct State {
 impl Hub {
     const SHARDS: usize = 16;
 
-    pub(crate) fn new(arrivals: Arc<Arrivals>) -> Self {
+    pub(crate) fn new(arrivals: Arc<Arrivals>, undertaker: Arc<Undertaker>) -> Self {
         Self {
             shards: Default::default(),
             arrivals,
+            undertaker,
         }
     }
 
-    /// Joins a queue, which becomes hot if it was not; `log` and `marks` are then used.
+    /// Joins a queue, which becomes hot if it was not; `lanes` and `manner` are then used.
     pub(crate) fn join(
         &self,
-        entity: EntityId,
-        log: Arc<dyn Log>,
-        marks: Marks,
-        joining: Joining,
+        lanes: SmallVec<[(Lane, Marks); 1]>,
+        manner: Manner,
+        entrant: Entrant,
     ) -> Result<Arc<Hot>, Error> {
-        let mut shard = self.shard(entity).write();
-        let hot = shard.entry(entity).or_insert_with(|| {
-            let state = State {
-                queue: Queue::new(marks.start, marks.handed_out),
-                members: BTreeMap::new(),
-                is_exclusive: false,
-                is_gone: false,
-                scratch: Vec::new(),
-            };
-            Arc::new(Hot {
-                entity,
-                log,
-                state: Mutex::new(state),
-            })
-        });
-        let mut state = hot.state.lock();
-        let is_taken = joining.is_consumer && state.is_exclusive
-            || joining.is_exclusive && state.queue.members() > 0;
-        if is_taken {
-            return Err(Error::peer(
-                Reason::Locked,
-                "somebody is attached for himself alone",
-            ));
+        let first = lanes.first().map(|(lane, _)| lane.entity);
+        let first = first.ok_or_else(|| Error::us(Reason::Unknown, "a queue without a lane"))?;
+        let mut shard = self.shard(first).write();
+        let hot = shard
+            .entry(first)
+            .or_insert_with(|| Arc::new(Hot::new(lanes, manner)));
+        hot.enter(entrant)?;
+        let hot = Arc::clone(hot);
+        drop(shard);
+        // The first lane stands for all. The store tells of the others from here on; what it told
+        // before is found by the load that each lane begins with.
+        for lane in hot.lanes.iter().skip(1) {
+            let mut shard = self.shard(lane.entity).write();
+            shard.insert(lane.entity, Arc::clone(&hot));
         }
-        if joining.is_consumer {
-            state.is_exclusive = joining.is_exclusive;
-            state
-                .queue
-                .join(joining.member, joining.window, joining.ahead_max);
-        }
-        state
-            .members
-            .insert(joining.member, (joining.attachment, joining.inbox));
-        state.pump();
-        drop(state);
-        Ok(Arc::clone(hot))
+        Ok(hot)
     }
 
     /// A hot queue.
@@ -118,12 +108,26 @@ impl Hub {
 
     /// Forgets a queue that nobody uses; how many still take part otherwise.
     pub(crate) fn cool(&self, hot: &Hot) -> usize {
-        let mut shard = self.shard(hot.entity).write();
+        let mut shard = self.shard(hot.entity()).write();
         let state = hot.state.lock();
-        if state.queue.is_idle() && state.members.is_empty() && !state.is_gone {
-            shard.remove(&hot.entity);
+        let members = state.queue.members();
+        if !state.queue.is_idle() || !state.members.is_empty() || state.is_gone {
+            return members;
         }
-        state.queue.members()
+        shard.remove(&hot.entity());
+        drop(state);
+        drop(shard);
+        for lane in hot.lanes.iter().skip(1) {
+            let mut shard = self.shard(lane.entity).write();
+            // Whoever joined in between has put another one in this place.
+            if shard
+                .get(&lane.entity)
+                .is_some_and(|held| std::ptr::eq(&**held, hot))
+            {
+                shard.remove(&lane.entity);
+            }
+        }
+        members
     }
 
     /// The entity was removed: tells its members and waiting readers.
@@ -133,7 +137,9 @@ impl Hub {
             return;
         };
         let mut state = hot.state.lock();
-        state.is_gone = true;
+        if std::mem::replace(&mut state.is_gone, true) {
+            return;
+        }
         for (attachment, inbox) in state.members.values() {
             inbox.put(|contents| contents.ended.push(*attachment));
         }
@@ -155,17 +161,89 @@ impl Watcher for Hub {
             self.arrivals.tell(part.entity);
             let shard = self.shard(part.entity).read();
             if let Some(hot) = shard.get(&part.entity) {
-                hot.with(|queue| queue.grown(part.base, part.span));
+                hot.grown(part);
             }
         }
     }
 
-    fn died(&self, _entities: &[EntityId]) {}
+    fn died(&self, entities: &[EntityId]) {
+        self.undertaker.look_at(entities.iter().copied());
+    }
 
     fn condition(&self, _condition: Condition) {}
 }
 
 impl Hot {
+    fn new(lanes: SmallVec<[(Lane, Marks); 1]>, manner: Manner) -> Self {
+        let known = lanes
+            .iter()
+            .map(|(_, marks)| (marks.start, marks.handed_out));
+        let state = State {
+            queue: Queue::new(known, manner),
+            members: BTreeMap::new(),
+            is_exclusive: false,
+            is_gone: false,
+            scratch: Vec::new(),
+        };
+        Self {
+            state: Mutex::new(state),
+            lanes: lanes.into_iter().map(|(lane, _)| lane).collect(),
+        }
+    }
+
+    fn enter(&self, entrant: Entrant) -> Result<(), Error> {
+        let mut state = self.state.lock();
+        let is_taken = entrant.is_consumer && state.is_exclusive
+            || entrant.is_exclusive && state.queue.members() > 0;
+        if is_taken {
+            return Err(Error::peer(
+                Reason::Locked,
+                "somebody is attached for himself alone",
+            ));
+        }
+        let member = entrant.joining.id;
+        if entrant.is_consumer {
+            state.is_exclusive = entrant.is_exclusive;
+            state.queue.join(entrant.joining);
+        }
+        let receiver = (entrant.attachment, entrant.inbox);
+        state.members.insert(member, receiver);
+        state.pump();
+        Ok(())
+    }
+
+    /// The first lane, which stands for the queue.
+    pub(crate) fn entity(&self) -> EntityId {
+        // A queue has at least one lane.
+        self.lanes.first().map_or(EntityId(0), |lane| lane.entity)
+    }
+
+    /// A lane by its number.
+    pub(crate) fn lane(&self, number: u8) -> Option<&Lane> {
+        self.lanes.get(usize::from(number))
+    }
+
+    /// The number of a lane.
+    pub(crate) fn number_of(&self, entity: EntityId) -> u8 {
+        let place = self.lanes.iter().position(|lane| lane.entity == entity);
+        place
+            .and_then(|place| u8::try_from(place).ok())
+            .unwrap_or(0)
+    }
+
+    fn grown(&self, part: &Appended) {
+        let stretch = Stretch {
+            base: part.base.0,
+            span: part.span,
+            facts: Facts {
+                requeued: 0,
+                deadline: part.deadline,
+            },
+        };
+        let number = self.number_of(part.entity);
+        self.with(|queue| queue.grown(number, stretch));
+    }
+
     /// Changes the queue, then hands out what became possible.
     pub(crate) fn with<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
         let mut state = self.state.lock();
@@ -174,15 +252,16 @@ impl Hot {
         result
     }
 
-    /// Takes a member off the list; what it holds goes back.
-    pub(crate) fn remove(&self, member: MemberId) {
+    /// Takes a member off the list; what it holds goes back, unless it did so too often.
+    pub(crate) fn remove(&self, member: MemberId) -> Left {
         let mut state = self.state.lock();
         state.members.remove(&member);
-        state.queue.remove(member);
+        let left = state.queue.remove(member);
         if state.queue.members() == 0 {
             state.is_exclusive = false;
         }
         state.pump();
+        left
     }
 
     /// Gives a member nothing more; it may settle what it holds. How many still take part.
@@ -196,11 +275,11 @@ impl Hot {
         state.queue.members()
     }
 
-    /// A load of the backlog ended: what it found, or `None` if it failed.
-    pub(crate) fn loaded(&self, found: Option<(Vec<Stretch>, bool, Offset)>) {
+    /// A load of a lane's backlog ended: what it found, or `None` if it failed.
+    pub(crate) fn loaded(&self, lane: u8, found: Option<(Vec<Stretch>, bool, Offset)>) {
         self.with(|queue| match found {
-            Some((stretches, is_all, end)) => queue.loaded(&stretches, is_all, end),
-            None => queue.load_failed(),
+            Some((stretches, is_all, end)) => queue.loaded(lane, &stretches, is_all, end),
+            None => queue.load_failed(lane),
         });
     }
 }

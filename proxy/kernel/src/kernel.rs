@@ -20,6 +20,7 @@ use crate::janitor::Janitor;
 use crate::live::Subscriptions;
 use crate::metrics::{Meters, Metrics};
 use crate::registrar::{Registrar, Request, restore};
+use crate::undertaker::{Grounds, Undertaker};
 use crate::{Depth, Error, Reason};
 
 /// What a kernel stands on.
@@ -42,10 +43,11 @@ pub struct Kernel {
     pub(crate) atlas: Arc<Atlas>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) arrivals: Arc<Arrivals>,
-    pub(crate) subscriptions: Subscriptions,
+    pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) janitor: Arc<Janitor>,
+    pub(crate) undertaker: Arc<Undertaker>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) metrics: Metrics,
     pub(crate) registrar: mpsc::Sender<Request>,
@@ -75,7 +77,8 @@ impl Kernel {
         let (topology, reserved) = restore(&*backing.documents).await?;
         let atlas = Arc::new(Atlas::new(topology));
         let arrivals = Arc::new(Arrivals::default());
-        let hub = Arc::new(Hub::new(Arc::clone(&arrivals)));
+        let undertaker = Arc::new(Undertaker::default());
+        let hub = Arc::new(Hub::new(Arc::clone(&arrivals), Arc::clone(&undertaker)));
         backing
             .store
             .watch(Arc::clone(&hub) as Arc<dyn fairlead_ports::Watcher>);
@@ -89,6 +92,13 @@ impl Kernel {
         let registrar = registrar.start();
         let latest = latest_stream(&atlas, &registrar).await?;
         let janitor = Janitor::start(Arc::clone(&atlas), Arc::clone(&hub), registrar.clone());
+        let subscriptions = Arc::new(Subscriptions::default());
+        undertaker.start(Grounds {
+            atlas: Arc::clone(&atlas),
+            store: Arc::clone(&backing.store),
+            clock: Arc::clone(&backing.clock),
+            subscriptions: Arc::clone(&subscriptions),
+        });
         let directory: Arc<dyn Directory> = Arc::new(AtlasDirectory(Arc::clone(&atlas)));
         let metrics =
             Metrics::new().map_err(|error| Error::us(Reason::Unavailable, error.to_string()))?;
@@ -97,10 +107,11 @@ impl Kernel {
             atlas,
             hub,
             arrivals,
-            subscriptions: Subscriptions::default(),
+            subscriptions,
             claims: Arc::new(Claims::default()),
             groups: Groups::start(),
             janitor,
+            undertaker,
             policy: policy(directory),
             metrics,
             registrar,
@@ -211,16 +222,8 @@ impl Kernel {
     }
 
     async fn measure(&self, stream: Arc<Stream>) -> Overview {
-        let (mut depth, mut bytes) = (Depth::default(), 0);
-        for lane in &stream.lanes {
-            // A stream that is removed meanwhile counts as empty.
-            if let Ok((lane_depth, lane_bytes)) = self.depth_of(*lane).await {
-                depth.ready += lane_depth.ready;
-                depth.unsettled += lane_depth.unsettled;
-                depth.consumers += lane_depth.consumers;
-                bytes += lane_bytes;
-            }
-        }
+        // A stream that is removed meanwhile counts as empty.
+        let (depth, bytes) = self.sizes_of(&stream).await.unwrap_or_default();
         Overview {
             stream,
             depth,
@@ -228,19 +231,32 @@ impl Kernel {
         }
     }
 
-    /// How much is in one entity, and how many bytes.
-    pub(crate) async fn depth_of(&self, entity: EntityId) -> Result<(Depth, u64), Error> {
-        let marks = self.backing.store.open(entity)?.marks().await?;
-        let (unsettled, consumers) = match self.hub.get(entity) {
-            Some(hot) => hot.with(|queue| (queue.unsettled() as u64, queue.members())),
-            None => (0, 0),
-        };
-        let depth = Depth {
-            ready: marks.count.saturating_sub(unsettled),
-            unsettled,
-            consumers: u32::try_from(consumers).unwrap_or(u32::MAX),
-        };
-        Ok((depth, marks.bytes))
+    /// How much is in a queue or mailbox, summed over its lanes.
+    pub(crate) async fn depth_of(&self, stream: &Stream) -> Result<Depth, Error> {
+        self.sizes_of(stream).await.map(|(depth, _)| depth)
+    }
+
+    /// How much is in the lanes of a stream, and how many bytes.
+    async fn sizes_of(&self, stream: &Stream) -> Result<(Depth, u64), Error> {
+        let (mut depth, mut bytes) = (Depth::default(), 0);
+        for lane in &stream.lanes {
+            let marks = self.backing.store.open(*lane)?.marks().await?;
+            let (unsettled, members) = match self.hub.get(*lane) {
+                Some(hot) => {
+                    let number = hot.number_of(*lane);
+                    hot.with(|queue| (queue.unsettled(number) as u64, queue.members()))
+                }
+                None => (0, 0),
+            };
+            depth.ready += marks.count.saturating_sub(unsettled);
+            depth.unsettled += unsettled;
+            // The lanes of a queue have their consumers in common.
+            depth.consumers = depth
+                .consumers
+                .max(u32::try_from(members).unwrap_or(u32::MAX));
+            bytes += marks.bytes;
+        }
+        Ok((depth, bytes))
     }
 }
 

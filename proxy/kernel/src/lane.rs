@@ -1,19 +1,40 @@
 //! Which lane of a stream a message goes to.
 
-use fairlead_canon::Address;
 use std::hash::{BuildHasher, Hasher};
+
+use fairlead_canon::{Address, EntityId, Kind, Message};
+use fairlead_topology::Stream;
+
+/// The lane of a stream that a message of this publisher goes to.
+pub(crate) fn choose(stream: &Stream, message: &Message, publisher: &[u8]) -> Option<EntityId> {
+    if let [only] = &*stream.lanes {
+        return Some(*only);
+    }
+    let lanes = stream.lanes.len();
+    let lane = match (stream.kind, &message.key) {
+        (Kind::Queue, _) => by_priority(message.terms.priority, lanes),
+        (Kind::Log | Kind::Latest, Some(key)) => by_key(key, lanes),
+        (Kind::Log | Kind::Latest, None) => by_publisher(publisher, &message.address, lanes),
+    };
+    stream.lanes.get(lane).copied()
+}
+
+/// Higher priorities than there are lanes share the highest one.
+fn by_priority(priority: Option<u8>, lanes: usize) -> usize {
+    usize::from(priority.unwrap_or(0)).min(lanes.saturating_sub(1))
+}
 
 /// The lane for a message with a key: as the default partitioner of record logs chooses it
 /// (32-bit murmur2 of the key, sign bit cleared, modulo the number of lanes), so that foreign
 /// producers and ours agree.
-pub(crate) fn by_key(key: &[u8], lanes: usize) -> usize {
+fn by_key(key: &[u8], lanes: usize) -> usize {
     let positive = usize::try_from(murmur2(key) & 0x7fff_ffff).unwrap_or(0);
     positive.checked_rem(lanes).unwrap_or(0)
 }
 
 /// The lane for a message without a key: the same for one publisher and address, so that its
 /// order holds.
-pub(crate) fn by_publisher(publisher: &[u8], address: &Address, lanes: usize) -> usize {
+fn by_publisher(publisher: &[u8], address: &Address, lanes: usize) -> usize {
     let mut hasher = foldhash::fast::FixedState::with_seed(0).build_hasher();
     hasher.write(publisher);
     hasher.write(address.path.as_stored());

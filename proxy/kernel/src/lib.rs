@@ -25,6 +25,7 @@ mod janitor;
 mod kernel;
 mod lane;
 mod latest;
+mod letter;
 mod live;
 mod load;
 mod metrics;
@@ -41,6 +42,7 @@ pub mod testing;
 mod transact;
 mod translator;
 mod trim;
+mod undertaker;
 mod verb;
 
 pub use caller::Caller;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fairlead_canon::{Address, Pattern, RealmId};
+use fairlead_canon::{Address, Message, Pattern, RealmId};
 use fairlead_topology::Trie;
 use parking_lot::RwLock;
 use smallvec::SmallVec;
 
 use crate::AttachmentId;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Room};
 
 /// Every live subscription, by realm and pattern.
 #[derive(Debug, Default)]
@@ -98,6 +98,16 @@ impl Subscriptions {
             }
         });
         found.into_values().collect()
+    }
+
+    /// Puts a message that no caller has published before everybody who listens.
+    pub(crate) fn serve(&self, message: &Arc<Message>) {
+        for listener in self.listeners(&message.address) {
+            // Where there is no room it is dropped: nobody was promised it.
+            if listener.inbox.push_live(message, listener.via.clone()) == Room::First {
+                listener.inbox.wake();
+            }
+        }
     }
 
     /// Changes with each subscription.

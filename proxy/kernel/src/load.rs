@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use fairlead_canon::Offset;
-use fairlead_delivery::{Queue, Stretch};
+use fairlead_delivery::{Facts, Place, Queue, Stretch};
 use fairlead_ports::{CursorId, Entry, Marks, StoreError};
 
 use crate::consume::Attached;
@@ -16,6 +15,7 @@ use crate::{Caller, Error};
 #[derive(Debug)]
 pub(crate) struct Load {
     hot: Arc<Hot>,
+    lane: u8,
     pub(crate) backlog: Solo<Result<(Vec<Entry>, Marks), StoreError>>,
     is_done: bool,
 }
@@ -23,9 +23,10 @@ pub(crate) struct Load {
 impl Caller {
     /// Starts reading the backlog of a queue that lacks it.
     pub(crate) fn look_for_loads(&mut self, id: AttachmentId) {
-        if let Some(Attached::Queue(attached)) = self.attachments.get(&id)
-            && let Some(from) = attached.hot.with(Queue::wants_load)
-        {
+        let Some(Attached::Queue(attached)) = self.attachments.get(&id) else {
+            return;
+        };
+        while let Some(from) = attached.hot.with(Queue::wants_load) {
             self.loads
                 .push(Load::start(Arc::clone(&attached.hot), from));
         }
@@ -33,17 +34,19 @@ impl Caller {
 }
 
 impl Load {
-    pub(crate) fn start(hot: Arc<Hot>, from: Offset) -> Self {
-        let log = Arc::clone(&hot.log);
+    pub(crate) fn start(hot: Arc<Hot>, from: Place) -> Self {
+        let log = hot.lane(from.lane).map(|lane| Arc::clone(&lane.log));
         let max = usize::try_from(Queue::READY_MAX).unwrap_or(usize::MAX);
         let backlog = Solo::new(Box::pin(async move {
+            let log = log.ok_or(StoreError::Unavailable)?;
             // Marks first: what comes in between is told to the queue by the store.
             let marks = log.marks().await?;
-            let entries = log.backlog(CursorId(0), from, max).await?;
+            let entries = log.backlog(CursorId(0), from.offset, max).await?;
             Ok((entries, marks))
         }));
         Self {
             hot,
+            lane: from.lane,
             backlog,
             is_done: false,
         }
@@ -58,11 +61,15 @@ impl Load {
             .map(|e| Stretch {
                 base: e.base.0,
                 span: e.span,
-                requeued: e.requeued,
+                facts: Facts {
+                    requeued: e.requeued,
+                    deadline: e.deadline,
+                },
             })
             .collect();
         let is_all = (entries.len() as u64) < Queue::READY_MAX;
-        self.hot.loaded(Some((stretches, is_all, marks.end)));
+        self.hot
+            .loaded(self.lane, Some((stretches, is_all, marks.end)));
     }
 
     pub(crate) async fn finish(mut self) -> Result<(), Error> {
@@ -76,7 +83,7 @@ impl Load {
 impl Drop for Load {
     fn drop(&mut self) {
         if !self.is_done {
-            self.hot.loaded(None);
+            self.hot.loaded(self.lane, None);
         }
     }
 }

@@ -1,12 +1,15 @@
 //! What a caller has staged and what it has under way.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use fairlead_canon::{EntityId, Offset, Outcome, Promise};
 use fairlead_ports::{BoxFuture, Committed, CursorId, Op, Placement, Store, StoreError, Unit};
+use smallvec::SmallVec;
 
 use crate::solo::Solo;
+use crate::undertaker::Undertaker;
 use crate::verb::{Event, Pending, Receipt, ranges};
 use crate::{Error, Meters, Reason};
 
@@ -17,6 +20,8 @@ pub(crate) struct Outbox {
     /// Everything that is staged becomes one unit, which was begun here.
     joint: Option<Box<Joint>>,
     turns: Vec<Turn>,
+    /// Entities in which messages die by what is staged, and are then moved on.
+    dead: SmallVec<[EntityId; 1]>,
     staged_bytes: usize,
     flights: VecDeque<Flight>,
     flying_bytes: usize,
@@ -139,6 +144,13 @@ impl Outbox {
         });
     }
 
+    /// Messages of this entity die by what is staged.
+    pub(crate) fn note_dead(&mut self, entity: EntityId) {
+        if !self.dead.contains(&entity) {
+            self.dead.push(entity);
+        }
+    }
+
     /// Stages a hand-out mark, which nobody waits for.
     pub(crate) fn stage_mark(&mut self, entity: EntityId, upto: Offset) {
         let ops = vec![Op::Mark { entity, upto }];
@@ -201,14 +213,16 @@ impl Outbox {
     }
 
     /// Hands over what is staged.
-    pub(crate) fn flush(&mut self, store: &dyn Store) {
+    pub(crate) fn flush(&mut self, store: &dyn Store, undertaker: &Arc<Undertaker>) {
         if self.units.is_empty() && self.turns.is_empty() {
             return;
         }
         let units = std::mem::take(&mut self.units);
         let turns = std::mem::take(&mut self.turns);
         let bytes = std::mem::take(&mut self.staged_bytes);
-        let results = (!units.is_empty()).then(|| Solo::new(store.commit(units)));
+        let dead = std::mem::take(&mut self.dead);
+        let results =
+            (!units.is_empty()).then(|| Solo::new(undertaker.after(store.commit(units), dead)));
         if results.is_none() && turns.is_empty() {
             return;
         }

@@ -89,7 +89,8 @@ impl Caller {
         for inbox in self.dirty.drain(..) {
             inbox.wake();
         }
-        self.outbox.flush(&*self.kernel.backing.store);
+        self.outbox
+            .flush(&*self.kernel.backing.store, &self.kernel.undertaker);
     }
 
     /// Whether so much is under way that the connection should stop reading until
@@ -251,13 +252,12 @@ impl Caller {
             let detail = "a batch whose messages are bound one by one has too many of them";
             return Err(Error::peer(Reason::TooLarge, detail));
         }
-        ops.insert(
-            0,
-            Op::Append {
-                to: vec![target(entity)],
-                batch,
-            },
-        );
+        let expected = match batch.flags.transactional {
+            true => Some(self.kernel.transactions.admit(&batch, entity)?),
+            false => None,
+        };
+        let to = vec![target(entity)];
+        ops.splice(0..0, expected.into_iter().chain([Op::Append { to, batch }]));
         Ok((u32::try_from(matched).unwrap_or(u32::MAX), bytes))
     }
 
@@ -274,20 +274,8 @@ impl Caller {
             !is_own && !is_done && stream.kind != Kind::Latest
         });
         wanted
-            .filter_map(move |(stream, _)| self.choose_lane(stream, message))
+            .filter_map(move |(stream, _)| lane::choose(stream, message, self.publisher.as_bytes()))
             .map(target)
-    }
-
-    fn choose_lane(&self, stream: &Stream, message: &Message) -> Option<EntityId> {
-        if let [only] = &*stream.lanes {
-            return Some(*only);
-        }
-        let lanes = stream.lanes.len();
-        let lane = match &message.key {
-            Some(key) => lane::by_key(key, lanes),
-            None => lane::by_publisher(self.publisher.as_bytes(), &message.address, lanes),
-        };
-        stream.lanes.get(lane).copied()
     }
 
     /// Puts one message before everybody who listens; how many that were.
@@ -318,7 +306,7 @@ impl Caller {
     }
 }
 
-fn target(entity: EntityId) -> Target {
+pub(crate) fn target(entity: EntityId) -> Target {
     Target {
         entity,
         place: Place::Next,

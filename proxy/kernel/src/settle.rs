@@ -2,17 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use fairlead_canon::{Offset, Outcome, Promise};
+use fairlead_canon::{DeadReason, EntityId, Outcome, Promise};
+use fairlead_delivery::{Back, Left, Place};
 use fairlead_ports::{CursorId, Op, Unit};
+use smallvec::SmallVec;
 
-use crate::consume::Attached;
+use crate::consume::{Attached, QueueAttachment};
+use crate::hub::Hot;
 use crate::publish::documents;
 use crate::verb::{AttachmentId, DeliveryId, Pending, Settle, ranges};
 use crate::{Caller, Error};
 
+/// Deliveries of one lane that ended in one way.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    entity: EntityId,
+    outcome: Outcome,
+    offsets: Vec<u64>,
+    /// Somebody moves them on once they are kept as dead.
+    is_mourned: bool,
+}
+
 impl Caller {
     /// Ends deliveries; those that are no longer this caller's are passed over. Kept with the next
-    /// [`Caller::flush`].
+    /// [`Caller::flush`]. What is returned more often than its stream allows dies.
     pub fn settle(&mut self, settle: Settle<'_>) -> Result<Pending, Error> {
         let Settle {
             ids,
@@ -23,24 +36,15 @@ impl Caller {
         let pending = self.outbox.next();
         let mut ops = documents(self.space, with);
         let is_awaited = promise == Promise::Durable;
-        for (attachment, offsets) in by_attachment(ids) {
-            let Some((entity, ended)) = self.end(attachment, &offsets, outcome) else {
-                continue;
-            };
-            if ended.is_empty() {
-                continue;
+        for (attachment, places) in by_attachment(ids) {
+            for ended in self.end(attachment, &places, outcome) {
+                if ops.is_empty() && !is_awaited {
+                    self.stage_ended(ended);
+                } else {
+                    self.note_dead(&ended);
+                    ops.push(ended.into_op());
+                }
             }
-            if ops.is_empty() && !is_awaited {
-                self.outbox.stage_settled(entity, ended, outcome);
-                continue;
-            }
-            let ranges = ranges(ended);
-            ops.push(Op::Settle {
-                entity,
-                cursor: CursorId(0),
-                ranges,
-                outcome,
-            });
         }
         let receipt = is_awaited.then_some((pending, 0));
         if !ops.is_empty() {
@@ -58,40 +62,122 @@ impl Caller {
         Ok(pending)
     }
 
-    /// Ends deliveries in their queue; which of them really ended.
+    /// Stages what nobody waits for. Deaths that somebody mourns are durable before he is told.
+    pub(crate) fn stage_ended(&mut self, ended: Ended) {
+        self.note_dead(&ended);
+        if ended.is_mourned {
+            let unit = Unit {
+                ops: vec![ended.into_op()],
+                promise: Promise::Durable,
+            };
+            self.outbox.stage(unit, 0, None);
+        } else {
+            self.outbox
+                .stage_settled(ended.entity, ended.offsets, ended.outcome);
+        }
+    }
+
+    pub(crate) fn note_dead(&mut self, ended: &Ended) {
+        if ended.is_mourned {
+            self.outbox.note_dead(ended.entity);
+        }
+    }
+
+    /// Ends deliveries in their queue; which of them really ended, and how.
     pub(crate) fn end(
         &mut self,
         attachment: AttachmentId,
-        offsets: &[Offset],
+        places: &[Place],
         outcome: Outcome,
-    ) -> Option<(fairlead_canon::EntityId, Vec<u64>)> {
+    ) -> SmallVec<[Ended; 1]> {
         let member = self.member(attachment);
+        let mut ended = SmallVec::new();
         let Some(Attached::Queue(attached)) = self.attachments.get(&attachment) else {
-            return None;
+            return ended;
         };
-        let hot = &attached.hot;
-        let ended = hot.with(|queue| {
-            let end = |offset: &&Offset| match outcome {
-                Outcome::Returned => queue.put_back(member, **offset),
-                Outcome::Done | Outcome::Dead(_) => queue.done(member, **offset),
-            };
-            offsets.iter().filter(end).map(|offset| offset.0).collect()
+        attached.hot.with(|queue| {
+            for place in places {
+                let ends = match outcome {
+                    Outcome::Returned => match queue.put_back(member, *place) {
+                        Back::Ready => Some(outcome),
+                        Back::Spent => Some(Outcome::Dead(DeadReason::DeliveryLimit)),
+                        Back::NotHeld => None,
+                    },
+                    Outcome::Done | Outcome::Dead(_) => {
+                        queue.done(member, *place).then_some(outcome)
+                    }
+                };
+                if let Some(outcome) = ends {
+                    attached.gather(*place, outcome, &mut ended);
+                }
+            }
         });
-        let entity = hot.entity;
         self.look_for_loads(attachment);
         self.forget_if_left(attachment);
-        Some((entity, ended))
+        ended
     }
 }
 
-/// Groups deliveries by attachment, offsets sorted.
-pub(crate) fn by_attachment(ids: &[DeliveryId]) -> BTreeMap<AttachmentId, Vec<Offset>> {
-    let mut groups: BTreeMap<AttachmentId, Vec<Offset>> = BTreeMap::new();
-    for id in ids {
-        groups.entry(id.attachment).or_default().push(id.offset);
+impl QueueAttachment {
+    /// What a member left behind when it went.
+    pub(crate) fn gather_left(&self, left: &Left) -> SmallVec<[Ended; 1]> {
+        let mut ended = SmallVec::new();
+        for place in &left.returned {
+            self.gather(*place, Outcome::Returned, &mut ended);
+        }
+        for place in &left.spent {
+            let outcome = Outcome::Dead(DeadReason::DeliveryLimit);
+            self.gather(*place, outcome, &mut ended);
+        }
+        ended
     }
-    for offsets in groups.values_mut() {
-        offsets.sort_unstable();
+
+    /// Adds a delivery to those of its lane and outcome.
+    pub(crate) fn gather(&self, place: Place, outcome: Outcome, all: &mut SmallVec<[Ended; 1]>) {
+        let Some(entity) = entity_of(&self.hot, place) else {
+            return;
+        };
+        let same = |ended: &&mut Ended| ended.entity == entity && ended.outcome == outcome;
+        if let Some(ended) = all.iter_mut().find(same) {
+            return ended.offsets.push(place.offset.0);
+        }
+        let has_route = self.stream.settings().dead_letter.is_some();
+        all.push(Ended {
+            entity,
+            outcome,
+            offsets: vec![place.offset.0],
+            is_mourned: has_route && matches!(outcome, Outcome::Dead(_)),
+        });
+    }
+}
+
+impl Ended {
+    pub(crate) fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    pub(crate) fn into_op(self) -> Op {
+        Op::Settle {
+            entity: self.entity,
+            cursor: CursorId(0),
+            ranges: ranges(self.offsets),
+            outcome: self.outcome,
+        }
+    }
+}
+
+fn entity_of(hot: &Hot, place: Place) -> Option<EntityId> {
+    hot.lane(place.lane).map(|lane| lane.entity)
+}
+
+/// Groups deliveries by attachment, places sorted.
+pub(crate) fn by_attachment(ids: &[DeliveryId]) -> BTreeMap<AttachmentId, Vec<Place>> {
+    let mut groups: BTreeMap<AttachmentId, Vec<Place>> = BTreeMap::new();
+    for id in ids {
+        groups.entry(id.attachment).or_default().push(id.place());
+    }
+    for places in groups.values_mut() {
+        places.sort_unstable();
     }
     groups
 }

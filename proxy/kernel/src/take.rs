@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Offset, Outcome, Promise};
+use fairlead_delivery::Joining;
 use fairlead_ports::{Action, CursorId, Op, Unit};
 use fairlead_topology::{Lifetime, Stream, StreamKey};
 
 use crate::bodies::read_bodies;
 use crate::consume::{Attached, QueueAttachment, Role};
-use crate::hub::Joining;
+use crate::hub::Entrant;
 use crate::load::Load;
 use crate::verb::{AttachmentId, Depth, Settling, Taken};
 use crate::{Caller, Error};
@@ -48,17 +49,14 @@ impl Caller {
             let Some(delivery) = deliveries.pop() else {
                 continue;
             };
-            if let Some(upto) = hot.with(|queue| queue.mark(delivery.id.offset)) {
-                self.outbox.stage_mark(hot.entity, upto);
-                self.flush();
-            }
+            self.mark(&hot, &[assigned]);
             if settling == Settling::OnDelivery {
                 self.settle_delivered(id, std::slice::from_ref(&delivery));
             }
-            let (depth, _) = self.kernel.depth_of(hot.entity).await?;
+            let remaining = self.kernel.depth_of(&stream).await?.ready;
             return Ok(Some(Taken {
                 delivery,
-                remaining: depth.ready,
+                remaining,
             }));
         }
     }
@@ -77,14 +75,7 @@ impl Caller {
     /// How much is in a queue or mailbox, summed over its lanes.
     pub async fn depth(&self, key: &StreamKey) -> Result<Depth, Error> {
         let stream = self.own_or_shared(key)?;
-        let mut sum = Depth::default();
-        for lane in &stream.lanes {
-            let (depth, _) = self.kernel.depth_of(*lane).await?;
-            sum.ready += depth.ready;
-            sum.unsettled += depth.unsettled;
-            sum.consumers += depth.consumers;
-        }
-        Ok(sum)
+        self.kernel.depth_of(&stream).await
     }
 
     /// Settles every ready message below the end; those that are held stay with their holders.
@@ -93,8 +84,9 @@ impl Caller {
         let end = log.marks().await?.end;
         let held: BTreeSet<u64> = self.kernel.hub.get(lane).map_or_else(BTreeSet::new, |hot| {
             hot.with(|queue| {
-                queue.purge(end);
-                queue.held().map(|offset| offset.0).collect()
+                let number = hot.number_of(lane);
+                queue.purge(number, end);
+                queue.held(number).map(|offset| offset.0).collect()
             })
         });
         let mut purged = 0;
@@ -149,15 +141,19 @@ impl Caller {
         self.last_attachment += 1;
         let id = AttachmentId(self.last_attachment);
         let joining = Joining {
-            member: self.member(id),
-            attachment: id,
-            inbox: Arc::clone(&self.inbox),
+            id: self.member(id),
             window: 0,
             ahead_max: 0,
+            priority: 0,
+        };
+        let entrant = Entrant {
+            joining,
+            attachment: id,
+            inbox: Arc::clone(&self.inbox),
             is_exclusive: false,
             is_consumer: false,
         };
-        let hot = self.join(stream, joining).await?;
+        let hot = self.join(stream, entrant).await?;
         let attached = QueueAttachment {
             hot,
             stream: Arc::clone(stream),

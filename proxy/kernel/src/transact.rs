@@ -1,20 +1,26 @@
 //! Publishes and settlements that take effect together.
 
-use fairlead_canon::{EntityId, Offset, Outcome, Promise};
-use fairlead_ports::{CursorId, Op, Unit};
+use std::collections::VecDeque;
+
+use fairlead_canon::{Outcome, Promise};
+use fairlead_delivery::Place;
+use fairlead_ports::Unit;
+use smallvec::SmallVec;
 
 use crate::consume::Attached;
-use crate::settle::by_attachment;
-use crate::verb::{
-    AttachmentId, Event, Pending, Publish, Settled, Transacted, Transaction, ranges,
-};
+use crate::settle::{Ended, by_attachment};
+use crate::verb::{AttachmentId, Event, Pending, Publish, Settled, Transacted, Transaction};
 use crate::{Caller, Error, Reason};
+
+/// Transactions whose receipt is awaited, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Endings(VecDeque<Ending>);
 
 /// A transaction under way: what it settles is held until it is kept.
 #[derive(Debug)]
-pub(crate) struct Ending {
+struct Ending {
     pending: Pending,
-    deliveries: Vec<(AttachmentId, Vec<Offset>, Outcome)>,
+    deliveries: Vec<(AttachmentId, Vec<Place>, Outcome)>,
 }
 
 impl Caller {
@@ -41,7 +47,8 @@ impl Caller {
         };
         let whole = self.outbox.next();
         self.outbox.seal(Promise::Durable, whole);
-        self.endings.get_or_insert_default().push_back(Ending {
+        let endings = self.endings.get_or_insert_default();
+        endings.0.push_back(Ending {
             pending: whole,
             deliveries,
         });
@@ -56,41 +63,42 @@ impl Caller {
     fn stage_settlements(
         &mut self,
         settled: Vec<Settled>,
-    ) -> Vec<(AttachmentId, Vec<Offset>, Outcome)> {
+    ) -> Vec<(AttachmentId, Vec<Place>, Outcome)> {
         let mut deliveries = Vec::new();
         for Settled { ids, outcome } in settled {
-            for (attachment, offsets) in by_attachment(&ids) {
-                let Some((entity, held)) = self.held_of(attachment, &offsets) else {
-                    continue;
-                };
-                self.outbox.stage_op(Op::Settle {
-                    entity,
-                    cursor: CursorId(0),
-                    ranges: ranges(held.iter().map(|offset| offset.0)),
-                    outcome,
-                });
+            for (attachment, places) in by_attachment(&ids) {
+                let (held, ending) = self.held_of(attachment, &places, outcome);
+                for ended in ending {
+                    self.note_dead(&ended);
+                    self.outbox.stage_op(ended.into_op());
+                }
                 deliveries.push((attachment, held, outcome));
             }
         }
         deliveries
     }
 
-    /// Which of these offsets an attachment holds; `None` when it holds none.
+    /// Which of these deliveries an attachment holds, and how they will have ended.
     fn held_of(
         &self,
         attachment: AttachmentId,
-        offsets: &[Offset],
-    ) -> Option<(EntityId, Vec<Offset>)> {
+        places: &[Place],
+        outcome: Outcome,
+    ) -> (Vec<Place>, SmallVec<[Ended; 1]>) {
         let member = self.member(attachment);
+        let mut ending = SmallVec::new();
         let Some(Attached::Queue(attached)) = self.attachments.get(&attachment) else {
-            return None;
+            return (Vec::new(), ending);
         };
-        let held: Vec<Offset> = attached.hot.with(|queue| {
+        let held: Vec<Place> = attached.hot.with(|queue| {
             let held = queue.held_by(member);
-            held.filter(|offset| offsets.binary_search(offset).is_ok())
+            held.filter(|place| places.binary_search(place).is_ok())
                 .collect()
         });
-        (!held.is_empty()).then_some((attached.hot.entity, held))
+        for place in &held {
+            attached.gather(*place, outcome, &mut ending);
+        }
+        (held, ending)
     }
 
     /// A receipt is about to be given: if it is a transaction's that was kept, what it settled ends.
@@ -101,14 +109,19 @@ impl Caller {
         let Event::Receipt(pending, result) = event else {
             return;
         };
-        let Some(ending) = endings.pop_front_if(|ending| ending.pending == *pending) else {
+        let Some(ending) = endings.0.pop_front_if(|ending| ending.pending == *pending) else {
             return;
         };
         if result.is_ok() {
-            for (attachment, offsets, outcome) in ending.deliveries {
-                // The store knows already; only the queue in memory has to learn it.
-                drop(self.end(attachment, &offsets, outcome));
+            for (attachment, places, outcome) in ending.deliveries {
+                // The store knows already; only the queue in memory has to learn it. It alone knows
+                // what was returned too often.
+                let spent = self.end(attachment, &places, outcome).into_iter();
+                spent
+                    .filter(|ended| ended.outcome() != outcome)
+                    .for_each(|ended| self.stage_ended(ended));
             }
+            self.flush();
         }
     }
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fairlead_canon::{
     Address, Batch, EntityId, Message, Offset, Outcome, Pattern, Promise, Timestamp,
 };
+use fairlead_delivery::Place;
 use fairlead_ports::{Chunk, Version};
 use fairlead_topology::StreamKey;
 use smallvec::SmallVec;
@@ -93,7 +94,9 @@ pub struct AttachmentId(pub u32);
 pub struct DeliveryId {
     /// By which attachment.
     pub attachment: AttachmentId,
-    /// The message's offset in the attached entity.
+    /// In which lane of the attached stream.
+    pub lane: u8,
+    /// The message's offset there.
     pub offset: Offset,
 }
 
@@ -107,6 +110,8 @@ pub struct Attach {
     pub window: u32,
     /// How deliveries are settled.
     pub settling: Settling,
+    /// Consumers of a lower priority are given messages only while this one has no room.
+    pub priority: i32,
     /// Refused with `Locked` while anybody else is attached; then nobody else may attach.
     pub is_exclusive: bool,
     /// Not shown what this caller published itself (live sources only).
@@ -116,7 +121,7 @@ pub struct Attach {
 /// From where messages are pushed.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// The single lane of a queue or mailbox.
+    /// A queue or mailbox.
     Stream(StreamKey),
     /// Whatever is published at matching addresses from this moment on; nothing is stored.
     Live(Pattern),
@@ -272,6 +277,23 @@ pub enum Event {
     Displaced,
 }
 
+impl DeliveryId {
+    pub(crate) fn new(attachment: AttachmentId, place: Place) -> Self {
+        Self {
+            attachment,
+            lane: place.lane,
+            offset: place.offset,
+        }
+    }
+
+    pub(crate) fn place(self) -> Place {
+        Place {
+            lane: self.lane,
+            offset: self.offset,
+        }
+    }
+}
+
 impl Attach {
     /// Most deliveries handed out ahead of a consumer that takes them: bounds memory per consumer.
     pub const AHEAD_MAX: u32 = 1_024;
@@ -282,6 +304,7 @@ impl Attach {
             source,
             window,
             settling: Settling::Explicit,
+            priority: 0,
             is_exclusive: false,
             no_local: false,
         }

@@ -165,6 +165,13 @@ impl Stream {
         self.told.as_deref().unwrap_or(Settings::PLAIN)
     }
 
+    /// Whether somebody looks after its messages when nobody reads it: removes those whose deadline
+    /// has passed, and moves the dead ones on. Mailboxes are many and have a reader who does the
+    /// first, so they are watched only when they were told more than others.
+    pub fn is_watched(&self) -> bool {
+        self.kind == Kind::Queue && (self.key.family == Family::Queue || self.told.is_some())
+    }
+
     /// The connection that alone may use it.
     pub fn owner(&self) -> Option<u64> {
         match self.lifetime {

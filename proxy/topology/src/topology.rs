@@ -21,6 +21,8 @@ mod steps;
 #[derive(Debug)]
 pub struct Topology {
     streams: HashMap<StreamKey, Arc<Stream>, RandomState>,
+    /// Whose lane an entity is, for the queues that are watched for deadlines and deaths.
+    watched: HashMap<EntityId, Arc<Stream>, RandomState>,
     realms: BTreeMap<RealmId, Territory>,
     realm_names: BTreeMap<Text, RealmId>,
     incoming: HashMap<Destination, BTreeSet<Arc<Binding>>, RandomState>,
@@ -78,6 +80,7 @@ impl Default for Topology {
     fn default() -> Self {
         let mut topology = Self {
             streams: HashMap::default(),
+            watched: HashMap::default(),
             realms: BTreeMap::new(),
             realm_names: BTreeMap::new(),
             incoming: HashMap::default(),

@@ -89,6 +89,11 @@ impl Reader {
         Err(damage)
     }
 
+    /// An unsigned base-128 number of 64 bits.
+    pub(crate) fn number(&mut self, what: &'static str) -> Result<u64, Damage> {
+        self.base128(64, what)
+    }
+
     /// An unsigned base-128 length.
     pub(crate) fn length(&mut self, what: &'static str) -> Result<usize, Damage> {
         let damage = self.damage(what);

@@ -7,7 +7,7 @@ use crate::codec::Damage;
 use crate::codec::reader::Reader;
 use crate::codec::writer::sized;
 use crate::value::stored;
-use crate::{Address, Path, RealmId, Text, Value};
+use crate::{Address, Path, RealmId, Text, Value, death};
 
 // Bytes on disk, never renumbered.
 const CONTENT_TYPE: u8 = 1;
@@ -25,6 +25,7 @@ const TRACE_PARENT: u8 = 12;
 const TRACE_STATE: u8 = 13;
 const FORMAT_BYTES: u8 = 14;
 const FORMAT_TEXT: u8 = 15;
+const DEATH: u8 = 16;
 
 pub(crate) fn write(properties: &Properties, out: &mut BytesMut) {
     text(CONTENT_TYPE, properties.content_type.as_ref(), out);
@@ -57,6 +58,11 @@ pub(crate) fn write(properties: &Properties, out: &mut BytesMut) {
         None => {}
         Some(BodyFormat::Bytes) => field(FORMAT_BYTES, &[], out),
         Some(BodyFormat::Text) => field(FORMAT_TEXT, &[], out),
+    }
+    for one in properties.deaths.iter() {
+        let mut inner = BytesMut::new();
+        death::write(one, &mut inner);
+        field(DEATH, &inner, out);
     }
 }
 
@@ -131,6 +137,7 @@ fn set(
         }
         FORMAT_BYTES => properties.format = Some(BodyFormat::Bytes),
         FORMAT_TEXT => properties.format = Some(BodyFormat::Text),
+        DEATH => properties.deaths.push_read(death::read(&mut part)?),
         _ => return Err(part.damage("unknown property")),
     }
     Ok(())

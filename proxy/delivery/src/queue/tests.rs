@@ -4,57 +4,88 @@ const A: MemberId = MemberId(1);
 const B: MemberId = MemberId(2);
 
 fn empty() -> Queue {
-    let mut queue = Queue::new(Offset(0), Offset(0));
-    queue.loaded(&[], true, Offset(0));
+    lanes(1, Manner::default())
+}
+
+/// A queue with nothing in its lanes.
+fn lanes(count: u8, manner: Manner) -> Queue {
+    let mut queue = Queue::new((0..count).map(|_| (Offset(0), Offset(0))), manner);
+    (0..count).for_each(|lane| queue.loaded(lane, &[], true, Offset(0)));
     queue
+}
+
+fn join(queue: &mut Queue, id: MemberId, window: u32, ahead_max: u32) {
+    let priority = 0;
+    queue.join(Joining {
+        id,
+        window,
+        ahead_max,
+        priority,
+    });
+}
+
+fn grow(queue: &mut Queue, base: u64, span: u32) {
+    queue.grown(0, stretch(base, span));
+}
+
+fn stretch(base: u64, span: u32) -> Stretch {
+    let facts = Facts::default();
+    Stretch { base, span, facts }
+}
+
+fn at(offset: u64) -> Place {
+    Place {
+        lane: 0,
+        offset: Offset(offset),
+    }
 }
 
 fn assigned(queue: &mut Queue) -> Vec<(u64, u64)> {
     let mut out = Vec::new();
     queue.assign(&mut out);
     out.iter()
-        .map(|assigned| (assigned.member.0, assigned.offset.0))
+        .map(|assigned| (assigned.member.0, assigned.place.offset.0))
         .collect()
 }
 
 #[test]
 fn members_with_room_take_turns() {
     let mut queue = empty();
-    queue.join(A, 2, 10);
-    queue.join(B, 10, 10);
-    queue.grown(Offset(0), 5);
+    join(&mut queue, A, 2, 10);
+    join(&mut queue, B, 10, 10);
+    grow(&mut queue, 0, 5);
     assert_eq!(
         assigned(&mut queue),
         [(1, 0), (2, 1), (1, 2), (2, 3), (2, 4)]
     );
-    queue.grown(Offset(5), 1);
-    assert!(queue.done(A, Offset(0)));
+    grow(&mut queue, 5, 1);
+    assert!(queue.done(A, at(0)));
     assert_eq!(assigned(&mut queue), [(1, 5)]);
 }
 
 #[test]
 fn a_returned_message_goes_back_to_its_place_and_says_so() {
     let mut queue = empty();
-    queue.join(A, 2, 10);
-    queue.grown(Offset(0), 4);
+    join(&mut queue, A, 2, 10);
+    grow(&mut queue, 0, 4);
     assert_eq!(assigned(&mut queue), [(1, 0), (1, 1)]);
-    assert!(queue.put_back(A, Offset(0)));
+    assert_eq!(queue.put_back(A, at(0)), Back::Ready);
     let mut out = Vec::new();
     queue.assign(&mut out);
     assert_eq!(out.len(), 1);
     assert_eq!(
-        (out[0].offset, out[0].requeued, out[0].is_redelivered),
-        (Offset(0), 1, true)
+        (out[0].place, out[0].facts.requeued, out[0].is_redelivered),
+        (at(0), 1, true)
     );
 }
 
 #[test]
 fn what_a_lost_member_held_goes_to_the_others_in_order() {
     let mut queue = empty();
-    queue.join(A, 3, 10);
-    queue.grown(Offset(0), 3);
+    join(&mut queue, A, 3, 10);
+    grow(&mut queue, 0, 3);
     assert_eq!(assigned(&mut queue).len(), 3);
-    queue.join(B, 10, 10);
+    join(&mut queue, B, 10, 10);
     queue.remove(A);
     assert_eq!(assigned(&mut queue), [(2, 0), (2, 1), (2, 2)]);
 }
@@ -62,73 +93,65 @@ fn what_a_lost_member_held_goes_to_the_others_in_order() {
 #[test]
 fn a_member_that_leaves_may_still_settle_what_it_holds() {
     let mut queue = empty();
-    queue.join(A, 10, 10);
-    queue.grown(Offset(0), 1);
+    join(&mut queue, A, 10, 10);
+    grow(&mut queue, 0, 1);
     assert_eq!(assigned(&mut queue).len(), 1);
     queue.leave(A);
-    queue.grown(Offset(1), 1);
+    grow(&mut queue, 1, 1);
     assert_eq!(assigned(&mut queue), []);
     assert!(!queue.is_idle());
-    assert!(queue.done(A, Offset(0)));
+    assert!(queue.done(A, at(0)));
     assert!(queue.is_idle());
 }
 
 #[test]
 fn nothing_is_settled_twice_or_by_a_stranger() {
     let mut queue = empty();
-    queue.join(A, 10, 10);
-    queue.grown(Offset(0), 1);
+    join(&mut queue, A, 10, 10);
+    grow(&mut queue, 0, 1);
     assert_eq!(assigned(&mut queue).len(), 1);
-    assert!(!queue.done(B, Offset(0)));
-    assert!(queue.done(A, Offset(0)));
-    assert!(!queue.done(A, Offset(0)));
-    assert!(!queue.put_back(A, Offset(0)));
+    assert!(!queue.done(B, at(0)));
+    assert!(queue.done(A, at(0)));
+    assert!(!queue.done(A, at(0)));
+    assert_eq!(queue.put_back(A, at(0)), Back::NotHeld);
 }
 
 #[test]
 fn messages_beyond_the_window_come_from_the_store_and_only_once() {
     let mut queue = empty();
-    queue.join(A, u32::MAX, u32::MAX);
+    join(&mut queue, A, u32::MAX, u32::MAX);
     let many = u32::try_from(Queue::READY_MAX).unwrap();
     queue.set_window(A, 0);
-    queue.grown(Offset(0), many);
-    queue.grown(Offset(u64::from(many)), 2);
+    grow(&mut queue, 0, many);
+    grow(&mut queue, u64::from(many), 2);
     assert_eq!(queue.wants_load(), None, "the window is still full");
     queue.set_window(A, u32::MAX);
     assert_eq!(assigned(&mut queue).len(), many as usize);
-    assert_eq!(queue.wants_load(), Some(Offset(u64::from(many))));
+    assert_eq!(queue.wants_load(), Some(at(u64::from(many))));
     assert_eq!(queue.wants_load(), None, "one load at a time");
-    queue.grown(Offset(u64::from(many) + 2), 1);
-    let stretch = Stretch {
-        base: u64::from(many),
-        span: 3,
-        requeued: 0,
-    };
-    queue.loaded(&[stretch], true, Offset(u64::from(many) + 3));
+    grow(&mut queue, u64::from(many) + 2, 1);
+    queue.loaded(
+        0,
+        &[stretch(u64::from(many), 3)],
+        true,
+        Offset(u64::from(many) + 3),
+    );
     assert_eq!(assigned(&mut queue).len(), 3);
-    queue.grown(Offset(u64::from(many) + 2), 1);
+    grow(&mut queue, u64::from(many) + 2, 1);
     assert_eq!(assigned(&mut queue), [], "the late notice is known already");
 }
 
 #[test]
 fn a_load_that_did_not_see_the_newest_is_followed_by_another() {
-    let mut queue = Queue::new(Offset(0), Offset(0));
-    queue.join(A, 100, 100);
-    assert_eq!(queue.wants_load(), Some(Offset(0)));
-    queue.grown(Offset(1), 1);
-    queue.loaded(
-        &[Stretch {
-            base: 0,
-            span: 1,
-            requeued: 0,
-        }],
-        true,
-        Offset(1),
-    );
+    let mut queue = Queue::new([(Offset(0), Offset(0))], Manner::default());
+    join(&mut queue, A, 100, 100);
+    assert_eq!(queue.wants_load(), Some(at(0)));
+    grow(&mut queue, 1, 1);
+    queue.loaded(0, &[stretch(0, 1)], true, Offset(1));
     assert_eq!(assigned(&mut queue), [(1, 0)]);
     assert_eq!(
         queue.wants_load(),
-        Some(Offset(1)),
+        Some(at(1)),
         "offset 1 came while the load was under way"
     );
 }
@@ -136,20 +159,158 @@ fn a_load_that_did_not_see_the_newest_is_followed_by_another() {
 #[test]
 fn a_purge_forgets_ready_messages_and_keeps_held_ones() {
     let mut queue = empty();
-    queue.join(A, 1, 10);
-    queue.grown(Offset(0), 4);
+    join(&mut queue, A, 1, 10);
+    grow(&mut queue, 0, 4);
     assert_eq!(assigned(&mut queue), [(1, 0)]);
-    assert_eq!(queue.purge(Offset(3)), 2);
-    assert!(queue.done(A, Offset(0)));
+    assert_eq!(queue.purge(0, Offset(3)), 2);
+    assert!(queue.done(A, at(0)));
     assert_eq!(assigned(&mut queue), [(1, 3)]);
 }
 
 #[test]
 fn a_consumer_that_takes_nothing_out_is_not_handed_more_ahead() {
     let mut queue = empty();
-    queue.join(A, u32::MAX, 2);
-    queue.grown(Offset(0), 5);
+    join(&mut queue, A, u32::MAX, 2);
+    grow(&mut queue, 0, 5);
     assert_eq!(assigned(&mut queue), [(1, 0), (1, 1)]);
     queue.taken(A, 2);
     assert_eq!(assigned(&mut queue), [(1, 2), (1, 3)]);
+}
+
+#[test]
+fn the_highest_lane_goes_first_and_each_keeps_its_order() {
+    let mut queue = lanes(3, Manner::default());
+    join(&mut queue, A, 3, 10);
+    queue.set_window(A, 0);
+    queue.grown(1, stretch(0, 2));
+    queue.grown(0, stretch(0, 1));
+    queue.grown(2, stretch(0, 2));
+    queue.set_window(A, 10);
+    let mut out = Vec::new();
+    queue.assign(&mut out);
+    let order: Vec<_> = out
+        .iter()
+        .map(|one| (one.place.lane, one.place.offset.0))
+        .collect();
+    assert_eq!(order, [(2, 0), (2, 1), (1, 0), (1, 1), (0, 0)]);
+    let returned = Place {
+        lane: 1,
+        offset: Offset(0),
+    };
+    assert_eq!(queue.put_back(A, returned), Back::Ready);
+    assert_eq!(queue.take(B).unwrap().place, returned);
+}
+
+#[test]
+fn a_lane_waits_for_what_a_higher_one_has_in_the_store() {
+    let known = (Offset(0), Offset(0));
+    let mut queue = Queue::new([known, known], Manner::default());
+    join(&mut queue, A, 10, 10);
+    queue.loaded(0, &[stretch(0, 1)], true, Offset(1));
+    assert_eq!(assigned(&mut queue), [], "the higher lane is not loaded");
+    let high = Place {
+        lane: 1,
+        offset: Offset(0),
+    };
+    assert_eq!(queue.lacks_all(), Some(high));
+    assert_eq!(queue.wants_load(), Some(high));
+    queue.loaded(1, &[stretch(0, 1)], true, Offset(1));
+    let mut out = Vec::new();
+    queue.assign(&mut out);
+    assert_eq!(
+        out.iter().map(|one| one.place.lane).collect::<Vec<_>>(),
+        [1, 0]
+    );
+    assert_eq!(queue.lacks_all(), None);
+}
+
+#[test]
+fn what_came_back_too_often_is_spent() {
+    let manner = Manner {
+        returns_max: Some(1),
+        ..Manner::default()
+    };
+    let mut queue = lanes(1, manner);
+    join(&mut queue, A, 2, 10);
+    grow(&mut queue, 0, 2);
+    assert_eq!(assigned(&mut queue), [(1, 0), (1, 1)]);
+    assert_eq!(queue.put_back(A, at(0)), Back::Ready);
+    assert_eq!(assigned(&mut queue), [(1, 0)]);
+    let left = queue.remove(A);
+    assert_eq!((left.spent, left.returned), (vec![at(0)], vec![at(1)]));
+    join(&mut queue, B, 10, 10);
+    assert_eq!(assigned(&mut queue), [(2, 1)]);
+}
+
+#[test]
+fn what_was_never_shown_goes_back_uncounted() {
+    let mut queue = empty();
+    join(&mut queue, A, 1, 10);
+    grow(&mut queue, 0, 1);
+    assert_eq!(assigned(&mut queue), [(1, 0)]);
+    queue.unassign(A, at(0));
+    let again = queue.take(B).unwrap();
+    assert_eq!((again.facts.requeued, again.is_redelivered), (0, false));
+}
+
+#[test]
+fn one_member_is_active_until_it_leaves_and_then_the_next_in_order() {
+    const C: MemberId = MemberId(3);
+    let manner = Manner {
+        is_single_active: true,
+        ..Manner::default()
+    };
+    let mut queue = lanes(1, manner);
+    for member in [A, B, C] {
+        join(&mut queue, member, 1, 10);
+    }
+    grow(&mut queue, 0, 4);
+    assert_eq!(
+        assigned(&mut queue),
+        [(1, 0)],
+        "nobody helps the active one"
+    );
+    queue.leave(A);
+    assert_eq!(assigned(&mut queue), [(2, 1)]);
+    queue.remove(B);
+    assert_eq!(assigned(&mut queue), [(3, 1)]);
+    join(&mut queue, B, 10, 10);
+    assert_eq!(assigned(&mut queue), []);
+    queue.remove(C);
+    assert_eq!(assigned(&mut queue), [(2, 1), (2, 2), (2, 3)]);
+}
+
+#[test]
+fn a_lower_priority_helps_only_while_the_higher_has_no_room() {
+    let mut queue = empty();
+    let prioritised = |id, window, priority| Joining {
+        id,
+        window,
+        ahead_max: 100,
+        priority,
+    };
+    queue.join(prioritised(A, 10, 0));
+    queue.join(prioritised(B, 1, 5));
+    queue.join(prioritised(MemberId(3), 1, 5));
+    grow(&mut queue, 0, 4);
+    assert_eq!(
+        assigned(&mut queue),
+        [(2, 0), (3, 1), (1, 2), (1, 3)],
+        "equals take turns"
+    );
+    assert!(queue.done(MemberId(3), at(1)));
+    grow(&mut queue, 4, 2);
+    assert_eq!(assigned(&mut queue), [(3, 4), (1, 5)]);
+}
+
+#[test]
+fn what_is_forgotten_is_given_to_nobody_unless_it_is_held() {
+    let mut queue = empty();
+    join(&mut queue, A, 1, 10);
+    grow(&mut queue, 0, 3);
+    assert_eq!(assigned(&mut queue), [(1, 0)]);
+    assert!(!queue.forget(at(0)), "it is held");
+    assert!(queue.forget(at(1)));
+    assert!(queue.done(A, at(0)));
+    assert_eq!(assigned(&mut queue), [(1, 2)]);
 }

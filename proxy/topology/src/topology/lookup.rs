@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{Address, Headers, RealmId, Text};
+use fairlead_canon::{Address, EntityId, Headers, RealmId, Text};
 
 use super::Topology;
 use crate::route::route;
@@ -23,6 +23,11 @@ impl Topology {
     /// Every stream, in no particular order.
     pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
         self.streams.values()
+    }
+
+    /// The stream whose lane this is, if it is a watched one.
+    pub fn watched(&self, entity: EntityId) -> Option<&Arc<Stream>> {
+        self.watched.get(&entity)
     }
 
     /// A realm by its name.

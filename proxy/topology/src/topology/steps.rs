@@ -72,12 +72,22 @@ impl Topology {
     pub(super) fn add_stream(&mut self, stream: &Arc<Stream>) {
         self.remove_stream(&stream.key);
         self.entities += stream.lanes.len() as u64;
+        if stream.is_watched() {
+            let lanes = stream.lanes.iter();
+            self.watched
+                .extend(lanes.map(|lane| (*lane, Arc::clone(stream))));
+        }
         self.streams.insert(stream.key.clone(), Arc::clone(stream));
     }
 
     fn remove_stream(&mut self, key: &StreamKey) {
         if let Some(old) = self.streams.remove(key) {
             self.entities = self.entities.saturating_sub(old.lanes.len() as u64);
+            if old.is_watched() {
+                for lane in &old.lanes {
+                    self.watched.remove(lane);
+                }
+            }
         }
     }
 

@@ -1,0 +1,131 @@
+//! The members of a queue, and whose turn it is.
+
+use super::{Joining, MemberId};
+
+#[derive(Debug)]
+pub(super) struct Member {
+    id: MemberId,
+    /// Most unsettled messages.
+    pub(super) window: u32,
+    pub(super) unsettled: u32,
+    /// Most messages assigned and not yet taken.
+    ahead_max: u32,
+    pub(super) ahead: u32,
+    priority: i32,
+    /// Takes part no more; what it holds can still be settled.
+    is_leaving: bool,
+}
+
+/// Highest priority first; members of one priority in the order in which they joined.
+#[derive(Debug)]
+pub(super) struct Members {
+    list: Vec<Member>,
+    /// Whose turn it is.
+    turn: usize,
+    /// The one member that is given messages, where only one is.
+    active: Option<Option<MemberId>>,
+}
+
+impl Members {
+    pub(super) fn new(is_single_active: bool) -> Self {
+        Self {
+            list: Vec::new(),
+            turn: 0,
+            active: is_single_active.then_some(None),
+        }
+    }
+
+    pub(super) fn join(&mut self, joining: Joining) {
+        let member = Member {
+            id: joining.id,
+            window: joining.window,
+            unsettled: 0,
+            ahead_max: joining.ahead_max,
+            ahead: 0,
+            priority: joining.priority,
+            is_leaving: false,
+        };
+        let place = self
+            .list
+            .partition_point(|held| held.priority >= joining.priority);
+        self.list.insert(place, member);
+        self.choose_active();
+    }
+
+    pub(super) fn leave(&mut self, id: MemberId) {
+        if let Some(member) = self.get(id) {
+            member.is_leaving = true;
+        }
+        self.forget_if_done(id);
+        self.choose_active();
+    }
+
+    pub(super) fn remove(&mut self, id: MemberId) {
+        self.list.retain(|member| member.id != id);
+        self.choose_active();
+    }
+
+    pub(super) fn get(&mut self, id: MemberId) -> Option<&mut Member> {
+        self.list.iter_mut().find(|member| member.id == id)
+    }
+
+    /// A member holds one message less.
+    pub(super) fn settled(&mut self, id: MemberId) {
+        if let Some(member) = self.get(id) {
+            member.unsettled = member.unsettled.saturating_sub(1);
+        }
+        self.forget_if_done(id);
+    }
+
+    /// Members that still take part.
+    pub(super) fn count(&self) -> usize {
+        self.list.iter().filter(|one| !one.is_leaving).count()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The next member in turn among those of the highest priority that has room.
+    pub(super) fn next(&mut self) -> Option<MemberId> {
+        if let Some(active) = self.active {
+            let member = self.get(active?)?;
+            return member.has_room().then_some(member.id);
+        }
+        let mut first = 0;
+        while let Some(priority) = self.list.get(first).map(|member| member.priority) {
+            let group = self.list.get(first..).unwrap_or_default();
+            let count = group.partition_point(|member| member.priority >= priority);
+            let start = self.turn.checked_sub(first).filter(|turn| *turn < count);
+            let mut turns = (start.unwrap_or(0)..count).chain(0..start.unwrap_or(0));
+            if let Some(place) = turns.find(|n| group.get(*n).is_some_and(Member::has_room)) {
+                let id = group.get(place).map(|member| member.id);
+                self.turn = first + place + 1;
+                return id;
+            }
+            first += count;
+        }
+        None
+    }
+
+    fn forget_if_done(&mut self, id: MemberId) {
+        self.list
+            .retain(|one| one.id != id || !one.is_leaving || one.unsettled > 0);
+    }
+
+    /// Whoever is active stays so until it leaves; then the first in order is.
+    fn choose_active(&mut self) {
+        let Some(active) = self.active else { return };
+        let stays = |one: &&Member| !one.is_leaving && Some(one.id) == active;
+        if !self.list.iter().any(|one| stays(&one)) {
+            let next = self.list.iter().find(|one| !one.is_leaving);
+            self.active = Some(next.map(|one| one.id));
+        }
+    }
+}
+
+impl Member {
+    fn has_room(&self) -> bool {
+        !self.is_leaving && self.unsettled < self.window && self.ahead < self.ahead_max
+    }
+}

@@ -1,0 +1,174 @@
+//! What becomes of a dead message: where it goes, and what it says of its death.
+
+use std::sync::Arc;
+
+use fairlead_canon::codec::envelope;
+use fairlead_canon::{
+    Address, DeadReason, Death, EntityId, Kind, Message, Offset, Outcome, Path, Promise, RealmId,
+    Text, Timestamp,
+};
+use fairlead_ports::{CursorId, Entry, Op, Stored, Target, Unit};
+use fairlead_topology::{AtFull, DeadLetter, Stream, Topology};
+
+use crate::lane;
+use crate::publish::target;
+use crate::verb::ranges;
+
+/// One dead message on its way.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    /// Appends it to its targets, if it has any, and settles it.
+    pub(crate) unit: Unit,
+    /// What happens when one of the targets is full.
+    pub(crate) at_full: AtFull,
+    /// It, for whoever listens where it goes.
+    pub(crate) message: Option<Arc<Message>>,
+}
+
+/// Where the dead of one stream go.
+struct Way<'a> {
+    topology: &'a Topology,
+    stream: &'a Stream,
+    route: &'a DeadLetter,
+    now: Timestamp,
+}
+
+/// A letter for each of these dead messages; bodies are those of `dead`, in its order.
+pub(crate) fn letters(
+    topology: &Topology,
+    (entity, now): (EntityId, Timestamp),
+    dead: &[Entry],
+    bodies: Vec<Stored>,
+) -> Vec<Letter> {
+    let stream = topology.watched(entity);
+    let way = stream.and_then(|stream| {
+        Some(Way {
+            topology,
+            stream,
+            route: stream.settings().dead_letter.as_ref()?,
+            now,
+        })
+    });
+    let mut bodies = bodies.into_iter().peekable();
+    let mut letters = Vec::with_capacity(dead.len());
+    for entry in dead {
+        let end = entry.base.plus(u64::from(entry.span));
+        let stored = bodies.next_if(|stored| stored.base < end);
+        let messages = stored.map_or_else(Vec::new, |stored| messages_of(&stored, entry));
+        match &way {
+            Some(way) if !messages.is_empty() => {
+                let reason = entry.dead.unwrap_or(DeadReason::Rejected);
+                let posted = messages
+                    .into_iter()
+                    .map(|(offset, message)| way.post((entity, offset), message, reason));
+                letters.extend(posted);
+            }
+            // Nobody wants it any more, or it cannot be read.
+            _ => letters.push(Letter {
+                unit: unit(None, (entity, entry.base.0..end.0)),
+                at_full: AtFull::Drop,
+                message: None,
+            }),
+        }
+    }
+    letters
+}
+
+/// The messages of an entry, each with its offset.
+fn messages_of(stored: &Stored, entry: &Entry) -> Vec<(Offset, Message)> {
+    let nowhere = Address::new(RealmId::QUEUES, Path::EMPTY);
+    let end = entry.base.plus(u64::from(entry.span));
+    let opened = stored.batch.open(&nowhere).unwrap_or_default();
+    let numbered = opened
+        .into_iter()
+        .map(|one| (stored.base.plus(u64::from(one.delta)), one.message));
+    numbered
+        .filter(|(offset, _)| (entry.base..end).contains(offset))
+        .collect()
+}
+
+impl Way<'_> {
+    fn post(
+        &self,
+        (entity, offset): (EntityId, Offset),
+        message: Message,
+        reason: DeadReason,
+    ) -> Letter {
+        let settled = (entity, offset.0..offset.0 + 1);
+        let at_full = self.route.at_full;
+        let Some(message) = self.readdress(message, reason) else {
+            return Letter {
+                unit: unit(None, settled),
+                at_full,
+                message: None,
+            };
+        };
+        let to = self.targets(&message, reason);
+        let append = (!to.is_empty()).then(|| {
+            let mut batch = envelope::seal(&message);
+            // Its time in the new queues begins now.
+            batch.time = self.now;
+            Op::Append { to, batch }
+        });
+        Letter {
+            unit: unit(append, settled),
+            at_full,
+            message: Some(Arc::new(message)),
+        }
+    }
+
+    /// The message as it is published anew; `None` when the realm does not exist.
+    fn readdress(&self, mut message: Message, reason: DeadReason) -> Option<Message> {
+        let realm = self.topology.realm(&self.route.realm)?.id;
+        let terms = &mut message.terms;
+        let life = terms.deadline.take();
+        let life_ms = life.map(|end| end.0.saturating_sub(terms.accepted_at.0));
+        let from = self.topology.realm_by_id(message.address.realm);
+        let path = self.route.path.clone();
+        let to = Address::new(realm, path.unwrap_or_else(|| message.address.path.clone()));
+        let left = std::mem::replace(&mut message.address, to);
+        message.properties_mut().deaths.record(Death {
+            stream: self.stream.key.name.clone(),
+            reason,
+            count: 1,
+            first_at: self.now,
+            last_at: self.now,
+            realm: from.map_or(Text::from_static(""), |realm| realm.name.clone()),
+            path: left.path,
+            life_ms,
+            is_first: false,
+        });
+        Some(message)
+    }
+
+    /// Where it goes. A queue in which it died already is left out, unless somebody rejected it on
+    /// the way: otherwise it would go round for ever.
+    fn targets(&self, message: &Message, reason: DeadReason) -> Vec<Target> {
+        let deaths = message.properties.as_deref().map(|p| &p.deaths);
+        let is_cycle = |stream: &Stream| {
+            stream.kind == Kind::Queue
+                && reason != DeadReason::Rejected
+                && deaths.is_some_and(|deaths| deaths.is_cycle(&stream.key.name))
+        };
+        let route = self.topology.route(&message.address, &message.headers);
+        let streams = route.streams.iter().map(|(stream, _)| stream);
+        streams
+            .filter(|stream| stream.kind != Kind::Latest && !is_cycle(stream))
+            .filter_map(|stream| lane::choose(stream, message, self.stream.key.name.as_bytes()))
+            .map(target)
+            .collect()
+    }
+}
+
+fn unit(append: Option<Op>, (entity, range): (EntityId, std::ops::Range<u64>)) -> Unit {
+    let settle = Op::Settle {
+        entity,
+        cursor: CursorId::DEAD,
+        ranges: ranges(range),
+        outcome: Outcome::Done,
+    };
+    Unit {
+        ops: append.into_iter().chain([settle]).collect(),
+        promise: Promise::Durable,
+    }
+}

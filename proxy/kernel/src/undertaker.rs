@@ -1,0 +1,201 @@
+//! Moves messages that died in a queue to where its dead letters go.
+//!
+//! A message dies by being settled as dead, by whomever; a queue with a dead-letter route keeps it
+//! (`Spec::keeps_dead`). This task alone takes it on from there: one durable unit appends it to its
+//! targets and settles it as dead, so that it is never lost and never there twice.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fairlead_canon::{EntityId, Offset};
+use fairlead_ports::{BoxFuture, Clock, Committed, CursorId, Op, Store, StoreError};
+use fairlead_topology::AtFull;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tokio::sync::Notify;
+
+use crate::atlas::Atlas;
+use crate::letter::{Letter, letters};
+use crate::live::Subscriptions;
+use crate::outbox::Committing;
+
+/// Entities with dead messages to look at. Bounded by the number of queues.
+#[derive(Debug, Default)]
+pub(crate) struct Undertaker {
+    waiting: Mutex<BTreeSet<EntityId>>,
+    wake: Notify,
+}
+
+/// What the task works with.
+pub(crate) struct Grounds {
+    pub(crate) atlas: Arc<Atlas>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) subscriptions: Arc<Subscriptions>,
+}
+
+/// Some of the dead messages of an entity were looked at.
+struct Page {
+    /// Where the next page begins.
+    next: Offset,
+    /// Whether all of this one were moved.
+    is_whole: bool,
+}
+
+/// Dead messages moved at a time.
+const PAGE: usize = 256;
+/// How long to wait before trying again what a store refused.
+const RETRY: Duration = Duration::from_millis(250);
+
+impl Undertaker {
+    /// Starts the task on the current runtime. What was left when the process stopped is looked at
+    /// first.
+    pub(crate) fn start(self: &Arc<Self>, grounds: Grounds) {
+        let kept: Vec<EntityId> = grounds.atlas.read(|topology| {
+            let streams = topology.streams();
+            let keeping = streams.filter(|stream| stream.settings().dead_letter.is_some());
+            keeping.flat_map(|stream| stream.lanes.to_vec()).collect()
+        });
+        self.look_at(kept);
+        tokio::spawn(Arc::clone(self).run(grounds));
+    }
+
+    /// Messages died in these entities.
+    pub(crate) fn look_at(&self, entities: impl IntoIterator<Item = EntityId>) {
+        self.waiting.lock().extend(entities);
+        self.wake.notify_one();
+    }
+
+    /// A commit after which messages have died in these entities.
+    pub(crate) fn after(
+        self: &Arc<Self>,
+        commit: Committing,
+        dead: SmallVec<[EntityId; 1]>,
+    ) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
+        if dead.is_empty() {
+            return commit;
+        }
+        let undertaker = Arc::clone(self);
+        Box::pin(async move {
+            let results = commit.await;
+            undertaker.look_at(dead);
+            results
+        })
+    }
+
+    async fn run(self: Arc<Self>, grounds: Grounds) {
+        loop {
+            let now = std::mem::take(&mut *self.waiting.lock());
+            if now.is_empty() {
+                self.wake.notified().await;
+                continue;
+            }
+            let mut again = BTreeSet::new();
+            for entity in now {
+                if !grounds.bury_all(entity).await {
+                    again.insert(entity);
+                }
+            }
+            if !again.is_empty() {
+                // New deaths wait as well: they meet the same store.
+                tokio::time::sleep(RETRY).await;
+                self.waiting.lock().append(&mut again);
+            }
+        }
+    }
+}
+
+impl Grounds {
+    /// Moves everything that died in an entity; false if something is left, for another time.
+    async fn bury_all(&self, entity: EntityId) -> bool {
+        let mut from = Offset(0);
+        let mut is_whole = true;
+        loop {
+            match self.bury_page(entity, from).await {
+                Ok(Some(page)) => {
+                    from = page.next;
+                    is_whole &= page.is_whole;
+                }
+                Ok(None) => return is_whole,
+                // It was removed with everything in it.
+                Err(StoreError::NoEntity(_)) => return true,
+                Err(error) => {
+                    tracing::warn!(%error, entity = entity.0, "dead messages could not be read");
+                    return false;
+                }
+            }
+        }
+    }
+
+    async fn bury_page(&self, entity: EntityId, from: Offset) -> Result<Option<Page>, StoreError> {
+        let log = self.store.open(entity)?;
+        let dead = log.backlog(CursorId::DEAD, from, PAGE).await?;
+        let Some(last) = dead.last() else {
+            return Ok(None);
+        };
+        let next = last.base.plus(u64::from(last.span));
+        let bodies = log.fetch(dead.iter().map(|entry| entry.base).collect());
+        let bodies = bodies.await?;
+        let now = self.clock.wall();
+        let letters = self
+            .atlas
+            .read(|topology| letters(topology, (entity, now), &dead, bodies));
+        let units = letters.iter().map(|letter| letter.unit.clone()).collect();
+        let results = self.store.commit(units).await;
+        let mut is_whole = true;
+        for (letter, result) in letters.into_iter().zip(results) {
+            let is_kept = match result {
+                Ok(_) => true,
+                Err(StoreError::Full { .. }) if letter.at_full == AtFull::Drop => {
+                    self.leave_out_full(&letter).await?
+                }
+                Err(error) => {
+                    tracing::debug!(%error, entity = entity.0, "a dead message waits");
+                    false
+                }
+            };
+            is_whole &= is_kept;
+            if let Some(message) = letter.message.filter(|_| is_kept) {
+                self.subscriptions.serve(&message);
+            }
+        }
+        Ok(Some(Page { next, is_whole }))
+    }
+
+    /// Tries once more without the targets that are full; whether that was kept.
+    async fn leave_out_full(&self, letter: &Letter) -> Result<bool, StoreError> {
+        let mut unit = letter.unit.clone();
+        let mut is_any_full = false;
+        for op in &mut unit.ops {
+            if let Op::Append { to, .. } = op {
+                for target in std::mem::take(to) {
+                    match self.is_full(target.entity).await? {
+                        true => is_any_full = true,
+                        false => to.push(target),
+                    }
+                }
+            }
+        }
+        unit.ops
+            .retain(|op| !matches!(op, Op::Append { to, .. } if to.is_empty()));
+        // Otherwise it is the store that is full: that will pass.
+        if !is_any_full {
+            return Ok(false);
+        }
+        let results = self.store.commit(vec![unit]).await;
+        Ok(results.iter().all(Result::is_ok))
+    }
+
+    async fn is_full(&self, entity: EntityId) -> Result<bool, StoreError> {
+        let limits = self
+            .atlas
+            .read(|topology| topology.watched(entity).map(|stream| stream.limits));
+        let Some(limits) = limits else {
+            return Ok(false);
+        };
+        let marks = self.store.open(entity)?.marks().await?;
+        Ok(limits.count_max.is_some_and(|max| marks.count >= max)
+            || limits.bytes_max.is_some_and(|max| marks.bytes >= max))
+    }
+}
