@@ -100,10 +100,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }))
         .await;
     let one = rate(&store, 1).await;
+    let before = store.stats();
     let many = rate(&store, WRITERS).await;
+    let after = store.stats();
+    let (units, syncs) = (after.units - before.units, after.syncs - before.syncs);
     let mut out = std::io::stdout().lock();
     writeln!(out, "1 writer:      {one:>9.0} durable commits/s")?;
     writeln!(out, "{WRITERS} writers:   {many:>9.0} durable commits/s")?;
     writeln!(out, "ratio:         {:>9.1}", many / one)?;
+    writeln!(out, "units a sync:  {:>9.1}", units as f64 / syncs as f64)?;
+    writeln!(
+        out,
+        "us a sync:     {:>9.1}",
+        (after.sync_micros - before.sync_micros) as f64 / syncs as f64
+    )?;
+    writeln!(
+        out,
+        "us a frame:    {:>9.1}",
+        TIME.as_micros() as f64 / syncs as f64
+    )?;
     Ok(())
 }

@@ -18,11 +18,10 @@ use tokio::time::Instant;
 
 use crate::file_wal::FileWal;
 use crate::inbox::{Back, End, Job, News, Resting, Wants};
-use crate::limits::RECEIPTS_AT_ONCE;
+use crate::limits::CROWD_IN_FRAME;
 use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
 use crate::state::Progress;
 use crate::superblock::SuperblockFile;
-use crate::waiting::Receipts;
 
 /// What one thread at a time has.
 #[derive(Debug)]
@@ -33,8 +32,6 @@ pub(crate) struct Engine {
     /// `None` while a frame is in flight.
     pub(crate) wal: Option<FileWal>,
     pub(crate) superblock: SuperblockFile,
-    /// To be given before anything else is done.
-    pub(crate) receipts: Receipts,
 }
 
 /// What the thread that has the engine does next.
@@ -80,31 +77,39 @@ fn poison(shared: &Shared, error: &io::Error) {
 
 impl Engine {
     fn turn(mut self: Box<Self>, news: News) -> io::Result<Step> {
-        self.receipts.give();
         if let Some(wal) = news.landed {
             self.wal = Some(wal?);
-            self.receipts = self.sequencer.landed();
+            self.sequencer.landed();
         }
         if news.is_hurried {
             self.sequencer.hurry();
         }
+        // The disk does not wait while those who waited for it are told: the other thread does that.
+        let order = match self.sequencer.crowd() {
+            0..CROWD_IN_FRAME => None,
+            _ => self.sequencer.order(Press::Nothing),
+        };
+        if let Some(order) = order {
+            return self.fly(order);
+        }
+        self.sequencer.settle().give();
         let taken = self.take();
         let press = match taken {
             _ if news.is_closing => Press::All,
             Taken::Part => Press::Frame,
             Taken::All => Press::Nothing,
         };
-        let Some(order) = self.sequencer.order(press) else {
-            self.receipts.give();
-            if news.is_closing && self.jobs.is_empty() && self.wal.is_some() {
-                self.finish();
-                return Ok(Step::End);
-            }
-            return Ok(Step::Rest(self.rest(taken)));
-        };
-        if self.receipts.len() <= RECEIPTS_AT_ONCE {
-            self.receipts.give();
+        if let Some(order) = self.sequencer.order(press) {
+            return self.fly(order);
         }
+        if news.is_closing && self.jobs.is_empty() && self.wal.is_some() {
+            self.finish();
+            return Ok(Step::End);
+        }
+        Ok(Step::Rest(self.rest(taken)))
+    }
+
+    fn fly(mut self: Box<Self>, order: Order) -> io::Result<Step> {
         let wal = self.wal.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let flight = Box::new(Flight { wal, order });
         // A frame that was full has left room for what did not fit.
@@ -127,8 +132,8 @@ impl Engine {
     fn rest(self: Box<Self>, taken: Taken) -> Resting {
         let is_flying = self.wal.is_none();
         let wants = match taken {
-            // The rest of a job that filled a frame, or receipts that the other thread gives.
-            Taken::All if !self.jobs.is_empty() || self.receipts.len() > 0 => Wants::Turn,
+            // What did not fit the last frame, or those who wait to be told.
+            Taken::All if !self.jobs.is_empty() || self.sequencer.is_unsettled() => Wants::Turn,
             Taken::All if is_flying => Wants::Crowd,
             Taken::All => Wants::Jobs,
             Taken::Part => Wants::Landing,

@@ -9,10 +9,12 @@ use bytes::Bytes;
 use fairlead_canon::Timestamp;
 use fairlead_ports::Lsn;
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
 use crate::frame::{HEADER_BYTES, Header};
 use crate::log_file::LogFile;
 use crate::lsn::{FileNo, PAGE_BYTES, at, file_of, padded, position_of};
+use crate::meter::Meter;
 use crate::pool::Pool;
 use crate::superblock::Epoch;
 
@@ -24,6 +26,8 @@ pub(crate) struct Frame {
     pub(crate) lsn: Lsn,
     pub(crate) wall: Timestamp,
     pub(crate) flags: u32,
+    /// Units that it holds; not in the file.
+    pub(crate) units: u32,
     pub(crate) count: u32,
     pub(crate) records: Bytes,
 }
@@ -58,6 +62,7 @@ pub(crate) struct FileWal {
     chain: Chain,
     /// End of what was written; above `chain.synced` while a sync is owed.
     written: Lsn,
+    meter: Arc<Meter>,
 }
 
 impl Frame {
@@ -90,11 +95,16 @@ impl FileWal {
             current,
             written: chain.synced,
             chain,
+            meter: Arc::default(),
         }
     }
 
     pub(crate) fn synced(&self) -> Lsn {
         self.chain.synced
+    }
+
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -126,6 +136,7 @@ impl FileWal {
         self.chain.previous = frame.lsn;
         self.chain.previous_crc = header.crc;
         self.written = frame.end();
+        self.meter.wrote(frame.padded_len(), u64::from(frame.units));
         match flush {
             Flush::Now => self.sync(),
             Flush::Later => Ok(()),
@@ -135,7 +146,9 @@ impl FileWal {
     /// Makes everything that was written durable. An error poisons the log as in
     /// [`FileWal::append`].
     pub(crate) fn sync(&mut self) -> io::Result<()> {
+        let begin = Instant::now();
         self.current.file.sync()?;
+        self.meter.synced(begin.elapsed());
         self.chain.synced = self.written;
         Ok(())
     }

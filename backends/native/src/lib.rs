@@ -29,6 +29,7 @@ mod limits;
 mod log;
 mod log_file;
 mod lsn;
+mod meter;
 mod open;
 mod plan;
 mod pool;
@@ -54,5 +55,6 @@ mod tests;
 
 pub use error::OpenError;
 pub use inspect::{Damage, Entry, Inspection, Measures, Report, Sum};
+pub use meter::{SYNC_TIMES_US, Stats};
 pub use settings::{Settings, World};
 pub use store::Native;

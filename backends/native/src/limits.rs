@@ -11,15 +11,15 @@ pub(crate) const LATEST_KEY_BYTES_MAX: usize = 64 * 1024 - 1;
 /// A frame is closed once it holds so many bytes or units, so that no publisher waits long.
 pub(crate) const FRAME_BYTES_TARGET: usize = 1024 * 1024;
 /// See [`FRAME_BYTES_TARGET`].
-pub(crate) const FRAME_UNITS_TARGET: usize = 4_096;
+pub(crate) const FRAME_UNITS_TARGET: u32 = 4_096;
 /// How long units that promised no durability may wait for others to share a frame with.
 pub(crate) const LINGER_MAX: Duration = Duration::from_millis(10);
 /// How long after a write the sync follows, when nobody waits for it: what a power cut may take.
 pub(crate) const SYNC_WITHIN: Duration = Duration::from_millis(50);
 /// Durable commits that wake a thread while a frame is in flight, which they could not join anyhow.
 pub(crate) const CROWD: usize = 32;
-/// Receipts that are given before the next frame is written; more are left to the other thread.
-pub(crate) const RECEIPTS_AT_ONCE: usize = 8;
+/// Units for which the next frame is written before those of the last are told that they are durable.
+pub(crate) const CROWD_IN_FRAME: u32 = 8;
 /// Threads that read from disk.
 pub(crate) const READERS: usize = 4;
 /// Reads that wait for one of them; above it, callers wait.

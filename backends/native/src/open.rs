@@ -18,7 +18,6 @@ use crate::state::Progress;
 use crate::store::Native;
 use crate::tail::Tail;
 use crate::threads::Threads;
-use crate::waiting::Receipts;
 
 impl Native {
     /// Opens a data directory: reads its log, makes sure that what it read is durable, and starts
@@ -46,6 +45,7 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         watcher: OnceLock::new(),
         progress,
         inbox: Inbox::default(),
+        meter: Arc::clone(wal.meter()),
         sync: settings.sync,
     });
     let sequencer = Sequencer::new(
@@ -59,7 +59,6 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         sequencer,
         wal: Some(wal),
         superblock,
-        receipts: Receipts::default(),
     });
     shared.inbox.rest(Resting {
         engine,

@@ -215,6 +215,7 @@ fn resume(
         lsn,
         wall: world.clock.wall(),
         flags: FIRST_AFTER_RECOVERY,
+        units: 0,
         count: 0,
         records: Bytes::new(),
     };

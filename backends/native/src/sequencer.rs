@@ -23,6 +23,7 @@ use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES};
 use crate::inbox::{Inbox, Job};
 use crate::limits::{FRAME_BYTES_TARGET, FRAME_UNITS_TARGET, LINGER_MAX, Limits, SYNC_WITHIN};
 use crate::lsn::{FileNo, at, file_of, padded, position_of};
+use crate::meter::Meter;
 use crate::plan::{Draft, Planner, Room, len_max};
 use crate::pool::Pool;
 use crate::record::Record;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) watcher: OnceLock<Arc<dyn Watcher>>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) inbox: Inbox,
+    pub(crate) meter: Arc<Meter>,
     /// When a durable promise is kept, for entities that ask for no weaker mode themselves.
     pub(crate) sync: SyncMode,
 }
@@ -55,6 +57,9 @@ pub(crate) struct Sequencer {
     open: Open,
     flying: Option<Flying>,
     unsynced: Option<Unsynced>,
+    /// What has landed and is not settled.
+    done: Stages,
+    durable: Option<Lsn>,
     /// Somebody waits for the next sync who has nothing in a frame.
     is_hurried: bool,
 }
@@ -82,7 +87,7 @@ struct Open {
     lsn: Lsn,
     records: BytesMut,
     count: u32,
-    units: usize,
+    units: u32,
     /// Somebody waits for it.
     is_urgent: bool,
     /// Somebody waits for it to be durable.
@@ -135,6 +140,8 @@ impl Sequencer {
             open,
             flying: None,
             unsynced: None,
+            done: Stages::default(),
+            durable: None,
             is_hurried: false,
         }
     }
@@ -302,6 +309,16 @@ impl Sequencer {
         self.flying.is_some()
     }
 
+    /// Units in the open frame.
+    pub(crate) fn crowd(&self) -> u32 {
+        self.open.units
+    }
+
+    /// Whether something has landed that is not settled.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        self.durable.is_some() || !self.done.written.is_empty()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.open.count == 0
     }
@@ -358,6 +375,7 @@ impl Sequencer {
             lsn: open.lsn,
             wall: self.clock.wall(),
             flags: 0,
+            units: open.units,
             count: open.count,
             records: open.records.freeze(),
         };
@@ -386,38 +404,50 @@ impl Sequencer {
         self.flying = Some(Flying { end, flush, stages });
     }
 
-    /// What was ordered is done: shows what may be seen, and returns the receipts to be given.
-    pub(crate) fn landed(&mut self) -> Receipts {
-        let Some(flying) = self.flying.take() else {
-            return Receipts::default();
+    /// What was ordered is done. [`Sequencer::settle`] tells those who waited for it.
+    pub(crate) fn landed(&mut self) {
+        let Some(Flying { end, flush, stages }) = self.flying.take() else {
+            return;
         };
+        self.done.written.append(stages.written);
+        match flush {
+            Flush::Later => {
+                let unsynced = self.unsynced.get_or_insert_with(Unsynced::begin);
+                unsynced.waiting.append(stages.synced);
+            }
+            Flush::Now => {
+                if let Some(unsynced) = self.unsynced.take() {
+                    self.done.synced.append(unsynced.waiting);
+                }
+                self.done.synced.append(stages.synced);
+                self.durable = Some(end);
+            }
+        }
+    }
+
+    /// Shows what may be seen of what has landed, and returns the receipts to be given for it.
+    pub(crate) fn settle(&mut self) -> Receipts {
         let Stages {
-            written:
-                Waiting {
-                    mut hidden,
-                    mut receipts,
-                },
+            mut written,
             mut synced,
-        } = flying.stages;
+        } = std::mem::take(&mut self.done);
+        let hidden = &mut written.hidden;
         let in_turn: Vec<_> = hidden
             .extract_if(.., |hidden| hidden.show_in_turn())
             .collect();
         self.tell_all(&in_turn);
-        // What is left stands behind something that only a sync shows.
-        synced.hidden.append(&mut hidden);
-        let mut owed = self.unsynced.take().unwrap_or_else(Unsynced::begin);
-        owed.waiting.append(synced);
-        match flying.flush {
-            Flush::Later => self.unsynced = Some(owed),
-            Flush::Now => {
-                owed.waiting.hidden.iter().for_each(Hidden::show);
-                self.tell_all(&owed.waiting.hidden);
-                let progress = Progress::Durable(flying.end);
-                self.shared.progress.send_replace(progress);
-                receipts.append(owed.waiting.receipts);
-            }
+        if !written.hidden.is_empty() {
+            // These stand behind something that only a sync shows.
+            let unsynced = self.unsynced.get_or_insert_with(Unsynced::begin);
+            unsynced.waiting.hidden.append(&mut written.hidden);
         }
-        receipts
+        synced.hidden.iter().for_each(Hidden::show);
+        self.tell_all(&synced.hidden);
+        if let Some(end) = self.durable.take() {
+            self.shared.progress.send_replace(Progress::Durable(end));
+        }
+        synced.receipts.append(written.receipts);
+        synced.receipts
     }
 
     fn tell_all(&self, shown: &[Hidden]) {

@@ -11,6 +11,7 @@ use fairlead_ports::{
 use crate::documents;
 use crate::inbox::Job;
 use crate::log::Handle;
+use crate::meter::Stats;
 use crate::reader::Reads;
 use crate::sequencer::Shared;
 use crate::state::Progress;
@@ -48,6 +49,11 @@ impl Native {
                 std::future::pending().await
             }
         })
+    }
+
+    /// What the log has done since it was opened.
+    pub fn stats(&self) -> Stats {
+        self.shared.meter.stats()
     }
 
     /// Looks at the documents, and tells what was seen once it is durable.

@@ -105,6 +105,7 @@ impl Inline {
             watcher: Default::default(),
             progress,
             inbox: Inbox::default(),
+            meter: Arc::clone(wal.meter()),
             sync: SyncMode::Always,
         });
         let (clock, shelf) = (world.clock, Arc::clone(&pool));
@@ -134,7 +135,8 @@ impl Inline {
     fn work(&mut self, press: Press) -> std::io::Result<()> {
         while let Some(order) = self.sequencer.order(press) {
             self.carry_out(&order)?;
-            self.sequencer.landed().give();
+            self.sequencer.landed();
+            self.sequencer.settle().give();
         }
         Ok(())
     }

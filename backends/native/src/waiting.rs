@@ -43,10 +43,6 @@ impl Receipts {
         self.0.append(&mut later.0);
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     pub(crate) fn give(&mut self) {
         for (reply, outcomes) in self.0.drain(..) {
             // The caller may have gone; what it asked for is done.

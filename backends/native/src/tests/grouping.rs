@@ -43,7 +43,8 @@ fn commits_that_come_during_a_sync_share_the_next_one() {
             .all(|replied| replied.try_recv().is_err()),
         "nothing before the sync"
     );
-    store.sequencer.landed().give();
+    store.sequencer.landed();
+    store.sequencer.settle().give();
     assert!(waiting.iter_mut().all(|replied| replied.try_recv().is_ok()));
     assert_eq!(fs.operations() - before, 2, "one write and one sync");
 }

@@ -34,7 +34,8 @@ fn ordered(store: &mut Inline, unit: Unit) -> (Flush, Outcomes) {
     store.sequencer.answer(job);
     let order = store.sequencer.order(Press::Frame).unwrap();
     store.carry_out(&order).unwrap();
-    store.sequencer.landed().give();
+    store.sequencer.landed();
+    store.sequencer.settle().give();
     let outcomes = replied.try_recv().unwrap();
     (order.flush, outcomes)
 }
@@ -86,7 +87,8 @@ fn what_nobody_waits_for_is_synced_later_and_a_reader_of_it_makes_that_sooner() 
     let order = store.sequencer.order(Press::Nothing).unwrap();
     assert!(order.frame.is_none() && order.flush == Flush::Now);
     store.carry_out(&order).unwrap();
-    store.sequencer.landed().give();
+    store.sequencer.landed();
+    store.sequencer.settle().give();
     assert_eq!(
         store.sequencer.patience(),
         None,
@@ -150,7 +152,8 @@ async fn a_file_that_is_left_with_something_unsynced_is_synced() {
         let order = store.sequencer.order(Press::Frame).unwrap();
         assert_eq!(order.flush, Flush::Later, "frame {frame}");
         store.carry_out(&order).unwrap();
-        store.sequencer.landed().give();
+        store.sequencer.landed();
+        store.sequencer.settle().give();
     }
     assert_eq!(file_of(store.wal.synced()).0, 2);
     let survivor = open(&fs.after_crash(Loss::All)).unwrap();
