@@ -1,0 +1,197 @@
+//! A store in a directory of its own, the operations that scenarios are made of, and what is measured of this process.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fairlead_canon::{
+    Batch, BatchFlags, Class, Codec, EntityId, EpochTag, Kind, Offset, Outcome, Promise, Spec,
+    Timestamp,
+};
+use fairlead_native::vfs::Disk;
+use fairlead_native::{Native, Settings, World};
+use fairlead_ports::{
+    Clock, Committed, CursorId, Entropy, Op, Place, Store, StoreError, Target, Unit,
+};
+use rand::RngCore;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// A place for one scenario.
+pub(crate) struct Bench {
+    dir: TempDir,
+    pub(crate) runtime: Runtime,
+}
+
+#[derive(Debug)]
+struct Outside;
+
+impl Clock for Outside {
+    fn wall(&self) -> Timestamp {
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+        Timestamp(i64::try_from(since.as_millis()).unwrap())
+    }
+}
+
+impl Entropy for Outside {
+    fn fill(&self, out: &mut [u8]) {
+        rand::rng().fill_bytes(out);
+    }
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        fs::create_dir_all(root).unwrap();
+        Self {
+            dir: tempfile::tempdir_in(root).unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
+        }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn open(&self) -> Arc<Native> {
+        self.open_with(|_| {})
+    }
+
+    pub(crate) fn open_with(&self, change: impl FnOnce(&mut Settings)) -> Arc<Native> {
+        let world = World {
+            clock: Arc::new(Outside),
+            entropy: Arc::new(Outside),
+            vfs: Arc::new(Disk),
+        };
+        let mut settings = Settings::new(self.dir.path().join("data"));
+        change(&mut settings);
+        Arc::new(Native::open(&settings, &world).unwrap())
+    }
+
+    /// Commits and expects success.
+    pub(crate) fn commit(&self, store: &dyn Store, units: Vec<Unit>) -> Vec<Committed> {
+        all(self.runtime.block_on(store.commit(units)))
+    }
+
+    /// Bytes of files under the data directory, as the disk counts them.
+    pub(crate) fn bytes_on_disk(&self) -> u64 {
+        bytes_under(self.dir.path())
+    }
+}
+
+fn bytes_under(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    let size = |entry: fs::DirEntry| {
+        // A file may go while this looks.
+        let Ok(about) = entry.metadata() else {
+            return 0;
+        };
+        if about.is_dir() {
+            bytes_under(&entry.path())
+        } else {
+            about.blocks() * 512
+        }
+    };
+    entries.map(size).sum()
+}
+
+pub(crate) fn all(outcomes: Vec<Result<Committed, StoreError>>) -> Vec<Committed> {
+    outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap())
+        .collect()
+}
+
+pub(crate) fn accepted(ops: Vec<Op>) -> Unit {
+    Unit {
+        ops,
+        promise: Promise::Accepted,
+    }
+}
+
+pub(crate) fn durable(ops: Vec<Op>) -> Unit {
+    Unit {
+        ops,
+        promise: Promise::Durable,
+    }
+}
+
+pub(crate) fn create(entity: u64, kind: Kind, class: Class) -> Op {
+    Op::Create {
+        entity: EntityId(entity),
+        spec: Spec::new(kind, class),
+    }
+}
+
+pub(crate) fn delete(entity: u64) -> Op {
+    Op::Delete {
+        entity: EntityId(entity),
+    }
+}
+
+pub(crate) fn append(entities: impl IntoIterator<Item = u64>, body: &Bytes) -> Op {
+    let target = |entity| Target {
+        entity: EntityId(entity),
+        place: Place::Next,
+        tag: EpochTag(0),
+    };
+    let batch = Batch {
+        codec: Codec::Envelope,
+        bytes: body.clone(),
+        count: 1,
+        span: 1,
+        time: Timestamp(1),
+        deadline: None,
+        stamp: None,
+        flags: BatchFlags::default(),
+        keys: Vec::new(),
+    };
+    Op::Append {
+        to: entities.into_iter().map(target).collect(),
+        batch,
+    }
+}
+
+pub(crate) fn settle(entity: u64, offset: Offset) -> Op {
+    Op::Settle {
+        entity: EntityId(entity),
+        cursor: CursorId(0),
+        ranges: std::iter::once(offset.0..offset.0 + 1).collect(),
+        outcome: Outcome::Done,
+    }
+}
+
+/// CPU time of this process so far, all threads, to the clock tick.
+pub(crate) fn cpu() -> Duration {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let (_, after) = stat.rsplit_once(')').unwrap();
+    let ticks: u64 = [11, 12]
+        .map(|field| after.split_whitespace().nth(field).unwrap())
+        .iter()
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// Resident memory of this process, in bytes.
+pub(crate) fn resident() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+/// The middle of some times.
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap()
+}
+
+pub(crate) fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

@@ -1,0 +1,55 @@
+//! What the native store costs, in process: `cargo bench -p fairlead-tests --bench store [SCENARIO...]`.
+//!
+//! Read the ratios. Times are taken beside a calibration in the same loop, sizes are exact. Data goes to a directory
+//! of its own under `target`, on the disk that the build is on, and is removed afterwards.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark ends where it fails, and prints what it found"
+)]
+
+mod backlog;
+mod bench;
+mod commit;
+mod entities;
+mod fan_out;
+mod idle;
+mod recovery;
+
+use bench::Bench;
+
+/// As in the binary, so that memory is what a node takes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Scenario = fn(&Bench);
+
+const SCENARIOS: [(&str, Scenario); 6] = [
+    ("commit", commit::run),
+    ("fan-out", fan_out::run),
+    ("entities", entities::run),
+    ("backlog", backlog::run),
+    ("idle", idle::run),
+    ("recovery", recovery::run),
+];
+
+fn main() {
+    // `cargo bench` adds a flag of its own.
+    let wanted: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
+    for name in &wanted {
+        assert!(
+            SCENARIOS.iter().any(|(known, _)| known == name),
+            "no scenario {name}: {:?}",
+            SCENARIOS.map(|(name, _)| name)
+        );
+    }
+    for (name, run) in SCENARIOS {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            println!("{name}");
+            run(&Bench::new());
+        }
+    }
+}
