@@ -310,6 +310,18 @@ impl Queue {
         }
     }
 
+    /// The earliest deadline, in its lane, of what came back since this was asked last.
+    pub fn take_due(&mut self) -> Option<(u8, Timestamp)> {
+        let mut numbered = (0..=u8::MAX).zip(&mut self.lanes);
+        numbered.find_map(|(number, lane)| Some((number, lane.take_due()?)))
+    }
+
+    /// Whether a message that comes now would be given to a member at once.
+    pub fn gives_at_once(&self) -> bool {
+        let is_empty = |lane: &Lane| !lane.has_ready() && !lane.is_behind();
+        self.lanes.iter().all(is_empty) && self.members.has_room()
+    }
+
     /// Forgets a message that is about to be settled by somebody else; false if a member holds it.
     pub fn forget(&mut self, place: Place) -> bool {
         if self.unsettled.contains_key(&place) {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Offset};
 use fairlead_delivery::{Assigned, Facts, Joining, Left, Manner, MemberId, Queue, Stretch};
-use fairlead_ports::{Appended, Condition, Log, Marks, Watcher};
+use fairlead_ports::{Appended, Clock, Condition, Log, Marks, Watcher};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
 use crate::arrivals::Arrivals;
+use crate::expiry::Expiry;
 use crate::inbox::Inbox;
 use crate::undertaker::Undertaker;
 use crate::{AttachmentId, Error, Reason};
@@ -22,12 +23,15 @@ pub(crate) struct Hub {
     shards: [RwLock<HashMap<EntityId, Arc<Hot>, RandomState>>; Hub::SHARDS],
     arrivals: Arc<Arrivals>,
     undertaker: Arc<Undertaker>,
+    expiry: Arc<Expiry>,
+    clock: Arc<dyn Clock>,
 }
 
 /// A queue with members.
 #[derive(Debug)]
 pub(crate) struct Hot {
     lanes: Lanes,
+    expiry: Arc<Expiry>,
     state: Mutex<State>,
 }
 
@@ -68,11 +72,17 @@ struct State {
 impl Hub {
     const SHARDS: usize = 16;
 
-    pub(crate) fn new(arrivals: Arc<Arrivals>, undertaker: Arc<Undertaker>) -> Self {
+    pub(crate) fn new(
+        arrivals: Arc<Arrivals>,
+        undertaker: Arc<Undertaker>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             shards: Default::default(),
             arrivals,
             undertaker,
+            expiry: Arc::default(),
+            clock,
         }
     }
 
@@ -88,7 +98,7 @@ impl Hub {
         let mut shard = self.shard(first).write();
         let hot = shard
             .entry(first)
-            .or_insert_with(|| Arc::new(Hot::new(lanes, manner)));
+            .or_insert_with(|| Arc::new(Hot::new(lanes, manner, Arc::clone(&self.expiry))));
         hot.enter(entrant)?;
         let hot = Arc::clone(hot);
         drop(shard);
@@ -99,6 +109,11 @@ impl Hub {
             shard.insert(lane.entity, Arc::clone(&hot));
         }
         Ok(hot)
+    }
+
+    /// The timers of all queues.
+    pub(crate) fn expiry(&self) -> &Arc<Expiry> {
+        &self.expiry
     }
 
     /// A hot queue.
@@ -161,7 +176,11 @@ impl Watcher for Hub {
             self.arrivals.tell(part.entity);
             let shard = self.shard(part.entity).read();
             if let Some(hot) = shard.get(&part.entity) {
-                hot.grown(part);
+                hot.grown(part, &*self.clock);
+            }
+            drop(shard);
+            if let Some(deadline) = part.deadline {
+                self.expiry.note(part.entity, deadline);
             }
         }
     }
@@ -174,7 +193,7 @@ impl Watcher for Hub {
 }
 
 impl Hot {
-    fn new(lanes: SmallVec<[(Lane, Marks); 1]>, manner: Manner) -> Self {
+    fn new(lanes: SmallVec<[(Lane, Marks); 1]>, manner: Manner, expiry: Arc<Expiry>) -> Self {
         let known = lanes
             .iter()
             .map(|(_, marks)| (marks.start, marks.handed_out));
@@ -187,6 +206,7 @@ impl Hot {
         };
         Self {
             state: Mutex::new(state),
+            expiry,
             lanes: lanes.into_iter().map(|(lane, _)| lane).collect(),
         }
     }
@@ -231,17 +251,26 @@ impl Hot {
             .unwrap_or(0)
     }
 
-    fn grown(&self, part: &Appended) {
-        let stretch = Stretch {
-            base: part.base.0,
-            span: part.span,
-            facts: Facts {
-                requeued: 0,
-                deadline: part.deadline,
-            },
-        };
+    fn grown(&self, part: &Appended, clock: &dyn Clock) {
+        let is_born_dead = part.deadline.is_some_and(|at| at <= clock.wall());
         let number = self.number_of(part.entity);
-        self.with(|queue| queue.grown(number, stretch));
+        self.with(|queue| {
+            // Without a life it is for whoever waits, or for nobody.
+            let deadline = match is_born_dead && queue.gives_at_once() {
+                true => None,
+                false => part.deadline,
+            };
+            let facts = Facts {
+                requeued: 0,
+                deadline,
+            };
+            let stretch = Stretch {
+                base: part.base.0,
+                span: part.span,
+                facts,
+            };
+            queue.grown(number, stretch);
+        });
     }
 
     /// Changes the queue, then hands out what became possible.
@@ -249,6 +278,7 @@ impl Hot {
         let mut state = self.state.lock();
         let result = change(&mut state.queue);
         state.pump();
+        self.note_due(&mut state);
         result
     }
 
@@ -257,11 +287,21 @@ impl Hot {
         let mut state = self.state.lock();
         state.members.remove(&member);
         let left = state.queue.remove(member);
+        self.note_due(&mut state);
         if state.queue.members() == 0 {
             state.is_exclusive = false;
         }
         state.pump();
         left
+    }
+
+    /// What came back may outlive its deadline if nobody takes it.
+    fn note_due(&self, state: &mut State) {
+        while let Some((lane, deadline)) = state.queue.take_due() {
+            if let Some(lane) = self.lane(lane) {
+                self.expiry.note(lane.entity, deadline);
+            }
+        }
     }
 
     /// Gives a member nothing more; it may settle what it holds. How many still take part.

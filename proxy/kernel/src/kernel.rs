@@ -14,6 +14,7 @@ use crate::arrivals::Arrivals;
 use crate::atlas::{Atlas, AtlasDirectory};
 use crate::caller::Caller;
 use crate::claim::Claims;
+use crate::expiry::Rounds;
 use crate::group::Groups;
 use crate::hub::Hub;
 use crate::janitor::Janitor;
@@ -78,7 +79,11 @@ impl Kernel {
         let atlas = Arc::new(Atlas::new(topology));
         let arrivals = Arc::new(Arrivals::default());
         let undertaker = Arc::new(Undertaker::default());
-        let hub = Arc::new(Hub::new(Arc::clone(&arrivals), Arc::clone(&undertaker)));
+        let hub = Arc::new(Hub::new(
+            Arc::clone(&arrivals),
+            Arc::clone(&undertaker),
+            Arc::clone(&backing.clock),
+        ));
         backing
             .store
             .watch(Arc::clone(&hub) as Arc<dyn fairlead_ports::Watcher>);
@@ -98,6 +103,13 @@ impl Kernel {
             store: Arc::clone(&backing.store),
             clock: Arc::clone(&backing.clock),
             subscriptions: Arc::clone(&subscriptions),
+        });
+        hub.expiry().start(Rounds {
+            atlas: Arc::clone(&atlas),
+            hub: Arc::clone(&hub),
+            store: Arc::clone(&backing.store),
+            clock: Arc::clone(&backing.clock),
+            undertaker: Arc::clone(&undertaker),
         });
         let directory: Arc<dyn Directory> = Arc::new(AtlasDirectory(Arc::clone(&atlas)));
         let metrics =

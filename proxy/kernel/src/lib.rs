@@ -17,6 +17,7 @@ mod declare;
 mod document;
 mod error;
 mod event;
+mod expiry;
 mod fetch;
 mod group;
 mod hub;

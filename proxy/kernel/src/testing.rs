@@ -16,6 +16,13 @@ use crate::{Backing, Error, Kernel};
 #[derive(Debug)]
 pub struct ManualClock(AtomicU64);
 
+/// Wall time that goes on with the runtime's, which tests can pause.
+#[derive(Debug)]
+pub struct RuntimeClock {
+    began_ms: u64,
+    began: tokio::time::Instant,
+}
+
 /// Bytes that differ from call to call and are the same in every run.
 #[derive(Debug, Default)]
 pub struct CountingEntropy(AtomicU64);
@@ -43,6 +50,22 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn wall(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl RuntimeClock {
+    /// Stands at `ms` after the epoch now.
+    pub fn at(ms: u64) -> Self {
+        Self {
+            began_ms: ms,
+            began: tokio::time::Instant::now(),
+        }
+    }
+}
+
+impl Clock for RuntimeClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp(self.began_ms).after(self.began.elapsed())
     }
 }
 
@@ -103,7 +126,7 @@ impl Login for PlainLogin {
 /// A kernel over a store. Call it inside a runtime.
 pub async fn kernel<S: Store + Documents + 'static>(
     store: Arc<S>,
-    clock: Arc<ManualClock>,
+    clock: Arc<impl Clock + 'static>,
 ) -> Result<Arc<Kernel>, Error> {
     let backing = Backing {
         store: Arc::clone(&store) as Arc<dyn Store>,

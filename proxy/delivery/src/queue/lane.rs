@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use fairlead_canon::Offset;
+use fairlead_canon::{Offset, Timestamp};
 
 use super::{Facts, Queue, Stretch};
 
@@ -22,6 +22,8 @@ pub(super) struct Lane {
     end: u64,
     /// Offsets below were possibly handed out before this process.
     handed_out: u64,
+    /// The earliest deadline of what came back since somebody asked.
+    due: Option<Timestamp>,
     /// The store knows that offsets below were possibly handed out.
     marked: u64,
 }
@@ -106,7 +108,12 @@ impl Lane {
     }
 
     pub(super) fn put_back(&mut self, offset: Offset, facts: Facts) {
+        self.due = self.due.into_iter().chain(facts.deadline).min();
         self.returned.insert(offset.0, facts);
+    }
+
+    pub(super) fn take_due(&mut self) -> Option<Timestamp> {
+        self.due.take()
     }
 
     /// The lowest ready offset.

@@ -108,6 +108,17 @@ impl Members {
         None
     }
 
+    /// Whether anybody could be given a message.
+    pub(super) fn has_room(&self) -> bool {
+        match self.active {
+            None => self.list.iter().any(Member::has_room),
+            Some(active) => {
+                let mut list = self.list.iter();
+                list.any(|one| Some(one.id) == active && one.has_room())
+            }
+        }
+    }
+
     fn forget_if_done(&mut self, id: MemberId) {
         self.list
             .retain(|one| one.id != id || !one.is_leaving || one.unsettled > 0);

@@ -10,6 +10,7 @@
 )]
 
 mod declaring;
+mod dying;
 mod groups;
 mod leaving;
 mod publishing;
@@ -48,11 +49,15 @@ impl Mesh {
     }
 
     fn caller(&self) -> Caller {
-        let who = fairlead_canon::Principal::anonymous();
-        self.kernel
-            .enter(&conn_info(1), who, ("test", ORIGIN))
-            .unwrap()
+        enter(&self.kernel)
     }
+}
+
+fn enter(kernel: &Arc<Kernel>) -> Caller {
+    let who = fairlead_canon::Principal::anonymous();
+    kernel
+        .enter(&conn_info(1), who, ("test", ORIGIN))
+        .unwrap()
 }
 
 fn queue_key(name: &str) -> StreamKey {
