@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use fairlead_edge::{Listener, Socket};
+use fairlead_kernel::Carrier;
 
 /// The lines, made before the sockets go to their owners.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl Banner {
         }
         let examples: Vec<String> = listeners
             .iter()
-            .filter(|listener| listener.identity.is_none())
+            .filter(|one| one.identity.is_none() && one.carrier == Carrier::Stream)
             .map(|listener| listener.translator.example(near(listener.socket.address())))
             .collect();
         if !examples.is_empty() {
