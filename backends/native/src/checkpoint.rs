@@ -5,6 +5,9 @@
 //! changes the entity again. Then everything is written in one durable step, with the frame up to
 //! which it is applied. Log files below that frame that nothing refers to any more are free.
 
+mod desk;
+mod thread;
+
 use std::sync::Arc;
 
 use fairlead_ports::Lsn;
@@ -15,6 +18,9 @@ use crate::ground::Uses;
 use crate::index::{Applied, Batch, KvError, rows};
 use crate::lsn::FileNo;
 use crate::state::State;
+
+pub(crate) use desk::Desk;
+pub(crate) use thread::Checkpointer;
 
 /// What changed in one generation.
 #[derive(Debug)]

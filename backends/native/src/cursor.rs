@@ -26,8 +26,9 @@ impl Cursor {
     pub(crate) fn settle(&mut self, range: Range<u64>) {
         self.forget_returns(range.clone());
         let changed = &mut self.changed;
-        let mut touched = |at: u64| drop(changed.insert(at / BLOCK));
-        self.settled.insert(range, &mut touched);
+        self.settled.insert(range, &mut |at| {
+            changed.insert(at / BLOCK);
+        });
     }
 
     /// Counts one more return of each offset.
@@ -43,8 +44,9 @@ impl Cursor {
     pub(crate) fn forget(&mut self, range: Range<u64>) {
         self.forget_returns(range.clone());
         let changed = &mut self.changed;
-        let mut touched = |at: u64| drop(changed.insert(at / BLOCK));
-        self.settled.remove(range, &mut touched);
+        self.settled.remove(range, &mut |at| {
+            changed.insert(at / BLOCK);
+        });
     }
 
     pub(crate) fn is_settled(&self, at: u64) -> bool {

@@ -69,7 +69,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 }
 
 /// Nothing is acknowledged from here on: what the disk holds is not known any more.
-fn poison(shared: &Shared, error: &io::Error) {
+pub(crate) fn poison(shared: &Shared, error: &io::Error) {
     tracing::error!(%error, "a write or sync of the log failed: the log is poisoned");
     shared.progress.send_replace(Progress::Poisoned);
     shared.inbox.end(End::Poisoned);
@@ -94,6 +94,9 @@ impl Engine {
         }
         self.sequencer.settle().give();
         let taken = self.take();
+        if self.sequencer.is_faulty() {
+            return Err(io::Error::other("the index failed"));
+        }
         let press = match taken {
             _ if news.is_closing => Press::All,
             Taken::Part => Press::Frame,

@@ -82,6 +82,20 @@ impl Files {
         self.0.write().insert(file.number, file);
     }
 
+    /// Numbers below this one, in order.
+    pub(crate) fn below(&self, number: FileNo) -> Vec<FileNo> {
+        self.0
+            .read()
+            .range(..number)
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    /// Nobody finds it any more.
+    pub(crate) fn remove(&self, number: FileNo) -> Option<LogFile> {
+        self.0.write().remove(&number)
+    }
+
     pub(crate) fn get(&self, number: FileNo) -> Option<LogFile> {
         self.0.read().get(&number).cloned()
     }

@@ -57,10 +57,6 @@ impl Batch {
     pub(crate) fn delete_all(&mut self, prefix: Vec<u8>) {
         self.0.push(Change::DeleteAll(prefix));
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
 }
 
 impl Index {

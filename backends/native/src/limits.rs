@@ -24,6 +24,13 @@ pub(crate) const CROWD_IN_FRAME: u32 = 8;
 pub(crate) const READERS: usize = 4;
 /// Reads that wait for one of them; above it, callers wait.
 pub(crate) const READS_WAITING_MAX: usize = 1_024;
+/// A checkpoint follows the first change after the last one within so long.
+pub(crate) const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
+/// Log after which a checkpoint follows at once, in bytes: what a start reads at most, besides what
+/// comes while the checkpoint is written.
+pub(crate) const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
+/// Changed entities and documents after which one follows at once: they stay in memory until then.
+pub(crate) const CHECKPOINT_CHANGES: usize = 65_536;
 /// Entities that stay in memory although nothing in them changed since the last checkpoint: a few
 /// hundred bytes each.
 pub(crate) const HOT_MAX: usize = 16_384;

@@ -7,9 +7,11 @@ use std::thread;
 
 use tokio::sync::watch;
 
+use crate::checkpoint::{Checkpointer, Desk};
 use crate::engine::{self, Engine};
 use crate::error::OpenError;
 use crate::inbox::{Inbox, Resting, Wants};
+use crate::lsn::{PAGE, at};
 use crate::reader::Reads;
 use crate::recovery::{Recovered, recover};
 use crate::sequencer::{Sequencer, Shared};
@@ -39,6 +41,9 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         end,
     } = recovered;
     let (progress, _) = watch::channel(Progress::Durable(wal.synced()));
+    // The first frame of this stay takes one page.
+    let first = at(end.0, end.1.saturating_sub(PAGE));
+    let desk = Desk::new(first, state.changes() > 0);
     let shared = Arc::new(Shared {
         state,
         tail: Tail::new(settings.tail_bytes_max),
@@ -47,6 +52,7 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         inbox: Inbox::default(),
         meter: Arc::clone(wal.meter()),
         sync: settings.sync,
+        desk,
     });
     let sequencer = Sequencer::new(
         Arc::clone(&shared),
@@ -70,9 +76,12 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         let shared = Arc::clone(&shared);
         spawn("log", move || engine::run(&shared))
     };
+    let freed = Arc::clone(&pool);
+    let checkpointer = Checkpointer::new(Arc::clone(&shared), Arc::clone(&files), freed);
     let filling = (Arc::clone(&pool), Arc::clone(&shared));
     let threads = Threads {
         log: vec![take_turns()?, take_turns()?],
+        index: vec![spawn("log-index", move || checkpointer.run())?],
         pool,
         files: vec![spawn("log-files", move || {
             filling.0.run(&|| filling.1.inbox.nudge())

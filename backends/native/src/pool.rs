@@ -36,8 +36,6 @@ pub(crate) struct Mould {
 #[derive(Debug)]
 pub(crate) struct Pool {
     mould: Mould,
-    /// No file above this one is made: the budget of the log.
-    last: FileNo,
     shelf: Mutex<Shelf>,
     changed: Condvar,
 }
@@ -46,6 +44,8 @@ pub(crate) struct Pool {
 struct Shelf {
     ready: VecDeque<LogFile>,
     next: FileNo,
+    /// No file above this one is made: the budget of the log.
+    last: FileNo,
     /// The last try to prepare a file.
     has_failed: bool,
     is_closed: bool,
@@ -77,12 +77,12 @@ impl Pool {
         let shelf = Shelf {
             ready: VecDeque::new(),
             next: current.next(),
+            last,
             has_failed: false,
             is_closed: false,
         };
         Self {
             mould,
-            last,
             shelf: Mutex::new(shelf),
             changed: Condvar::new(),
         }
@@ -104,7 +104,7 @@ impl Pool {
     /// Full when no file is ready and none can be made: the budget is used up, or the disk is.
     pub(crate) fn room(&self) -> Room {
         let shelf = self.shelf.lock();
-        let is_stuck = shelf.next > self.last || shelf.has_failed;
+        let is_stuck = shelf.next > shelf.last || shelf.has_failed;
         if is_stuck && shelf.ready.is_empty() {
             Room::Full
         } else {
@@ -123,7 +123,7 @@ impl Pool {
     pub(crate) fn fill(&self) -> std::io::Result<Filled> {
         let shelf = self.shelf.lock();
         let number = shelf.next;
-        if shelf.is_closed || shelf.ready.len() >= AHEAD || number > self.last {
+        if shelf.is_closed || shelf.ready.len() >= AHEAD || number > shelf.last {
             return Ok(Filled::Enough);
         }
         drop(shelf);
@@ -155,7 +155,7 @@ impl Pool {
             if shelf.is_closed {
                 return;
             }
-            let has_enough = shelf.ready.len() >= AHEAD || shelf.next > self.last;
+            let has_enough = shelf.ready.len() >= AHEAD || shelf.next > shelf.last;
             match wait {
                 Some(wait) => {
                     self.changed.wait_for(&mut shelf, wait);
@@ -164,6 +164,19 @@ impl Pool {
                 None => {}
             }
         }
+    }
+
+    /// Takes back a file that nothing refers to: there is room for one more.
+    pub(crate) fn release(&self, file: &LogFile) {
+        let path = self.mould.dir.join(file.number.name());
+        if let Err(error) = self.mould.vfs.remove(&path) {
+            tracing::warn!(%error, file = %path.display(), "a free log file could not be removed");
+            return;
+        }
+        let mut shelf = self.shelf.lock();
+        shelf.last = shelf.last.next();
+        drop(shelf);
+        self.changed.notify_all();
     }
 
     /// Ends [`Pool::run`].

@@ -99,10 +99,14 @@ mod tests {
             let before = ranges.0.clone();
             let mut touched = BTreeSet::new();
             if random.random_bool(0.5) {
-                ranges.insert(range.clone(), &mut |at| drop(touched.insert(at)));
+                ranges.insert(range.clone(), &mut |at| {
+                    touched.insert(at);
+                });
                 plain.extend(range.clone());
             } else {
-                ranges.remove(range.clone(), &mut |at| drop(touched.insert(at)));
+                ranges.remove(range.clone(), &mut |at| {
+                    touched.insert(at);
+                });
                 plain.retain(|at| !range.contains(at));
             }
             for at in 0..220 {

@@ -190,7 +190,9 @@ fn resume(
         None => mould.cast(FileNo::FIRST).map_err(failed)?,
     };
     let epoch = mould.epoch;
-    let last = FileNo((settings.log_bytes_max / settings.file_bytes).max(1));
+    let most = (settings.log_bytes_max / settings.file_bytes).max(1);
+    let more = most.saturating_sub(files.len().max(1) as u64);
+    let last = FileNo(current.number.0.saturating_add(more));
     let pool = Arc::new(Pool::new(mould, current.number, last));
     let shared = Arc::new(Files::default());
     files.into_iter().for_each(|file| shared.add(file));

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::checkpoint::{Checkpoint, Desk};
 use crate::entity::Location;
 use crate::file_wal::{Flush, Frame, place};
 use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES};
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) meter: Arc<Meter>,
     /// When a durable promise is kept, for entities that ask for no weaker mode themselves.
     pub(crate) sync: SyncMode,
+    pub(crate) desk: Desk,
 }
 
 #[derive(Debug)]
@@ -247,6 +249,10 @@ impl Sequencer {
             Err(_) => self.shared.sync,
         };
         *job_sync = sync.min(*job_sync);
+        if self.shared.state.ground.is_faulty() {
+            // The plan may rest on what the index did not give.
+            return Err(StoreError::Poisoned);
+        }
         let plan = plan?;
         let first = self.open.stages.of(sync).hidden.len();
         let mut lsn = self.open.lsn;
@@ -305,6 +311,11 @@ impl Sequencer {
         }
     }
 
+    /// Whether what was sequenced may rest on what the index did not give.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.shared.state.ground.is_faulty()
+    }
+
     pub(crate) fn is_flying(&self) -> bool {
         self.flying.is_some()
     }
@@ -345,6 +356,7 @@ impl Sequencer {
 
     /// What is to be done next, if anything is and nothing is in flight. It is in flight from now on.
     pub(crate) fn order(&mut self, press: Press) -> Option<Order> {
+        self.checkpoint();
         if self.is_flying() {
             return None;
         }
@@ -392,10 +404,22 @@ impl Sequencer {
             Flush::Later
         };
         self.is_hurried = false;
+        let changes = self.shared.state.changes();
+        let desk = &self.shared.desk;
+        desk.framed(frame.lsn, frame.padded_len(), changes);
+        self.checkpoint();
         self.fly(flush, open.stages);
         Order {
             frame: Some(frame),
             flush,
+        }
+    }
+
+    /// Ends a generation where one is wanted: between two frames.
+    fn checkpoint(&self) {
+        let desk = &self.shared.desk;
+        if self.is_empty() && desk.is_wanted() {
+            desk.put(Checkpoint::begin(&self.shared.state, desk.last()));
         }
     }
 

@@ -64,7 +64,14 @@ impl Native {
         let documents = self.shared.state.documents.lock();
         let (seen, changed_at) = (see(&documents), documents.changed_at());
         drop(documents);
-        Box::pin(async move { self.shared.durable(changed_at).await.map(|()| seen) })
+        Box::pin(async move {
+            self.shared.durable(changed_at).await?;
+            // What the index did not give must not be taken for what is there.
+            if self.shared.state.ground.is_faulty() {
+                return Err(StoreError::Poisoned);
+            }
+            Ok(seen)
+        })
     }
 }
 

@@ -21,9 +21,11 @@ use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use tokio::sync::watch;
 
+use crate::checkpoint::{Checkpoint, Checkpointer, Desk};
 use crate::error::OpenError;
 use crate::file_wal::FileWal;
 use crate::inbox::{Inbox, Job, Outcomes};
+use crate::lsn::{PAGE, at};
 use crate::pool::{Filled, Pool};
 use crate::recovery::{Recovered, recover};
 use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
@@ -82,6 +84,7 @@ struct Inline {
     sequencer: Sequencer,
     wal: FileWal,
     pool: Arc<Pool>,
+    index: Checkpointer,
     superblock: SuperblockFile,
     _lock: Box<dyn Lock>,
 }
@@ -95,8 +98,8 @@ impl Inline {
             wal,
             superblock,
             pool,
+            files,
             end,
-            ..
         } = recover(&settings(), &world)?;
         let (progress, _) = watch::channel(Progress::Durable(wal.synced()));
         let shared = Arc::new(Shared {
@@ -107,7 +110,9 @@ impl Inline {
             inbox: Inbox::default(),
             meter: Arc::clone(wal.meter()),
             sync: SyncMode::Always,
+            desk: Desk::new(at(end.0, end.1 - PAGE), true),
         });
+        let index = Checkpointer::new(Arc::clone(&shared), files, Arc::clone(&pool));
         let (clock, shelf) = (world.clock, Arc::clone(&pool));
         let sequencer = Sequencer::new(Arc::clone(&shared), shelf, clock, end);
         Ok(Self {
@@ -115,6 +120,7 @@ impl Inline {
             sequencer,
             wal,
             pool,
+            index,
             superblock,
             _lock: lock,
         })
@@ -148,6 +154,14 @@ impl Inline {
         }
     }
 
+    /// Brings the index up to what was written.
+    fn checkpoint(&self) -> std::io::Result<()> {
+        let last = self.shared.desk.last();
+        let checkpoint = Checkpoint::begin(&self.shared.state, last);
+        let written = self.index.write(checkpoint);
+        written.map_err(std::io::Error::other)
+    }
+
     fn close(mut self) -> std::io::Result<()> {
         self.superblock.write(self.wal.epoch(), self.wal.synced())
     }
@@ -156,6 +170,8 @@ impl Inline {
 /// A script, and what can be seen after each commit of it: the first digest is that of nothing.
 struct Script {
     units: Vec<Unit>,
+    /// Commits between two checkpoints.
+    checkpoint_every: usize,
     digests: Vec<Vec<String>>,
 }
 
@@ -172,7 +188,11 @@ impl Script {
             units.push(unit);
             digests.push(digest(&reference).await);
         }
-        Self { units, digests }
+        Self {
+            units,
+            checkpoint_every: 9,
+            digests,
+        }
     }
 
     /// Plays the script; returns how many commits were answered before the disk failed.
@@ -180,11 +200,17 @@ impl Script {
         let Ok(mut store) = Inline::open(fs) else {
             return 0;
         };
-        let answered = self
-            .units
-            .iter()
-            .map_while(|unit| store.commit(unit.clone()).ok())
-            .count();
+        let mut answered = 0;
+        for unit in &self.units {
+            if store.commit(unit.clone()).is_err() {
+                return answered;
+            }
+            answered += 1;
+            let is_due = answered % self.checkpoint_every == 0;
+            if is_due && store.checkpoint().is_err() {
+                return answered;
+            }
+        }
         if answered == self.units.len() {
             // A close that fails proves less to the next start, and changes nothing else.
             drop(store.close());

@@ -14,6 +14,8 @@ pub(crate) struct Threads {
     pub(crate) shared: Arc<Shared>,
     /// Those that take turns at the engine.
     pub(crate) log: Vec<JoinHandle<()>>,
+    /// Writes checkpoints.
+    pub(crate) index: Vec<JoinHandle<()>>,
     pub(crate) pool: Arc<Pool>,
     /// Keeps the pool filled.
     pub(crate) files: Vec<JoinHandle<()>>,
@@ -25,6 +27,9 @@ impl Drop for Threads {
     fn drop(&mut self) {
         self.shared.inbox.close();
         join(&mut self.log);
+        // The last checkpoint has everything.
+        self.shared.desk.close();
+        join(&mut self.index);
         // Not before: what was committed may still need a file.
         self.pool.close();
         join(&mut self.files);

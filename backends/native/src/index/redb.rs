@@ -9,8 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use redb::{
-    Builder, Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, StorageError, Table,
-    TableDefinition,
+    Builder, Database, ReadOnlyTable, ReadableDatabase, StorageError, Table, TableDefinition,
 };
 
 use super::backend::Backend;
@@ -52,11 +51,6 @@ impl RedbKv {
     fn table(&self) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, KvError> {
         let read = self.0.begin_read().map_err(failed)?;
         read.open_table(TABLE).map_err(failed)
-    }
-
-    /// How many rows there are.
-    pub(crate) fn rows(&self) -> Result<u64, KvError> {
-        self.table()?.len().map_err(failed)
     }
 }
 

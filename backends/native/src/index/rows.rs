@@ -27,7 +27,6 @@ const LATEST: u8 = b'K';
 const DOCUMENT: u8 = b'D';
 const DUE: u8 = b'T';
 const FILE: u8 = b'F';
-const ABOUT: u8 = b'Z';
 
 /// Of which log, and in which version.
 pub(crate) const LOG: &[u8] = b"Zlog";
@@ -135,11 +134,6 @@ pub(crate) fn files() -> Vec<u8> {
 
 pub(crate) fn file(number: FileNo) -> Vec<u8> {
     Key::new(FILE).number(number.0).0
-}
-
-/// Begins the keys of what the index says about itself.
-pub(crate) fn about() -> Vec<u8> {
-    vec![ABOUT]
 }
 
 /// The number that begins a key behind its letter and `skip` more bytes.

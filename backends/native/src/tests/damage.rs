@@ -13,7 +13,24 @@ use crate::vfs::sim::SimFs;
 
 /// A log that was closed in order, so that all of it is proven.
 async fn closed(seed: u64) -> (Script, SimFs) {
-    let script = Script::new(seed, 60).await;
+    played(Script::new(seed, 60).await)
+}
+
+/// The same, and the index has nothing of it: a start reads all.
+async fn closed_without_checkpoint(seed: u64) -> (Script, SimFs) {
+    let mut script = Script::new(seed, 60).await;
+    script.checkpoint_every = usize::MAX;
+    played(script)
+}
+
+/// Whether what is seen is all there was, or says that it is damaged. What the index has of the log
+/// is read only when somebody asks for it.
+fn is_honest(seen: &[String], all: &[String]) -> bool {
+    let mut pairs = seen.iter().zip(all);
+    seen.len() == all.len() && pairs.all(|(seen, all)| seen == all || seen.starts_with("damage in"))
+}
+
+fn played(script: Script) -> (Script, SimFs) {
     let fs = SimFs::default();
     assert_eq!(script.play(&fs), 60);
     (script, fs)
@@ -51,7 +68,10 @@ async fn a_flipped_bit_changes_nothing_that_is_seen_or_is_refused() {
                 bytes[place.0] ^= place.1;
             });
             match open(&copy) {
-                Ok(subject) => assert_eq!(&digest(&subject).await, all, "{path:?} {place:?}"),
+                Ok(subject) => {
+                    let seen = digest(&subject).await;
+                    assert!(is_honest(&seen, all), "{path:?} {place:?}");
+                }
                 Err(error) => {
                     assert!(is_refused(&error), "{path:?} {place:?}: {error}");
                     refused += 1;
@@ -59,12 +79,12 @@ async fn a_flipped_bit_changes_nothing_that_is_seen_or_is_refused() {
             }
         }
     }
-    assert!(refused > 100, "only {refused} flips were refused");
+    assert!(refused > 50, "only {refused} flips were refused");
 }
 
 #[tokio::test]
 async fn every_byte_of_a_proven_file_counts() {
-    let (_, fs) = closed(18).await;
+    let (_, fs) = closed_without_checkpoint(18).await;
     let path = Path::new("data/wal/0000000000000001.wal");
     let mut random = StdRng::seed_from_u64(18);
     for _ in 0..300 {
@@ -83,7 +103,7 @@ async fn every_byte_of_a_proven_file_counts() {
 
 #[tokio::test]
 async fn the_refusal_names_the_file_and_the_byte() {
-    let (_, fs) = closed(12).await;
+    let (_, fs) = closed_without_checkpoint(12).await;
     let path = Path::new("data/wal/0000000000000002.wal");
     // The third frame of the second file, a byte in its records.
     fs.damage(path, |bytes| bytes[3 * 4096 + 70] ^= 1);
@@ -182,7 +202,8 @@ async fn a_cut_file_is_refused_or_loses_only_what_is_unused() {
                 copy.damage(&path, |bytes| bytes.truncate(pages * 4096 + extra));
                 match open(&copy) {
                     Ok(subject) => {
-                        assert_eq!(&digest(&subject).await, all, "{path:?} cut at page {pages}")
+                        let seen = digest(&subject).await;
+                        assert!(is_honest(&seen, all), "{path:?} cut at page {pages}");
                     }
                     Err(error) => {
                         assert!(is_refused(&error), "{path:?} cut at page {pages}: {error}")

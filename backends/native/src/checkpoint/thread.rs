@@ -1,0 +1,110 @@
+//! The thread that writes checkpoints.
+
+use std::io;
+use std::sync::Arc;
+
+use fairlead_ports::Lsn;
+use tokio::runtime::Builder;
+
+use super::Checkpoint;
+use crate::engine::poison;
+use crate::file_wal::Files;
+use crate::frame::{HEADER_BYTES, Header};
+use crate::ground::Uses;
+use crate::index::{Applied, KvError};
+use crate::lsn::{file_of, position_of};
+use crate::pool::Pool;
+use crate::sequencer::Shared;
+use crate::state::Progress;
+
+#[derive(Debug)]
+pub(crate) struct Checkpointer {
+    shared: Arc<Shared>,
+    files: Arc<Files>,
+    pool: Arc<Pool>,
+}
+
+impl Checkpointer {
+    pub(crate) fn new(shared: Arc<Shared>, files: Arc<Files>, pool: Arc<Pool>) -> Self {
+        Self {
+            shared,
+            files,
+            pool,
+        }
+    }
+
+    /// Writes checkpoints until the store is closed, and one of what is left then. If it cannot, the
+    /// store is poisoned: the log would never be freed.
+    pub(crate) fn run(self) {
+        if let Err(error) = self.write_all() {
+            poison(&self.shared, &io::Error::other(error));
+        }
+    }
+
+    fn write_all(&self) -> Result<(), KvError> {
+        // For nothing but waiting until frames are durable.
+        let runtime = Builder::new_current_thread().build().map_err(KvError::Io)?;
+        let desk = &self.shared.desk;
+        while desk.wait_until_due() {
+            desk.want();
+            self.shared.inbox.nudge();
+            let Some(checkpoint) = desk.take() else { break };
+            let durable = self.shared.durable(checkpoint.frame);
+            if runtime.block_on(durable).is_err() {
+                // Poisoned or closed: what is not durable is not to be in the index.
+                return Ok(());
+            }
+            self.write(checkpoint)?;
+        }
+        if let Err(error) = self.finish() {
+            tracing::warn!(%error, "the last checkpoint failed; the next start reads more of the log");
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint whose last frame is durable, and frees what it leaves without use.
+    pub(crate) fn write(&self, checkpoint: Checkpoint) -> Result<(), KvError> {
+        let applied = applied(&self.files, checkpoint.frame)?;
+        let uses = checkpoint.write(&self.shared.state, &applied)?;
+        self.release(&uses, applied.frame);
+        Ok(())
+    }
+
+    /// Nobody else is at work any more.
+    fn finish(&self) -> Result<(), KvError> {
+        let last = self.shared.desk.last();
+        let progress = *self.shared.progress.borrow();
+        let is_durable = matches!(progress, Progress::Durable(end) if end > last);
+        if !is_durable || self.shared.state.changes() == 0 {
+            return Ok(());
+        }
+        self.write(Checkpoint::begin(&self.shared.state, last))
+    }
+
+    /// Gives back log files that lie wholly below what the index has, when nothing in it refers to
+    /// them.
+    fn release(&self, uses: &Uses, applied: Lsn) {
+        for number in self.files.below(file_of(applied)) {
+            let free = Some(number).filter(|number| uses.is_free(*number));
+            if let Some(file) = free.and_then(|number| self.files.remove(number)) {
+                self.pool.release(&file);
+            }
+        }
+    }
+}
+
+/// What the frame that ends a generation looks like, read back from the log.
+fn applied(files: &Files, frame: Lsn) -> Result<Applied, KvError> {
+    let missing = || KvError::Io(io::ErrorKind::NotFound.into());
+    let file = files.get(file_of(frame)).ok_or_else(missing)?;
+    let mut bytes = [0; HEADER_BYTES];
+    let read = file.file.read_at(position_of(frame), &mut bytes);
+    read.map_err(KvError::Io)?;
+    let header = Header::decode(&bytes).filter(|header| header.lsn == frame);
+    let header = header.ok_or_else(|| KvError::Io(io::ErrorKind::InvalidData.into()))?;
+    Ok(Applied {
+        frame,
+        crc: header.crc,
+        epoch: header.epoch,
+    })
+}

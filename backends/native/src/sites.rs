@@ -1,0 +1,96 @@
+//! The places where segments are: the directory `sealed`, and an object store if there is one.
+
+mod directory;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_ports::Lsn;
+use fairlead_segment::{Compression, LogId, Reader, SegmentError, Segments};
+
+use crate::homes::{Home, Site};
+use crate::limits::{DIRECTORY_CACHE_BYTES, OBJECTS_CACHE_BYTES};
+use crate::superblock;
+use crate::vfs::Vfs;
+
+pub(crate) use directory::Directory;
+
+#[derive(Debug)]
+pub(crate) struct Sites {
+    pub(crate) log: LogId,
+    directory: Reader,
+    objects: Option<Reader>,
+}
+
+impl Sites {
+    /// The places of a data directory. Nothing is made or asked for yet.
+    pub(crate) fn new(
+        vfs: &Arc<dyn Vfs>,
+        dir: &Path,
+        log: superblock::LogId,
+        objects: Option<&Arc<dyn Segments>>,
+    ) -> Self {
+        let log = LogId(log.0);
+        let directory = Arc::new(Directory::new(Arc::clone(vfs), dir.join("sealed")));
+        let objects = objects.map(Arc::clone);
+        Self {
+            log,
+            directory: Reader::new(directory, log, DIRECTORY_CACHE_BYTES),
+            objects: objects.map(|objects| Reader::new(objects, log, OBJECTS_CACHE_BYTES)),
+        }
+    }
+
+    pub(crate) fn has_objects(&self) -> bool {
+        self.objects.is_some()
+    }
+
+    /// Whether all that is kept here can be reached at all.
+    pub(crate) fn has(&self, site: Site) -> bool {
+        site == Site::Directory || self.has_objects()
+    }
+
+    /// Reads at a site.
+    pub(crate) fn reader(&self, site: Site) -> Result<&Reader, SegmentError> {
+        let reader = match site {
+            Site::Directory => Some(&self.directory),
+            Site::Objects => self.objects.as_ref(),
+        };
+        reader.ok_or_else(|| SegmentError::Unavailable {
+            what: "no object store is configured".into(),
+        })
+    }
+
+    /// The record that had this LSN; `None` when the segment has none.
+    pub(crate) fn record(
+        &self,
+        home: &Home,
+        lsn: Lsn,
+        len: u32,
+    ) -> Result<Option<Bytes>, SegmentError> {
+        self.reader(home.site)?.record(home.stamp, lsn, len)
+    }
+
+    /// Keeps a segment.
+    pub(crate) fn create(&self, home: &Home, parts: &[Bytes]) -> Result<(), SegmentError> {
+        let place = self.reader(home.site)?.place();
+        place.create(self.log, home.stamp.id, parts)
+    }
+
+    /// Removes one.
+    pub(crate) fn delete(&self, home: &Home) -> Result<(), SegmentError> {
+        let reader = self.reader(home.site)?;
+        reader.forget(home.stamp.id);
+        reader.place().delete(self.log, home.stamp.id)
+    }
+}
+
+impl Site {
+    /// Bytes cost money in an object store, and time on a disk.
+    pub(crate) fn compression(self) -> Compression {
+        match self {
+            Self::Directory => Compression::None,
+            Self::Objects => Compression::Zstd,
+        }
+    }
+}
