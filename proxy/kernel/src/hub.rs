@@ -1,7 +1,7 @@
 //! Queues that somebody is attached to: the delivery owner of each, behind a short lock.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use fairlead_canon::{EntityId, Offset};
 use fairlead_delivery::{Assigned, Facts, Joining, Left, Manner, MemberId, Queue, Stretch};
@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
 use crate::arrivals::Arrivals;
+use crate::delay::Delays;
 use crate::expiry::Expiry;
 use crate::inbox::Inbox;
 use crate::undertaker::Undertaker;
@@ -24,6 +25,8 @@ pub(crate) struct Hub {
     arrivals: Arc<Arrivals>,
     undertaker: Arc<Undertaker>,
     expiry: Arc<Expiry>,
+    /// Known once the queue of delayed messages is.
+    delays: OnceLock<Arc<Delays>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -82,6 +85,7 @@ impl Hub {
             arrivals,
             undertaker,
             expiry: Arc::default(),
+            delays: OnceLock::new(),
             clock,
         }
     }
@@ -109,6 +113,11 @@ impl Hub {
             shard.insert(lane.entity, Arc::clone(&hot));
         }
         Ok(hot)
+    }
+
+    /// Tells `delays` from now on what waits.
+    pub(crate) fn delays(&self, delays: &Arc<Delays>) {
+        self.delays.get_or_init(|| Arc::clone(delays));
     }
 
     /// The timers of all queues.
@@ -179,8 +188,14 @@ impl Watcher for Hub {
                 hot.grown(part, &*self.clock);
             }
             drop(shard);
-            if let Some(deadline) = part.deadline {
-                self.expiry.note(part.entity, deadline);
+            let Some(deadline) = part.deadline else {
+                continue;
+            };
+            match self.delays.get() {
+                Some(delays) if delays.entity() == part.entity => {
+                    delays.note(part.base, deadline);
+                }
+                _ => self.expiry.note(part.entity, deadline),
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fairlead_canon::{Class, EntityId, Kind, Origin, Principal, Text};
+use fairlead_canon::{Class, EntityId, Kind, Origin, Principal, SizeLimits, Text};
 use fairlead_ports::{
     Action, Clock, ConnInfo, Directory, Documents, Entropy, Login, Policy, Store, Verdict,
 };
@@ -14,6 +14,7 @@ use crate::arrivals::Arrivals;
 use crate::atlas::{Atlas, AtlasDirectory};
 use crate::caller::Caller;
 use crate::claim::Claims;
+use crate::delay::{Delays, Waiting};
 use crate::expiry::Rounds;
 use crate::group::Groups;
 use crate::hub::Hub;
@@ -49,6 +50,7 @@ pub struct Kernel {
     pub(crate) groups: Arc<Groups>,
     pub(crate) janitor: Arc<Janitor>,
     pub(crate) undertaker: Arc<Undertaker>,
+    pub(crate) delays: Arc<Delays>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) metrics: Metrics,
     pub(crate) registrar: mpsc::Sender<Request>,
@@ -95,7 +97,12 @@ impl Kernel {
             reserved,
         };
         let registrar = registrar.start();
-        let latest = latest_stream(&atlas, &registrar).await?;
+        let own = (&*atlas, &registrar);
+        let plain = SizeLimits::default();
+        let latest = own_stream(own, "latest", (Kind::Latest, plain)).await?;
+        let delayed = own_stream(own, "delayed", (Kind::Queue, Delays::LIMITS)).await?;
+        let delays = Arc::new(Delays::new(delayed));
+        hub.delays(&delays);
         let janitor = Janitor::start(Arc::clone(&atlas), Arc::clone(&hub), registrar.clone());
         let subscriptions = Arc::new(Subscriptions::default());
         undertaker.start(Grounds {
@@ -111,6 +118,15 @@ impl Kernel {
             clock: Arc::clone(&backing.clock),
             undertaker: Arc::clone(&undertaker),
         });
+        delays
+            .start(Waiting {
+                atlas: Arc::clone(&atlas),
+                store: Arc::clone(&backing.store),
+                clock: Arc::clone(&backing.clock),
+                subscriptions: Arc::clone(&subscriptions),
+                latest,
+            })
+            .await?;
         let directory: Arc<dyn Directory> = Arc::new(AtlasDirectory(Arc::clone(&atlas)));
         let metrics =
             Metrics::new().map_err(|error| Error::us(Reason::Unavailable, error.to_string()))?;
@@ -124,6 +140,7 @@ impl Kernel {
             groups: Groups::start(),
             janitor,
             undertaker,
+            delays,
             policy: policy(directory),
             metrics,
             registrar,
@@ -272,21 +289,20 @@ impl Kernel {
     }
 }
 
-/// The entity of latest values; made at the first start.
-async fn latest_stream(
-    atlas: &Atlas,
-    registrar: &mpsc::Sender<Request>,
+/// The entity of a stream of the kernel's own; made at the first start.
+async fn own_stream(
+    (atlas, registrar): (&Atlas, &mpsc::Sender<Request>),
+    name: &'static str,
+    (kind, limits): (Kind, SizeLimits),
 ) -> Result<EntityId, Error> {
-    let key = StreamKey::new(Family::Latest, "latest");
+    let key = StreamKey::new(Family::Latest, name);
     if atlas.read(|topology| topology.stream(&key).is_none()) {
-        let new = NewStream::new(key.clone(), Kind::Latest, Class::Local, Origin(0));
+        let new = NewStream {
+            limits,
+            ..NewStream::new(key.clone(), kind, Class::Local, Origin(0))
+        };
         crate::declare::ask(registrar, vec![Change::CreateStream(new)]).await?;
     }
     let lane = atlas.read(|topology| topology.stream(&key)?.lanes.first().copied());
-    lane.ok_or_else(|| {
-        Error::us(
-            Reason::Unavailable,
-            "the stream of latest values has no lane",
-        )
-    })
+    lane.ok_or_else(|| Error::us(Reason::Unavailable, format!("stream {name} has no lane")))
 }

@@ -10,8 +10,7 @@ use fairlead_canon::{
 use fairlead_ports::{CursorId, Entry, Op, Stored, Target, Unit};
 use fairlead_topology::{AtFull, DeadLetter, Stream, Topology};
 
-use crate::lane;
-use crate::publish::target;
+use crate::publish::targets_of;
 use crate::verb::ranges;
 
 /// One dead message on its way.
@@ -150,13 +149,8 @@ impl Way<'_> {
                 && reason != DeadReason::Rejected
                 && deaths.is_some_and(|deaths| deaths.is_cycle(&stream.key.name))
         };
-        let route = self.topology.route(&message.address, &message.headers);
-        let streams = route.streams.iter().map(|(stream, _)| stream);
-        streams
-            .filter(|stream| stream.kind != Kind::Latest && !is_cycle(stream))
-            .filter_map(|stream| lane::choose(stream, message, self.stream.key.name.as_bytes()))
-            .map(target)
-            .collect()
+        let publisher = self.stream.key.name.as_bytes();
+        targets_of(self.topology, message, publisher, |to| !is_cycle(to))
     }
 }
 

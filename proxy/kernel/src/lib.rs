@@ -14,6 +14,7 @@ mod claim;
 mod compaction;
 mod consume;
 mod declare;
+mod delay;
 mod document;
 mod error;
 mod event;
@@ -58,7 +59,7 @@ pub use translator::{
 };
 pub use verb::{
     Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Event, FetchAt, FetchLimits,
-    Fetched, Live, Pending, Position, Publish, PutDocument, Receipt, Settle, Settled, Settling,
+    Fetched, Later, Live, Pending, Position, Publish, PutDocument, Receipt, Settle, Settled, Settling,
     Source, Taken, To, Transacted, Transaction,
 };
 

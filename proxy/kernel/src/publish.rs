@@ -7,7 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_canon::codec::envelope;
 use fairlead_canon::{Address, Batch, EntityId, EpochTag, Headers, Key, Kind, Message, Promise};
 use fairlead_ports::{Action, Op, Place, Target, Unit};
-use fairlead_topology::{Stream, StreamKey};
+use fairlead_topology::{Stream, StreamKey, Topology};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -61,7 +61,7 @@ impl Caller {
             Content::Batch(_) => None,
         };
         let aim = self.aim(to, headers, own_mailbox)?;
-        check_size(&content)?;
+        check_size(content.len())?;
         let mut ops = documents(self.space, with);
         let (matched, bytes) = match content {
             Content::Message(message) => self.publish_message(message, &aim, &mut ops),
@@ -252,12 +252,13 @@ impl Caller {
             let detail = "a batch whose messages are bound one by one has too many of them";
             return Err(Error::peer(Reason::TooLarge, detail));
         }
-        let expected = match batch.flags.transactional {
-            true => Some(self.kernel.transactions.admit(&batch, entity)?),
-            false => None,
-        };
-        let to = vec![target(entity)];
-        ops.splice(0..0, expected.into_iter().chain([Op::Append { to, batch }]));
+        ops.insert(
+            0,
+            Op::Append {
+                to: vec![target(entity)],
+                batch,
+            },
+        );
         Ok((u32::try_from(matched).unwrap_or(u32::MAX), bytes))
     }
 
@@ -314,8 +315,24 @@ pub(crate) fn target(entity: EntityId) -> Target {
     }
 }
 
+/// The entities that a message at its own address goes to, among the wanted streams.
+pub(crate) fn targets_of(
+    topology: &Topology,
+    message: &Message,
+    publisher: &[u8],
+    is_wanted: impl Fn(&Stream) -> bool,
+) -> Vec<Target> {
+    let route = topology.route(&message.address, &message.headers);
+    let streams = route.streams.iter().map(|(stream, _)| stream);
+    streams
+        .filter(|stream| stream.kind != Kind::Latest && is_wanted(stream))
+        .filter_map(|stream| lane::choose(stream, message, publisher))
+        .map(target)
+        .collect()
+}
+
 /// Seals a message once for all its targets; the bytes it takes.
-fn stage_append(message: &Message, to: Vec<Target>, ops: &mut Vec<Op>) -> usize {
+pub(crate) fn stage_append(message: &Message, to: Vec<Target>, ops: &mut Vec<Op>) -> usize {
     let mut batch = envelope::seal(message);
     if message.terms.latest {
         let has_value = message.body.as_ref().is_some_and(|body| !body.is_empty());
@@ -369,11 +386,7 @@ pub(crate) fn documents(space: fairlead_ports::Space, with: Vec<PutDocument>) ->
     ops.into_vec()
 }
 
-fn check_size(content: &Content) -> Result<(), Error> {
-    let bytes = match content {
-        Content::Message(message) => message.body_len(),
-        Content::Batch(batch) => batch.bytes.len(),
-    };
+pub(crate) fn check_size(bytes: usize) -> Result<(), Error> {
     let max = fairlead_canon::limits::BODY_BYTES_MAX;
     if bytes > max {
         let detail = format!("{bytes} bytes, at most {max} are kept");

@@ -72,6 +72,19 @@ pub struct PutDocument {
     pub due: Option<Timestamp>,
 }
 
+/// A publish that takes effect later, at the message's own address.
+#[derive(Debug)]
+pub struct Later {
+    /// What, and where to.
+    pub message: Message,
+    /// When.
+    pub at: Timestamp,
+    /// What the receipt must mean; with `Nothing` there is no receipt event.
+    pub promise: Promise,
+    /// Documents of the translator's own name space, written in the same unit.
+    pub with: Vec<PutDocument>,
+}
+
 /// A publish or settlement under way; its receipt carries the same number. Grows by one each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pending(pub u64);
@@ -275,6 +288,16 @@ pub enum Event {
     Ended(AttachmentId),
     /// Another caller claimed the same name: say goodbye and drop the caller.
     Displaced,
+}
+
+impl Content {
+    /// Bytes of the body, or of the batch.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Message(message) => message.body_len(),
+            Self::Batch(batch) => batch.bytes.len(),
+        }
+    }
 }
 
 impl DeliveryId {

@@ -356,7 +356,7 @@ pub struct Entry {
     pub span: u32,
     /// Bytes of the batch.
     pub bytes: u32,
-    /// Its deadline.
+    /// Its deadline. What it means is the reader's: a store removes nothing because of it.
     pub deadline: Option<Timestamp>,
     /// How often it was returned.
     pub requeued: u16,

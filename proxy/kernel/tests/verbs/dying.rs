@@ -1,22 +1,8 @@
 //! Deadlines, and where dead messages go. The clock is the runtime's, which is paused.
 
 use fairlead_canon::Timestamp;
-use fairlead_kernel::testing::RuntimeClock;
 
 use crate::*;
-
-/// A mesh whose time passes only while everybody waits.
-async fn mesh() -> (Arc<Kernel>, Caller) {
-    let store = Arc::new(Memory::new(1 << 30));
-    let clock = Arc::new(RuntimeClock::at(1_000_000));
-    let kernel = kernel(store, clock).await.unwrap();
-    let caller = enter(&kernel);
-    (kernel, caller)
-}
-
-async fn pass(ms: u64) {
-    tokio::time::sleep(Duration::from_millis(ms)).await;
-}
 
 /// Publishes to a queue a message that lives for so long.
 async fn publish_for(caller: &mut Caller, queue: &str, body: &str, life_ms: u64) {
@@ -32,7 +18,7 @@ async fn ready(caller: &mut Caller, queue: &str) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_goes_at_its_deadline_though_nobody_reads() {
-    let (_kernel, mut caller) = mesh().await;
+    let (_kernel, mut caller) = paused_mesh().await;
     declare_queue(&mut caller, "jobs").await;
     publish_for(&mut caller, "jobs", "long", 2_000).await;
     publish_for(&mut caller, "jobs", "short", 1_000).await;
@@ -40,14 +26,18 @@ async fn a_message_goes_at_its_deadline_though_nobody_reads() {
     pass(999).await;
     assert_eq!(ready(&mut caller, "jobs").await, 3);
     pass(2).await;
-    assert_eq!(ready(&mut caller, "jobs").await, 2, "also behind a longer life");
+    assert_eq!(
+        ready(&mut caller, "jobs").await,
+        2,
+        "also behind a longer life"
+    );
     pass(1_000).await;
     assert_eq!(ready(&mut caller, "jobs").await, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_somebody_holds_outlives_its_deadline_and_what_he_gives_back_does_not() {
-    let (kernel, mut caller) = mesh().await;
+    let (kernel, mut caller) = paused_mesh().await;
     declare_queue(&mut caller, "jobs").await;
     publish_for(&mut caller, "jobs", "a", 1_000).await;
     publish_for(&mut caller, "jobs", "b", 1_000).await;
@@ -65,7 +55,7 @@ async fn what_somebody_holds_outlives_its_deadline_and_what_he_gives_back_does_n
 
 #[tokio::test(start_paused = true)]
 async fn a_message_without_a_life_reaches_whoever_waits_and_nobody_else() {
-    let (kernel, mut caller) = mesh().await;
+    let (kernel, mut caller) = paused_mesh().await;
     declare_queue(&mut caller, "jobs").await;
     publish_for(&mut caller, "jobs", "unheard", 0).await;
     pass(1).await;

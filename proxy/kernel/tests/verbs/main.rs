@@ -10,6 +10,7 @@
 )]
 
 mod declaring;
+mod delaying;
 mod dying;
 mod groups;
 mod leaving;
@@ -25,7 +26,7 @@ use bytes::Bytes;
 use fairlead_canon::{
     Address, Class, Kind, Message, Origin, Part, Path, Pattern, Promise, RealmId, Terms,
 };
-use fairlead_kernel::testing::{ManualClock, conn_info, kernel};
+use fairlead_kernel::testing::{ManualClock, RuntimeClock, conn_info, kernel};
 use fairlead_kernel::{
     Attach, AttachmentId, Caller, Change, Content, Delivery, Event, Family, Kernel, NewStream,
     Pending, Publish, Receipt, Source, StreamKey, To,
@@ -34,6 +35,22 @@ use fairlead_memory::Memory;
 
 /// The origin of these tests' documents and streams.
 const ORIGIN: Origin = Origin(200);
+
+/// A mesh whose time passes only while everybody waits; the runtime has to be paused.
+async fn paused_mesh() -> (Arc<Kernel>, Caller) {
+    paused_mesh_over(Arc::new(Memory::new(1 << 30)), 1_000_000).await
+}
+
+async fn paused_mesh_over(store: Arc<Memory>, now_ms: u64) -> (Arc<Kernel>, Caller) {
+    let clock = Arc::new(RuntimeClock::at(now_ms));
+    let kernel = kernel(store, clock).await.unwrap();
+    let caller = enter(&kernel);
+    (kernel, caller)
+}
+
+async fn pass(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
 
 struct Mesh {
     kernel: Arc<Kernel>,
@@ -55,9 +72,7 @@ impl Mesh {
 
 fn enter(kernel: &Arc<Kernel>) -> Caller {
     let who = fairlead_canon::Principal::anonymous();
-    kernel
-        .enter(&conn_info(1), who, ("test", ORIGIN))
-        .unwrap()
+    kernel.enter(&conn_info(1), who, ("test", ORIGIN)).unwrap()
 }
 
 fn queue_key(name: &str) -> StreamKey {

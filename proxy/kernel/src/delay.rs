@@ -1,0 +1,247 @@
+//! Messages that are published later.
+//!
+//! Until it is due a message lies in a queue of the kernel's own, where its deadline is the moment at
+//! which it is due. Then one durable unit appends it to whatever its address leads to by that time
+//! and settles it here, so that it is never lost and never published twice, also over a crash.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fairlead_canon::codec::envelope;
+use fairlead_canon::{
+    Address, EntityId, Message, Offset, Outcome, Overflow, Path, Promise, RealmId, SizeLimits,
+    Timestamp,
+};
+use fairlead_ports::{Action, Clock, CursorId, Log, Op, Store, StoreError, Stored, Unit};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::atlas::Atlas;
+use crate::live::Subscriptions;
+use crate::publish::{check_size, documents, stage_append, target, targets_of};
+use crate::verb::{Later, Pending, ranges};
+use crate::{Caller, Error, Reason};
+
+/// When each delayed message is due. Bounded by [`Delays::LIMITS`].
+#[derive(Debug)]
+pub(crate) struct Delays {
+    /// The queue that they wait in.
+    entity: EntityId,
+    due: Mutex<BTreeSet<(Timestamp, Offset)>>,
+    wake: Notify,
+}
+
+/// What the task works with.
+pub(crate) struct Waiting {
+    pub(crate) atlas: Arc<Atlas>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) subscriptions: Arc<Subscriptions>,
+    /// Holds the latest value of every address.
+    pub(crate) latest: EntityId,
+}
+
+/// Messages published at a time.
+const PAGE: usize = 64;
+/// Entries read at a time at start.
+const BACKLOG_PAGE: usize = 16_384;
+/// The wall clock may jump, so no sleep is longer.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+/// When to try again what a store refused.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Delays {
+    /// The longest delay, 49 days: as many milliseconds as a 32-bit number counts.
+    const DELAY_MAX: Duration = Duration::from_millis(u32::MAX as u64);
+
+    /// What may wait at a time: each takes some 50 bytes of memory. Beyond it a publish is refused
+    /// as `Full`.
+    pub(crate) const LIMITS: SizeLimits = SizeLimits {
+        count_max: Some(1 << 20),
+        bytes_max: Some(4 << 30),
+        overflow: Overflow::Reject,
+    };
+
+    pub(crate) fn new(entity: EntityId) -> Self {
+        Self {
+            entity,
+            due: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Starts the task on the current runtime, after reading what waited when the process stopped.
+    pub(crate) async fn start(self: &Arc<Self>, waiting: Waiting) -> Result<(), StoreError> {
+        let log = waiting.store.open(self.entity)?;
+        let mut from = Offset(0);
+        loop {
+            let page = log.backlog(CursorId(0), from, BACKLOG_PAGE).await?;
+            let Some(last) = page.last() else { break };
+            from = last.base.plus(u64::from(last.span));
+            for entry in &page {
+                self.note(entry.base, entry.deadline.unwrap_or_default());
+            }
+        }
+        tokio::spawn(Arc::clone(self).run(waiting, log));
+        Ok(())
+    }
+
+    /// The queue that delayed messages wait in.
+    pub(crate) fn entity(&self) -> EntityId {
+        self.entity
+    }
+
+    /// A message waits at this offset.
+    pub(crate) fn note(&self, offset: Offset, due: Timestamp) {
+        let due = (due, offset);
+        let mut all = self.due.lock();
+        all.insert(due);
+        if all.first() == Some(&due) {
+            drop(all);
+            self.wake.notify_one();
+        }
+    }
+
+    async fn run(self: Arc<Self>, waiting: Waiting, log: Arc<dyn Log>) {
+        loop {
+            let now = waiting.clock.wall();
+            let due = self.take_due(now);
+            if !due.is_empty() {
+                if let Err(error) = waiting.publish(self.entity, &*log, &due, now).await {
+                    tracing::warn!(%error, "delayed messages wait on");
+                    let retry = now.after(RETRY);
+                    due.into_iter().for_each(|offset| self.note(offset, retry));
+                }
+                continue;
+            }
+            let next = self.due.lock().first().map(|(due, _)| *due);
+            let rest = next.map_or(SLEEP_MAX, |due| due.since(now).min(SLEEP_MAX));
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = self.wake.notified() => {}
+            }
+        }
+    }
+
+    /// Takes out what is due, earliest first.
+    fn take_due(&self, now: Timestamp) -> Vec<Offset> {
+        let mut all = self.due.lock();
+        let mut due = Vec::new();
+        while due.len() < PAGE
+            && let Some((at, offset)) = all.first().copied()
+            && at <= now
+        {
+            all.pop_first();
+            due.push(offset);
+        }
+        due
+    }
+}
+
+impl Waiting {
+    /// Publishes what is due: everything, or nothing but an error.
+    async fn publish(
+        &self,
+        entity: EntityId,
+        log: &dyn Log,
+        due: &[Offset],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let bodies = log.fetch(due.to_vec()).await?;
+        let mut messages = Vec::with_capacity(bodies.len());
+        let mut units = Vec::with_capacity(bodies.len());
+        for stored in bodies {
+            let message = open(&stored).filter(|message| !message.terms.is_expired(now));
+            units.push(self.unit(entity, stored.base, message.as_ref(), now));
+            messages.push(message.map(Arc::new));
+        }
+        let results = self.store.commit(units).await;
+        let mut refused = Ok(());
+        for (message, result) in messages.into_iter().zip(results) {
+            match result {
+                Ok(_) => drop(message.map(|message| self.subscriptions.serve(&message))),
+                Err(error) => refused = Err(error),
+            }
+        }
+        refused
+    }
+
+    /// Appends a message to its targets, if it has any, and settles it where it waited.
+    fn unit(
+        &self,
+        entity: EntityId,
+        offset: Offset,
+        message: Option<&Message>,
+        now: Timestamp,
+    ) -> Unit {
+        let mut ops = Vec::with_capacity(2);
+        if let Some(message) = message {
+            let mut to = self
+                .atlas
+                .read(|topology| targets_of(topology, message, &[], |_| true));
+            if message.terms.latest {
+                to.push(target(self.latest));
+            }
+            if !to.is_empty() {
+                stage_append(message, to, &mut ops);
+            }
+            for op in &mut ops {
+                if let Op::Append { batch, .. } = op {
+                    // Its time in the queues begins now.
+                    batch.time = now;
+                }
+            }
+        }
+        ops.push(Op::Settle {
+            entity,
+            cursor: CursorId(0),
+            ranges: ranges([offset.0]),
+            outcome: Outcome::Done,
+        });
+        Unit {
+            ops,
+            promise: Promise::Durable,
+        }
+    }
+}
+
+impl Caller {
+    /// Stages a publish that takes effect at `later.at`; its receipt says that it will. Refused as
+    /// `OutOfRange` when that is more than 49 days away, and as `Full` in the receipt when too many
+    /// wait. A message that has a deadline and outlives it while it waits is dropped.
+    pub fn publish_later(&mut self, later: Later) -> Result<Pending, Error> {
+        let Later {
+            message,
+            at,
+            promise,
+            with,
+        } = later;
+        self.admit(&Action::Publish(&message.address))?;
+        check_size(message.body_len())?;
+        if at.since(self.kernel.clock().wall()) > Delays::DELAY_MAX {
+            let max = Delays::DELAY_MAX.as_millis();
+            let detail = format!("a delay of more than {max} ms");
+            return Err(Error::peer(Reason::OutOfRange, detail));
+        }
+        self.meters.published.inc();
+        let mut batch = envelope::seal(&message);
+        batch.deadline = Some(at);
+        let bytes = batch.bytes.len();
+        let mut ops = documents(self.space, with);
+        ops.push(Op::Append {
+            to: vec![target(self.kernel.delays.entity())],
+            batch,
+        });
+        let pending = self.outbox.next();
+        let receipt = (promise != Promise::Nothing).then_some((pending, 1));
+        let promise = promise.max(Promise::Accepted);
+        self.outbox.stage(Unit { ops, promise }, bytes, receipt);
+        Ok(pending)
+    }
+}
+
+fn open(stored: &Stored) -> Option<Message> {
+    let nowhere = Address::new(RealmId::QUEUES, Path::EMPTY);
+    Some(stored.batch.open(&nowhere).ok()?.pop()?.message)
+}
