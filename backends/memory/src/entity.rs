@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
-use fairlead_canon::{Batch, Kind, Offset, Outcome, ProducerId, Spec, Stamp, Timestamp};
-use fairlead_ports::{CursorId, Entry, KeyPage, Marks, StoreError, Stored, Want};
+use fairlead_canon::{
+    Batch, DeadReason, Kind, Offset, Outcome, ProducerId, Spec, Stamp, Timestamp,
+};
+use fairlead_ports::{
+    Aborted, Chunk, CursorId, Decision, Entry, KeyPage, Marks, StoreError, Stored, View, Want,
+};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::cursor::Cursor;
 use crate::producer::Producer;
+use crate::txn::Transactions;
 
 /// Producers remembered per entity: above it the one that was idle longest is forgotten, so that
 /// clients which take a new identity at each start do not grow the map for ever.
@@ -27,6 +32,9 @@ pub(crate) struct Entity {
     keys: BTreeMap<Bytes, u64>,
     cursors: BTreeMap<CursorId, Cursor>,
     producers: HashMap<ProducerId, Producer, FixedState>,
+    pub(crate) transactions: Transactions,
+    /// Messages of a queue that died and are kept. To cursor 0 they are settled.
+    dead: BTreeMap<u64, DeadReason>,
     count: u64,
     bytes: u64,
     weight: u64,
@@ -37,6 +45,9 @@ struct Item {
     batch: Batch,
     /// Messages that keep it here: unsettled ones, those kept, or keys whose newest it is.
     live: u32,
+    /// Messages that died and are kept.
+    dead: u32,
+    deadline: Option<Timestamp>,
     /// What it counts for against the cap of the store.
     weight: u64,
 }
@@ -51,6 +62,8 @@ impl Entity {
             keys: BTreeMap::new(),
             cursors: BTreeMap::new(),
             producers: HashMap::default(),
+            transactions: Transactions::default(),
+            dead: BTreeMap::new(),
             count: 0,
             bytes: 0,
             weight: 0,
@@ -77,38 +90,98 @@ impl Entity {
     pub(crate) fn sizes(&self, from: Offset) -> impl Iterator<Item = (Offset, u64, u64)> {
         self.batches.range(from.0..).map(|(base, item)| {
             let after = Offset(base + u64::from(item.batch.span));
-            (after, u64::from(item.live), bytes_of(&item.batch))
+            let bytes = if item.live > 0 {
+                bytes_of(&item.batch)
+            } else {
+                0
+            };
+            (after, u64::from(item.live), bytes)
         })
     }
 
-    pub(crate) fn append(&mut self, base: Offset, batch: &Batch, weight: u64) {
+    /// Adds a batch; returns its deadline here.
+    pub(crate) fn append(
+        &mut self,
+        base: Offset,
+        batch: &Batch,
+        weight: u64,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         if self.batches.is_empty() && self.floor == self.end {
             self.floor = base;
         }
         self.end = base.plus(u64::from(batch.span));
         if let Some(stamp) = batch.stamp {
             self.record(stamp, base);
+            if batch.flags.transactional && !batch.flags.control {
+                self.transactions.begin(stamp.producer, base);
+            }
         }
+        let deadline = self.deadline(batch, now);
         let live = match self.spec.kind {
             Kind::Log => batch.count,
             Kind::Queue => batch.span,
             Kind::Latest => self.supersede(base, batch),
         };
         if live == 0 {
-            return;
+            return deadline;
         }
         self.count += u64::from(live);
         self.bytes += bytes_of(batch);
         self.weight += weight;
-        let batch = batch.clone();
-        self.batches.insert(
-            base.0,
-            Item {
-                batch,
-                live,
-                weight,
-            },
-        );
+        let item = Item {
+            batch: batch.clone(),
+            live,
+            dead: 0,
+            deadline,
+            weight,
+        };
+        self.batches.insert(base.0, item);
+        self.retain(now);
+        deadline
+    }
+
+    /// The age of a queue bounds the deadline that a batch brought along.
+    fn deadline(&self, batch: &Batch, now: Timestamp) -> Option<Timestamp> {
+        let age = self.spec.retention.age_ms;
+        let age = age.filter(|_| self.spec.kind == Kind::Queue);
+        let aged = age.map(|age| Timestamp(now.0.saturating_add(age)));
+        batch.deadline.into_iter().chain(aged).min()
+    }
+
+    /// Forgets the oldest batches of a log that are too old or too much. The newest one stays
+    /// whatever its size, and so does everything from the first open transaction on.
+    pub(crate) fn retain(&mut self, now: Timestamp) {
+        if self.spec.kind != Kind::Log {
+            return;
+        }
+        let retention = self.spec.retention;
+        let open = self.transactions.first_open().unwrap_or(self.end);
+        let mut to = None;
+        while let Some((&base, item)) = self.batches.iter().next()
+            && base < open.0
+        {
+            let age = retention.age_ms;
+            let is_old = age.is_some_and(|age| item.batch.time.0.saturating_add(age) < now.0);
+            let is_too_much = retention.bytes.is_some_and(|bytes| self.bytes > bytes);
+            if !is_old && !(is_too_much && self.batches.len() > 1) {
+                break;
+            }
+            to = Some(Offset(base + u64::from(item.batch.span)));
+            self.remove(base);
+        }
+        if let Some(to) = to {
+            self.trim(to);
+        }
+    }
+
+    /// Ends the open transaction of a producer here. A higher epoch shuts the old one out.
+    pub(crate) fn end_txn(&mut self, producer: ProducerId, epoch: i16, decision: Decision) {
+        let last = Offset(self.end.0.saturating_sub(1));
+        self.transactions.end(producer, decision, last);
+        if let Some(known) = self.producers.get_mut(&producer) {
+            known.raise(epoch);
+        }
     }
 
     fn record(&mut self, stamp: Stamp, base: Offset) {
@@ -152,15 +225,49 @@ impl Entity {
         if range.is_empty() {
             return;
         }
+        let is_queue = self.spec.kind == Kind::Queue;
         match outcome {
+            Outcome::Returned if cursor == CursorId::DEAD => {}
             Outcome::Returned => self.requeue(cursor, range),
-            Outcome::Done | Outcome::Dead(_) if self.spec.kind == Kind::Queue => {
-                self.consume(range)
+            Outcome::Done | Outcome::Dead(_) if cursor == CursorId::DEAD => self.bury(range),
+            Outcome::Done | Outcome::Dead(_) if cursor == CursorId::CLEANER => self.clean(range),
+            Outcome::Dead(reason) if is_queue && self.spec.keeps_dead => {
+                self.consume(range, Some(reason));
             }
+            Outcome::Done | Outcome::Dead(_) if is_queue => self.consume(range, None),
             Outcome::Done | Outcome::Dead(_) => {
                 self.cursors.entry(cursor).or_default().settle(range);
             }
         }
+    }
+
+    /// Removes batches that lie wholly in a range.
+    fn clean(&mut self, range: Range<u64>) {
+        let whole = |(base, item): (u64, &Item)| {
+            let is_whole = base >= range.start && base + u64::from(item.batch.span) <= range.end;
+            is_whole.then_some(base)
+        };
+        let gone: Vec<_> = self.holding(range.clone()).filter_map(whole).collect();
+        gone.into_iter().for_each(|base| self.remove(base));
+    }
+
+    /// Removes messages that died and were kept.
+    fn bury(&mut self, range: Range<u64>) {
+        let buried: Vec<_> = self.dead.range(range).map(|(at, _)| *at).collect();
+        for at in buried {
+            self.dead.remove(&at);
+            let holding = self.batches.range_mut(..=at).next_back();
+            if let Some((&base, item)) = holding {
+                item.dead = item.dead.saturating_sub(1);
+                if item.live + item.dead == 0 {
+                    self.remove(base);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn dead_count(&self) -> usize {
+        self.dead.len()
     }
 
     fn requeue(&mut self, cursor: CursorId, range: Range<u64>) {
@@ -187,13 +294,21 @@ impl Entity {
         stretches
     }
 
-    /// Settles offsets of a queue; batches without unsettled ones go.
-    fn consume(&mut self, range: Range<u64>) {
+    /// Settles offsets of a queue, which keeps them as dead if there is a reason. Batches without
+    /// messages go.
+    fn consume(&mut self, range: Range<u64>, dead: Option<DeadReason>) {
         let own = CursorId::default();
         for stretch in self.unsettled(own, range) {
-            let lost = stretch.end - stretch.start;
+            let lost = u32::try_from(stretch.end - stretch.start).unwrap_or(u32::MAX);
             self.cursors.entry(own).or_default().settle(stretch.clone());
-            self.release(stretch.start, u32::try_from(lost).unwrap_or(u32::MAX));
+            let at = stretch.start;
+            if let Some(reason) = dead {
+                self.dead.extend(stretch.map(|at| (at, reason)));
+                if let Some((_, item)) = self.batches.range_mut(..=at).next_back() {
+                    item.dead += lost;
+                }
+            }
+            self.release(at, lost);
         }
     }
 
@@ -202,10 +317,13 @@ impl Entity {
         let Some((&base, item)) = self.batches.range_mut(..=at).next_back() else {
             return;
         };
-        item.live = item.live.saturating_sub(lost);
         self.count = self.count.saturating_sub(u64::from(lost));
+        item.live = item.live.saturating_sub(lost);
         if item.live == 0 {
-            self.remove(base);
+            self.bytes = self.bytes.saturating_sub(bytes_of(&item.batch));
+            if item.dead == 0 {
+                self.remove(base);
+            }
         }
     }
 
@@ -213,8 +331,10 @@ impl Entity {
         let Some(item) = self.batches.remove(&base) else {
             return;
         };
-        self.count = self.count.saturating_sub(u64::from(item.live));
-        self.bytes = self.bytes.saturating_sub(bytes_of(&item.batch));
+        if item.live > 0 {
+            self.count = self.count.saturating_sub(u64::from(item.live));
+            self.bytes = self.bytes.saturating_sub(bytes_of(&item.batch));
+        }
         self.weight = self.weight.saturating_sub(item.weight);
         for cursor in self.cursors.values_mut() {
             cursor.forget(base..base + u64::from(item.batch.span));
@@ -227,7 +347,10 @@ impl Entity {
             return;
         }
         match self.spec.kind {
-            Kind::Queue => self.consume(self.floor.0..to.0),
+            Kind::Queue => {
+                self.consume(self.floor.0..to.0, None);
+                self.bury(self.floor.0..to.0);
+            }
             Kind::Log => {
                 while let Some((&base, item)) = self.batches.iter().next()
                     && base + u64::from(item.batch.span) <= to.0
@@ -245,6 +368,7 @@ impl Entity {
             }
         }
         self.floor = to;
+        self.transactions.forget(to);
     }
 
     pub(crate) fn marks(&self) -> Marks {
@@ -253,27 +377,34 @@ impl Entity {
             .keys()
             .next()
             .map_or(self.end, |base| Offset(*base));
+        let start = match self.spec.kind {
+            Kind::Queue => kept.max(self.floor),
+            Kind::Log | Kind::Latest => self.floor,
+        };
+        let stable = self.transactions.first_open().unwrap_or(self.end);
         Marks {
-            start: match self.spec.kind {
-                Kind::Queue => kept.max(self.floor),
-                Kind::Log | Kind::Latest => self.floor,
-            },
+            start,
             end: self.end,
-            stable: self.end,
+            stable: stable.max(start),
             count: self.count,
             bytes: self.bytes,
             handed_out: Offset(0),
         }
     }
 
-    pub(crate) fn read(&self, from: Offset, want: Want) -> Result<Vec<Stored>, StoreError> {
-        let Marks { start, end, .. } = self.marks();
+    pub(crate) fn read(&self, from: Offset, want: Want) -> Result<Chunk, StoreError> {
+        let marks = self.marks();
+        let Marks { start, end, .. } = marks;
         if from < start || from > end {
             return Err(StoreError::OutOfRange { start, end });
         }
+        let to = match want.view {
+            View::All => end,
+            View::Committed => marks.stable,
+        };
         let mut batches = Vec::new();
         let mut bytes = 0;
-        for (base, item) in self.holding(from.0..end.0) {
+        for (base, item) in self.holding(from.0..to.0).filter(|(base, _)| *base < to.0) {
             bytes += bytes_of(&item.batch);
             let full =
                 bytes > u64::from(want.bytes_max) || batches.len() >= want.count_max as usize;
@@ -282,7 +413,21 @@ impl Entity {
             }
             batches.push(self.stored(base, item));
         }
-        Ok(batches)
+        Ok(Chunk {
+            aborted: self.aborted(want.view, &batches),
+            batches,
+            marks,
+        })
+    }
+
+    fn aborted(&self, view: View, batches: &[Stored]) -> Vec<Aborted> {
+        match (view, batches.first(), batches.last()) {
+            (View::Committed, Some(first), Some(last)) => {
+                let after = last.base.plus(u64::from(last.batch.span));
+                self.transactions.aborted(first.base, after)
+            }
+            _ => Vec::new(),
+        }
     }
 
     pub(crate) fn fetch(&self, at: &[Offset]) -> Vec<Stored> {
@@ -302,10 +447,15 @@ impl Entity {
     fn is_settled(&self, at: Offset) -> bool {
         let own = self.cursors.get(&CursorId::default());
         let is_settled = |own: &Cursor| own.stretch(at.0..at.0.saturating_add(1)).is_none();
-        self.spec.kind == Kind::Queue && own.is_some_and(is_settled)
+        self.spec.kind == Kind::Queue
+            && own.is_some_and(is_settled)
+            && !self.dead.contains_key(&at.0)
     }
 
     pub(crate) fn backlog(&self, cursor: CursorId, from: Offset, max: usize) -> Vec<Entry> {
+        if cursor == CursorId::DEAD {
+            return self.dead_entries(from, max);
+        }
         let none = Cursor::default();
         let cursor = self.cursors.get(&cursor).unwrap_or(&none);
         let first = from.max(self.floor).0;
@@ -321,11 +471,41 @@ impl Entity {
                     base: Offset(stretch.start),
                     span: u32::try_from(stretch.end - stretch.start).unwrap_or(u32::MAX),
                     bytes: u32::try_from(item.batch.bytes.len()).unwrap_or(u32::MAX),
-                    deadline: item.batch.deadline,
+                    deadline: item.deadline,
                     requeued: cursor.times(stretch.start),
                     dead: None,
                 });
             }
+        }
+        entries
+    }
+
+    /// Dead messages, those of one batch and one reason that follow each other as one entry.
+    fn dead_entries(&self, from: Offset, max: usize) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (&at, &reason) in self.dead.range(from.0..) {
+            let Some((base, item)) = self.holding(at..at.saturating_add(1)).next() else {
+                continue;
+            };
+            if let Some(last) = entries.last_mut()
+                && last.base.0 + u64::from(last.span) == at
+                && last.base.0 >= base
+                && last.dead == Some(reason)
+            {
+                last.span += 1;
+                continue;
+            }
+            if entries.len() >= max {
+                break;
+            }
+            entries.push(Entry {
+                base: Offset(at),
+                span: 1,
+                bytes: u32::try_from(item.batch.bytes.len()).unwrap_or(u32::MAX),
+                deadline: item.deadline,
+                requeued: 0,
+                dead: Some(reason),
+            });
         }
         entries
     }

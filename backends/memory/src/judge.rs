@@ -1,9 +1,13 @@
 //! Decides a unit before any of it is applied: each operation is judged as if those before it in
 //! the unit had taken effect, by way of a [`Draft`] of the few facts that later ones can see.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use fairlead_canon::{Batch, EntityId, EpochTag, Kind, Offset, Overflow, ProducerId, Spec};
-use fairlead_ports::{Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version};
+use fairlead_ports::{
+    CursorId, Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version,
+};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -18,6 +22,8 @@ const VALUE_BYTES_MAX: usize = 1024 * 1024;
 const MESSAGE_KEY_BYTES_MAX: usize = 64 * 1024 - 1;
 /// Longest body of a batch, in bytes.
 const BODY_BYTES_MAX: usize = fairlead_canon::limits::BODY_BYTES_MAX + 1024 * 1024;
+/// Transactions that are open at once, each in one entity.
+const OPEN_TRANSACTIONS_MAX: usize = 65_536;
 /// What a message costs beside its body, so that tiny ones count as well.
 const MESSAGE_WEIGHT: u64 = 128;
 
@@ -42,6 +48,8 @@ struct Draft {
     entities: HashMap<EntityId, Sketch, FixedState>,
     producers: HashMap<(EntityId, ProducerId), Producer, FixedState>,
     versions: HashMap<(Space, Bytes), Version, FixedState>,
+    /// Transactions that appends of the unit open.
+    opened: BTreeSet<(ProducerId, EntityId)>,
     weight: u64,
 }
 
@@ -87,11 +95,7 @@ impl Judge<'_> {
             Op::Append { to, batch } => return self.append(to, batch),
             Op::Settle { entity, cursor, .. } => {
                 let kind = self.live(*entity)?.spec.map(|spec| spec.kind);
-                if kind == Some(Kind::Queue) && cursor.0 != 0 {
-                    return Err(StoreError::Unsupported {
-                        what: "a second cursor on a queue",
-                    });
-                }
+                kind.map_or(Ok(()), |kind| settles(kind, *cursor))?;
             }
             Op::Trim { entity, to } => self.trim(*entity, *to)?,
             Op::Mark { entity, .. } => {
@@ -100,11 +104,12 @@ impl Judge<'_> {
             Op::Put {
                 space, key, value, ..
             } => return self.put(*space, key, value.as_ref()),
-            Op::EndTxn { .. } => {
-                return Err(StoreError::Unsupported {
-                    what: "transactions",
-                });
-            }
+            Op::EndTxn {
+                producer,
+                epoch,
+                entity,
+                ..
+            } => self.end_txn(*producer, *epoch, *entity)?,
         }
         Ok(Effect::Plain)
     }
@@ -162,6 +167,32 @@ impl Judge<'_> {
         }
     }
 
+    /// Ends what the producer has open: refused to an older epoch, and shuts older ones out.
+    fn end_txn(
+        &mut self,
+        producer: ProducerId,
+        epoch: i16,
+        only: Option<EntityId>,
+    ) -> Result<(), StoreError> {
+        let opened = self.draft.opened.iter();
+        let opened = opened.filter(|(who, at)| *who == producer && only.is_none_or(|it| it == *at));
+        let mut touched: BTreeSet<_> = opened.map(|(_, entity)| *entity).collect();
+        touched.extend(self.world.touched(producer, only));
+        for entity in touched {
+            let is_fresh = self.sketch(entity).is_fresh;
+            let Some(known) = self.known(entity, is_fresh, producer) else {
+                continue;
+            };
+            if known.epoch() > epoch {
+                return Err(StoreError::ProducerFenced);
+            }
+            let mut known = known.clone();
+            known.raise(epoch);
+            self.draft.producers.insert((entity, producer), known);
+        }
+        Ok(())
+    }
+
     fn put(
         &mut self,
         space: Space,
@@ -216,6 +247,7 @@ impl Judge<'_> {
         let spec = sketch.spec.ok_or(StoreError::NoEntity(entity))?;
         fenced(spec.tag, target.tag)?;
         keyed(spec.kind, batch)?;
+        transacted(spec.kind, batch)?;
         let span = u64::from(batch.span);
         let base = match target.place {
             Place::At(at) if at < sketch.end || at.0.checked_add(span).is_none() => {
@@ -257,6 +289,7 @@ impl Judge<'_> {
         if trim > sketch.floor {
             trims.push((entity, trim));
         }
+        self.open(entity, batch)?;
         self.record(entity, base, batch);
         Ok(Placed {
             entity,
@@ -274,10 +307,31 @@ impl Judge<'_> {
         let Some(stamp) = batch.stamp else {
             return Ok(Judgement::New);
         };
-        let world = self.world.entities.get(&entity).filter(|_| !is_fresh);
-        let drafted = self.draft.producers.get(&(entity, stamp.producer));
-        let known = drafted.or_else(|| world.and_then(|entity| entity.producer(stamp.producer)));
+        let known = self.known(entity, is_fresh, stamp.producer);
         known.map_or(Ok(Judgement::New), |known| known.judge(stamp))
+    }
+
+    fn known(&self, entity: EntityId, is_fresh: bool, producer: ProducerId) -> Option<&Producer> {
+        let world = self.world.entities.get(&entity).filter(|_| !is_fresh);
+        let drafted = self.draft.producers.get(&(entity, producer));
+        drafted.or_else(|| world.and_then(|entity| entity.producer(producer)))
+    }
+
+    /// A batch of a transaction opens it where it is not open.
+    fn open(&mut self, entity: EntityId, batch: &Batch) -> Result<(), StoreError> {
+        let stamp = batch.stamp.filter(|_| batch.flags.transactional);
+        let Some(stamp) = stamp.filter(|_| !batch.flags.control) else {
+            return Ok(());
+        };
+        if !self.world.open.contains(&(stamp.producer, entity)) {
+            self.draft.opened.insert((stamp.producer, entity));
+        }
+        if self.world.open.len() + self.draft.opened.len() > OPEN_TRANSACTIONS_MAX {
+            return Err(StoreError::Full {
+                limit: "open transactions",
+            });
+        }
+        Ok(())
     }
 
     /// Where the entity must be trimmed to so that the batch fits; `None` when it is to be dropped.
@@ -296,7 +350,8 @@ impl Judge<'_> {
             sketch.count.saturating_add(more) <= count_max
                 && sketch.bytes.saturating_add(bytes) <= bytes_max
         };
-        if fits(sketch) {
+        // A marker must find its place, or its transaction would never end.
+        if fits(sketch) || batch.flags.control {
             return Ok(Some(sketch.floor));
         }
         match spec.limits.overflow {
@@ -377,8 +432,8 @@ fn fenced(has: EpochTag, said: EpochTag) -> Result<(), StoreError> {
 /// What a batch must be to be kept at all, wherever it goes.
 fn sane(batch: &Batch) -> Result<(), StoreError> {
     let refused = |what| Err(StoreError::Unsupported { what });
-    if batch.flags.transactional {
-        return refused("transactions");
+    if batch.flags.transactional && !batch.flags.control && batch.stamp.is_none() {
+        return refused("a transaction of nobody");
     }
     if batch.count == 0 || batch.span < batch.count {
         return refused("a batch that takes fewer offsets than it has messages");
@@ -404,6 +459,28 @@ fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
         });
     }
     Ok(())
+}
+
+/// Only a log can be read up to where transactions are open.
+fn transacted(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
+    if batch.flags.transactional && kind != Kind::Log {
+        return Err(StoreError::Unsupported {
+            what: "a transaction in an entity that is not a log",
+        });
+    }
+    Ok(())
+}
+
+/// Which cursors a kind has.
+fn settles(kind: Kind, cursor: CursorId) -> Result<(), StoreError> {
+    let refused = |what| Err(StoreError::Unsupported { what });
+    match (kind, cursor) {
+        (Kind::Queue, CursorId(0) | CursorId::DEAD) => Ok(()),
+        (Kind::Queue, _) => refused("a second cursor on a queue"),
+        (_, CursorId::DEAD) => refused("dead messages of what is not a queue"),
+        (Kind::Latest, CursorId::CLEANER) => refused("cleaning what is not a log"),
+        (Kind::Log | Kind::Latest, _) => Ok(()),
+    }
 }
 
 fn few(len: usize, max: usize) -> Result<(), StoreError> {

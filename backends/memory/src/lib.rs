@@ -10,6 +10,7 @@ mod judge;
 mod log;
 mod producer;
 mod store;
+mod txn;
 mod world;
 
 pub use store::Memory;

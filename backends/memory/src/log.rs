@@ -23,7 +23,8 @@ impl Handle {
         &self,
         see: impl FnOnce(&Entity) -> Result<T, StoreError>,
     ) -> BoxFuture<'_, Result<T, StoreError>> {
-        let world = self.world.lock();
+        let mut world = self.world.lock();
+        world.retain(self.entity);
         let seen = match world.entities.get(&self.entity) {
             Some(entity) => see(entity),
             None => Err(StoreError::NoEntity(self.entity)),
@@ -38,14 +39,7 @@ impl Log for Handle {
     }
 
     fn read(&self, from: Offset, want: Want) -> BoxFuture<'_, Result<Chunk, StoreError>> {
-        self.look(move |entity| {
-            let batches = entity.read(from, want)?;
-            Ok(Chunk {
-                batches,
-                aborted: Vec::new(),
-                marks: entity.marks(),
-            })
-        })
+        self.look(move |entity| entity.read(from, want))
     }
 
     fn fetch(&self, at: Vec<Offset>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {

@@ -12,7 +12,7 @@ const REMEMBERED_MAX: usize = 5;
 #[derive(Clone, Debug)]
 pub(crate) struct Producer {
     epoch: i16,
-    /// Oldest first, never empty.
+    /// Oldest first.
     batches: VecDeque<(Stamp, Offset)>,
 }
 
@@ -50,6 +50,18 @@ impl Producer {
         }
         let last = self.batches.back().map_or(-1, |(seen, _)| seen.last);
         follows(last, last.checked_add(1).unwrap_or(0), stamp.first)
+    }
+
+    /// A higher epoch begins, and its first sequence is 0.
+    pub(crate) fn raise(&mut self, epoch: i16) {
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.batches.clear();
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> i16 {
+        self.epoch
     }
 
     pub(crate) fn record(&mut self, stamp: Stamp, base: Offset) {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Timestamp};
 use fairlead_ports::{
-    BoxFuture, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
+    BoxFuture, Clock, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
 };
 use parking_lot::Mutex;
 
 use crate::log::Handle;
-use crate::world::World;
+use crate::world::{Told, World};
 
 /// A store whose content ends with the process. Every promise is kept as soon as it is given, so a
 /// commit has taken effect when the call returns.
@@ -28,6 +28,13 @@ impl Memory {
             watcher: Mutex::new(None),
         }
     }
+
+    /// What tells it how old messages are. Without one, a batch is appended at its own time, and
+    /// logs forget nothing for its age.
+    pub fn timed_by(self, clock: Arc<dyn Clock>) -> Self {
+        self.world.lock().clock = Some(clock);
+        self
+    }
 }
 
 impl Store for Memory {
@@ -36,17 +43,17 @@ impl Store for Memory {
     }
 
     fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
-        let mut grown = Vec::new();
+        let mut told = Told::default();
         // Held until the watcher knows, so that it hears of offsets in their order.
         let watcher = self.watcher.lock();
         let mut world = self.world.lock();
         let results: Vec<_> = units
             .into_iter()
-            .map(|unit| world.take(unit, &mut grown))
+            .map(|unit| world.take(unit, &mut told))
             .collect();
         drop(world);
-        if let Some(watcher) = watcher.as_ref().filter(|_| !grown.is_empty()) {
-            watcher.appended(&grown);
+        if let Some(watcher) = watcher.as_ref() {
+            told.tell(watcher.as_ref());
         }
         Box::pin(std::future::ready(results))
     }

@@ -1,8 +1,12 @@
 //! Everything the store holds, and how a judged unit changes it.
 
-use fairlead_canon::{Batch, EntityId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use fairlead_canon::{Batch, DeadReason, EntityId, Offset, Outcome, ProducerId, Timestamp};
 use fairlead_ports::{
-    Appended, Committed, Document, Lsn, Op, Placed, Placement, StoreError, Unit, Version,
+    Appended, Clock, Committed, CursorId, Decision, Document, Lsn, Op, Placed, Placement,
+    StoreError, Unit, Version, Watcher,
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -21,6 +25,27 @@ pub(crate) struct World {
     /// What the messages count for, and the most they may.
     pub(crate) weight: u64,
     pub(crate) weight_max: u64,
+    /// Open transactions.
+    pub(crate) open: BTreeSet<(ProducerId, EntityId)>,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+}
+
+/// What there is to tell a watcher.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    appended: Vec<Appended>,
+    died: Vec<EntityId>,
+}
+
+impl Told {
+    pub(crate) fn tell(&self, watcher: &dyn Watcher) {
+        if !self.appended.is_empty() {
+            watcher.appended(&self.appended);
+        }
+        if !self.died.is_empty() {
+            watcher.died(&self.died);
+        }
+    }
 }
 
 impl World {
@@ -31,15 +56,13 @@ impl World {
             writes: 0,
             weight: 0,
             weight_max,
+            open: BTreeSet::new(),
+            clock: None,
         }
     }
 
-    /// Takes a unit, or leaves everything as it was. What became visible is added to `grown`.
-    pub(crate) fn take(
-        &mut self,
-        unit: Unit,
-        grown: &mut Vec<Appended>,
-    ) -> Result<Committed, StoreError> {
+    /// Takes a unit, or leaves everything as it was. What is to be told is added to `told`.
+    pub(crate) fn take(&mut self, unit: Unit, told: &mut Told) -> Result<Committed, StoreError> {
         let effects = judge(self, &unit)?;
         let mut committed = Committed {
             lsn: Lsn(0),
@@ -55,10 +78,10 @@ impl World {
                     weight,
                 } => {
                     for (entity, to) in trims {
-                        self.change(entity, |entity| entity.trim(to));
+                        self.drop_head(entity, to, told);
                     }
                     if let Op::Append { batch, .. } = op {
-                        self.append(&placed, &batch, weight, grown);
+                        self.append(&placed, &batch, weight, told);
                     }
                     committed.placed.extend(placed);
                 }
@@ -75,8 +98,17 @@ impl World {
             Op::Alter { entity, spec } => self.change(entity, |entity| entity.spec = spec),
             Op::Delete { entity } => {
                 let gone = self.entities.remove(&entity);
+                for producer in gone.iter().flat_map(|gone| gone.transactions.open()) {
+                    self.open.remove(&(producer, entity));
+                }
                 self.weight -= gone.map_or(0, |gone| gone.weight());
             }
+            Op::EndTxn {
+                producer,
+                epoch,
+                decision,
+                entity,
+            } => self.end_txn((producer, epoch), decision, entity),
             Op::Settle {
                 entity,
                 cursor,
@@ -89,11 +121,7 @@ impl World {
             }),
             Op::Trim { entity, to } => self.change(entity, |entity| entity.trim(to)),
             // A mark is for the next process, and this store has none.
-            Op::Mark { .. }
-            | Op::Expect { .. }
-            | Op::Append { .. }
-            | Op::Put { .. }
-            | Op::EndTxn { .. } => {}
+            Op::Mark { .. } | Op::Expect { .. } | Op::Append { .. } | Op::Put { .. } => {}
         }
     }
 
@@ -122,18 +150,70 @@ impl World {
         }
     }
 
-    fn append(&mut self, placed: &[Placed], batch: &Batch, weight: u64, grown: &mut Vec<Appended>) {
+    /// Makes room at the head of an entity that is full.
+    fn drop_head(&mut self, id: EntityId, to: Offset, told: &mut Told) {
+        self.change(id, |entity| {
+            if !entity.spec.keeps_dead {
+                return entity.trim(to);
+            }
+            let before = entity.dead_count();
+            let outcome = Outcome::Dead(DeadReason::MaxLen);
+            entity.settle(CursorId::default(), 0..to.0, outcome);
+            if entity.dead_count() > before && !told.died.contains(&id) {
+                told.died.push(id);
+            }
+        });
+    }
+
+    fn append(&mut self, placed: &[Placed], batch: &Batch, weight: u64, told: &mut Told) {
+        let now = self.now(batch.time);
+        let opens = batch.flags.transactional && !batch.flags.control;
+        let opener = batch.stamp.filter(|_| opens);
         for placed in placed.iter().filter(|placed| placed.how == Placement::New) {
+            if let Some(stamp) = opener {
+                self.open.insert((stamp.producer, placed.entity));
+            }
+            let mut deadline = None;
             self.change(placed.entity, |entity| {
-                entity.append(placed.base, batch, weight)
+                deadline = entity.append(placed.base, batch, weight, now);
             });
-            grown.push(Appended {
+            told.appended.push(Appended {
                 entity: placed.entity,
                 base: placed.base,
                 span: batch.span,
                 bytes: u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX),
-                deadline: batch.deadline,
+                deadline,
             });
+        }
+    }
+
+    fn now(&self, or: Timestamp) -> Timestamp {
+        self.clock.as_ref().map_or(or, |clock| clock.wall())
+    }
+
+    /// Lets an entity forget what is too old by now.
+    pub(crate) fn retain(&mut self, entity: EntityId) {
+        let now = self.now(Timestamp(0));
+        self.change(entity, |entity| entity.retain(now));
+    }
+
+    /// Entities in which a producer has an open transaction, or the one that was asked for.
+    pub(crate) fn touched(
+        &self,
+        producer: ProducerId,
+        only: Option<EntityId>,
+    ) -> impl Iterator<Item = EntityId> {
+        let all = (producer, EntityId(0))..=(producer, EntityId(u64::MAX));
+        let touched = self.open.range(all).map(|(_, entity)| *entity);
+        touched.filter(move |entity| only.is_none_or(|only| only == *entity))
+    }
+
+    fn end_txn(&mut self, who: (ProducerId, i16), decision: Decision, only: Option<EntityId>) {
+        let (producer, epoch) = who;
+        let touched: Vec<_> = self.touched(producer, only).collect();
+        for id in touched {
+            self.open.remove(&(producer, id));
+            self.change(id, |entity| entity.end_txn(producer, epoch, decision));
         }
     }
 
