@@ -130,8 +130,10 @@ impl Caller {
                 queue.unassign(member, place);
             }
         });
-        if attached.hot.leave(member) == 0 {
-            self.kernel.janitor.unused(&attached.stream);
+        let is_last = attached.hot.leave(member) == 0;
+        let key = attached.stream.key.clone();
+        if is_last {
+            self.begin_unused(&key);
         }
         self.forget_if_left(id);
     }
@@ -205,7 +207,7 @@ impl Caller {
 
     fn after_leaving(&self, attached: &QueueAttachment) {
         if self.kernel.hub.cool(&attached.hot) == 0 && attached.role == Role::Consuming {
-            self.kernel.janitor.unused(&attached.stream);
+            self.begin_unused(&attached.stream.key);
         }
     }
 

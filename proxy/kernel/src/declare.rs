@@ -28,7 +28,8 @@ impl Caller {
         declared
     }
 
-    fn begin_unused(&self, key: &StreamKey) {
+    /// The time of a stream without a user begins, by what it is told to be by then.
+    pub(crate) fn begin_unused(&self, key: &StreamKey) {
         if let Some(stream) = self
             .kernel
             .topology(|topology| topology.stream(key).cloned())
