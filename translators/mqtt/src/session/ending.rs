@@ -63,6 +63,8 @@ impl<I: Io> Session<I> {
             tracing::debug!(client = %self.client.id, ?error, "acknowledgements were not kept");
         }
         self.caller.flush();
+        // Who said goodbye or is gone writes nothing more.
+        let is_heard = matches!(end, End::Fault(_));
         let (closed, will) = match end {
             End::Goodbye(disconnect) => self.goodbye(&disconnect).await,
             End::Vanished if self.link.is_torn() => (
@@ -93,7 +95,13 @@ impl<I: Io> Session<I> {
             is_taken_over,
         };
         // Side by side: whoever takes the session over does not wait for a client that is gone.
-        tokio::join!(link.close(), legacy.execute(will));
+        let close = async {
+            match is_heard {
+                true => link.close_while_it_writes().await,
+                false => link.close().await,
+            }
+        };
+        tokio::join!(close, legacy.execute(will));
         closed
     }
 

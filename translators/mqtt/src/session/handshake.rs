@@ -116,7 +116,7 @@ async fn refuse<I: Io>(mut link: Link<I>, fault: Fault, connect: Option<&Connect
         properties: fault.words(link.version, size_max),
     };
     if link.send(&Packet::ConnAck(answer)).is_ok() {
-        link.close().await;
+        link.close_while_it_writes().await;
     }
     fault.closed
 }

@@ -52,6 +52,9 @@ const OUTPUT_BYTES_MAX: usize = 4 * OUTPUT_BYTES_HIGH;
 /// How long a client may take to read a goodbye, or a page of retained messages.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a peer may take to notice that it was told goodbye.
+const LINGER: Duration = Duration::from_secs(1);
+
 impl<I: Io> Link<I> {
     pub(super) fn new(io: I, size_max: usize) -> Self {
         let (input, output) = (BytesMut::new(), Output::default());
@@ -145,6 +148,26 @@ impl<I: Io> Link<I> {
 
     /// Writes what waits and closes, as far as the peer lets us.
     pub(super) async fn close(mut self) {
+        self.finish().await;
+    }
+
+    /// The same towards a peer that may be writing: a socket that is closed with unread bytes takes
+    /// back what it has just sent, so these are read and thrown away.
+    pub(super) async fn close_while_it_writes(mut self) {
+        self.finish().await;
+        let discard = async {
+            while fill(&mut self.io, &mut self.input)
+                .await
+                .is_ok_and(|read| read > 0)
+            {
+                self.input.clear();
+            }
+        };
+        // Whoever goes on writing is cut off.
+        drop(tokio::time::timeout(LINGER, discard).await);
+    }
+
+    async fn finish(&mut self) {
         if self.drain().await.is_ok() {
             let shutdown = tokio::io::AsyncWriteExt::shutdown(&mut self.io);
             // The peer may be gone already; nobody is left to tell.

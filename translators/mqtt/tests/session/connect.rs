@@ -146,6 +146,16 @@ async fn a_second_connect_is_a_protocol_error() {
     peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
 }
 
+#[tokio::test]
+async fn a_client_that_is_thrown_out_may_finish_its_sentence() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "c").await;
+    peer.send(Packet::PingResp).await;
+    // More than the pipe holds: a server that had closed would have broken it.
+    peer.send_bytes(&vec![0; 2 << 20]).await;
+    peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
+}
+
 //= MQTT-4.13.2-1
 #[tokio::test]
 async fn a_packet_of_the_server_is_a_protocol_error() {

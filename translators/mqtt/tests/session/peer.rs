@@ -180,6 +180,7 @@ impl Peer {
         };
         assert_eq!(word, wanted);
         assert_eq!(self.try_next().await, None);
+        drop(self.io);
         self.server.await.unwrap()
     }
 

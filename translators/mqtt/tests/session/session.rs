@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use fairlead_kernel::ClosedReason;
 use fairlead_mqtt::codec::{
-    Delivery, Disconnect, Packet, Property, Publish, Qos, ReasonCode, Version,
+    Connect, Delivery, Disconnect, Packet, Property, Publish, Qos, ReasonCode, Version,
 };
 
 use crate::peer::{Mesh, hello, id, kept, message, puback, qos0, qos1, with};
@@ -213,6 +213,29 @@ async fn a_drain_is_told_and_ends_every_connection() {
     assert_eq!(end.reason, ClosedReason::Drained);
     assert_eq!(old.expect_end(None).await.reason, ClosedReason::Drained);
     assert_eq!(silent.expect_end(None).await.reason, ClosedReason::Drained);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_goodbye_may_prolong_a_session() {
+    let mesh = Mesh::start().await;
+    let short = || Connect {
+        properties: with([Property::SessionExpiry(1)]),
+        ..kept(Version::V5, "c")
+    };
+    let (mut peer, _) = mesh.accepted(short()).await;
+    peer.send(Packet::Disconnect(Disconnect {
+        reason: ReasonCode::SUCCESS,
+        properties: with([Property::SessionExpiry(5)]),
+    }))
+    .await;
+    peer.expect_end(None).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (peer, answer) = mesh.accepted(short()).await;
+    assert!(answer.session_present);
+    peer.goodbye().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (_, answer) = mesh.accepted(short()).await;
+    assert!(!answer.session_present);
 }
 
 #[tokio::test]
