@@ -15,7 +15,8 @@ use fairlead_native::{Native, Settings, World};
 use fairlead_ports::{
     Clock, Committed, CursorId, Entropy, Op, Place, Store, StoreError, Target, Unit,
 };
-use rand::RngCore;
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -31,13 +32,13 @@ struct Outside;
 impl Clock for Outside {
     fn wall(&self) -> Timestamp {
         let since = std::time::UNIX_EPOCH.elapsed().unwrap();
-        Timestamp(i64::try_from(since.as_millis()).unwrap())
+        Timestamp(u64::try_from(since.as_millis()).unwrap())
     }
 }
 
 impl Entropy for Outside {
     fn fill(&self, out: &mut [u8]) {
-        rand::rng().fill_bytes(out);
+        StdRng::from_os_rng().fill_bytes(out);
     }
 }
 
