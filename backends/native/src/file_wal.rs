@@ -96,6 +96,10 @@ impl Files {
         self.0.write().remove(&number)
     }
 
+    pub(crate) fn count(&self) -> u64 {
+        self.0.read().len() as u64
+    }
+
     pub(crate) fn get(&self, number: FileNo) -> Option<LogFile> {
         self.0.read().get(&number).cloned()
     }

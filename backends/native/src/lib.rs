@@ -30,6 +30,7 @@ mod log;
 mod log_file;
 mod lsn;
 mod meter;
+mod mould;
 mod open;
 mod plan;
 mod pool;

@@ -111,6 +111,34 @@ impl LogFile {
         })
     }
 
+    /// Makes a file whose content is needed no more into the one that `header` says, durable under
+    /// its name on return. What else lay in it stays: its salt and its addresses were others.
+    pub(crate) fn recycle(
+        self,
+        vfs: &dyn Vfs,
+        dir: &Path,
+        header: &FileHeader,
+    ) -> io::Result<Self> {
+        // Its old name goes first: under it the new header would be damage.
+        let new = dir.join(NAME_NEW);
+        vfs.rename(&dir.join(self.number.name()), &new)?;
+        vfs.sync_dir(dir)?;
+        self.file.write_at(0, &[&header.encode()])?;
+        self.file.sync()?;
+        vfs.rename(&new, &dir.join(header.number.name()))?;
+        vfs.sync_dir(dir)?;
+        Ok(Self {
+            number: header.number,
+            salt: header.salt,
+            ..self
+        })
+    }
+
+    /// Whether somebody else has it open, to read from it.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.file) > 1
+    }
+
     /// Opens a file by its number; `None` when its header is not one of this log and number.
     pub(crate) fn open(
         vfs: &dyn Vfs,

@@ -1,41 +1,40 @@
 //! Log files that are prepared ahead, so that no publisher waits for one and a full disk shows
-//! before the log reaches it.
+//! before the log reaches it. Files that the log needs no more come back and are used again.
+//!
+//! ```text
+//!   made ──┐                 take               release
+//!          ├──▶ ready (two) ──────▶ in the log ──────────▶ spare ──┐ once no reader has it:
+//!          └◀──────────────────────────────────────────────────────┘ new number, new salt
+//! ```
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_ports::{Clock, Entropy};
 use parking_lot::{Condvar, Mutex};
 
-use crate::frame::Salt;
-use crate::log_file::{FileHeader, LogFile};
+use crate::file_wal::Files;
+use crate::log_file::LogFile;
 use crate::lsn::FileNo;
+use crate::mould::Mould;
 use crate::plan::Room;
-use crate::superblock::{Epoch, LogId};
-use crate::vfs::Vfs;
 
 /// Files kept ready: one to move into, and one so that a burst does not wait for the next.
 const AHEAD: usize = 2;
-/// How long the pool waits before it tries again to prepare a file.
+/// Ready files that only what frees space may use, so that a full log can be drained.
+const RESERVED: usize = 1;
+/// Files kept to be used again; a log that has shrunk gives back the others.
+const SPARE_MAX: usize = 4;
+/// How long the pool waits before it tries again what did not work.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// What every new file is made with.
-#[derive(Debug)]
-pub(crate) struct Mould {
-    pub(crate) vfs: Arc<dyn Vfs>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) dir: PathBuf,
-    pub(crate) file_bytes: u64,
-    pub(crate) log: LogId,
-    pub(crate) epoch: Epoch,
-}
 
 #[derive(Debug)]
 pub(crate) struct Pool {
     mould: Mould,
+    files: Arc<Files>,
+    /// No more than so many files exist at once: the most that the log may take.
+    count_max: u64,
     shelf: Mutex<Shelf>,
     changed: Condvar,
 }
@@ -43,46 +42,53 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Shelf {
     ready: VecDeque<LogFile>,
+    /// Needed no more, under the names they had.
+    spare: Vec<LogFile>,
     next: FileNo,
-    /// No file above this one is made: the budget of the log.
-    last: FileNo,
+    /// Files that exist, in the log or here.
+    count: u64,
     /// The last try to prepare a file.
     has_failed: bool,
+    /// Something was taken or came back since the last look.
+    has_changed: bool,
     is_closed: bool,
 }
 
-impl Mould {
-    /// Makes one file, durable on return.
-    pub(crate) fn cast(&self, number: FileNo) -> std::io::Result<LogFile> {
-        let header = FileHeader {
-            log: self.log,
-            number,
-            salt: Salt(random(self.entropy.as_ref())),
-            epoch: self.epoch,
-            prepared: self.clock.wall(),
-        };
-        LogFile::prepare(self.vfs.as_ref(), &self.dir, &header, self.file_bytes)
-    }
+/// What the pool does next.
+enum Task {
+    Make(FileNo),
+    Reuse(LogFile, FileNo),
+    Remove(LogFile),
+    Nothing(Filled),
 }
 
-pub(crate) fn random(entropy: &dyn Entropy) -> u64 {
-    let mut bytes = [0; 8];
-    entropy.fill(&mut bytes);
-    u64::from_le_bytes(bytes)
+/// How filling the pool ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// Something was done; there may be more to do.
+    More,
+    Enough,
+    /// What is wanted must wait for a reader to finish, or for the log to be freed.
+    Waiting,
 }
 
 impl Pool {
-    /// A pool that makes files after `current`, up to `last`.
-    pub(crate) fn new(mould: Mould, current: FileNo, last: FileNo) -> Self {
+    /// A pool that makes files after `current`, for a log of `files`; the log and the pool have at
+    /// most `count_max` files together.
+    pub(crate) fn new(mould: Mould, files: Arc<Files>, current: FileNo, count_max: u64) -> Self {
         let shelf = Shelf {
             ready: VecDeque::new(),
+            spare: Vec::new(),
             next: current.next(),
-            last,
+            count: files.count(),
             has_failed: false,
+            has_changed: false,
             is_closed: false,
         };
         Self {
             mould,
+            files,
+            count_max,
             shelf: Mutex::new(shelf),
             changed: Condvar::new(),
         }
@@ -94,18 +100,26 @@ impl Pool {
 
     /// Whether this file is ready.
     pub(crate) fn holds(&self, number: FileNo) -> bool {
-        self.shelf
-            .lock()
-            .ready
-            .iter()
-            .any(|file| file.number == number)
+        let shelf = self.shelf.lock();
+        shelf.ready.iter().any(|file| file.number == number)
     }
 
-    /// Full when no file is ready and none can be made: the budget is used up, or the disk is.
+    /// Full when no more files can be had than what is left for freeing space: the log has taken
+    /// what it may, or the disk is full.
     pub(crate) fn room(&self) -> Room {
+        self.room_beyond(RESERVED)
+    }
+
+    /// Whether there is no file to go on with, and none can be had.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.room_beyond(0) == Room::Full
+    }
+
+    fn room_beyond(&self, reserved: usize) -> Room {
         let shelf = self.shelf.lock();
-        let is_stuck = shelf.next > shelf.last || shelf.has_failed;
-        if is_stuck && shelf.ready.is_empty() {
+        let has_no_more = shelf.count >= self.count_max && shelf.spare.is_empty();
+        let is_stuck = shelf.has_failed || has_no_more;
+        if is_stuck && shelf.ready.len() <= reserved {
             Room::Full
         } else {
             Room::Free
@@ -114,80 +128,124 @@ impl Pool {
 
     /// Takes the file that follows; `None` when none is ready.
     pub(crate) fn take(&self) -> Option<LogFile> {
-        let file = self.shelf.lock().ready.pop_front();
-        self.changed.notify_all();
-        file
+        self.change(|shelf| shelf.ready.pop_front())
     }
 
-    /// Prepares one file if one is wanted. On an error nothing changed.
-    pub(crate) fn fill(&self) -> std::io::Result<Filled> {
-        let shelf = self.shelf.lock();
-        let number = shelf.next;
-        if shelf.is_closed || shelf.ready.len() >= AHEAD || number > shelf.last {
-            return Ok(Filled::Enough);
+    /// Takes back a file of the log. Nothing in a durable checkpoint may refer to it, and it must
+    /// lie wholly below that checkpoint. It is used again when those who read it now have finished.
+    pub(crate) fn release(&self, number: FileNo) {
+        if let Some(file) = self.files.remove(number) {
+            self.change(|shelf| shelf.spare.push(file));
         }
-        drop(shelf);
-        let file = self.mould.cast(number);
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Shelf) -> T) -> T {
         let mut shelf = self.shelf.lock();
-        shelf.has_failed = file.is_err();
-        let file = file?;
-        shelf.ready.push_back(file);
-        shelf.next = number.next();
-        Ok(Filled::More)
+        shelf.has_changed = true;
+        let changed = change(&mut shelf);
+        drop(shelf);
+        self.changed.notify_all();
+        changed
+    }
+
+    /// Prepares one file if one is wanted, or removes one that is not. On an error nothing changed,
+    /// but a file that was to be used again may be gone.
+    pub(crate) fn fill(&self) -> io::Result<Filled> {
+        let task = self
+            .shelf
+            .lock()
+            .task(self.count_max, self.mould.file_bytes);
+        let made = match task {
+            Task::Nothing(filled) => return Ok(filled),
+            Task::Make(number) => self.mould.cast(number),
+            Task::Reuse(file, number) => self.mould.recast(file, number),
+            Task::Remove(file) => {
+                self.mould.remove(file.number)?;
+                return Ok(Filled::More);
+            }
+        };
+        let mut shelf = self.shelf.lock();
+        shelf.has_failed = made.is_err();
+        match made {
+            Ok(file) => {
+                shelf.next = file.number.next();
+                shelf.ready.push_back(file);
+                Ok(Filled::More)
+            }
+            Err(error) => {
+                shelf.count = shelf.count.saturating_sub(1);
+                Err(error)
+            }
+        }
     }
 
     /// Keeps files ready until the pool is closed. `changed` is called when what it has changes.
     pub(crate) fn run(&self, changed: &dyn Fn()) {
         loop {
-            let wait = match self.fill() {
-                Ok(Filled::More) => {
-                    changed();
-                    continue;
-                }
-                Ok(Filled::Enough) => None,
-                Err(error) => {
-                    tracing::warn!(%error, "no log file could be prepared");
-                    changed();
-                    Some(RETRY_AFTER)
-                }
-            };
+            let filled = self.fill();
+            if matches!(filled, Ok(Filled::More)) {
+                changed();
+                continue;
+            }
+            if let Err(error) = &filled {
+                tracing::warn!(%error, "no log file could be prepared");
+                changed();
+            }
             let mut shelf = self.shelf.lock();
             if shelf.is_closed {
                 return;
             }
-            let has_enough = shelf.ready.len() >= AHEAD || shelf.next > shelf.last;
-            match wait {
-                Some(wait) => {
-                    self.changed.wait_for(&mut shelf, wait);
+            if shelf.has_changed {
+                continue;
+            }
+            match filled {
+                Ok(Filled::More | Filled::Enough) => self.changed.wait(&mut shelf),
+                Ok(Filled::Waiting) | Err(_) => {
+                    self.changed.wait_for(&mut shelf, RETRY_AFTER);
                 }
-                None if has_enough => self.changed.wait(&mut shelf),
-                None => {}
             }
         }
     }
 
-    /// Takes back a file that nothing refers to: there is room for one more.
-    pub(crate) fn release(&self, file: &LogFile) {
-        let path = self.mould.dir.join(file.number.name());
-        if let Err(error) = self.mould.vfs.remove(&path) {
-            tracing::warn!(%error, file = %path.display(), "a free log file could not be removed");
-            return;
-        }
-        let mut shelf = self.shelf.lock();
-        shelf.last = shelf.last.next();
-        drop(shelf);
-        self.changed.notify_all();
-    }
-
     /// Ends [`Pool::run`].
     pub(crate) fn close(&self) {
-        self.shelf.lock().is_closed = true;
-        self.changed.notify_all();
+        self.change(|shelf| shelf.is_closed = true);
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Filled {
-    More,
-    Enough,
+impl Shelf {
+    fn task(&mut self, count_max: u64, file_bytes: u64) -> Task {
+        self.has_changed = false;
+        if self.is_closed {
+            return Task::Nothing(Filled::Enough);
+        }
+        let is_foreign = |file: &LogFile| file.bytes != file_bytes;
+        let has_too_many = self.spare.len() > SPARE_MAX;
+        if let Some(file) = self.unused(|file| has_too_many || is_foreign(file)) {
+            self.count = self.count.saturating_sub(1);
+            return Task::Remove(file);
+        }
+        if self.ready.len() >= AHEAD {
+            return Task::Nothing(Filled::Enough);
+        }
+        if let Some(file) = self.unused(|_| true) {
+            return Task::Reuse(file, self.next);
+        }
+        if self.count < count_max {
+            self.count += 1;
+            return Task::Make(self.next);
+        }
+        Task::Nothing(if self.spare.is_empty() {
+            Filled::Enough
+        } else {
+            Filled::Waiting
+        })
+    }
+
+    /// Takes a spare file that nobody reads any more.
+    fn unused(&mut self, suits: impl Fn(&LogFile) -> bool) -> Option<LogFile> {
+        let is_free = |file: &LogFile| !file.is_shared() && suits(file);
+        let at = self.spare.iter().position(is_free)?;
+        Some(self.spare.swap_remove(at))
+    }
 }

@@ -15,7 +15,8 @@ use crate::ground::Ground;
 use crate::index::{self, Index, refused};
 use crate::log_file::LogFile;
 use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, file_of, padded, position_of};
-use crate::pool::{Mould, Pool, random};
+use crate::mould::{Mould, random};
+use crate::pool::Pool;
 use crate::scan::{self, Begin, Tail, open_files};
 use crate::settings::{Settings, World};
 use crate::state::{Hidden, State};
@@ -190,13 +191,12 @@ fn resume(
         None => mould.cast(FileNo::FIRST).map_err(failed)?,
     };
     let epoch = mould.epoch;
-    let most = (settings.log_bytes_max / settings.file_bytes).max(1);
-    let more = most.saturating_sub(files.len().max(1) as u64);
-    let last = FileNo(current.number.0.saturating_add(more));
-    let pool = Arc::new(Pool::new(mould, current.number, last));
     let shared = Arc::new(Files::default());
     files.into_iter().for_each(|file| shared.add(file));
     shared.add(current.clone());
+    let count_max = settings.log_bytes_max / settings.file_bytes;
+    let pool = Pool::new(mould, Arc::clone(&shared), current.number, count_max);
+    let pool = Arc::new(pool);
     let proven = at(current.number, tail.position);
     let lsn = place(
         current.number,

@@ -173,13 +173,19 @@ pub(crate) fn replay(
     Ok(tail)
 }
 
-/// Whether anything lies where the next frame goes: prepared files are zeros.
+/// Whether a frame was begun where the next one goes. What else lies there is nothing: zeros, or
+/// what a file held before it was used again.
 fn is_torn(files: &[LogFile], tail: &Tail) -> io::Result<bool> {
     let Some(last) = files.get(tail.file) else {
         return Ok(false);
     };
-    let page = Window::new(last).get(tail.position, PAGE_BYTES)?;
-    Ok(page.iter().any(|byte| *byte != 0))
+    is_begun(&mut Window::new(last), last.number, tail.position)
+}
+
+/// Whether what lies at a position says that it is a frame of this file.
+pub(crate) fn is_begun(window: &mut Window<'_>, number: FileNo, position: u64) -> io::Result<bool> {
+    let head = window.get(position, HEADER_BYTES)?;
+    Ok(Header::decode(&head).is_some_and(|header| header.lsn == at(number, position)))
 }
 
 /// The frame at a position, if it is whole and follows the chain.

@@ -25,7 +25,7 @@ use crate::inbox::{Inbox, Job};
 use crate::limits::{FRAME_BYTES_TARGET, FRAME_UNITS_TARGET, LINGER_MAX, Limits, SYNC_WITHIN};
 use crate::lsn::{FileNo, at, file_of, padded, position_of};
 use crate::meter::Meter;
-use crate::plan::{Draft, Planner, Room, len_max};
+use crate::plan::{Draft, Planner, len_max};
 use crate::pool::Pool;
 use crate::record::Record;
 use crate::state::{Hidden, Progress, State};
@@ -219,10 +219,10 @@ impl Sequencer {
             self.open.lsn = lsn;
             return Fit::Now;
         }
-        match self.pool.room() {
-            Room::Full => Fit::Never(StoreError::Full { limit: "log" }),
-            Room::Free => Fit::Later,
+        if self.pool.is_exhausted() {
+            return Fit::Never(StoreError::Full { limit: "log" });
         }
+        Fit::Later
     }
 
     fn fit_open(&self, len: usize) -> Fit {

@@ -6,6 +6,7 @@ mod failure;
 mod grouping;
 mod inspect;
 mod parsers;
+mod recycling;
 mod syncing;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 
 use crate::checkpoint::{Checkpoint, Checkpointer, Desk};
 use crate::error::OpenError;
-use crate::file_wal::FileWal;
+use crate::file_wal::{FileWal, Files};
 use crate::inbox::{Inbox, Job, Outcomes};
 use crate::lsn::{PAGE, at};
 use crate::pool::{Filled, Pool};
@@ -85,6 +86,7 @@ struct Inline {
     wal: FileWal,
     pool: Arc<Pool>,
     index: Checkpointer,
+    files: Arc<Files>,
     superblock: SuperblockFile,
     _lock: Box<dyn Lock>,
 }
@@ -112,7 +114,7 @@ impl Inline {
             sync: SyncMode::Always,
             desk: Desk::new(at(end.0, end.1 - PAGE), true),
         });
-        let index = Checkpointer::new(Arc::clone(&shared), files, Arc::clone(&pool));
+        let index = Checkpointer::new(Arc::clone(&shared), Arc::clone(&files), Arc::clone(&pool));
         let (clock, shelf) = (world.clock, Arc::clone(&pool));
         let sequencer = Sequencer::new(Arc::clone(&shared), shelf, clock, end);
         Ok(Self {
@@ -121,6 +123,7 @@ impl Inline {
             wal,
             pool,
             index,
+            files,
             superblock,
             _lock: lock,
         })

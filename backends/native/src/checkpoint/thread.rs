@@ -85,9 +85,8 @@ impl Checkpointer {
     /// them.
     fn release(&self, uses: &Uses, applied: Lsn) {
         for number in self.files.below(file_of(applied)) {
-            let free = Some(number).filter(|number| uses.is_free(*number));
-            if let Some(file) = free.and_then(|number| self.files.remove(number)) {
-                self.pool.release(&file);
+            if uses.is_free(number) {
+                self.pool.release(number);
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES, Header};
 use crate::log_file::LogFile;
 use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, file_of, padded};
 use crate::record::{self, Record};
-use crate::scan::{chained, whole};
+use crate::scan::{chained, is_begun, whole};
 use crate::superblock::Epoch;
 use crate::window::Window;
 
@@ -314,11 +314,9 @@ impl<'a> Walk<'a> {
 
     fn end(mut self, spot: Spot) -> Result<Report, OpenError> {
         self.report.end = Some((self.path(spot), spot.position));
-        // Prepared files are zeros.
-        if let Some((_, window)) = self.window(spot) {
-            let page = window.get(spot.position, PAGE_BYTES);
-            let page = page.map_err(|error| self.failed(spot, error))?;
-            self.report.is_torn = page.iter().any(|byte| *byte != 0);
+        if let Some((file, window)) = self.window(spot) {
+            let is_torn = is_begun(window, file.number, spot.position);
+            self.report.is_torn = is_torn.map_err(|error| self.failed(spot, error))?;
         }
         Ok(self.report)
     }

@@ -68,16 +68,18 @@ async fn a_full_log_refuses_appends_and_lets_consumers_go_on() {
         }
     };
     assert_eq!(full, StoreError::Full { limit: "log" });
-    assert!(kept > 20, "{kept}");
+    assert!(kept > 10, "{kept}");
     assert_eq!(
         subject
             .commit(vec![create(fairlead_testkit::make::B, Kind::Log)])
             .await,
         Err(full)
     );
-    subject
-        .done(vec![settle(A, 0..5, fairlead_canon::Outcome::Done)])
-        .await;
+    // More of them than the file has room for that was current when the log was full.
+    for n in 0..20 {
+        let settled = settle(A, n % 5..n % 5 + 1, fairlead_canon::Outcome::Done);
+        subject.done(vec![settled]).await;
+    }
     subject.done(vec![trim(A, 10)]).await;
     assert_eq!(subject.marks(A).await.count, kept - 10);
 }
@@ -100,7 +102,10 @@ async fn a_full_disk_refuses_appends_until_it_has_room_again() {
         }
     };
     assert_eq!(full, StoreError::Full { limit: "log" });
-    assert!(kept > 20, "the files that were ready are used: {kept}");
+    assert!(
+        kept > 10,
+        "one of the files that were ready is used: {kept}"
+    );
     fs.set_full(false);
     while subject
         .commit(vec![append(A, message("again"))])
