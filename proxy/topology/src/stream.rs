@@ -154,6 +154,13 @@ impl StreamKey {
     }
 }
 
+impl Realm {
+    /// The name of the realm that all protocols share.
+    pub const SHARED_NAME: &str = "=shared";
+    /// The name of the realm in which a queue is reached by its name.
+    pub const QUEUES_NAME: &str = "=queues";
+}
+
 impl Stream {
     /// Whether its definition is kept on disk.
     pub fn is_durable(&self) -> bool {

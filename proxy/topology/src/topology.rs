@@ -90,8 +90,8 @@ impl Default for Topology {
             next_realm: Self::FIRST_FREE_REALM,
         };
         for (id, name, rule) in [
-            (RealmId::SHARED, "=shared", Rule::Pattern),
-            (RealmId::QUEUES, "=queues", Rule::Exact),
+            (RealmId::SHARED, Realm::SHARED_NAME, Rule::Pattern),
+            (RealmId::QUEUES, Realm::QUEUES_NAME, Rule::Exact),
         ] {
             topology.restore_realm(Realm {
                 id,

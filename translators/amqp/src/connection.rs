@@ -13,6 +13,7 @@ mod peer;
 mod receipts;
 mod session;
 
+pub(crate) use deliver::Extra;
 pub(crate) use peer::{Consumer, Peer};
 pub(crate) use receipts::{Awaited, Returned, Then};
 pub(crate) use session::serve;

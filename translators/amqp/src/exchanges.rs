@@ -7,6 +7,7 @@ use fairlead_kernel::{
 };
 
 use crate::ORIGIN;
+use crate::arguments::{text_bytes, type_name};
 use crate::codec::{Method, ShortStr, Table, exchange};
 use crate::errors::{Refusal, ReplyCode};
 use crate::map::{SHARED_EXCHANGE, routing_key};
@@ -25,6 +26,9 @@ const PREDECLARED: [(&str, Kind); 4] = [
 
 /// Headers that one binding compares: each publish to the exchange pays for every one.
 const HEADERS_WANTED_MAX: usize = 256;
+
+/// The argument that names where unroutable messages go.
+pub(crate) const ALTERNATE: &str = "alternate-exchange";
 
 /// First byte of an exchange's document when clients may not publish to it.
 const INTERNAL: u8 = 1;
@@ -155,10 +159,44 @@ pub(crate) fn new_realm(declare: &exchange::Declare, kind: Kind) -> Result<NewRe
         name,
         rule: kind.rule(),
         is_durable: declare.durable,
-        alternate: None,
+        alternate: alternate(declare)?,
         origin: ORIGIN,
         document: document(declare)?,
     })
+}
+
+//= exchange.declare.alternate-exchange: what no binding of an exchange takes goes to another one.
+fn alternate(declare: &exchange::Declare) -> Result<Option<Text>, Refusal> {
+    let Some(value) = declare.arguments.get(ALTERNATE.as_bytes()) else {
+        return Ok(None);
+    };
+    let exchange = text_bytes(value).and_then(|name| Text::try_from(name).ok());
+    let exchange = exchange.ok_or_else(|| {
+        ReplyCode::PreconditionFailed.because(format!(
+            "invalid type '{}' for arg '{ALTERNATE}' in exchange '{}' in vhost '/'",
+            type_name(value),
+            shown(&declare.exchange)
+        ))
+    })?;
+    Ok(Some(realm_name(exchange)))
+}
+
+/// The name of the realm that an exchange of that name is, whether or not there is one.
+pub(crate) fn realm_name(exchange: Text) -> Text {
+    match &*exchange {
+        "" => Text::from_static(Realm::QUEUES_NAME),
+        SHARED_EXCHANGE => Text::from_static(Realm::SHARED_NAME),
+        _ => exchange,
+    }
+}
+
+/// The name of the exchange that the realm of that name is.
+pub(crate) fn exchange_name(realm: &Text) -> Text {
+    match &**realm {
+        Realm::QUEUES_NAME => Text::from_static(""),
+        Realm::SHARED_NAME => Text::from_static(SHARED_EXCHANGE),
+        _ => realm.clone(),
+    }
 }
 
 fn document(declare: &exchange::Declare) -> Result<Bytes, Refusal> {

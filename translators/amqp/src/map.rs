@@ -3,6 +3,7 @@
 //! [`ingest`] and [`emit`] are pure; a message that comes in here and goes out here again has the same
 //! properties, byte for byte. Begin with `ingest.rs`; headers are `headers.rs`.
 
+mod deaths;
 mod emit;
 mod headers;
 mod home;

@@ -1,29 +1,22 @@
 //! Queues as streams: looking them up, and what they were declared as.
 
+mod settings;
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use fairlead_canon::{Address, Class, Kind, Overflow, SizeLimits, Text, Value};
+use fairlead_canon::{Address, Class, Kind, Text};
 use fairlead_kernel::{
     Caller, Change, Destination, Family, Lifetime, NewStream, Stream, StreamKey,
 };
 
 use crate::ORIGIN;
-use crate::codec::{Method, ShortStr, Table, queue};
+use crate::codec::{Method, ShortStr, queue};
 use crate::errors::{Refusal, ReplyCode};
 use crate::exchanges::{self, shown};
 use crate::map::queue_address;
 
-/// Arguments that promise something we do not do; a queue that ignored them would lie.
-const UNSUPPORTED: [&str; 7] = [
-    "x-message-ttl",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-max-priority",
-    "x-single-active-consumer",
-    "x-delivery-limit",
-    "x-initial-cluster-size",
-];
+pub(crate) use settings::{COMPARED, type_of};
 
 /// The stream of a queue name; `None` when it cannot be one.
 pub(crate) fn key(name: &ShortStr) -> Option<StreamKey> {
@@ -73,26 +66,32 @@ pub(crate) fn declaration(queue: &Stream) -> queue::Declare {
     }
 }
 
-/// The stream to be made for a declaration by the connection of that number.
-pub(crate) fn new_stream(declare: &queue::Declare, owner: u64) -> Result<NewStream, Refusal> {
+/// Whether readers of a queue are told how often a message was returned.
+pub(crate) fn counts_returns(queue: &Stream) -> bool {
+    &type_of(&declaration(queue).arguments)[..] == b"quorum"
+}
+
+/// The stream to be made for a declaration by this connection.
+pub(crate) fn new_stream(declare: &queue::Declare, caller: &Caller) -> Result<NewStream, Refusal> {
+    let asked = settings::asked(declare)?;
     let key = key(&declare.queue).ok_or_else(|| {
         ReplyCode::PreconditionFailed.because("the name of a queue is UTF-8 text")
     })?;
-    let expires = expires(&declare.arguments)?;
     // An exclusive queue goes with its connection, so there is nothing to keep for a restart.
     let class = match declare.durable && !declare.exclusive {
         true => Class::Local,
         false => Class::Memory,
     };
-    let lifetime = match (declare.exclusive, declare.auto_delete, expires) {
-        (true, ..) => Lifetime::Connection(owner),
+    let lifetime = match (declare.exclusive, declare.auto_delete, asked.expires_ms) {
+        (true, ..) => Lifetime::Connection(caller.id()),
         (_, true, _) => Lifetime::LastConsumer,
         (_, _, Some(after_ms)) => Lifetime::Unused { after_ms },
         (_, _, None) => Lifetime::Forever,
     };
     Ok(NewStream {
         lifetime,
-        limits: limits(&declare.arguments)?,
+        limits: asked.limits,
+        settings: asked.settings,
         document: document(declare)?,
         at: Some(address(&declare.queue)?),
         ..NewStream::new(key, Kind::Queue, class, ORIGIN)
@@ -143,80 +142,4 @@ fn document(declare: &queue::Declare) -> Result<Bytes, Refusal> {
     let written = Method::from(said).encode(&mut fairlead_wire::Writer::new(&mut document));
     written.map_err(|error| ReplyCode::InternalError.because(error.to_string()))?;
     Ok(document.freeze())
-}
-
-/// Refuses arguments that ask for something that we would not do.
-pub(crate) fn check_arguments(declare: &queue::Declare) -> Result<(), Refusal> {
-    let asked = |name: &&&str| declare.arguments.get(name.as_bytes()).is_some();
-    if let Some(name) = UNSUPPORTED.iter().find(asked) {
-        let text = format!("argument '{name}' for queue '{}'", shown(&declare.queue));
-        return Err(ReplyCode::NotImplemented.because(text));
-    }
-    match declare.arguments.get(b"x-queue-type") {
-        None => Ok(()),
-        Some(Value::Text(kind)) if &**kind == "classic" => Ok(()),
-        // One durable kind of queue serves both names; it does not exist in memory alone.
-        Some(Value::Text(kind)) if &**kind == "quorum" => {
-            match declare.durable && !declare.exclusive && !declare.auto_delete {
-                true => Ok(()),
-                false => {
-                    let text = "a queue of type 'quorum' is durable, shared and stays";
-                    Err(ReplyCode::PreconditionFailed.because(text))
-                }
-            }
-        }
-        Some(Value::Text(kind)) if &**kind == "stream" => {
-            Err(ReplyCode::NotImplemented.because("queues of type 'stream'"))
-        }
-        Some(_) => Err(invalid("x-queue-type")),
-    }
-}
-
-//= queue.declare.x-max-length: limits of messages and bytes; the oldest give way unless
-//= queue.declare.x-max-length: `x-overflow` says that publishes are refused.
-fn limits(arguments: &Table) -> Result<SizeLimits, Refusal> {
-    let overflow = match arguments.get(b"x-overflow") {
-        None => Overflow::DropHead,
-        Some(Value::Text(text)) if &**text == "drop-head" => Overflow::DropHead,
-        Some(Value::Text(text)) if &**text == "reject-publish" => Overflow::Reject,
-        Some(_) => return Err(invalid("x-overflow")),
-    };
-    let count_max = number(arguments, "x-max-length")?;
-    let bytes_max = number(arguments, "x-max-length-bytes")?;
-    Ok(match (count_max, bytes_max) {
-        (None, None) => SizeLimits::default(),
-        (count_max, bytes_max) => SizeLimits {
-            count_max,
-            bytes_max,
-            overflow,
-        },
-    })
-}
-
-//= queue.declare.x-expires: removed when unused for so many milliseconds; more than 0.
-fn expires(arguments: &Table) -> Result<Option<u64>, Refusal> {
-    match number(arguments, "x-expires")? {
-        Some(0) => Err(invalid("x-expires")),
-        after_ms => Ok(after_ms),
-    }
-}
-
-fn number(arguments: &Table, name: &'static str) -> Result<Option<u64>, Refusal> {
-    let number = match arguments.get(name.as_bytes()) {
-        None => return Ok(None),
-        Some(Value::I8(n)) => i64::from(*n),
-        Some(Value::U8(n)) => i64::from(*n),
-        Some(Value::I16(n)) => i64::from(*n),
-        Some(Value::U16(n)) => i64::from(*n),
-        Some(Value::I32(n)) => i64::from(*n),
-        Some(Value::U32(n)) => i64::from(*n),
-        Some(Value::I64(n)) => *n,
-        Some(_) => -1,
-    };
-    let number = u64::try_from(number).ok();
-    number.map(Some).ok_or_else(|| invalid(name))
-}
-
-fn invalid(name: &str) -> Refusal {
-    ReplyCode::PreconditionFailed.because(format!("invalid arg '{name}' for a queue"))
 }

@@ -3,6 +3,7 @@
 use fairlead_kernel::{Attach, AttachmentId, Error, Reason, Settling, Source, StreamKey};
 
 use super::{Channel, reply};
+use crate::arguments::QueueArguments;
 use crate::codec::{ShortStr, basic};
 use crate::connection::{Consumer, Peer};
 use crate::errors::{Refusal, ReplyCode};
@@ -89,7 +90,8 @@ impl Channel {
         peer: &mut Peer,
     ) -> Result<(), Refusal> {
         let name = self.queue_name(consume.queue.clone())?;
-        let queue = queues::require(&peer.caller, &name)?.key.clone();
+        let stream = queues::require(&peer.caller, &name)?;
+        let queue = stream.key.clone();
         let (window, settling) = match consume.no_ack {
             true => (u32::MAX, Settling::OnDelivery),
             false => (self.first_window(), Settling::Explicit),
@@ -97,6 +99,7 @@ impl Channel {
         let attach = Attach {
             settling,
             is_exclusive: consume.exclusive,
+            priority: priority(consume, &name)?,
             ..Attach::new(Source::Stream(queue.clone()), window)
         };
         let attached = peer.caller.attach(attach).await;
@@ -106,6 +109,7 @@ impl Channel {
             channel: self.number,
             tag: tag.clone(),
             acks,
+            counts: queues::counts_returns(&stream),
         };
         peer.consumers.insert(attachment, consumer);
         self.consumers.push(Started {
@@ -118,6 +122,22 @@ impl Channel {
         self.share_credit(peer);
         Ok(())
     }
+}
+
+//= basic.consume.priority: consumers of a lower priority are served while those of a higher one have no
+//= basic.consume.priority: room; 0 unless it is said.
+fn priority(consume: &basic::Consume, queue: &ShortStr) -> Result<i32, Refusal> {
+    const OFFSET: &str = "x-stream-offset";
+    let arguments = QueueArguments {
+        table: &consume.arguments,
+        queue,
+    };
+    if arguments.has(OFFSET) {
+        return Err(arguments.foreign(OFFSET, "rabbit_classic_queue"));
+    }
+    let said = arguments.integer("x-priority")?.unwrap_or(0);
+    // Nobody needs more steps than there are consumers.
+    Ok(i32::try_from(said).unwrap_or(if said < 0 { i32::MIN } else { i32::MAX }))
 }
 
 /// The queue is nobody else's own, so when it is locked another consumer has it for itself.

@@ -3,11 +3,13 @@
 use fairlead_kernel::{Binding, Change, Destination, Reason};
 
 use super::Channel;
+use crate::arguments::first_difference;
 use crate::codec::{ShortStr, exchange};
 use crate::connection::Peer;
 use crate::errors::{Refusal, ReplyCode};
 use crate::exchanges::{
-    self, Kind, RESERVED_PREFIX, binding, not_found, refuse_default, remove_if_left, require, shown,
+    self, ALTERNATE, Kind, RESERVED_PREFIX, binding, not_found, refuse_default, remove_if_left,
+    require, shown,
 };
 
 impl Channel {
@@ -94,10 +96,6 @@ async fn create(declare: &exchange::Declare, peer: &mut Peer) -> Result<(), Refu
     {
         return Err(reserved(&declare.exchange));
     }
-    if declare.arguments.get(b"alternate-exchange").is_some() {
-        let text = "argument 'alternate-exchange'";
-        return Err(ReplyCode::NotImplemented.because(text));
-    }
     let realm = exchanges::new_realm(declare, kind)?;
     match peer.caller.declare(vec![Change::CreateRealm(realm)]).await {
         Ok(_) => Ok(()),
@@ -137,11 +135,14 @@ fn check_same(
         ),
         ("internal", text(declare.internal), text(is.internal)),
     ];
-    match pairs.into_iter().find(|(_, said, is)| said != is) {
+    let flags = pairs.into_iter().find(|(_, said, is)| said != is);
+    let flags = flags.map(|(name, said, is)| (name, format!("'{said}'"), format!("'{is}'")));
+    let arguments = || first_difference(&[ALTERNATE], &declare.arguments, &is.arguments);
+    match flags.or_else(arguments) {
         None => Ok(()),
         Some((name, said, is)) => Err(ReplyCode::PreconditionFailed.because(format!(
             "inequivalent arg '{name}' for exchange '{}' in vhost '/': \
-             received '{said}' but current is '{is}'",
+             received {said} but current is {is}",
             shown(&declare.exchange)
         ))),
     }

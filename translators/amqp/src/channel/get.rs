@@ -4,19 +4,19 @@ use fairlead_kernel::Settling;
 
 use super::{Channel, Unsettled};
 use crate::codec::basic;
-use crate::connection::Peer;
+use crate::connection::{Extra, Peer};
 use crate::errors::Refusal;
 use crate::queues;
 
 impl Channel {
     pub(super) async fn get(&mut self, get: basic::Get, peer: &mut Peer) -> Result<(), Refusal> {
         let queue = self.queue_name(get.queue)?;
-        let key = queues::require(&peer.caller, &queue)?.key.clone();
+        let stream = queues::require(&peer.caller, &queue)?;
         let settling = match get.no_ack {
             true => Settling::OnDelivery,
             false => Settling::Explicit,
         };
-        let Some(taken) = peer.caller.take(&key, settling).await? else {
+        let Some(taken) = peer.caller.take(&stream.key, settling).await? else {
             return peer.out.method(self.number, basic::GetEmpty::default());
         };
         let delivery_tag = self.next_delivery_tag();
@@ -32,6 +32,10 @@ impl Channel {
                 id: taken.delivery.id,
             });
         }
-        peer.get_ok(self.number, method, &taken.delivery.message)
+        let extra = Extra {
+            returned: queues::counts_returns(&stream).then_some(taken.delivery.returned),
+            ..Extra::default()
+        };
+        peer.get_ok(self.number, method, &taken.delivery.message, extra)
     }
 }

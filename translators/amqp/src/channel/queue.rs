@@ -1,13 +1,10 @@
 //! Methods of class queue.
 
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
-use fairlead_canon::Value;
 use fairlead_kernel::{Change, Depth, Destination, Reason, Stream};
 
 use super::{Channel, reply};
-use crate::codec::{ShortStr, Table, queue};
+use crate::arguments::first_difference;
+use crate::codec::{ShortStr, queue};
 use crate::connection::Peer;
 use crate::errors::{Refusal, ReplyCode};
 use crate::exchanges::{
@@ -148,8 +145,7 @@ async fn ensure(declare: &queue::Declare, peer: &mut Peer) -> Result<(), Refusal
 }
 
 async fn create(declare: &queue::Declare, peer: &mut Peer) -> Result<(), Refusal> {
-    queues::check_arguments(declare)?;
-    let new = queues::new_stream(declare, peer.caller.id())?;
+    let new = queues::new_stream(declare, &peer.caller)?;
     match peer.caller.declare(vec![Change::CreateStream(new)]).await {
         Ok(_) => Ok(()),
         // Another connection was quicker: then it has to be the same queue.
@@ -196,31 +192,15 @@ fn check_same(declare: &queue::Declare, queue: &Stream) -> Result<(), Refusal> {
             return Err(inequivalent(name, &declare.queue, (&said, &is)));
         }
     }
-    let (said, is) = (by_name(&declare.arguments), by_name(&held.arguments));
-    for name in said.keys().chain(is.keys()) {
-        let (said, is) = (said.get(name), is.get(name));
-        if said != is {
-            let name = name.escape_ascii().to_string();
-            let (said, is) = (quoted(said), quoted(is));
-            return Err(inequivalent(&name, &declare.queue, (&said, &is)));
-        }
+    let types = [&declare.arguments, &held.arguments].map(queues::type_of);
+    let [said, is] = types.map(|one| format!("'{}'", one.escape_ascii()));
+    if said != is {
+        return Err(inequivalent("x-queue-type", &declare.queue, (&said, &is)));
     }
-    Ok(())
-}
-
-fn by_name(arguments: &Table) -> BTreeMap<&Bytes, &Value> {
-    let entries = arguments.0.iter();
-    entries.map(|(name, value)| (name, value)).collect()
-}
-
-/// An argument in a text for people.
-fn quoted(value: Option<&&Value>) -> String {
-    value.map_or("none".to_owned(), |value| {
-        // Not more of it than a reply text holds.
-        let text = value.to_text();
-        let head = text.get(..64.min(text.len())).unwrap_or_default();
-        format!("'{}'", head.escape_ascii())
-    })
+    match first_difference(&queues::COMPARED, &declare.arguments, &held.arguments) {
+        None => Ok(()),
+        Some((name, said, is)) => Err(inequivalent(name, &declare.queue, (&said, &is))),
+    }
 }
 
 fn inequivalent(name: &str, queue: &ShortStr, (said, is): (&str, &str)) -> Refusal {

@@ -64,6 +64,7 @@ impl Channel {
             channel: self.number,
             tag: tag.clone(),
             acks: false,
+            counts: false,
         };
         peer.consumers.insert(attachment, consumer);
         self.reply = Some(ReplyConsumer {

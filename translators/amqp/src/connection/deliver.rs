@@ -11,6 +11,18 @@ use crate::errors::Refusal;
 use crate::exchanges::shown_at;
 use crate::map::emit;
 
+/// How often a message was returned to a queue of type `quorum`.
+const DELIVERY_COUNT: &str = "x-delivery-count";
+
+/// What a delivery says beside its message.
+#[derive(Debug, Default)]
+pub(crate) struct Extra {
+    /// How often it was returned, where the queue tells.
+    pub(crate) returned: Option<u16>,
+    /// The whole routing key, when it is too long to be shown.
+    pub(crate) whole_key: Option<Bytes>,
+}
+
 impl Peer {
     /// Writes what came for a consumer of a queue.
     pub(super) fn deliver(
@@ -31,7 +43,11 @@ impl Peer {
                 redelivered: delivery.is_redelivered,
                 ..basic::Deliver::default()
             };
-            self.deliver_one(consumer.channel, method, &delivery.message)?;
+            let extra = Extra {
+                returned: consumer.counts.then_some(delivery.returned),
+                ..Extra::default()
+            };
+            self.deliver_one(consumer.channel, method, &delivery.message, extra)?;
             if consumer.acks {
                 channel.unsettled.push(Unsettled {
                     tag: delivery_tag,
@@ -59,7 +75,7 @@ impl Peer {
             delivery_tag: channel.next_delivery_tag(),
             ..basic::Deliver::default()
         };
-        self.deliver_one(consumer.channel, method, &live.message)
+        self.deliver_one(consumer.channel, method, &live.message, Extra::default())
     }
 
     fn deliver_one(
@@ -67,11 +83,13 @@ impl Peer {
         channel: u16,
         mut method: basic::Deliver,
         message: &Message,
+        mut extra: Extra,
     ) -> Result<(), Refusal> {
         let shown = shown_at(&self.caller, message);
         method.exchange = shown.exchange;
         method.routing_key = shown.routing_key;
-        self.write_message(channel, method.into(), message, shown.whole_key)
+        extra.whole_key = shown.whole_key;
+        self.write_message(channel, method.into(), message, extra)
     }
 
     /// Answers `basic.get` with a message.
@@ -80,11 +98,13 @@ impl Peer {
         channel: u16,
         mut method: basic::GetOk,
         message: &Message,
+        mut extra: Extra,
     ) -> Result<(), Refusal> {
         let shown = shown_at(&self.caller, message);
         method.exchange = shown.exchange;
         method.routing_key = shown.routing_key;
-        self.write_message(channel, method.into(), message, shown.whole_key)
+        extra.whole_key = shown.whole_key;
+        self.write_message(channel, method.into(), message, extra)
     }
 
     fn write_message(
@@ -92,7 +112,7 @@ impl Peer {
         channel: u16,
         method: Method,
         message: &Message,
-        whole_key: Option<Bytes>,
+        extra: Extra,
     ) -> Result<(), Refusal> {
         let mut loss = Loss::NONE;
         let now = self.caller.kernel().clock().wall();
@@ -100,7 +120,12 @@ impl Peer {
             body_size: message.body_len() as u64,
             properties: emit(message, now, &mut loss),
         };
-        if let Some(key) = whole_key {
+        if let Some(returned) = extra.returned {
+            let headers = header.properties.headers.get_or_insert_default();
+            headers.0.retain(|(name, _)| name != DELIVERY_COUNT);
+            headers.push(DELIVERY_COUNT, Value::I64(returned.into()));
+        }
+        if let Some(key) = extra.whole_key {
             let headers = header.properties.headers.get_or_insert_default();
             headers.push("fl-address", Value::from_untyped(key));
             loss.add(LossCode::NameCut);

@@ -42,6 +42,8 @@ pub(crate) struct Consumer {
     pub(crate) tag: ShortStr,
     /// Whether what it is sent has to be settled.
     pub(crate) acks: bool,
+    /// Whether it is told how often a message was returned.
+    pub(crate) counts: bool,
 }
 
 impl Peer {

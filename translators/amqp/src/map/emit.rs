@@ -6,17 +6,35 @@ use fairlead_canon::{Loss, LossCode, Message, Promise, Properties, Timestamp, Va
 
 use super::home::Facts;
 use super::place::reply_name;
-use super::{headers, native};
+use super::{deaths, headers, native};
 use crate::codec::{BasicProperties, ShortStr};
 
 /// The properties of a message, delivered at `now`.
 pub(crate) fn emit(message: &Message, now: Timestamp, loss: &mut Loss) -> BasicProperties {
     let facts = Facts::of(message);
-    if let Some(verbatim) = facts.verbatim {
-        return verbatim;
-    }
     let none = Properties::default();
     let said = message.properties.as_deref().unwrap_or(&none);
+    let mut properties = match facts.verbatim {
+        Some(mut verbatim) => {
+            // A message that has died has lost its life, and says so in its history.
+            if !said.deaths.is_empty() {
+                verbatim.expiration = None;
+            }
+            verbatim
+        }
+        None => rebuilt(message, said, &facts, now, loss),
+    };
+    deaths::add(&said.deaths, &mut properties.headers);
+    properties
+}
+
+fn rebuilt(
+    message: &Message,
+    said: &Properties,
+    facts: &Facts,
+    now: Timestamp,
+    loss: &mut Loss,
+) -> BasicProperties {
     BasicProperties {
         content_type: said.content_type.as_ref().and_then(native::text),
         content_encoding: said.content_encoding.as_ref().and_then(native::text),

@@ -10,6 +10,7 @@
 
 mod confirming;
 mod consuming;
+mod dying;
 mod ending;
 mod exchanges;
 mod handshaking;
@@ -26,7 +27,7 @@ use fairlead_amqp::codec::{
     BasicProperties, ContentHeader, Frame, LongStr, Method, PROTOCOL_HEADER, Payload, ShortStr,
     basic, channel, confirm, connection, encode_content, encode_method, queue,
 };
-use fairlead_kernel::testing::{ManualClock, conn_info, kernel};
+use fairlead_kernel::testing::{RuntimeClock, conn_info, kernel};
 use fairlead_kernel::{Closed, Conn, DrainWatch, Kernel, Translator};
 use fairlead_memory::Memory;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -43,7 +44,6 @@ const ROUNDS_MAX: usize = 1_000;
 /// A kernel, and the flag that drains its connections.
 struct Mesh {
     kernel: Arc<Kernel>,
-    clock: Arc<ManualClock>,
     drain: watch::Sender<bool>,
 }
 
@@ -62,6 +62,11 @@ struct Content {
     body: Vec<u8>,
 }
 
+/// Lets so many milliseconds pass, where the clock stands still while anybody is busy.
+async fn pass(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
 /// Waits for one method on a channel, and gives its fields.
 macro_rules! hear {
     ($peer:expr, $channel:expr, $method:ident) => {
@@ -75,15 +80,11 @@ pub(crate) use hear;
 
 impl Mesh {
     async fn new() -> Self {
-        let clock = Arc::new(ManualClock::at(1_000_000));
+        let clock = Arc::new(RuntimeClock::at(1_000_000));
         let store = Arc::new(Memory::new(1 << 30));
-        let kernel = kernel(store, Arc::clone(&clock)).await.unwrap();
+        let kernel = kernel(store, clock).await.unwrap();
         let (drain, _) = watch::channel(false);
-        Self {
-            kernel,
-            clock,
-            drain,
-        }
+        Self { kernel, drain }
     }
 
     /// A client that has said nothing yet.
@@ -270,6 +271,27 @@ impl Peer {
     async fn read(&mut self) -> usize {
         let read = tokio::time::timeout(PATIENCE, self.io.read_buf(&mut self.input));
         read.await.expect("the server says nothing").unwrap()
+    }
+
+    /// Asks for a queue passively until nothing is in it.
+    async fn sees_empty(&mut self, name: &str) {
+        for _ in 0..ROUNDS_MAX {
+            if self.depth(name).await == 0 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        panic!("{name} does not become empty");
+    }
+
+    /// How many messages are ready in a queue.
+    async fn depth(&mut self, name: &str) -> u32 {
+        let passive = queue::Declare {
+            passive: true,
+            ..declare(name)
+        };
+        self.send(1, passive).await;
+        hear!(self, 1, QueueDeclareOk).message_count
     }
 
     /// Asks for a queue passively until it is gone.

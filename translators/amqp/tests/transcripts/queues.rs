@@ -87,7 +87,8 @@ async fn arguments_are_compared_and_another_exclusiveness_is_a_lock() {
     let mut peer = mesh.connect().await;
     peer.send(1, of_length(None)).await;
     let text = peer.closes_channel(406).await;
-    assert!(text.ends_with("received none but current is '5'"), "{text}");
+    let none = "received none but current is the value '5' of type 'signedint'";
+    assert!(text.ends_with(none), "{text}");
     let mut peer = mesh.connect().await;
     let exclusive = queue::Declare {
         exclusive: true,
@@ -309,35 +310,143 @@ async fn a_queue_that_nobody_uses_is_removed_after_its_time() {
     peer.sees_gone("brief").await;
 }
 
+/// Declares a queue with arguments, on a client of its own, and tells how the channel ended.
+async fn refused(mesh: &Mesh, arguments: &[(&'static str, Value)]) -> String {
+    let mut peer = mesh.connect().await;
+    peer.send(1, told("odd", arguments)).await;
+    let text = peer.closes_channel(406).await;
+    text.strip_prefix("PRECONDITION_FAILED - ")
+        .unwrap()
+        .to_owned()
+}
+
+fn told(name: &str, arguments: &[(&'static str, Value)]) -> queue::Declare {
+    let mut told = queue::Declare {
+        durable: true,
+        ..declare(name)
+    };
+    for (name, value) in arguments {
+        told.arguments.push(name, value.clone());
+    }
+    told
+}
+
 //= queue.declare.arguments
 #[tokio::test]
-async fn arguments_that_promise_what_we_do_not_do_are_refused_by_name() {
+async fn bad_arguments_are_refused_in_the_words_that_clients_know() {
     let mesh = Mesh::new().await;
-    for (name, value, code) in [
-        ("x-message-ttl", Value::I32(1), 540),
-        ("x-dead-letter-exchange", Value::Text("d".into()), 540),
-        ("x-max-priority", Value::I32(5), 540),
-        ("x-queue-type", Value::Text("stream".into()), 540),
+    let text = |text: &str| Value::Text(text.into());
+    for (name, value, why) in [
+        ("x-max-length", Value::I32(-1), "{value_negative,-1}"),
+        (
+            "x-max-length",
+            text("many"),
+            "\"expected integer, got longstr\"",
+        ),
+        (
+            "x-message-ttl",
+            Value::Bool(true),
+            "\"expected integer, got bool\"",
+        ),
+        (
+            "x-message-ttl",
+            Value::I64(1 << 40),
+            "{value_too_large,1099511627776}",
+        ),
+        ("x-expires", Value::I32(0), "{value_zero,0}"),
+        (
+            "x-max-priority",
+            Value::I32(300),
+            "{max_value_exceeded,300}",
+        ),
+        (
+            "x-queue-type",
+            text("other"),
+            "\"unsupported queue type 'other'\"",
+        ),
+        ("x-overflow", text("other"), "invalid_overflow"),
+        ("x-queue-mode", text("x"), "\"unsupported queue mode 'x'\""),
+        (
+            "x-queue-version",
+            Value::I32(3),
+            "\"unsupported queue version '3'\"",
+        ),
+        (
+            "x-single-active-consumer",
+            Value::I32(1),
+            "{unacceptable_type,signedint}",
+        ),
+        (
+            "x-dead-letter-routing-key",
+            text("k"),
+            "routing_key_but_no_dlx_defined",
+        ),
     ] {
-        let mut peer = mesh.connect().await;
-        let mut odd = declare("odd");
-        odd.arguments.push(name, value);
-        peer.send(1, odd).await;
-        let text = peer.closes_connection(code).await;
-        assert!(text.starts_with("NOT_IMPLEMENTED"), "{text}");
+        let said = refused(&mesh, &[(name, value)]).await;
+        assert_eq!(
+            said,
+            format!("invalid arg '{name}' for queue 'odd' in vhost '/': {why}")
+        );
     }
-    for (name, value) in [
-        ("x-max-length", Value::I32(-1)),
-        ("x-max-length", Value::Text("many".into())),
-        ("x-expires", Value::I32(0)),
-        ("x-queue-type", Value::Text("quorum".into())),
-        ("x-queue-type", Value::Text("other".into())),
-        ("x-overflow", Value::Text("other".into())),
-    ] {
-        let mut peer = mesh.connect().await;
-        let mut odd = declare("odd");
-        odd.arguments.push(name, value);
-        peer.send(1, odd).await;
-        peer.closes_channel(406).await;
-    }
+    let said = refused(&mesh, &[("x-dead-letter-exchange", Value::I32(5))]).await;
+    assert_eq!(
+        said,
+        "invalid type 'signedint' for arg 'x-dead-letter-exchange' in queue 'odd' in vhost '/'"
+    );
+}
+
+//= queue.declare.x-queue-type
+#[tokio::test]
+async fn a_queue_has_the_arguments_and_properties_of_its_type() {
+    let mesh = Mesh::new().await;
+    let quorum = ("x-queue-type", Value::Text("quorum".into()));
+    let said = refused(&mesh, &[("x-delivery-limit", Value::I32(2))]).await;
+    assert_eq!(
+        said,
+        "invalid arg 'x-delivery-limit' for queue 'odd' in vhost '/' of queue type rabbit_classic_queue"
+    );
+    let said = refused(&mesh, &[quorum.clone(), ("x-max-priority", Value::I32(2))]).await;
+    assert_eq!(
+        said,
+        "invalid arg 'x-max-priority' for queue 'odd' in vhost '/' of queue type rabbit_quorum_queue"
+    );
+    let mut peer = mesh.connect().await;
+    let transient = queue::Declare {
+        durable: false,
+        ..told("odd", std::slice::from_ref(&quorum))
+    };
+    peer.send(1, transient).await;
+    let text = peer.closes_channel(406).await;
+    assert!(
+        text.ends_with("invalid property 'non-durable' for queue 'odd' in vhost '/'"),
+        "{text}"
+    );
+    let mut peer = mesh.connect().await;
+    let stream = ("x-queue-type", Value::Text("stream".into()));
+    peer.send(1, told("odd", &[stream])).await;
+    let text = peer.closes_connection(540).await;
+    assert_eq!(text, "NOT_IMPLEMENTED - queues of type 'stream'");
+}
+
+//= queue.declare.without-effect
+#[tokio::test]
+async fn arguments_that_choose_how_a_queue_is_kept_are_accepted() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    let lazy = [
+        ("x-queue-mode", Value::Text("lazy".into())),
+        ("x-queue-version", Value::I32(2)),
+        ("x-anything", Value::Null),
+    ];
+    peer.send(1, told("lazy", &lazy)).await;
+    hear!(peer, 1, QueueDeclareOk);
+    // What a client says for itself is not compared, what we read is.
+    peer.send(1, told("lazy", &lazy[..2])).await;
+    hear!(peer, 1, QueueDeclareOk);
+    peer.send(1, told("lazy", &lazy[..1])).await;
+    let text = peer.closes_channel(406).await;
+    assert!(
+        text.ends_with("received none but current is the value '2' of type 'signedint'"),
+        "{text}"
+    );
 }
