@@ -59,6 +59,31 @@ macro_rules! laws {
             documents::due_documents_come_earliest_first,
         }
     };
+    ($fresh:expr; later) => {
+        $crate::laws! { $fresh;
+            transactions::a_committed_read_ends_at_the_oldest_open_transaction,
+            transactions::an_aborted_transaction_is_told_with_its_bounds,
+            transactions::a_transaction_ends_in_all_that_it_touched_or_in_one,
+            transactions::the_end_of_none_is_taken,
+            transactions::an_older_epoch_cannot_end_what_a_newer_one_opened,
+            transactions::a_newer_epoch_that_ends_it_shuts_the_older_one_out,
+            transactions::only_a_log_takes_a_transaction_and_only_of_somebody,
+            transactions::a_marker_finds_its_place_in_a_full_entity,
+            transactions::aborted_ones_below_the_start_are_forgotten,
+            transactions::a_deleted_entity_has_no_open_transaction,
+            dead::a_dead_message_waits_to_be_moved_on,
+            dead::a_dead_message_goes_when_it_is_settled_as_dead,
+            dead::a_queue_that_keeps_none_forgets_its_dead,
+            dead::a_dead_message_makes_room,
+            dead::what_is_dropped_at_the_head_dies_and_the_watcher_is_told,
+            dead::a_purge_takes_the_dead_along,
+            dead::only_a_queue_has_dead_messages,
+            retention::the_age_of_a_queue_bounds_deadlines,
+            retention::a_log_forgets_its_oldest_bytes,
+            retention::nothing_from_an_open_transaction_on_is_forgotten,
+            retention::the_cleaner_removes_whole_batches_and_leaves_gaps,
+        }
+    };
     ($fresh:expr; $($area:ident :: $law:ident),* $(,)?) => {
         $(
             #[tokio::test]

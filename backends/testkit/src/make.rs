@@ -7,7 +7,7 @@ use fairlead_canon::{
     Batch, BatchFlags, Class, Codec, EntityId, EpochTag, Key, Kind, Offset, Outcome, ProducerId,
     Spec, Stamp, Timestamp,
 };
-use fairlead_ports::{CursorId, Op, Place, Space, Target, Version};
+use fairlead_ports::{CursorId, Decision, Op, Place, Space, Target, Version};
 
 /// The entities that laws use.
 pub const A: EntityId = EntityId(1 << 48 | 1);
@@ -74,6 +74,31 @@ pub fn stamped(producer: i64, epoch: i16, sequence: Range<i32>) -> Batch {
     Batch {
         stamp: Some(stamp),
         ..messages(count, format!("{producer} {epoch} {first}"))
+    }
+}
+
+/// A batch of a transaction.
+pub fn transacted(producer: i64, epoch: i16, sequence: Range<i32>) -> Batch {
+    let mut batch = stamped(producer, epoch, sequence);
+    batch.flags.transactional = true;
+    batch
+}
+
+/// The marker that a transaction ended.
+pub fn marker() -> Batch {
+    let mut batch = message("marker");
+    batch.flags.transactional = true;
+    batch.flags.control = true;
+    batch
+}
+
+/// Ends a transaction wherever it is open.
+pub fn end_txn(producer: i64, epoch: i16, decision: Decision) -> Op {
+    Op::EndTxn {
+        producer: ProducerId(producer),
+        epoch,
+        decision,
+        entity: None,
     }
 }
 

@@ -26,14 +26,19 @@ trait Keep: Any + Send + Sync + std::fmt::Debug {}
 impl<T: Any + Send + Sync + std::fmt::Debug> Keep for T {}
 
 #[derive(Debug, Default)]
-struct Told(Mutex<Vec<Appended>>);
+struct Told {
+    appended: Mutex<Vec<Appended>>,
+    died: Mutex<Vec<EntityId>>,
+}
 
 impl Watcher for Told {
     fn appended(&self, appended: &[Appended]) {
-        self.0.lock().unwrap().extend_from_slice(appended);
+        self.appended.lock().unwrap().extend_from_slice(appended);
     }
 
-    fn died(&self, _entities: &[EntityId]) {}
+    fn died(&self, entities: &[EntityId]) {
+        self.died.lock().unwrap().extend_from_slice(entities);
+    }
 
     fn condition(&self, _condition: Condition) {}
 }
@@ -65,11 +70,16 @@ impl Subject {
 
     /// What the watcher heard of an entity so far.
     pub fn told(&self, entity: EntityId) -> Vec<Appended> {
-        let told = self.told.0.lock().unwrap();
+        let told = self.told.appended.lock().unwrap();
         told.iter()
             .copied()
             .filter(|appended| appended.entity == entity)
             .collect()
+    }
+
+    /// The entities in which messages died by the store's own decision so far, as often as it said so.
+    pub fn died(&self) -> Vec<EntityId> {
+        self.told.died.lock().unwrap().clone()
     }
 
     /// Commits one unit, durably.
