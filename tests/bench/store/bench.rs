@@ -79,6 +79,11 @@ impl Bench {
         all(self.runtime.block_on(store.commit(units)))
     }
 
+    pub(crate) fn pause(&self, time: Duration) {
+        self.runtime
+            .block_on(async { tokio::time::sleep(time).await });
+    }
+
     /// Bytes of files under the data directory, as the disk counts them.
     pub(crate) fn bytes_on_disk(&self) -> u64 {
         bytes_under(self.dir.path())

@@ -56,9 +56,7 @@ fn lives(bench: &Bench, store: &dyn Store, class: Class) {
 
 /// Time for checkpoints to be made, so that what is idle is cold.
 fn settled(bench: &Bench) {
-    bench
-        .runtime
-        .block_on(tokio::time::sleep(Duration::from_secs(4)));
+    bench.pause(Duration::from_secs(4));
 }
 
 fn each(bench: &Bench, store: &dyn Store, op: impl Fn(u64) -> Op) -> (Duration, Duration) {

@@ -24,11 +24,11 @@ pub(crate) fn run(bench: &Bench) {
         begin.elapsed(),
         mib(resident())
     );
+    bench.pause(Duration::from_secs(3));
+    let (before, from) = (store.stats(), cpu());
     bench
         .runtime
-        .block_on(tokio::time::sleep(Duration::from_secs(3)));
-    let (before, from) = (store.stats(), cpu());
-    bench.runtime.block_on(tokio::time::sleep(TIME));
+        .block_on(async { tokio::time::sleep(TIME).await });
     let share = (cpu() - from).as_secs_f64() / TIME.as_secs_f64() * 100.0;
     let syncs = store.stats().syncs - before.syncs;
     println!("  in {TIME:?}: {syncs} syncs (bar 0), {share:.2} % of a core (bar 0.1)");
