@@ -156,6 +156,7 @@ impl fmt::Debug for Shared {
 pub(crate) fn proven(name: &str) -> Principal {
     Principal {
         tenant: TenantId::default(),
+        client: Text::new(),
         name: Text::from(name),
         groups: Box::default(),
         proof: Proof::Password,

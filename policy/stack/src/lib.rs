@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 pub use fairlead_authn::Anonymous;
+use fairlead_acl::Acl;
 use fairlead_authn::{Authn, Verifier};
 use fairlead_canon::Principal;
 use fairlead_ports::{Action, ConnInfo, Directory, Entropy, Login, Policy, Verdict};
@@ -32,8 +33,9 @@ impl Rules {
 
     /// All rules over these users, in order.
     pub fn over(self, directory: Arc<dyn Directory>) -> Arc<dyn Policy> {
+        let acl = Acl::new(Arc::clone(&directory));
         let authn = Authn::new(self.anonymous, directory, self.entropy, self.verifier);
-        Arc::new(Stack(vec![Box::new(authn)]))
+        Arc::new(Stack(vec![Box::new(authn), Box::new(acl)]))
     }
 }
 

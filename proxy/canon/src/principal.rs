@@ -22,6 +22,8 @@ pub enum Proof {
 pub struct Principal {
     /// Its tenant.
     pub tenant: TenantId,
+    /// What the client calls itself; proves nothing.
+    pub client: Text,
     /// Its name; `anonymous` without proof.
     pub name: Text,
     /// Groups it belongs to.
@@ -35,6 +37,7 @@ impl Principal {
     pub fn anonymous() -> Self {
         Self {
             tenant: TenantId::default(),
+            client: Text::new(),
             name: Text::from_static("anonymous"),
             groups: Box::default(),
             proof: Proof::Anonymous,

@@ -1,0 +1,158 @@
+//! The rule: grants decide, from the first one on.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_canon::Principal;
+use fairlead_ports::{Action, Denied, Directory, Policy, Verdict};
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+
+use crate::grants::{Grants, Says};
+
+/// The name space of the directory in which grants are kept, one document under each user's name.
+pub const NAMESPACE: &str = "grants";
+
+/// The name under which everybody's grants are.
+pub const EVERYBODY: &str = "*";
+
+/// Grants remembered in their compiled form; beyond it all are read anew.
+const REMEMBERED_MAX: usize = 4096;
+
+/// Lets through what grants allow.
+#[derive(Debug)]
+pub struct Acl {
+    directory: Arc<dyn Directory>,
+    /// By user, with the document that they were read from.
+    compiled: RwLock<HashMap<Bytes, Compiled, RandomState>>,
+}
+
+#[derive(Clone, Debug)]
+struct Compiled {
+    document: Bytes,
+    /// `None`: the document is damaged, and grants nothing.
+    grants: Option<Arc<Grants>>,
+}
+
+impl Acl {
+    /// The rule over these grants.
+    pub fn new(directory: Arc<dyn Directory>) -> Self {
+        let compiled = RwLock::default();
+        Self {
+            directory,
+            compiled,
+        }
+    }
+
+    /// What the user's own grants, or else everybody's, say.
+    fn decide(&self, who: &Principal, judge: impl Fn(&Grants) -> Option<Says>) -> Verdict {
+        if self.directory.is_empty(NAMESPACE) {
+            return Verdict::Yes;
+        }
+        let names = [who.name.as_bytes(), EVERYBODY.as_bytes()];
+        let mut said = names
+            .into_iter()
+            .filter_map(|name| self.grants_of(name))
+            .filter_map(|grants| judge(&grants));
+        match said.next() {
+            Some(Says::Yes) => Verdict::Yes,
+            Some(Says::No) | None => Verdict::No(Denied {
+                policy: "acl",
+                why: "no grant allows it",
+            }),
+        }
+    }
+
+    fn grants_of(&self, name: &[u8]) -> Option<Arc<Grants>> {
+        let document = self.directory.get(NAMESPACE, name)?;
+        if let Some(known) = self.compiled.read().get(name)
+            && known.document == document
+        {
+            return known.grants.clone();
+        }
+        let grants = Grants::from_json(&document).ok().map(Arc::new);
+        let mut compiled = self.compiled.write();
+        if compiled.len() >= REMEMBERED_MAX {
+            compiled.clear();
+        }
+        let known = Compiled {
+            document,
+            grants: grants.clone(),
+        };
+        compiled.insert(Bytes::copy_from_slice(name), known);
+        grants
+    }
+}
+
+impl Policy for Acl {
+    fn name(&self) -> &'static str {
+        "acl"
+    }
+
+    fn admit(&self, who: &Principal, action: &Action<'_>) -> Verdict {
+        match action {
+            Action::Publish(to) => self.decide(who, |grants| grants.judge_publish(who, to)),
+            Action::Subscribe(filter) => {
+                self.decide(who, |grants| grants.judge_subscribe(who, filter))
+            }
+            Action::Connect(_) | Action::Consume(_) | Action::Declare(_) => Verdict::Yes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use fairlead_canon::{Address, Path, RealmId, Text};
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Papers(Mutex<BTreeMap<Vec<u8>, Bytes>>);
+
+    impl Papers {
+        fn put(&self, name: &str, document: &'static str) {
+            let document = Bytes::from_static(document.as_bytes());
+            self.0.lock().insert(name.as_bytes().to_vec(), document);
+        }
+    }
+
+    impl Directory for Papers {
+        fn get(&self, namespace: &str, key: &[u8]) -> Option<Bytes> {
+            assert_eq!(namespace, NAMESPACE);
+            self.0.lock().get(key).cloned()
+        }
+        fn is_empty(&self, _: &str) -> bool {
+            self.0.lock().is_empty()
+        }
+    }
+
+    #[test]
+    fn everything_is_allowed_until_the_first_grant_and_then_only_what_is_granted() {
+        let papers = Arc::new(Papers::default());
+        let acl = Acl::new(Arc::clone(&papers) as Arc<dyn Directory>);
+        let ada = Principal {
+            name: Text::from_static("ada"),
+            ..Principal::anonymous()
+        };
+        let path = Path::from_segments([b"a".as_slice()]).unwrap();
+        let address = Address::new(RealmId::SHARED, path);
+        let may = || acl.admit(&ada, &Action::Publish(&address)) == Verdict::Yes;
+        assert!(may());
+        papers.put("bob", r##"{"rules":[{"allow":"both","at":"#"}]}"##);
+        assert!(!may());
+        papers.put("*", r##"{"rules":[{"allow":"both","at":"#"}]}"##);
+        assert!(may());
+        papers.put("ada", r#"{"rules":[{"deny":"publish","at":"a"}]}"#);
+        assert!(!may(), "her own go before everybody's");
+        papers.put("ada", r#"{"rules":[{"allow":"publish","at":"a"}]}"#);
+        assert!(may(), "a change counts at once");
+        papers.put("ada", "damaged");
+        papers.put("*", "damaged");
+        assert!(!may());
+        assert_eq!(acl.admit(&ada, &Action::Declare("q")), Verdict::Yes);
+    }
+}

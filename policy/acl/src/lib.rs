@@ -1,0 +1,8 @@
+//! Who may publish and subscribe where. Begin with [`Acl`].
+
+mod acl;
+mod grants;
+mod span;
+
+pub use acl::{Acl, EVERYBODY, NAMESPACE};
+pub use grants::{BadGrants, Grants};
