@@ -45,7 +45,7 @@ impl Kernel {
             .arrivals
             .register(at.iter().map(|one| one.entity).collect());
         loop {
-            let fetched = self.fetch_now(at, limits.bytes_max).await;
+            let fetched = self.fetch_now(at, limits).await;
             let is_enough = bytes_of(&fetched) >= u64::from(limits.bytes_min)
                 || fetched.iter().any(|one| one.result.is_err());
             if is_enough || timeout_at(deadline, waiting.grown()).await.is_err() {
@@ -54,11 +54,11 @@ impl Kernel {
         }
     }
 
-    async fn fetch_now(&self, at: &[FetchAt], bytes_max: u32) -> Vec<Fetched> {
+    async fn fetch_now(&self, at: &[FetchAt], limits: FetchLimits) -> Vec<Fetched> {
         let mut fetched = Vec::with_capacity(at.len());
-        let mut left = bytes_max;
+        let mut left = limits.bytes_max;
         for one in at {
-            let result = self.read_one(one, left, left == bytes_max).await;
+            let result = self.read_one(one, limits, left).await;
             if let Ok(chunk) = &result {
                 let bytes: usize = chunk.batches.iter().map(|s| s.batch.bytes.len()).sum();
                 left = left.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
@@ -75,17 +75,21 @@ impl Kernel {
     async fn read_one(
         &self,
         at: &FetchAt,
+        limits: FetchLimits,
         left: u32,
-        is_first: bool,
     ) -> Result<fairlead_ports::Chunk, Error> {
         let log = self.backing.store.open(at.entity)?;
-        let want = Want::bytes(at.bytes_max.min(left));
+        let want = Want {
+            view: limits.view,
+            ..Want::bytes(at.bytes_max.min(left))
+        };
         let mut chunk = log.read(at.from, want).await?;
         let bytes: usize = chunk
             .batches
             .iter()
             .map(|stored| stored.batch.bytes.len())
             .sum();
+        let is_first = left == limits.bytes_max;
         if !is_first && u32::try_from(bytes).is_ok_and(|bytes| bytes > left) {
             chunk.batches.clear();
         }

@@ -22,6 +22,7 @@ use crate::janitor::Janitor;
 use crate::live::Subscriptions;
 use crate::metrics::{Meters, Metrics};
 use crate::registrar::{Registrar, Request, restore};
+use crate::txn::Transactions;
 use crate::undertaker::{Grounds, Undertaker};
 use crate::{Depth, Error, Reason};
 
@@ -48,6 +49,7 @@ pub struct Kernel {
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) groups: Arc<Groups>,
+    pub(crate) transactions: Arc<Transactions>,
     pub(crate) janitor: Arc<Janitor>,
     pub(crate) undertaker: Arc<Undertaker>,
     pub(crate) delays: Arc<Delays>,
@@ -130,6 +132,7 @@ impl Kernel {
         let directory: Arc<dyn Directory> = Arc::new(AtlasDirectory(Arc::clone(&atlas)));
         let metrics =
             Metrics::new().map_err(|error| Error::us(Reason::Unavailable, error.to_string()))?;
+        let transactions = Transactions::open(backing.clone(), metrics.registry()).await?;
         Ok(Arc::new(Self {
             backing,
             atlas,
@@ -138,6 +141,7 @@ impl Kernel {
             subscriptions,
             claims: Arc::new(Claims::default()),
             groups: Groups::start(),
+            transactions,
             janitor,
             undertaker,
             delays,

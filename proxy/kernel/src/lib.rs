@@ -44,6 +44,7 @@ pub mod testing;
 mod transact;
 mod translator;
 mod trim;
+mod txn;
 mod undertaker;
 mod verb;
 
@@ -57,6 +58,7 @@ pub use registrar::defined;
 pub use translator::{
     BadSetting, Carrier, Closed, ClosedReason, Conn, Door, DrainWatch, Translator,
 };
+pub use txn::{Hold, Holder, Phase as TxnPhase, TxnError, TxnView};
 pub use verb::{
     Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Event, FetchAt, FetchLimits,
     Fetched, Later, Live, Pending, Position, Publish, PutDocument, Receipt, Settle, Settled, Settling,
@@ -66,7 +68,7 @@ pub use verb::{
 // What a translator needs of its neighbours, and no more.
 pub use fairlead_delivery::{Ask, GroupError, Joined, MemberView, Phase, Synced, Who, Wish};
 pub use fairlead_ports::{
-    BoxFuture, By, Chunk, ConnInfo, Document, Io, Login, Marks, Step, Stored, Version, fill,
+    Aborted, BoxFuture, By, Chunk, ConnInfo, Decision, Document, Io, Login, Marks, Step, Stored, Version, View, fill,
 };
 pub use fairlead_topology::{
     AtFull, Binding, Change, Configure, DeadLetter, Declared, Destination, Family, HeaderMatch,

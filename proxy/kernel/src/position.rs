@@ -8,7 +8,7 @@ use crate::verb::Position;
 use crate::{Caller, Error, Kernel, Reason};
 
 /// The name space of committed positions.
-const SPACE: Space = Space(2);
+pub(crate) const SPACE: Space = Space(2);
 /// Version of the stored form.
 const VERSION: u8 = 1;
 /// Documents read at a time.
@@ -121,7 +121,7 @@ impl Kernel {
 }
 
 /// Length and name: no group's prefix is the prefix of another's.
-fn group_prefix(group: &str) -> Result<Bytes, Error> {
+pub(crate) fn group_prefix(group: &str) -> Result<Bytes, Error> {
     let len = u16::try_from(group.len())
         .ok()
         .filter(|len| usize::from(*len) <= GROUP_BYTES_MAX);
@@ -135,7 +135,7 @@ fn group_prefix(group: &str) -> Result<Bytes, Error> {
     Ok([&len.to_be_bytes()[..], group.as_bytes()].concat().into())
 }
 
-fn group_of(key: &[u8]) -> Result<Text, Error> {
+pub(crate) fn group_of(key: &[u8]) -> Result<Text, Error> {
     let damaged = || {
         Error::us(
             Reason::Corrupt,
@@ -148,11 +148,11 @@ fn group_of(key: &[u8]) -> Result<Text, Error> {
     Ok(Text::from(group.to_owned()))
 }
 
-fn position_key(prefix: &[u8], entity: EntityId) -> Bytes {
+pub(crate) fn position_key(prefix: &[u8], entity: EntityId) -> Bytes {
     [prefix, &entity.0.to_be_bytes()].concat().into()
 }
 
-fn encode(position: &Position) -> Bytes {
+pub(crate) fn encode(position: &Position) -> Bytes {
     let mut value = BytesMut::with_capacity(13 + position.metadata.len());
     value.put_u8(VERSION);
     value.put_u64(position.offset);

@@ -252,13 +252,12 @@ impl Caller {
             let detail = "a batch whose messages are bound one by one has too many of them";
             return Err(Error::peer(Reason::TooLarge, detail));
         }
-        ops.insert(
-            0,
-            Op::Append {
-                to: vec![target(entity)],
-                batch,
-            },
-        );
+        let expected = match batch.flags.transactional {
+            true => Some(self.kernel.transactions.admit(&batch, entity)?),
+            false => None,
+        };
+        let to = vec![target(entity)];
+        ops.splice(0..0, expected.into_iter().chain([Op::Append { to, batch }]));
         Ok((u32::try_from(matched).unwrap_or(u32::MAX), bytes))
     }
 

@@ -9,7 +9,7 @@ use fairlead_canon::{
     Address, Batch, EntityId, Message, Offset, Outcome, Pattern, Promise, Timestamp,
 };
 use fairlead_delivery::Place;
-use fairlead_ports::{Chunk, Version};
+use fairlead_ports::{Chunk, Version, View};
 use fairlead_topology::StreamKey;
 use smallvec::SmallVec;
 
@@ -251,6 +251,8 @@ pub struct FetchLimits {
     pub bytes_max: u32,
     /// Answer after this time in any case.
     pub wait_max: Duration,
+    /// What may be seen of open and aborted transactions.
+    pub view: View,
 }
 
 /// The answer for one [`FetchAt`].

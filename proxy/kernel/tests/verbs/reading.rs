@@ -1,7 +1,7 @@
 //! Reading by offset, and committed positions.
 
 use fairlead_canon::{EntityId, Offset};
-use fairlead_kernel::{FetchAt, FetchLimits, Position, Reason};
+use fairlead_kernel::{FetchAt, FetchLimits, Position, Reason, View};
 
 use crate::*;
 
@@ -32,6 +32,7 @@ fn limits(wait: Duration) -> FetchLimits {
         bytes_min: 1,
         bytes_max: 1 << 20,
         wait_max: wait,
+        view: View::All,
     }
 }
 
