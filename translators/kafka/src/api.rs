@@ -3,6 +3,8 @@
 //! To add one: a file with a unit struct that is a [`Handler`] (or an [`Api`], when the request is
 //! opened by our own code), a line in [`APIS`], and its lines in `ledger.toml`.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
 mod create_partitions;
@@ -14,6 +16,8 @@ mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -23,6 +27,7 @@ mod join_group;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
@@ -32,6 +37,7 @@ mod produce;
 mod sasl_authenticate;
 mod sasl_handshake;
 mod sync_group;
+mod txn_offset_commit;
 
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
@@ -79,6 +85,12 @@ pub(crate) const APIS: &[&dyn Api] = &[
     &incremental_alter_configs::IncrementalAlterConfigs,
     &offset_delete::OffsetDelete,
     &describe_cluster::DescribeCluster,
+    &add_partitions_to_txn::AddPartitionsToTxn,
+    &add_offsets_to_txn::AddOffsetsToTxn,
+    &end_txn::EndTxn,
+    &txn_offset_commit::TxnOffsetCommit,
+    &describe_transactions::DescribeTransactions,
+    &list_transactions::ListTransactions,
 ];
 
 /// The one kind of request that carries batches.

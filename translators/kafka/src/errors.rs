@@ -1,6 +1,6 @@
 //! What our failures are on the wire. Codes are those of apache/kafka `Errors.java`.
 
-use fairlead_kernel::{Error, GroupError, Reason};
+use fairlead_kernel::{Error, GroupError, Reason, TxnError};
 
 /// A code in a response.
 pub(crate) type Code = i16;
@@ -36,8 +36,10 @@ pub(crate) const POLICY_VIOLATION: Code = 44;
 pub(crate) const OUT_OF_ORDER_SEQUENCE: Code = 45;
 pub(crate) const INVALID_PRODUCER_EPOCH: Code = 47;
 pub(crate) const INVALID_TXN_STATE: Code = 48;
-/// The one refusal of a transactional id that clients do not try again.
-pub(crate) const TRANSACTIONAL_ID_DENIED: Code = 53;
+pub(crate) const INVALID_PRODUCER_ID_MAPPING: Code = 49;
+pub(crate) const INVALID_TRANSACTION_TIMEOUT: Code = 50;
+pub(crate) const CONCURRENT_TRANSACTIONS: Code = 51;
+pub(crate) const OPERATION_NOT_ATTEMPTED: Code = 55;
 pub(crate) const STORAGE_ERROR: Code = 56;
 pub(crate) const SASL_AUTHENTICATION_FAILED: Code = 58;
 pub(crate) const NON_EMPTY_GROUP: Code = 68;
@@ -49,7 +51,10 @@ pub(crate) const GROUP_MAX_SIZE_REACHED: Code = 81;
 pub(crate) const FENCED_INSTANCE_ID: Code = 82;
 pub(crate) const GROUP_SUBSCRIBED_TO_TOPIC: Code = 86;
 pub(crate) const INVALID_RECORD: Code = 87;
+pub(crate) const UNSTABLE_OFFSET_COMMIT: Code = 88;
+pub(crate) const PRODUCER_FENCED: Code = 90;
 pub(crate) const UNKNOWN_TOPIC_ID: Code = 100;
+pub(crate) const TRANSACTIONAL_ID_NOT_FOUND: Code = 105;
 pub(crate) const MISMATCHED_ENDPOINT_TYPE: Code = 114;
 
 /// A code, and words for people.
@@ -93,6 +98,29 @@ pub(crate) fn of_topic(reason: Reason) -> Code {
         Reason::Unsupported => UNSUPPORTED_VERSION,
         // The client asks again, here or, after a look at the metadata, elsewhere.
         Reason::Conflict | Reason::Unavailable | Reason::ShuttingDown => NOT_LEADER,
+    }
+}
+
+/// What a produce answers. The one thing that a batch can be in conflict with is the end of its
+/// transaction.
+pub(crate) fn of_produce(error: &Error) -> Refusal {
+    let mut refusal = Refusal::of(error);
+    if error.reason == Reason::Conflict {
+        refusal.code = INVALID_TXN_STATE;
+    }
+    refusal
+}
+
+/// What a step of a transaction answers; old versions have no word of its own for a holder that is
+/// gone.
+pub(crate) fn of_txn(error: &TxnError, knows_fenced: bool) -> Code {
+    match error {
+        TxnError::UnknownHolder => INVALID_PRODUCER_ID_MAPPING,
+        TxnError::Fenced if knows_fenced => PRODUCER_FENCED,
+        TxnError::Fenced => INVALID_PRODUCER_EPOCH,
+        TxnError::Busy => CONCURRENT_TRANSACTIONS,
+        TxnError::NotOpen => INVALID_TXN_STATE,
+        TxnError::Failed(error) => of_positions(error.reason),
     }
 }
 

@@ -180,6 +180,18 @@ impl Out {
         }
     }
 
+    /// A list; `None` is null.
+    pub(crate) fn list<T>(&mut self, items: Option<&[T]>, mut put: impl FnMut(&mut Self, &T)) {
+        match (items, self.form) {
+            (Some(items), _) => {
+                self.count(items.len());
+                items.iter().for_each(|item| put(self, item));
+            }
+            (None, Form::Classic) => self.i32(-1),
+            (None, Form::Compact) => self.varint(0),
+        }
+    }
+
     /// No tagged fields.
     pub(crate) fn tags(&mut self) {
         if self.form == Form::Compact {

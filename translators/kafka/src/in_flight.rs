@@ -131,7 +131,7 @@ impl State {
                 Some((_, base)) => Self::Kept(i64::try_from(base.0).unwrap_or(i64::MAX)),
                 None => Self::Refused(Refusal::new(errors::POLICY_VIOLATION, "the topic is full")),
             },
-            Err(error) => Self::Refused(Refusal::of(error)),
+            Err(error) => Self::Refused(errors::of_produce(error)),
         }
     }
 

@@ -243,8 +243,12 @@ impl Session {
                     .any(|one| one.take(pending, &result));
                 debug_assert!(is_known, "a receipt of nothing that we published");
             }
-            // We attach to nothing and claim nothing.
-            Event::Deliveries(..) | Event::Live(_) | Event::Ended(_) | Event::Displaced => {}
+            // We attach to nothing, claim nothing and ask for nothing else.
+            Event::Deliveries(..)
+            | Event::Live(_)
+            | Event::Ended(_)
+            | Event::Displaced
+            | Event::Condition(_) => {}
         }
     }
 

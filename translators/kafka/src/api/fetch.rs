@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_canon::{Damage, Offset, Text};
-use fairlead_kernel::{BoxFuture, Caller, Error, FetchAt, FetchLimits, Fetched};
+use fairlead_kernel::{Aborted, BoxFuture, Caller, Error, FetchAt, FetchLimits, Fetched, View};
 use kafka_protocol::messages::ApiKey;
 
 use super::{Api, Call};
@@ -26,6 +26,9 @@ pub(super) struct Fetch;
 
 /// Most bytes of one answer, but for a first batch that is larger: what a slow reader makes us hold.
 const BYTES_MAX: u32 = 4 * 1024 * 1024;
+
+/// Shows nothing of a transaction before its end.
+const READ_COMMITTED: i8 = 1;
 
 /// The longest wait for data: longer than clients ask for (0.5 s), shorter than they give up.
 const WAIT_MS_MAX: u64 = 60_000;
@@ -53,7 +56,12 @@ impl Api for Fetch {
             let aims = aim(desk, request.topics)?;
             let caller = desk.caller()?;
             let fetched = fetch(caller, &aims, request.limits).await;
-            Ok(Reply::Answer(answer(caller, &call, aims, fetched)))
+            Ok(Reply::Answer(answer(
+                caller,
+                &call,
+                aims,
+                (request.limits.view, fetched),
+            )))
         })
     }
 }
@@ -78,7 +86,10 @@ fn read(call: &Call) -> Result<Request, Fault> {
     let wait_ms = u64::try_from(fields.i32("max wait ms")?).unwrap_or(0);
     let bytes_min = u32::try_from(fields.i32("min bytes")?).unwrap_or(0);
     let bytes_max = u32::try_from(fields.i32("max bytes")?).unwrap_or(0);
-    fields.i8("isolation level")?;
+    let view = match fields.i8("isolation level")? {
+        READ_COMMITTED => View::Committed,
+        _ => View::All,
+    };
     let mut session_id = 0;
     if version >= 7 {
         session_id = fields.i32("session id")?;
@@ -106,6 +117,7 @@ fn read(call: &Call) -> Result<Request, Fault> {
         bytes_min: bytes_min.min(bytes_max),
         bytes_max,
         wait_max: Duration::from_millis(wait_ms.min(WAIT_MS_MAX)),
+        view,
     };
     Ok(Request {
         limits,
@@ -190,7 +202,12 @@ async fn fetch(caller: &Caller, aims: &[Aim], limits: FetchLimits) -> Vec<Fetche
     caller.fetch(at, FetchLimits { wait_max, ..limits }).await
 }
 
-fn answer(caller: &Caller, call: &Call, aims: Vec<Aim>, fetched: Vec<Fetched>) -> Answer {
+fn answer(
+    caller: &Caller,
+    call: &Call,
+    aims: Vec<Aim>,
+    (view, fetched): (View, Vec<Fetched>),
+) -> Answer {
     let mut writer = Writer::new(call, errors::NONE, aims.len());
     // One answer per entity asked for, in the same order.
     let mut fetched = fetched.into_iter();
@@ -206,7 +223,7 @@ fn answer(caller: &Caller, call: &Call, aims: Vec<Aim>, fetched: Vec<Fetched>) -
                     .topic
                     .as_ref()
                     .ok_or(errors::UNKNOWN_TOPIC_OR_PARTITION)?;
-                show(caller, topic, result)
+                show(caller, topic, view, result)
             });
             writer.partition(partition, found);
         }
@@ -219,12 +236,16 @@ fn answer(caller: &Caller, call: &Call, aims: Vec<Aim>, fetched: Vec<Fetched>) -
 struct Found {
     start: i64,
     end: i64,
+    stable: i64,
+    /// Transactions to pass over; `None` when the reader did not ask.
+    aborted: Option<Vec<Aborted>>,
     shown: Shown,
 }
 
 fn show(
     caller: &Caller,
     topic: &Topic,
+    view: View,
     result: Result<fairlead_kernel::Chunk, Error>,
 ) -> Result<Found, Code> {
     let chunk = result.map_err(|error| {
@@ -245,6 +266,8 @@ fn show(
     Ok(Found {
         start: signed(chunk.marks.start),
         end: signed(chunk.marks.end),
+        stable: signed(chunk.marks.stable),
+        aborted: (view == View::Committed).then_some(chunk.aborted),
         shown,
     })
 }
@@ -291,6 +314,8 @@ impl Writer {
                 Found {
                     start: -1,
                     end: -1,
+                    stable: -1,
+                    aborted: None,
                     shown: Shown::default(),
                 },
             ),
@@ -299,11 +324,15 @@ impl Writer {
         out.i32(index);
         out.i16(code);
         out.i64(found.end); // high watermark
-        out.i64(found.end); // last stable offset: there are no transactions
+        out.i64(found.stable);
         if self.version >= 5 {
             out.i64(found.start);
         }
-        out.count(0); // aborted transactions
+        out.list(found.aborted.as_deref(), |out, aborted| {
+            out.i64(aborted.producer.0);
+            out.i64(i64::try_from(aborted.first.0).unwrap_or(i64::MAX));
+            out.tags();
+        });
         if self.version >= 11 {
             out.i32(-1); // no other replica to read from
         }

@@ -1,4 +1,4 @@
-//! FindCoordinator: we are, of every group.
+//! FindCoordinator: we are, of every group and every transaction.
 
 use std::ops::RangeInclusive;
 
@@ -17,11 +17,11 @@ use crate::text::{said, theirs};
 pub(super) struct FindCoordinator;
 
 const GROUP: i8 = 0;
-const NO_TRANSACTIONS: &str = "only groups have a coordinator here: transactions are not served";
+const TRANSACTION: i8 = 1;
 
 impl Handler for FindCoordinator {
     type Request = FindCoordinatorRequest;
-    const VERSIONS: RangeInclusive<i16> = 0..=4;
+    const VERSIONS: RangeInclusive<i16> = 0..=5;
     const LAYOUT: Layout = Layout {
         compact_since: 3,
         fields: &[
@@ -36,13 +36,10 @@ impl Handler for FindCoordinator {
         version: i16,
         request: FindCoordinatorRequest,
     ) -> Result<FindCoordinatorResponse, Fault> {
-        let is_group = request.key_type == GROUP;
-        let code = if is_group {
-            errors::NONE
-        } else {
-            errors::TRANSACTIONAL_ID_DENIED
+        let (code, why) = match request.key_type {
+            GROUP | TRANSACTION => (errors::NONE, None),
+            _ => (errors::INVALID_REQUEST, Some(said("unknown type of key"))),
         };
-        let why = (!is_group).then(|| said(NO_TRANSACTIONS));
         let (host, port) = desk.advertised();
         if version < 4 {
             return Ok(FindCoordinatorResponse::default()

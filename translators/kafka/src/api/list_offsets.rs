@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fairlead_canon::shape::{Field, Layout, Shape};
 use fairlead_canon::{EntityId, EventTime, Timestamp};
-use fairlead_kernel::{By, Caller, Error, FetchAt, FetchLimits};
+use fairlead_kernel::{By, Caller, Error, FetchAt, FetchLimits, View};
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
@@ -116,6 +116,7 @@ async fn find(
         bytes_min: 0,
         bytes_max: 1,
         wait_max: Duration::ZERO,
+        view: View::All,
     };
     let read = caller
         .fetch(

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use fairlead_canon::EntityId;
 use fairlead_canon::shape::{Field, Layout, Shape};
 use fairlead_kernel::{Position, Who};
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
@@ -9,6 +10,7 @@ use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use kafka_protocol::protocol::StrBytes;
 
 use super::Handler;
 use crate::desk::Desk;
@@ -76,7 +78,7 @@ impl Handler for OffsetCommit {
                 codes.push(match (&allowed, lane) {
                     (Err(error), _) => errors::of_group(error),
                     (Ok(()), None) => errors::UNKNOWN_TOPIC_OR_PARTITION,
-                    (Ok(()), Some(entity)) => match position(entity, partition) {
+                    (Ok(()), Some(entity)) => match position(entity, &said(partition)) {
                         Ok(position) => {
                             positions.push(position);
                             errors::NONE
@@ -114,19 +116,32 @@ impl Handler for OffsetCommit {
     }
 }
 
-fn position(
-    entity: fairlead_canon::EntityId,
-    partition: &OffsetCommitRequestPartition,
-) -> Result<Position, Code> {
-    let metadata = partition.committed_metadata.clone().unwrap_or_default();
+/// What a request says of a partition.
+pub(super) struct Said {
+    pub(super) offset: i64,
+    pub(super) leader_epoch: i32,
+    pub(super) metadata: Option<StrBytes>,
+}
+
+/// The position that a request says.
+pub(super) fn position(entity: EntityId, said: &Said) -> Result<Position, Code> {
+    let metadata = said.metadata.clone().unwrap_or_default();
     if metadata.len() > METADATA_BYTES_MAX {
         return Err(errors::OFFSET_METADATA_TOO_LARGE);
     }
-    let offset = u64::try_from(partition.committed_offset);
+    let offset = u64::try_from(said.offset);
     Ok(Position {
         entity,
         offset: offset.map_err(|_negative| errors::OFFSET_OUT_OF_RANGE)?,
-        leader_epoch: partition.committed_leader_epoch,
+        leader_epoch: said.leader_epoch,
         metadata: metadata.into_bytes(),
     })
+}
+
+fn said(partition: &OffsetCommitRequestPartition) -> Said {
+    Said {
+        offset: partition.committed_offset,
+        leader_epoch: partition.committed_leader_epoch,
+        metadata: partition.committed_metadata.clone(),
+    }
 }

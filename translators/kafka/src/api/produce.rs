@@ -165,8 +165,14 @@ fn publish(
     let Ok(lane) = u32::try_from(index) else {
         return refuse(errors::UNKNOWN_TOPIC_OR_PARTITION, "a negative partition");
     };
-    if terms.is_transactional || batch.flags.transactional || batch.flags.control {
-        return refuse(errors::INVALID_TXN_STATE, "transactions are not served");
+    if batch.flags.control {
+        return refuse(errors::INVALID_RECORD, "markers are ours to write");
+    }
+    if batch.flags.transactional && !terms.is_transactional {
+        return refuse(
+            errors::INVALID_RECORD,
+            "a transactional batch without an id",
+        );
     }
     let publish = Publish {
         to: To::Lane {
@@ -181,6 +187,6 @@ fn publish(
     };
     caller.publish(publish).map_err(|error| {
         caller.meters().failed(&error);
-        Refusal::of(&error)
+        errors::of_produce(&error)
     })
 }

@@ -320,6 +320,8 @@ async fn the_coordinator_of_every_group_is_the_one_broker() {
             .count(),
         2
     );
-    let transactions = peer.ask(4, request.with_key_type(1)).await;
-    assert_eq!(transactions.coordinators[0].error_code, 53);
+    let transactions = peer.ask(4, request.clone().with_key_type(1)).await;
+    assert_eq!(transactions.coordinators[0].error_code, 0);
+    let unknown = peer.ask(4, request.with_key_type(2)).await;
+    assert_eq!(unknown.coordinators[0].error_code, 42);
 }

@@ -12,4 +12,5 @@ mod login;
 mod peer;
 mod produce;
 mod topics;
+mod transactions;
 mod versions;

@@ -25,6 +25,7 @@ impl<R: Request<Response: Send> + Send + Sync> Ask for R {}
 /// A running mesh.
 pub(crate) struct Mesh {
     pub(crate) kernel: Arc<Kernel>,
+    pub(crate) clock: Arc<ManualClock>,
     drain: watch::Sender<bool>,
     connections: AtomicU64,
 }
@@ -39,10 +40,13 @@ pub(crate) struct Peer {
 impl Mesh {
     pub(crate) async fn start() -> Self {
         let clock = Arc::new(ManualClock::at(1_000_000));
-        let kernel = kernel(Arc::new(Memory::new(1 << 28)), clock).await.unwrap();
+        let kernel = kernel(Arc::new(Memory::new(1 << 28)), Arc::clone(&clock))
+            .await
+            .unwrap();
         let (drain, _) = watch::channel(false);
         Self {
             kernel,
+            clock,
             drain,
             connections: AtomicU64::new(1),
         }

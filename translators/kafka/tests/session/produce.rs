@@ -127,9 +127,9 @@ async fn what_cannot_be_kept_is_refused_by_its_own_code() {
     let good = batch(&["a"]);
     let mut damaged = good.to_vec();
     *damaged.last_mut().unwrap() ^= 1;
-    let mut transactional = stamped(&good, 7, 0, 0).to_vec();
-    transactional[22] |= 0x10;
-    seal(&mut transactional);
+    let mut marker = stamped(&good, 7, 0, 0).to_vec();
+    marker[22] |= 0x30;
+    seal(&mut marker);
     let large = "x".repeat(fairlead_canon::limits::BODY_BYTES_MAX);
     for (request, code) in [
         (to("t", 0, damaged.into()), 2),
@@ -141,7 +141,7 @@ async fn what_cannot_be_kept_is_refused_by_its_own_code() {
         (to("t", 0, batch(&[&large])), 10),
         (to("no/name", 0, good.clone()), 17),
         (to("t", 0, good.clone()).with_acks(2), 21),
-        (to("t", 0, transactional.into()), 48),
+        (to("t", 0, marker.into()), 87),
     ] {
         assert_eq!(produce(&mut peer, V, request).await.error_code, code);
     }

@@ -2,14 +2,15 @@
 
 use fairlead_kernel::ClosedReason;
 use kafka_protocol::messages::{
-    AlterConfigsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest, FetchRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiVersionsRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest,
+    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+    DescribeLogDirsRequest, DescribeTransactionsRequest, EndTxnRequest, FetchRequest,
     FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
     InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
-    ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SaslAuthenticateRequest,
-    SaslHandshakeRequest, SyncGroupRequest,
+    ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
+    SaslAuthenticateRequest, SaslHandshakeRequest, SyncGroupRequest, TxnOffsetCommitRequest,
 };
 
 use kafka_protocol::protocol::Request;
@@ -79,5 +80,11 @@ async fn every_announced_version_of_every_request_is_answered_and_no_other() {
     ask_all::<IncrementalAlterConfigsRequest>(&mesh, left).await;
     ask_all::<OffsetDeleteRequest>(&mesh, left).await;
     ask_all::<OffsetForLeaderEpochRequest>(&mesh, left).await;
+    ask_all::<AddOffsetsToTxnRequest>(&mesh, left).await;
+    ask_all::<AddPartitionsToTxnRequest>(&mesh, left).await;
+    ask_all::<DescribeTransactionsRequest>(&mesh, left).await;
+    ask_all::<EndTxnRequest>(&mesh, left).await;
+    ask_all::<ListTransactionsRequest>(&mesh, left).await;
+    ask_all::<TxnOffsetCommitRequest>(&mesh, left).await;
     assert_eq!(announced, [], "announced and not asked here");
 }
