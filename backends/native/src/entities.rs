@@ -106,6 +106,11 @@ impl Entities {
         }
     }
 
+    /// How many are in memory.
+    pub(crate) fn hot(&self) -> usize {
+        self.hot.read().len()
+    }
+
     /// How many changed in this generation.
     pub(crate) fn changes(&self) -> usize {
         self.changed.lock().len()
@@ -118,7 +123,12 @@ impl Entities {
 
     /// A checkpoint has what these changed in it.
     pub(crate) fn written(&self, changed: Vec<Changed>) {
+        let durable = self.ground.durable();
         for (id, entity) in changed {
+            if !entity.content.lock().is_in_index(durable) {
+                // It has changed again, and is listed for the next one.
+                continue;
+            }
             if entity.is_deleted() {
                 let mut hot = self.hot.write();
                 // It may have been made anew.

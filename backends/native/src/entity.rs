@@ -17,6 +17,7 @@ use fairlead_ports::{CursorId, Lsn, Marks};
 use parking_lot::Mutex;
 
 use crate::cursor::Cursor;
+use crate::ground::Uses;
 use crate::producer::Producers;
 
 use batches::Batches;
@@ -425,6 +426,19 @@ impl Content {
             let (live, bytes) = (u64::from(kept.live), u64::from(kept.bytes));
             (Offset(kept.after()), live, bytes)
         })
+    }
+
+    /// Counts what log files are needed for.
+    pub(crate) fn count_uses(&mut self, uses: &mut Uses) {
+        for kept in self.holding(0..u64::MAX) {
+            uses.add(kept.at, kept.share);
+        }
+    }
+
+    /// Whether it keeps the batch at this offset, and its record is the one with this LSN.
+    pub(crate) fn keeps(&mut self, base: Offset, lsn: Lsn) -> bool {
+        let kept = self.batches.holding(&self.source, base.0);
+        kept.is_some_and(|kept| kept.at.lsn == lsn)
     }
 
     /// Where the batches that are kept lie.

@@ -69,6 +69,12 @@ impl Index {
         self.0.checkpoint(changes.0)
     }
 
+    /// Lets go of the file before the directory is given back: whoever still has a handle of the
+    /// store must not touch it any more.
+    pub(crate) fn close(&self) {
+        self.0.close();
+    }
+
     /// The row under a key.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
         let Some(value) = self.0.get(key)? else {

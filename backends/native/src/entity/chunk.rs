@@ -15,7 +15,7 @@ use crate::ground::{Ground, Tally};
 use crate::index::pack::{Pack, Unpack};
 
 /// Batches in a chunk at most: a row of a few pages, and 8 KiB in memory.
-pub(crate) const CHUNK_LEN: usize = 128;
+pub(crate) const CHUNK_LEN: usize = if cfg!(test) { 3 } else { 128 };
 
 /// A batch that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

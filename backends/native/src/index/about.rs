@@ -110,6 +110,10 @@ impl Index {
 pub(crate) fn refused(file: PathBuf, error: KvError) -> OpenError {
     match error {
         KvError::Io(source) => OpenError::Io { file, source },
+        KvError::Closed => OpenError::Io {
+            file,
+            source: std::io::ErrorKind::NotConnected.into(),
+        },
         KvError::Damaged { what } => OpenError::Index { file, what },
     }
 }

@@ -12,6 +12,8 @@ pub(crate) trait StateKv: Debug + Send + Sync {
     /// Makes these changes in this order, all or none, durable on return. After an error nothing is
     /// known of what is on disk, and the store must be opened again.
     fn checkpoint(&self, changes: Vec<Change>) -> Result<(), KvError>;
+    /// Lets go of the file, which somebody else may open then; everything is refused from now on.
+    fn close(&self);
     /// The value under a key, as of the latest checkpoint.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError>;
     /// Visits keys from `from` on, in order, until it breaks. Sees one checkpoint throughout.
@@ -37,6 +39,9 @@ pub(crate) enum KvError {
     /// The operating system refused.
     #[error("the index could not be read or written")]
     Io(#[source] io::Error),
+    /// The store was closed.
+    #[error("the index is closed")]
+    Closed,
     /// What is there is not what was written.
     #[error("damage in the index: {what}")]
     Damaged { what: String },
@@ -72,6 +77,8 @@ impl StateKv for Map {
         }
         Ok(())
     }
+
+    fn close(&self) {}
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
         Ok(self.0.read().get(key).cloned())

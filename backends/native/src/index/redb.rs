@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
+use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 use redb::{
     Builder, Database, ReadOnlyTable, ReadableDatabase, StorageError, Table, TableDefinition,
 };
@@ -19,8 +20,9 @@ const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 /// Its page cache; the default is 1 GiB.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
+/// `None` once it is closed.
 #[derive(Debug)]
-pub(crate) struct RedbKv(Database);
+pub(crate) struct RedbKv(RwLock<Option<Database>>);
 
 impl RedbKv {
     /// Opens what is in the file and verifies every page; an empty file becomes an empty index.
@@ -33,14 +35,19 @@ impl RedbKv {
                 let what = "the checksum of a page".into();
                 return Err(KvError::Damaged { what });
             }
-            let kv = Self(database);
+            let kv = Self(RwLock::new(Some(database)));
             kv.make_table()?;
             Ok(kv)
         })
     }
 
+    fn database(&self) -> Result<MappedRwLockReadGuard<'_, Database>, KvError> {
+        let opened = RwLockReadGuard::try_map(self.0.read(), Option::as_ref);
+        opened.map_err(|_none| KvError::Closed)
+    }
+
     fn make_table(&self) -> Result<(), KvError> {
-        let read = self.0.begin_read().map_err(failed)?;
+        let read = self.database()?.begin_read().map_err(failed)?;
         match read.open_table(TABLE) {
             Ok(_) => Ok(()),
             Err(redb::TableError::TableDoesNotExist(_)) => self.checkpoint(Vec::new()),
@@ -49,7 +56,7 @@ impl RedbKv {
     }
 
     fn table(&self) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, KvError> {
-        let read = self.0.begin_read().map_err(failed)?;
+        let read = self.database()?.begin_read().map_err(failed)?;
         read.open_table(TABLE).map_err(failed)
     }
 }
@@ -57,7 +64,7 @@ impl RedbKv {
 impl StateKv for RedbKv {
     fn checkpoint(&self, changes: Vec<Change>) -> Result<(), KvError> {
         guarded(|| {
-            let mut write = self.0.begin_write().map_err(failed)?;
+            let mut write = self.database()?.begin_write().map_err(failed)?;
             // The next start then need not walk the whole file twice.
             write.set_quick_repair(true);
             let mut table = write.open_table(TABLE).map_err(failed)?;
@@ -74,6 +81,11 @@ impl StateKv for RedbKv {
             let value = self.table()?.get(key).map_err(failed)?;
             Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
         })
+    }
+
+    fn close(&self) {
+        let database = self.0.write().take();
+        drop(database);
     }
 
     fn scan(

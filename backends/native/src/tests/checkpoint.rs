@@ -1,0 +1,194 @@
+//! The index together with what follows in the log is what the records say, however they are divided.
+
+use std::path::Path;
+
+use fairlead_canon::{EntityId, Kind, Outcome, Promise};
+use fairlead_ports::{Op, Unit};
+use fairlead_testkit::make::{append, create, message, put, settle};
+use fairlead_testkit::trace::digest;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::{Inline, Script, open, settings, world};
+use crate::error::OpenError;
+use crate::ground::Uses;
+use crate::vfs::Vfs;
+use crate::vfs::sim::SimFs;
+
+fn commit(store: &mut Inline, op: Op) {
+    let unit = Unit {
+        ops: vec![op],
+        promise: Promise::Durable,
+    };
+    let outcomes = store.commit(unit).unwrap();
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+}
+
+fn checkpoint(store: &Inline) {
+    store.write_checkpoint(store.begin_checkpoint()).unwrap();
+}
+
+/// What log files are needed for, counted from what entities keep.
+fn counted(store: &Inline) -> Uses {
+    let state = &store.shared.state;
+    let mut uses = Uses::default();
+    for id in state.entities().unwrap() {
+        let Some(entity) = state.entity(id) else {
+            continue;
+        };
+        entity.content.lock().count_uses(&mut uses);
+    }
+    uses
+}
+
+#[tokio::test]
+async fn a_long_trace_with_checkpoints_and_restarts_ends_as_in_memory() {
+    for seed in 0..12 {
+        let script = Script::new(seed, 400).await;
+        let mut random = StdRng::seed_from_u64(seed);
+        let fs = SimFs::default();
+        let (mut store, mut begun) = (Inline::open(&fs).unwrap(), None);
+        for (unit, digests) in script.units.iter().zip(script.digests.iter().skip(1)) {
+            store.commit(unit.clone()).unwrap();
+            match random.random_range(0..40) {
+                0..4 if begun.is_none() => begun = Some(store.begin_checkpoint()),
+                4..12 => {
+                    let write = |begun| store.write_checkpoint(begun).unwrap();
+                    begun.take().map_or((), write);
+                }
+                12 => {
+                    assert_eq!(*store.shared.state.ground.uses.lock(), counted(&store));
+                    begun = None;
+                    drop(store);
+                    let subject = open(&fs).unwrap();
+                    assert_eq!(&digest(&subject).await, digests, "seed {seed}");
+                    drop(subject);
+                    store = Inline::open(&fs).unwrap();
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(*store.shared.state.ground.uses.lock(), counted(&store));
+    }
+}
+
+#[test]
+fn a_log_file_goes_once_nothing_in_the_index_refers_to_it() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    let (queue, log) = (EntityId(1), EntityId(2));
+    commit(&mut store, create(queue, Kind::Queue));
+    commit(&mut store, create(log, Kind::Log));
+    commit(&mut store, append(log, message("stays")));
+    for n in 0..60 {
+        commit(&mut store, append(queue, message("goes")));
+        commit(&mut store, settle(queue, n..n + 1, Outcome::Done));
+    }
+    let end = crate::lsn::FileNo(u64::MAX);
+    let before = store.files.below(end);
+    assert!(before.len() > 5, "{before:?}");
+    checkpoint(&store);
+    let after = store.files.below(end);
+    assert_eq!(after[0], before[0], "the first one holds what stays");
+    assert_eq!(
+        after[1..],
+        before[before.len() - 1..],
+        "and the last is in use"
+    );
+    drop(store);
+    let mut store = Inline::open(&fs).unwrap();
+    let entity = store.shared.state.entity(log).unwrap();
+    assert_eq!(entity.content.lock().count(), 1);
+    drop(entity);
+    commit(&mut store, append(queue, message("more")));
+}
+
+#[test]
+fn entities_that_are_in_the_index_leave_memory_and_come_back() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    for n in 0..50 {
+        commit(&mut store, create(EntityId(n), Kind::Queue));
+        commit(&mut store, append(EntityId(n), message("one")));
+    }
+    assert!(store.shared.state.hot() >= 50);
+    checkpoint(&store);
+    assert!(store.shared.state.hot() <= 3);
+    for n in 0..50 {
+        commit(&mut store, append(EntityId(n), message("two")));
+        let entity = store.shared.state.entity(EntityId(n)).unwrap();
+        assert_eq!(entity.content.lock().count(), 2);
+    }
+}
+
+#[test]
+fn a_deleted_entity_stays_deleted_and_may_be_made_anew_around_a_checkpoint() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    let id = EntityId(1);
+    commit(&mut store, create(id, Kind::Log));
+    (0..10).for_each(|_| commit(&mut store, append(id, message("old"))));
+    checkpoint(&store);
+    commit(&mut store, Op::Delete { entity: id });
+    let begun = store.begin_checkpoint();
+    assert!(store.shared.state.entity(id).is_none());
+    commit(&mut store, create(id, Kind::Log));
+    commit(&mut store, append(id, message("new")));
+    store.write_checkpoint(begun).unwrap();
+    let count = |store: &Inline| {
+        let entity = store.shared.state.entity(id).expect("made anew");
+        let mut content = entity.content.lock();
+        (content.count(), content.places().count())
+    };
+    assert_eq!(count(&store), (1, 1));
+    checkpoint(&store);
+    drop(store);
+    let mut store = Inline::open(&fs).unwrap();
+    assert_eq!(count(&store), (1, 1));
+    commit(&mut store, Op::Delete { entity: id });
+    checkpoint(&store);
+    drop(store);
+    assert!(Inline::open(&fs).unwrap().shared.state.entity(id).is_none());
+}
+
+#[test]
+fn an_index_that_is_missing_or_of_another_log_is_refused_and_named() {
+    let index = Path::new("data/index.redb");
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    commit(&mut store, put(1, "key", "value"));
+    checkpoint(&store);
+    drop(store);
+    let stranger = SimFs::default();
+    drop(crate::store::Native::open(&settings(), &world(&stranger, 77)).unwrap());
+    let mut foreign = Vec::new();
+    stranger.damage(index, |bytes| foreign = bytes.clone());
+    let cases: [(&str, &dyn Fn(&SimFs)); 2] = [
+        ("missing", &|fs| fs.remove(index).unwrap()),
+        ("foreign", &|fs| {
+            fs.damage(index, |bytes| *bytes = foreign.clone())
+        }),
+    ];
+    for (case, damage) in cases {
+        let copy = fs.copy();
+        damage(&copy);
+        let file = match Inline::open(&copy).map(drop) {
+            Err(OpenError::Missing { file } | OpenError::Damaged { file, .. }) => file,
+            other => panic!("{case}: {other:?}"),
+        };
+        assert_eq!(file, index, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_leaves_nothing_to_apply() {
+    let fs = SimFs::default();
+    let subject = open(&fs).unwrap();
+    subject
+        .done(vec![create(EntityId(1), Kind::Log), put(1, "key", "value")])
+        .await;
+    drop(subject);
+    let store = Inline::open(&fs).unwrap();
+    assert_eq!(store.shared.state.changes(), 0);
+    assert!(store.shared.state.entity(EntityId(1)).is_some());
+}
