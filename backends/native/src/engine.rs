@@ -14,6 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread;
 
+use fairlead_ports::Condition;
 use tokio::time::Instant;
 
 use crate::file_wal::FileWal;
@@ -72,6 +73,7 @@ pub(crate) fn run(shared: &Arc<Shared>) {
 pub(crate) fn poison(shared: &Shared, error: &io::Error) {
     tracing::error!(%error, "a write or sync of the log failed: the log is poisoned");
     shared.progress.send_replace(Progress::Poisoned);
+    shared.tell_condition(Condition::Poisoned);
     shared.inbox.end(End::Poisoned);
 }
 

@@ -96,6 +96,12 @@ impl Files {
         self.0.write().remove(&number)
     }
 
+    /// The highest number; the first where there is no file.
+    pub(crate) fn last(&self) -> FileNo {
+        let files = self.0.read();
+        files.keys().next_back().copied().unwrap_or(FileNo::FIRST)
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.0.read().len() as u64
     }

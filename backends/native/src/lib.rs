@@ -11,6 +11,7 @@
 //! [`Inspection`].
 
 mod checkpoint;
+mod condition;
 mod crc;
 mod cursor;
 mod documents;
@@ -42,6 +43,7 @@ mod recovery;
 mod scan;
 mod sequencer;
 mod settings;
+mod space;
 mod state;
 mod store;
 mod superblock;
@@ -57,5 +59,5 @@ mod tests;
 pub use error::OpenError;
 pub use inspect::{Damage, Entry, Inspection, Measures, Report, Sum};
 pub use meter::{SYNC_TIMES_US, Stats};
-pub use settings::{Settings, World};
+pub use settings::{Settings, Spare, World};
 pub use store::Native;

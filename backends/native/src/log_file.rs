@@ -90,17 +90,11 @@ impl LogFile {
     ) -> io::Result<Self> {
         let new = dir.join(NAME_NEW);
         let file = vfs.create(&new)?;
-        file.write_at(0, &[&header.encode()])?;
-        let mut at = HEADER_BYTES as u64;
-        while at < bytes {
-            let len = usize::try_from(bytes - at)
-                .unwrap_or(usize::MAX)
-                .min(ZEROS.len());
-            let (zeros, _) = ZEROS.split_at(len);
-            file.write_at(at, &[zeros])?;
-            at += len as u64;
+        if let Err(error) = fill(file.as_ref(), header, bytes) {
+            // What it took so far may be what others lack; an error of that adds nothing.
+            drop(vfs.remove(&new));
+            return Err(error);
         }
-        file.sync()?;
         vfs.rename(&new, &dir.join(header.number.name()))?;
         vfs.sync_dir(dir)?;
         Ok(Self {
@@ -161,4 +155,19 @@ impl LogFile {
             bytes,
         }))
     }
+}
+
+/// Writes a header and zeros behind it, durable on return.
+fn fill(file: &dyn File, header: &FileHeader, bytes: u64) -> io::Result<()> {
+    file.write_at(0, &[&header.encode()])?;
+    let mut at = HEADER_BYTES as u64;
+    while at < bytes {
+        let len = usize::try_from(bytes - at)
+            .unwrap_or(usize::MAX)
+            .min(ZEROS.len());
+        let (zeros, _) = ZEROS.split_at(len);
+        file.write_at(at, &[zeros])?;
+        at += len as u64;
+    }
+    file.sync()
 }

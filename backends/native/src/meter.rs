@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use fairlead_canon::SyncMode;
+use fairlead_ports::Condition;
+
 /// Upper bounds of the classes of [`Stats::sync_times`], in microseconds; what took longer is in
 /// one class more.
 pub const SYNC_TIMES_US: [u64; 8] = [100, 250, 500, 1_000, 5_000, 25_000, 100_000, 1_000_000];
@@ -34,6 +37,14 @@ pub struct Stats {
     pub sync_micros: u64,
     /// How many took up to each of [`SYNC_TIMES_US`], and how many took longer.
     pub sync_times: [u64; CLASSES],
+    /// Files of the log.
+    pub files_live: u64,
+    /// Files that are ready for it, or can be used again.
+    pub files_free: u64,
+    /// How it is.
+    pub condition: Condition,
+    /// When a durable promise is kept, for entities that ask for nothing weaker.
+    pub sync: SyncMode,
 }
 
 impl Meter {
@@ -62,6 +73,7 @@ impl Meter {
             syncs: sync_times.iter().sum(),
             sync_micros: read(&self.sync_micros),
             sync_times,
+            ..Stats::default()
         }
     }
 }

@@ -8,6 +8,7 @@ use std::thread;
 use tokio::sync::watch;
 
 use crate::checkpoint::{Checkpointer, Desk};
+use crate::condition::Told;
 use crate::engine::{self, Engine};
 use crate::error::OpenError;
 use crate::inbox::{Inbox, Resting, Wants};
@@ -53,6 +54,7 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         meter: Arc::clone(wal.meter()),
         sync: settings.sync,
         desk,
+        told: Told::default(),
     });
     let sequencer = Sequencer::new(
         Arc::clone(&shared),
@@ -84,7 +86,11 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         index: vec![spawn("log-index", move || checkpointer.run())?],
         pool,
         files: vec![spawn("log-files", move || {
-            filling.0.run(&|| filling.1.inbox.nudge())
+            let (pool, shared) = filling;
+            pool.run(&mut || {
+                shared.tell_room(pool.room());
+                shared.inbox.nudge();
+            });
         })?],
         shared: Arc::clone(&shared),
         _lock: lock,

@@ -31,7 +31,8 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
     Free,
-    Full,
+    /// By this limit.
+    Full(&'static str),
 }
 
 /// Judges the operations of one unit in turn.
@@ -297,7 +298,7 @@ impl<'a> Planner<'a> {
     fn has_room(&self) -> Result<(), StoreError> {
         match self.room {
             Room::Free => Ok(()),
-            Room::Full => Err(StoreError::Full { limit: "log" }),
+            Room::Full(limit) => Err(StoreError::Full { limit }),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::log_file::LogFile;
 use crate::lsn::FileNo;
 use crate::mould::Mould;
 use crate::plan::Room;
+use crate::space::Space;
 
 /// Files kept ready: one to move into, and one so that a burst does not wait for the next.
 const AHEAD: usize = 2;
@@ -26,6 +27,9 @@ const AHEAD: usize = 2;
 const RESERVED: usize = 1;
 /// Files kept to be used again; a log that has shrunk gives back the others.
 const SPARE_MAX: usize = 4;
+/// The limits that a store is full by.
+const DISK: &str = "disk";
+const LOG: &str = "log";
 /// How long the pool waits before it tries again what did not work.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -33,6 +37,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Pool {
     mould: Mould,
     files: Arc<Files>,
+    pub(crate) space: Space,
     /// No more than so many files exist at once: the most that the log may take.
     count_max: u64,
     shelf: Mutex<Shelf>,
@@ -73,13 +78,12 @@ pub(crate) enum Filled {
 }
 
 impl Pool {
-    /// A pool that makes files after `current`, for a log of `files`; the log and the pool have at
-    /// most `count_max` files together.
-    pub(crate) fn new(mould: Mould, files: Arc<Files>, current: FileNo, count_max: u64) -> Self {
+    /// A pool for a log of `files`; the log and the pool have at most `count_max` files together.
+    pub(crate) fn new(mould: Mould, files: Arc<Files>, count_max: u64, space: Space) -> Self {
         let shelf = Shelf {
             ready: VecDeque::new(),
             spare: Vec::new(),
-            next: current.next(),
+            next: files.last().next(),
             count: files.count(),
             has_failed: false,
             has_changed: false,
@@ -88,6 +92,7 @@ impl Pool {
         Self {
             mould,
             files,
+            space,
             count_max,
             shelf: Mutex::new(shelf),
             changed: Condvar::new(),
@@ -104,26 +109,43 @@ impl Pool {
         shelf.ready.iter().any(|file| file.number == number)
     }
 
-    /// Full when no more files can be had than what is left for freeing space: the log has taken
-    /// what it may, or the disk is full.
+    /// Full when the disk is, or when no more files can be had than what is left for freeing space.
     pub(crate) fn room(&self) -> Room {
-        self.room_beyond(RESERVED)
+        if self.space.is_short() {
+            return Room::Full(DISK);
+        }
+        self.files_beyond(RESERVED)
     }
 
-    /// Whether there is no file to go on with, and none can be had.
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.room_beyond(0) == Room::Full
+    /// Full when there is no file to go on with, and none can be had.
+    pub(crate) fn files(&self) -> Room {
+        self.files_beyond(0)
     }
 
-    fn room_beyond(&self, reserved: usize) -> Room {
+    fn files_beyond(&self, reserved: usize) -> Room {
         let shelf = self.shelf.lock();
         let has_no_more = shelf.count >= self.count_max && shelf.spare.is_empty();
-        let is_stuck = shelf.has_failed || has_no_more;
-        if is_stuck && shelf.ready.len() <= reserved {
-            Room::Full
+        let limit = if shelf.has_failed || self.space.is_short() {
+            Some(DISK)
         } else {
-            Room::Free
+            has_no_more.then_some(LOG)
+        };
+        match limit.filter(|_| shelf.ready.len() <= reserved) {
+            Some(limit) => Room::Full(limit),
+            None => Room::Free,
         }
+    }
+
+    /// Files in the log, and files that are ready for it or can be used again.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let shelf = self.shelf.lock();
+        let free = (shelf.ready.len() + shelf.spare.len()) as u64;
+        (shelf.count.saturating_sub(free), free)
+    }
+
+    /// Lets the thread of [`Pool::run`] look at the disk: something else may have filled it.
+    pub(crate) fn look(&self) {
+        self.change(|_| {});
     }
 
     /// Takes the file that follows; `None` when none is ready.
@@ -151,10 +173,12 @@ impl Pool {
     /// Prepares one file if one is wanted, or removes one that is not. On an error nothing changed,
     /// but a file that was to be used again may be gone.
     pub(crate) fn fill(&self) -> io::Result<Filled> {
-        let task = self
-            .shelf
-            .lock()
-            .task(self.count_max, self.mould.file_bytes);
+        let count_max = if self.space.is_short() {
+            0
+        } else {
+            self.count_max
+        };
+        let task = self.shelf.lock().task(count_max, self.mould.file_bytes);
         let made = match task {
             Task::Nothing(filled) => return Ok(filled),
             Task::Make(number) => self.mould.cast(number),
@@ -179,17 +203,18 @@ impl Pool {
         }
     }
 
-    /// Keeps files ready until the pool is closed. `changed` is called when what it has changes.
-    pub(crate) fn run(&self, changed: &dyn Fn()) {
+    /// Keeps files ready until the pool is closed. `tell` is called after each look at what it has.
+    pub(crate) fn run(&self, tell: &mut dyn FnMut()) {
+        self.space.look(false);
         loop {
             let filled = self.fill();
+            self.space.look(filled.is_err());
+            tell();
             if matches!(filled, Ok(Filled::More)) {
-                changed();
                 continue;
             }
             if let Err(error) = &filled {
                 tracing::warn!(%error, "no log file could be prepared");
-                changed();
             }
             let mut shelf = self.shelf.lock();
             if shelf.is_closed {
@@ -198,11 +223,10 @@ impl Pool {
             if shelf.has_changed {
                 continue;
             }
-            match filled {
-                Ok(Filled::More | Filled::Enough) => self.changed.wait(&mut shelf),
-                Ok(Filled::Waiting) | Err(_) => {
-                    self.changed.wait_for(&mut shelf, RETRY_AFTER);
-                }
+            if matches!(filled, Ok(Filled::Enough)) && !self.space.is_short() {
+                self.changed.wait(&mut shelf);
+            } else {
+                self.changed.wait_for(&mut shelf, RETRY_AFTER);
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::mould::{Mould, random};
 use crate::pool::Pool;
 use crate::scan::{self, Begin, Tail, open_files};
 use crate::settings::{Settings, World};
+use crate::space::Space;
 use crate::state::{Hidden, State};
 use crate::superblock::{Epoch, LogId, Superblock, SuperblockFile};
 use crate::vfs::{Lock, Vfs};
@@ -195,7 +196,8 @@ fn resume(
     files.into_iter().for_each(|file| shared.add(file));
     shared.add(current.clone());
     let count_max = settings.log_bytes_max / settings.file_bytes;
-    let pool = Pool::new(mould, Arc::clone(&shared), current.number, count_max);
+    let space = Space::new(Arc::clone(&world.vfs), settings.dir.clone(), settings.spare);
+    let pool = Pool::new(mould, Arc::clone(&shared), count_max, space);
     let pool = Arc::new(pool);
     let proven = at(current.number, tail.position);
     let lsn = place(

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::checkpoint::{Checkpoint, Desk};
+use crate::condition::Told;
 use crate::entity::Location;
 use crate::file_wal::{Flush, Frame, place};
 use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES};
@@ -25,7 +26,7 @@ use crate::inbox::{Inbox, Job};
 use crate::limits::{FRAME_BYTES_TARGET, FRAME_UNITS_TARGET, LINGER_MAX, Limits, SYNC_WITHIN};
 use crate::lsn::{FileNo, at, file_of, padded, position_of};
 use crate::meter::Meter;
-use crate::plan::{Draft, Planner, len_max};
+use crate::plan::{Draft, Planner, Room, len_max};
 use crate::pool::Pool;
 use crate::record::Record;
 use crate::state::{Hidden, Progress, State};
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     /// When a durable promise is kept, for entities that ask for no weaker mode themselves.
     pub(crate) sync: SyncMode,
     pub(crate) desk: Desk,
+    pub(crate) told: Told,
 }
 
 #[derive(Debug)]
@@ -219,10 +221,10 @@ impl Sequencer {
             self.open.lsn = lsn;
             return Fit::Now;
         }
-        if self.pool.is_exhausted() {
-            return Fit::Never(StoreError::Full { limit: "log" });
+        match self.pool.files() {
+            Room::Full(limit) => Fit::Never(StoreError::Full { limit }),
+            Room::Free => Fit::Later,
         }
-        Fit::Later
     }
 
     fn fit_open(&self, len: usize) -> Fit {

@@ -21,12 +21,26 @@ pub struct Settings {
     /// Bytes of a log file: whole pages, at most 64 MiB. Half of it bounds a unit. It only
     /// concerns files that are made from now on.
     pub file_bytes: u64,
-    /// Bytes of log at which appends are refused.
+    /// Bytes of log at which appends are refused. From half of it on, the oldest files of the log
+    /// are sealed.
     pub log_bytes_max: u64,
     /// Bytes of recent log kept in memory for readers.
     pub tail_bytes_max: usize,
+    /// What must stay free on the disk.
+    pub spare: Spare,
     /// When a durable promise is kept. [`SyncMode::Interval`] here weakens every entity.
     pub sync: SyncMode,
+}
+
+/// Room on the disk that a store leaves to others, and to what frees space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spare {
+    /// With less than this free, nothing new is taken.
+    pub bytes: u64,
+    /// The same, as a part of the disk; the greater holds.
+    pub percent: u8,
+    /// Taken in advance, and given up at that moment.
+    pub ballast_bytes: u64,
 }
 
 /// Time and randomness of a store.
@@ -40,6 +54,30 @@ pub struct World {
     pub vfs: Arc<dyn Vfs>,
 }
 
+impl Default for Spare {
+    fn default() -> Self {
+        Self {
+            bytes: 1 << 30,
+            percent: 5,
+            ballast_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Spare {
+    /// Nothing is left free: for tests, and for disks that somebody else watches.
+    pub const NOTHING: Self = Self {
+        bytes: 0,
+        percent: 0,
+        ballast_bytes: 0,
+    };
+
+    pub(crate) fn mark(self, total: u64) -> u64 {
+        let part = (total / 100).saturating_mul(u64::from(self.percent));
+        self.bytes.max(part)
+    }
+}
+
 impl Settings {
     /// A store in a directory, with the usual sizes.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
@@ -48,6 +86,7 @@ impl Settings {
             file_bytes: FILE_BYTES_MAX,
             log_bytes_max: 8 << 30,
             tail_bytes_max: 64 << 20,
+            spare: Spare::default(),
             sync: SyncMode::Always,
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Timestamp};
 use fairlead_ports::{
-    BoxFuture, Committed, Document, Documents, Log, Lsn, Space, Store, StoreError, Unit, Watcher,
+    BoxFuture, Committed, Condition, Document, Documents, Log, Lsn, Space, Store, StoreError, Unit,
+    Watcher,
 };
 
 use crate::documents;
@@ -23,7 +24,7 @@ use crate::threads::Threads;
 pub struct Native {
     shared: Arc<Shared>,
     reads: Reads,
-    _threads: Threads,
+    threads: Threads,
 }
 
 impl Native {
@@ -31,7 +32,7 @@ impl Native {
         Self {
             shared,
             reads,
-            _threads: threads,
+            threads,
         }
     }
 
@@ -53,7 +54,20 @@ impl Native {
 
     /// What the log has done since it was opened.
     pub fn stats(&self) -> Stats {
-        self.shared.meter.stats()
+        let (files_live, files_free) = self.threads.pool.counts();
+        Stats {
+            files_live,
+            files_free,
+            condition: self.shared.told.get(),
+            sync: self.shared.sync,
+            ..self.shared.meter.stats()
+        }
+    }
+
+    /// Lets the thread that minds the disk look at it.
+    #[cfg(test)]
+    pub(crate) fn look_at_disk(&self) {
+        self.threads.pool.look();
     }
 
     /// Looks at the documents, and tells what was seen once it is durable.
@@ -120,6 +134,16 @@ impl Store for Native {
     fn watch(&self, watcher: Arc<dyn Watcher>) {
         if self.shared.watcher.set(watcher).is_err() {
             tracing::error!("a second watcher of the store was refused");
+        }
+        // It may have changed before anybody watched.
+        let told = self.shared.told.get();
+        if let Some(watcher) = self
+            .shared
+            .watcher
+            .get()
+            .filter(|_| told != Condition::Well)
+        {
+            watcher.condition(told);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod failure;
+mod full;
 mod grouping;
 mod inspect;
 mod parsers;
@@ -23,6 +24,7 @@ use rand::{RngCore, SeedableRng};
 use tokio::sync::watch;
 
 use crate::checkpoint::{Checkpoint, Checkpointer, Desk};
+use crate::condition::Told;
 use crate::error::OpenError;
 use crate::file_wal::{FileWal, Files};
 use crate::inbox::{Inbox, Job, Outcomes};
@@ -30,7 +32,7 @@ use crate::lsn::{PAGE, at};
 use crate::pool::{Filled, Pool};
 use crate::recovery::{Recovered, recover};
 use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
-use crate::settings::{Settings, World};
+use crate::settings::{Settings, Spare, World};
 use crate::state::Progress;
 use crate::store::Native;
 use crate::superblock::SuperblockFile;
@@ -69,6 +71,7 @@ fn world(fs: &SimFs, seed: u64) -> World {
 fn settings() -> Settings {
     Settings {
         file_bytes: 64 * 1024,
+        spare: Spare::NOTHING,
         ..Settings::new("data")
     }
 }
@@ -113,6 +116,7 @@ impl Inline {
             meter: Arc::clone(wal.meter()),
             sync: SyncMode::Always,
             desk: Desk::new(at(end.0, end.1 - PAGE), true),
+            told: Told::default(),
         });
         let index = Checkpointer::new(Arc::clone(&shared), Arc::clone(&files), Arc::clone(&pool));
         let (clock, shelf) = (world.clock, Arc::clone(&pool));

@@ -31,8 +31,19 @@ pub trait Vfs: Debug + Send + Sync {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Room on the disk that a directory is on.
+    fn room(&self, dir: &Path) -> io::Result<Room>;
     /// Takes a lock that no other process or caller can have; `WouldBlock` if it is taken.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>>;
+}
+
+/// Bytes of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// That can still be written.
+    pub free: u64,
+    /// Of the whole disk.
+    pub total: u64,
 }
 
 /// A lock that ends when this is dropped.
@@ -48,6 +59,8 @@ pub trait File: Debug + Send + Sync {
     fn write_at(&self, position: u64, parts: &[&[u8]]) -> io::Result<()>;
     /// Cuts it, or makes it longer by zeros.
     fn resize(&self, length: u64) -> io::Result<()>;
+    /// Makes it so long, on space that is its own from then on; what is there is not defined.
+    fn reserve(&self, length: u64) -> io::Result<()>;
     /// Makes content and length durable.
     fn sync(&self) -> io::Result<()>;
 }

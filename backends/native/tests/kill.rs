@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use fairlead_canon::{Kind, Offset, Promise, Timestamp};
 use fairlead_native::vfs::Disk;
-use fairlead_native::{Native, Settings, World};
+use fairlead_native::{Native, Settings, Spare, World};
 use fairlead_ports::{Clock, Entropy, StoreError, Unit, Want};
 use fairlead_testkit::Subject;
 use fairlead_testkit::make::{A, append, create, message};
@@ -43,6 +43,7 @@ fn open(dir: &Path) -> Subject {
     };
     let settings = Settings {
         file_bytes: 1 << 20,
+        spare: Spare::NOTHING,
         ..Settings::new(dir)
     };
     Subject::new(

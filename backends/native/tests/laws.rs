@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fairlead_canon::Timestamp;
 use fairlead_memory::Memory;
 use fairlead_native::vfs::Disk;
-use fairlead_native::{Native, Settings, World};
+use fairlead_native::{Native, Settings, Spare, World};
 use fairlead_ports::{Clock, Entropy};
 use fairlead_testkit::{Subject, laws, trace};
 use rand::rngs::StdRng;
@@ -39,6 +39,7 @@ fn open(dir: &Path) -> Native {
     };
     let settings = Settings {
         file_bytes: 4 << 20,
+        spare: Spare::NOTHING,
         ..Settings::new(dir)
     };
     Native::open(&settings, &world).expect("the directory opens")

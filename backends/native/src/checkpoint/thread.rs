@@ -67,6 +67,7 @@ impl Checkpointer {
         let applied = applied(&self.files, checkpoint.frame)?;
         let uses = checkpoint.write(&self.shared.state, &applied)?;
         self.release(&uses, applied.frame);
+        self.pool.look();
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fairlead_canon::{Kind, Promise};
 use fairlead_ports::{StoreError, Unit};
 use fairlead_testkit::Subject;
-use fairlead_testkit::make::{A, append, create, message, settle, trim};
+use fairlead_testkit::make::{A, append, create, message};
 
 use super::{open, settings, world};
 use crate::settings::Settings;
@@ -48,76 +48,6 @@ async fn after_a_failed_write_nothing_is_acknowledged() {
 }
 
 #[tokio::test]
-async fn a_full_log_refuses_appends_and_lets_consumers_go_on() {
-    let fs = SimFs::default();
-    let settings = Settings {
-        log_bytes_max: 3 * 64 * 1024,
-        ..settings()
-    };
-    let native = Native::open(&settings, &world(&fs, 1)).unwrap();
-    let subject = Subject::new(Arc::new(native), ());
-    subject.done(vec![create(A, Kind::Queue)]).await;
-    let mut kept = 0;
-    let full = loop {
-        match subject
-            .commit(vec![append(A, message(vec![1; 3000]))])
-            .await
-        {
-            Ok(_) => kept += 1,
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(full, StoreError::Full { limit: "log" });
-    assert!(kept > 10, "{kept}");
-    assert_eq!(
-        subject
-            .commit(vec![create(fairlead_testkit::make::B, Kind::Log)])
-            .await,
-        Err(full)
-    );
-    // More of them than the file has room for that was current when the log was full.
-    for n in 0..20 {
-        let settled = settle(A, n % 5..n % 5 + 1, fairlead_canon::Outcome::Done);
-        subject.done(vec![settled]).await;
-    }
-    subject.done(vec![trim(A, 10)]).await;
-    assert_eq!(subject.marks(A).await.count, kept - 10);
-}
-
-#[tokio::test]
-async fn a_full_disk_refuses_appends_until_it_has_room_again() {
-    let fs = SimFs::default();
-    let subject = open(&fs).unwrap();
-    subject.done(vec![create(A, Kind::Log)]).await;
-    ready(&fs).await;
-    fs.set_full(true);
-    let mut kept = 0;
-    let full = loop {
-        match subject
-            .commit(vec![append(A, message(vec![1; 3000]))])
-            .await
-        {
-            Ok(_) => kept += 1,
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(full, StoreError::Full { limit: "log" });
-    assert!(
-        kept > 10,
-        "one of the files that were ready is used: {kept}"
-    );
-    fs.set_full(false);
-    while subject
-        .commit(vec![append(A, message("again"))])
-        .await
-        .is_err()
-    {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(subject.marks(A).await.end.0, kept + 1);
-}
-
-#[tokio::test]
 async fn a_directory_is_opened_once() {
     let fs = SimFs::default();
     let first = open(&fs).unwrap();
@@ -151,7 +81,7 @@ async fn a_promise_that_needs_no_sync_is_answered_and_shown_at_once_in_a_queue()
 }
 
 /// Waits until log files are prepared, after which only commits touch the disk.
-async fn ready(fs: &SimFs) {
+pub(super) async fn ready(fs: &SimFs) {
     while !fs
         .paths()
         .iter()

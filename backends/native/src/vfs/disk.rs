@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustix::fs::FlockOperation;
 
-use super::{File, Lock, Vfs};
+use super::{File, Lock, Room, Vfs};
 
 /// Files of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +55,14 @@ impl Vfs for Disk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         fs::File::open(dir)?.sync_all()
+    }
+
+    fn room(&self, dir: &Path) -> io::Result<Room> {
+        let disk = rustix::fs::statvfs(dir)?;
+        Ok(Room {
+            free: disk.f_bavail.saturating_mul(disk.f_frsize),
+            total: disk.f_blocks.saturating_mul(disk.f_frsize),
+        })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
@@ -111,6 +119,11 @@ impl File for DiskFile {
 
     fn resize(&self, length: u64) -> io::Result<()> {
         self.0.set_len(length)
+    }
+
+    fn reserve(&self, length: u64) -> io::Result<()> {
+        let all = rustix::fs::FallocateFlags::empty();
+        Ok(rustix::fs::fallocate(&self.0, all, 0, length)?)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::FlockOperation;
 
 use super::disk::DiskFile;
-use super::{Disk, File, Lock, Vfs};
+use super::{Disk, File, Lock, Room, Vfs};
 
 /// Files of the operating system, opened for reading. Its lock is shared: it is refused while a
 /// node runs, and keeps one from starting. A directory without a lock file is a copy, and free.
@@ -47,6 +47,10 @@ impl Vfs for ReadOnly {
 
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn room(&self, dir: &Path) -> io::Result<Room> {
+        Disk.room(dir)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{File, Lock, Vfs};
+use super::{File, Lock, Room, Vfs};
 
 /// A write becomes durable in pieces of this size.
 const SECTOR_BYTES: usize = 512;
@@ -43,6 +43,7 @@ struct Content {
     fails_at: Option<u64>,
     loses_at: Option<u64>,
     is_full: bool,
+    free: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +104,11 @@ impl SimFs {
     /// Whether the disk has no room for files to grow.
     pub fn set_full(&self, is_full: bool) {
         self.0.lock().is_full = is_full;
+    }
+
+    /// Says so many bytes are free, of 100 GiB; without this, half of them.
+    pub fn set_free(&self, bytes: u64) {
+        self.0.lock().free = Some(bytes);
     }
 
     /// Operations done so far.
@@ -298,6 +304,14 @@ impl Vfs for SimFs {
         })
     }
 
+    fn room(&self, _: &Path) -> io::Result<Room> {
+        let free = self.0.lock().free;
+        Ok(Room {
+            free: free.unwrap_or(50 << 30),
+            total: 100 << 30,
+        })
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
         if !self.0.lock().locks.insert(path.to_path_buf()) {
             return Err(io::ErrorKind::WouldBlock.into());
@@ -348,6 +362,10 @@ impl File for Handle {
             file.change(Change::Write(at, bytes));
             Ok(())
         })
+    }
+
+    fn reserve(&self, length: u64) -> io::Result<()> {
+        self.resize(length)
     }
 
     fn resize(&self, length: u64) -> io::Result<()> {

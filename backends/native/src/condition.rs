@@ -1,0 +1,46 @@
+//! How the store is: what it last said, and whom it tells.
+
+use fairlead_ports::Condition;
+use parking_lot::Mutex;
+
+use crate::plan::Room;
+use crate::sequencer::Shared;
+
+/// The condition that was told last.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<Condition>);
+
+impl Told {
+    pub(crate) fn get(&self) -> Condition {
+        *self.0.lock()
+    }
+
+    /// Whether this is news. Nothing follows [`Condition::Poisoned`].
+    fn set(&self, condition: Condition) -> bool {
+        let mut told = self.0.lock();
+        let is_news = *told != condition && *told != Condition::Poisoned;
+        if is_news {
+            *told = condition;
+        }
+        is_news
+    }
+}
+
+impl Shared {
+    /// Tells the watcher if the condition is another than before.
+    pub(crate) fn tell_condition(&self, condition: Condition) {
+        if self.told.set(condition)
+            && let Some(watcher) = self.watcher.get()
+        {
+            watcher.condition(condition);
+        }
+    }
+
+    /// Tells how it is with this room.
+    pub(crate) fn tell_room(&self, room: Room) {
+        self.tell_condition(match room {
+            Room::Free => Condition::Well,
+            Room::Full(_) => Condition::Full,
+        });
+    }
+}

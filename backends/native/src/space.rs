@@ -1,0 +1,98 @@
+//! Room on the disk: when it is short, nothing new is taken, and a file kept for that moment is
+//! given up so that checkpoints and sealing, which free space, have some to begin with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::settings::Spare;
+use crate::vfs::Vfs;
+
+const NAME: &str = "ballast";
+
+/// Looked at by the engine for each unit, and kept up to date by the thread that prepares files.
+#[derive(Debug)]
+pub(crate) struct Space {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    spare: Spare,
+    is_short: AtomicBool,
+    has_ballast: AtomicBool,
+}
+
+impl Space {
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, spare: Spare) -> Self {
+        let has_ballast = vfs.open(&dir.join(NAME)).is_ok();
+        Self {
+            vfs,
+            dir,
+            spare,
+            is_short: AtomicBool::new(false),
+            has_ballast: AtomicBool::new(has_ballast),
+        }
+    }
+
+    /// Whether the disk has less room than it must.
+    pub(crate) fn is_short(&self) -> bool {
+        self.is_short.load(Ordering::Relaxed)
+    }
+
+    /// Looks at the disk. `is_refusing`: it did not take a file.
+    pub(crate) fn look(&self, is_refusing: bool) {
+        let room = match self.vfs.room(&self.dir) {
+            Ok(room) => room,
+            Err(error) => {
+                tracing::warn!(%error, "the free space of the disk is not known");
+                return;
+            }
+        };
+        let mark = self.spare.mark(room.total);
+        let was_short = self.is_short();
+        // What giving up the ballast gains must not look like an end of the need.
+        let enough = mark.saturating_add(if was_short {
+            self.spare.ballast_bytes.saturating_mul(2)
+        } else {
+            0
+        });
+        let is_short = room.free < enough;
+        self.is_short.store(is_short, Ordering::Relaxed);
+        match (was_short, is_short) {
+            (false, true) => tracing::error!(
+                free = room.free,
+                mark,
+                "the disk is nearly full: nothing new is taken"
+            ),
+            (true, false) => tracing::info!(free = room.free, "the disk has room again"),
+            (false, false) | (true, true) => {}
+        }
+        if is_short || is_refusing {
+            self.give_up_ballast();
+        } else if room.free >= mark.saturating_mul(2) {
+            self.take_ballast();
+        }
+    }
+
+    fn give_up_ballast(&self) {
+        if !self.has_ballast.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = self.vfs.remove(&self.dir.join(NAME)) {
+            tracing::warn!(%error, "the ballast could not be given up");
+        }
+    }
+
+    fn take_ballast(&self) {
+        if self.spare.ballast_bytes == 0 || self.has_ballast.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let path = self.dir.join(NAME);
+        let made = self
+            .vfs
+            .create(&path)
+            .and_then(|file| file.reserve(self.spare.ballast_bytes));
+        if let Err(error) = made {
+            tracing::warn!(%error, "no room was set aside for a full disk");
+            self.give_up_ballast();
+        }
+    }
+}

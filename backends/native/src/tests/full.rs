@@ -1,0 +1,169 @@
+//! The log has taken what it may, or the disk is full.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fairlead_canon::{EntityId, Kind, Outcome, Promise};
+use fairlead_ports::{Appended, Condition, Op, Store, StoreError, Unit, Watcher};
+use fairlead_testkit::Subject;
+use fairlead_testkit::make::{A, B, append, create, message, put, settle, trim};
+use parking_lot::Mutex;
+
+use super::failure::ready;
+use super::{open, settings, world};
+use crate::settings::{Settings, Spare};
+use crate::store::Native;
+use crate::vfs::Vfs;
+use crate::vfs::sim::SimFs;
+
+/// Remembers what it is told of the condition.
+#[derive(Debug, Default)]
+struct Moods(Mutex<Vec<Condition>>);
+
+impl Watcher for Moods {
+    fn appended(&self, _: &[Appended]) {}
+
+    fn died(&self, _: &[EntityId]) {}
+
+    fn condition(&self, condition: Condition) {
+        self.0.lock().push(condition);
+    }
+}
+
+#[tokio::test]
+async fn a_full_log_refuses_appends_and_lets_consumers_go_on() {
+    let fs = SimFs::default();
+    let settings = Settings {
+        log_bytes_max: 3 * 64 * 1024,
+        ..settings()
+    };
+    let native = Native::open(&settings, &world(&fs, 1)).unwrap();
+    let subject = Subject::new(Arc::new(native), ());
+    subject.done(vec![create(A, Kind::Queue)]).await;
+    let mut kept = 0;
+    let full = loop {
+        match subject
+            .commit(vec![append(A, message(vec![1; 3000]))])
+            .await
+        {
+            Ok(_) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full, StoreError::Full { limit: "log" });
+    assert!(kept > 10, "{kept}");
+    assert_eq!(subject.commit(vec![create(B, Kind::Log)]).await, Err(full));
+    // More of them than the file has room for that was current when the log was full.
+    for n in 0..20 {
+        let settled = settle(A, n % 5..n % 5 + 1, Outcome::Done);
+        subject.done(vec![settled]).await;
+    }
+    subject.done(vec![trim(A, 10)]).await;
+    assert_eq!(subject.marks(A).await.count, kept - 10);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_appends_until_it_has_room_again() {
+    let fs = SimFs::default();
+    let subject = open(&fs).unwrap();
+    subject.done(vec![create(A, Kind::Log)]).await;
+    ready(&fs).await;
+    fs.set_full(true);
+    let mut kept = 0;
+    let full = loop {
+        match subject
+            .commit(vec![append(A, message(vec![1; 3000]))])
+            .await
+        {
+            Ok(_) => kept += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full, StoreError::Full { limit: "disk" });
+    assert!(
+        kept > 10,
+        "one of the files that were ready is used: {kept}"
+    );
+    fs.set_full(false);
+    while subject
+        .commit(vec![append(A, message("again"))])
+        .await
+        .is_err()
+    {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(subject.marks(A).await.end.0, kept + 1);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_nearly_full_gives_up_its_ballast_and_takes_nothing_new_until_it_has_room() {
+    let fs = SimFs::default();
+    fs.set_free(10_000);
+    let spare = Spare {
+        bytes: 1_000,
+        percent: 0,
+        ballast_bytes: 200,
+    };
+    let settings = Settings {
+        spare,
+        ..settings()
+    };
+    let native = Native::open(&settings, &world(&fs, 1)).unwrap();
+    let moods = Arc::new(Moods::default());
+    native.watch(Arc::clone(&moods) as Arc<dyn Watcher>);
+    let commit = async |op: Op| {
+        let ops = vec![op];
+        let promise = Promise::Durable;
+        native.commit(vec![Unit { ops, promise }]).await.remove(0)
+    };
+    let has_ballast = || fs.open(Path::new("data/ballast")).is_ok();
+    commit(create(A, Kind::Queue)).await.unwrap();
+    commit(append(A, message("kept"))).await.unwrap();
+    until(has_ballast).await;
+    fs.set_free(999);
+    native.look_at_disk();
+    until(|| native.stats().condition == Condition::Full).await;
+    until(|| !has_ballast()).await;
+    let full = Err(StoreError::Full { limit: "disk" });
+    assert_eq!(commit(append(A, message("refused"))).await, full);
+    assert_eq!(commit(create(B, Kind::Log)).await, full);
+    commit(put(7, "a", "goes on")).await.unwrap();
+    commit(settle(A, 0..1, Outcome::Done)).await.unwrap();
+    fs.set_free(1_399);
+    native.look_at_disk();
+    assert_eq!(
+        commit(create(B, Kind::Log)).await,
+        full,
+        "the ballast's own room"
+    );
+    fs.set_free(2_000);
+    until(|| native.stats().condition == Condition::Well).await;
+    commit(create(B, Kind::Log)).await.unwrap();
+    until(has_ballast).await;
+    assert_eq!(*moods.0.lock(), [Condition::Full, Condition::Well]);
+}
+
+#[tokio::test]
+async fn who_watches_late_is_told_what_is_the_case() {
+    let fs = SimFs::default();
+    fs.set_free(0);
+    let spare = Spare {
+        bytes: 1,
+        ..Spare::NOTHING
+    };
+    let settings = Settings {
+        spare,
+        ..settings()
+    };
+    let native = Native::open(&settings, &world(&fs, 1)).unwrap();
+    until(|| native.stats().condition == Condition::Full).await;
+    let moods = Arc::new(Moods::default());
+    native.watch(Arc::clone(&moods) as Arc<dyn Watcher>);
+    assert_eq!(*moods.0.lock(), [Condition::Full]);
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::task::yield_now().await;
+    }
+}
