@@ -42,6 +42,7 @@ pub struct Caller {
     pub(crate) dirty: Vec<Arc<Inbox>>,
     pub(crate) claim: Option<bytes::Bytes>,
     pub(crate) owned: Vec<StreamKey>,
+    pub(crate) watches_condition: bool,
     /// Transactions whose receipt is awaited, oldest first.
     pub(crate) endings: Option<Box<Endings>>,
 }
@@ -72,6 +73,7 @@ impl Caller {
             dirty: Vec::new(),
             claim: None,
             owned: Vec::new(),
+            watches_condition: false,
             endings: None,
         }
     }
@@ -121,6 +123,9 @@ impl Drop for Caller {
             self.detach(attachment);
         }
         self.kernel.janitor.remove(std::mem::take(&mut self.owned));
+        if self.watches_condition {
+            self.kernel.conditions.forget(self.id);
+        }
         if let Some(claim) = self.claim.take() {
             self.kernel.claims.release(&claim, self.id);
         }

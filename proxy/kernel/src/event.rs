@@ -51,6 +51,9 @@ impl Caller {
         if contents.displaced {
             self.ready.push_back(Event::Displaced);
         }
+        if let Some(condition) = contents.condition {
+            self.ready.push_back(Event::Condition(condition));
+        }
         if contents.look {
             let ids: Vec<AttachmentId> = self.attachments.keys().copied().collect();
             ids.into_iter().for_each(|id| self.look_for_loads(id));

@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
 use crate::arrivals::Arrivals;
+use crate::condition::Conditions;
 use crate::delay::Delays;
 use crate::expiry::Expiry;
 use crate::inbox::Inbox;
@@ -24,6 +25,7 @@ pub(crate) struct Hub {
     shards: [RwLock<HashMap<EntityId, Arc<Hot>, RandomState>>; Hub::SHARDS],
     arrivals: Arc<Arrivals>,
     undertaker: Arc<Undertaker>,
+    conditions: Arc<Conditions>,
     expiry: Arc<Expiry>,
     /// Known once the queue of delayed messages is.
     delays: OnceLock<Arc<Delays>>,
@@ -84,6 +86,7 @@ impl Hub {
             shards: Default::default(),
             arrivals,
             undertaker,
+            conditions: Arc::default(),
             expiry: Arc::default(),
             delays: OnceLock::new(),
             clock,
@@ -118,6 +121,11 @@ impl Hub {
     /// Tells `delays` from now on what waits.
     pub(crate) fn delays(&self, delays: &Arc<Delays>) {
         self.delays.get_or_init(|| Arc::clone(delays));
+    }
+
+    /// How the store says it is.
+    pub(crate) fn conditions(&self) -> &Arc<Conditions> {
+        &self.conditions
     }
 
     /// The timers of all queues.
@@ -204,7 +212,9 @@ impl Watcher for Hub {
         self.undertaker.look_at(entities.iter().copied());
     }
 
-    fn condition(&self, _condition: Condition) {}
+    fn condition(&self, condition: Condition) {
+        self.conditions.set(condition);
+    }
 }
 
 impl Hot {

@@ -6,6 +6,7 @@ use std::task::Waker;
 
 use fairlead_canon::Message;
 use fairlead_delivery::Assigned;
+use fairlead_ports::Condition;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -32,6 +33,8 @@ pub(crate) struct Contents {
     pub(crate) look: bool,
     /// Another caller claimed the same name.
     pub(crate) displaced: bool,
+    /// The store's condition changed to this.
+    pub(crate) condition: Option<Condition>,
     live_bytes: usize,
 }
 
@@ -112,5 +115,6 @@ impl Contents {
             && self.ended.is_empty()
             && !self.look
             && !self.displaced
+            && self.condition.is_none()
     }
 }

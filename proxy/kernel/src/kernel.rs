@@ -14,6 +14,7 @@ use crate::arrivals::Arrivals;
 use crate::atlas::{Atlas, AtlasDirectory};
 use crate::caller::Caller;
 use crate::claim::Claims;
+use crate::condition::Conditions;
 use crate::delay::{Delays, Waiting};
 use crate::expiry::Rounds;
 use crate::group::Groups;
@@ -53,6 +54,7 @@ pub struct Kernel {
     pub(crate) janitor: Arc<Janitor>,
     pub(crate) undertaker: Arc<Undertaker>,
     pub(crate) delays: Arc<Delays>,
+    pub(crate) conditions: Arc<Conditions>,
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) metrics: Metrics,
     pub(crate) registrar: mpsc::Sender<Request>,
@@ -105,6 +107,7 @@ impl Kernel {
         let delayed = own_stream(own, "delayed", (Kind::Queue, Delays::LIMITS)).await?;
         let delays = Arc::new(Delays::new(delayed));
         hub.delays(&delays);
+        let conditions = Arc::clone(hub.conditions());
         let janitor = Janitor::start(Arc::clone(&atlas), Arc::clone(&hub), registrar.clone());
         let subscriptions = Arc::new(Subscriptions::default());
         undertaker.start(Grounds {
@@ -145,6 +148,7 @@ impl Kernel {
             janitor,
             undertaker,
             delays,
+            conditions,
             policy: policy(directory),
             metrics,
             registrar,
@@ -193,7 +197,7 @@ impl Kernel {
     /// All metrics, in the text format of Prometheus.
     pub fn metrics_page(&self) -> String {
         self.metrics
-            .page()
+            .page(self.condition())
             .unwrap_or_else(|error| format!("# {error}\n"))
     }
 

@@ -12,6 +12,7 @@ mod bodies;
 mod caller;
 mod claim;
 mod compaction;
+mod condition;
 mod consume;
 mod declare;
 mod delay;
@@ -68,7 +69,7 @@ pub use verb::{
 // What a translator needs of its neighbours, and no more.
 pub use fairlead_delivery::{Ask, GroupError, Joined, MemberView, Phase, Synced, Who, Wish};
 pub use fairlead_ports::{
-    Aborted, BoxFuture, By, Chunk, ConnInfo, Decision, Document, Io, Login, Marks, Step, Stored, Version, View, fill,
+    Aborted, BoxFuture, By, Chunk, Condition, ConnInfo, Decision, Document, Io, Login, Marks, Step, Stored, Version, View, fill,
 };
 pub use fairlead_topology::{
     AtFull, Binding, Change, Configure, DeadLetter, Declared, Destination, Family, HeaderMatch,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fairlead_canon::{Loss, LossCode};
+use fairlead_ports::Condition;
 use parking_lot::Mutex;
 use prometheus::{
     Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -17,6 +18,7 @@ pub(crate) struct Metrics {
     families: Families,
     /// By translator's name; as many as there are translators.
     held: Mutex<Vec<(&'static str, Arc<Meters>)>>,
+    condition: IntGaugeVec,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,14 @@ impl Metrics {
             &["protocol"],
         )?;
         registry.register(Box::new(connections.clone()))?;
+        let condition = IntGaugeVec::new(
+            Opts::new(
+                "fairlead_store_condition",
+                "1 at the condition that the store is in.",
+            ),
+            &["condition"],
+        )?;
+        registry.register(Box::new(condition.clone()))?;
         let build = IntGaugeVec::new(
             Opts::new("fairlead_build_info", "1, labelled with the version."),
             &["version"],
@@ -184,6 +194,7 @@ impl Metrics {
             registry,
             families,
             held: Mutex::new(Vec::new()),
+            condition,
         })
     }
 
@@ -198,8 +209,17 @@ impl Metrics {
         Ok(meters)
     }
 
-    /// Everything, in the text format of Prometheus.
-    pub(crate) fn page(&self) -> Result<String, prometheus::Error> {
+    /// Everything, in the text format of Prometheus; the store is in this condition.
+    pub(crate) fn page(&self, now: Condition) -> Result<String, prometheus::Error> {
+        let all = [
+            (Condition::Well, "well"),
+            (Condition::Full, "full"),
+            (Condition::Poisoned, "poisoned"),
+        ];
+        for (condition, word) in all {
+            let gauge = self.condition.get_metric_with_label_values(&[word])?;
+            gauge.set(i64::from(condition == now));
+        }
         let mut page = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
         Ok(String::from_utf8_lossy(&page).into_owned())

@@ -9,7 +9,7 @@ use fairlead_canon::{
     Address, Batch, EntityId, Message, Offset, Outcome, Pattern, Promise, Timestamp,
 };
 use fairlead_delivery::Place;
-use fairlead_ports::{Chunk, Version, View};
+use fairlead_ports::{Chunk, Condition, Version, View};
 use fairlead_topology::StreamKey;
 use smallvec::SmallVec;
 
@@ -286,6 +286,9 @@ pub enum Event {
     Deliveries(AttachmentId, Vec<Delivery>),
     /// Messages from live subscriptions, in order.
     Live(Vec<Live>),
+    /// The store's condition changed; only for callers that asked
+    /// ([`Caller::watch_condition`](crate::Caller::watch_condition)).
+    Condition(Condition),
     /// An attachment is over: its stream was removed.
     Ended(AttachmentId),
     /// Another caller claimed the same name: say goodbye and drop the caller.

@@ -241,6 +241,8 @@ impl<I: Io> Session<I> {
                 return Err(Fault::new(code, ClosedReason::Refused, detail).into());
             }
             Event::Displaced => return Err(End::taken_over()),
+            // Nobody asked: a client learns of it when its publish is refused.
+            Event::Condition(_) => {}
         }
         Ok(())
     }

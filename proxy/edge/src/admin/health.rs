@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use fairlead_kernel::Condition;
 
 use super::Admin;
 use super::reply::Refusal;
@@ -13,12 +14,17 @@ pub(super) async fn live() -> &'static str {
     "live\n"
 }
 
-/// Ready: the store is open and nobody is being asked to leave.
+/// Ready: the store is open and keeps what it is given, and nobody is being asked to leave. A full
+/// one still serves readers.
 pub(super) async fn ready(State(admin): State<Admin>) -> Result<&'static str, Refusal> {
-    if admin.inner.gate.kernel().is_some() && !admin.inner.drain.has_begun() {
-        Ok("ready\n")
-    } else {
-        Err(Refusal::not_ready())
+    let kernel = admin.inner.gate.kernel().ok_or_else(Refusal::not_ready)?;
+    if admin.inner.drain.has_begun() {
+        return Err(Refusal::not_ready());
+    }
+    match kernel.condition() {
+        Condition::Well => Ok("ready\n"),
+        Condition::Full => Ok("ready, but the store is full\n"),
+        Condition::Poisoned => Err(Refusal::not_ready()),
     }
 }
 

@@ -9,6 +9,7 @@
     reason = "a test says what it expects and stops where it is wrong"
 )]
 
+mod conditions;
 mod declaring;
 mod delaying;
 mod dying;

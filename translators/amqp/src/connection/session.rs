@@ -308,8 +308,8 @@ impl Session {
                 }
                 peer.cancelled(attachment)
             }
-            // This protocol claims no name, so nobody can take one over.
-            Event::Displaced => Ok(()),
+            // This protocol claims no name, so nobody can take one over; nobody asked for the other.
+            Event::Displaced | Event::Condition(_) => Ok(()),
         }
     }
 }
