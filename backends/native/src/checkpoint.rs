@@ -15,8 +15,10 @@ use fairlead_ports::Lsn;
 use crate::documents::Layer;
 use crate::entities::Changed;
 use crate::ground::Uses;
+use crate::homes::Homes;
 use crate::index::{Applied, Batch, KvError, rows};
 use crate::lsn::FileNo;
+use crate::seal::View;
 use crate::state::State;
 
 pub(crate) use desk::Desk;
@@ -31,6 +33,7 @@ pub(crate) struct Checkpoint {
     entities: Vec<Changed>,
     documents: Arc<Layer>,
     uses: Uses,
+    homes: Homes,
 }
 
 impl Checkpoint {
@@ -43,11 +46,12 @@ impl Checkpoint {
             entities: state.take_changed(),
             documents: state.documents.lock().freeze(),
             uses: state.ground.uses.lock().clone(),
+            homes: state.ground.homes.lock().clone(),
         }
     }
 
     /// Writes it. The frame must be durable, and `applied` say so of it.
-    pub(crate) fn write(mut self, state: &State, applied: &Applied) -> Result<Uses, KvError> {
+    pub(crate) fn write(mut self, state: &State, applied: &Applied) -> Result<View, KvError> {
         let mut batch = Batch::default();
         // Equal numbers stay in order: one may be deleted and made anew.
         self.entities.sort_by_key(|(id, _)| *id);
@@ -59,6 +63,7 @@ impl Checkpoint {
         }
         self.documents.write(&state.ground, &mut batch)?;
         self.uses.write(&mut batch);
+        state.ground.write_homes(&self.homes, &mut batch);
         applied.write(&mut batch);
         if state.ground.is_faulty() {
             return Err(KvError::Damaged {
@@ -66,10 +71,15 @@ impl Checkpoint {
             });
         }
         state.ground.index.checkpoint(batch)?;
+        state.ground.set_written_homes(&self.homes);
         state.ground.set_durable(self.generation);
         state.documents.lock().thaw();
         state.written(self.entities);
-        Ok(self.uses)
+        Ok(View {
+            uses: self.uses,
+            homes: self.homes,
+            applied: applied.frame,
+        })
     }
 }
 

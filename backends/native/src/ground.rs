@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::entity::{Location, each};
+use crate::homes::{self, Homes};
 use crate::index::pack::{Pack, Unpack};
-use crate::index::{Index, KvError, rows};
+use crate::index::{Batch, Index, KvError, rows};
 use crate::lsn::{FileNo, file_of};
 use crate::superblock::Epoch;
 
@@ -18,6 +19,10 @@ pub(crate) struct Ground {
     pub(crate) index: Index,
     /// What log files are needed for, as of the last record that was applied.
     pub(crate) uses: Mutex<Uses>,
+    /// Where the records of sealed files are, as of the last record that was applied.
+    pub(crate) homes: Mutex<Homes>,
+    /// As the index has them.
+    written_homes: Mutex<Homes>,
     /// Changes belong to the checkpoint of this number.
     generation: AtomicU64,
     /// The newest generation that is in the index.
@@ -48,8 +53,11 @@ pub(crate) struct Tally(Arc<AtomicUsize>);
 impl Ground {
     /// The ground as an index has it.
     pub(crate) fn new(index: Index) -> Result<Self, KvError> {
+        let homes = Homes::load(&index)?;
         Ok(Self {
             uses: Mutex::new(Uses::load(&index)?),
+            homes: Mutex::new(homes.clone()),
+            written_homes: Mutex::new(homes),
             index,
             generation: AtomicU64::new(1),
             durable: AtomicU64::new(0),
@@ -90,7 +98,7 @@ impl Ground {
     pub(crate) fn trust<T>(&self, answer: Result<Option<T>, KvError>) -> Option<T> {
         answer.unwrap_or_else(|error| {
             let first = !self.is_faulty.swap(true, Ordering::AcqRel);
-            if first {
+            if first && !matches!(error, KvError::Closed) {
                 tracing::error!(error = &error as &dyn std::error::Error, "the index failed");
             }
             None
@@ -102,6 +110,22 @@ impl Ground {
         self.is_faulty.load(Ordering::Acquire)
     }
 
+    /// Adds what the index does not have of these.
+    pub(crate) fn write_homes(&self, homes: &Homes, batch: &mut Batch) {
+        if homes.is_same(&self.written_homes.lock()) {
+            return;
+        }
+        batch.delete_all(rows::all_homes());
+        for (number, at) in homes.all() {
+            batch.put(rows::homes(number), homes::encode_row(at));
+        }
+    }
+
+    /// The index has these.
+    pub(crate) fn set_written_homes(&self, homes: &Homes) {
+        *self.written_homes.lock() = homes.clone();
+    }
+
     /// Chunks in memory.
     pub(crate) fn chunks(&self) -> usize {
         self.chunks.load(Ordering::Relaxed)
@@ -111,6 +135,19 @@ impl Ground {
     pub(crate) fn tally(&self) -> Tally {
         self.chunks.fetch_add(1, Ordering::Relaxed);
         Tally(Arc::clone(&self.chunks))
+    }
+}
+
+impl Homes {
+    /// What the index says.
+    fn load(index: &Index) -> Result<Self, KvError> {
+        let mut loaded = BTreeMap::new();
+        each(index, &rows::all_homes(), &mut |key, row| {
+            let number = FileNo(rows::number_in(key, 0)?);
+            loaded.insert(number, homes::decode_row(row)?);
+            Some(())
+        })?;
+        Ok(Self::of_rows(loaded))
     }
 }
 

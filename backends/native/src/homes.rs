@@ -1,7 +1,7 @@
 //! Where the records of a log file are once they have been sealed. LSNs are names for good: a record
 //! keeps the one that it got, and only the file's number leads elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -56,6 +56,12 @@ impl Homes {
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (FileNo, &[Home])> {
         self.0.iter().map(|(file, homes)| (*file, homes.as_slice()))
+    }
+
+    /// Every segment that somebody may look for.
+    pub(crate) fn segments(&self) -> BTreeSet<Home> {
+        let homes = self.0.values();
+        homes.flat_map(|homes| homes.iter().copied()).collect()
     }
 
     /// Whether nothing has changed between the two.
@@ -126,6 +132,12 @@ impl Sealed {
                 out.put_bytes(0, 7);
             }
         }
+    }
+
+    /// The most bytes that its record takes.
+    pub(crate) fn len_max(&self) -> usize {
+        let homes: usize = self.0.iter().map(|(_, homes)| homes.len()).sum();
+        16 + self.0.len() * FILE_BYTES + homes * HOME_BYTES
     }
 
     /// Of a whole record.

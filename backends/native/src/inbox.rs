@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 use crate::file_wal::FileWal;
+use crate::homes::Sealed;
 use crate::limits::CROWD;
 
 pub(crate) type Outcomes = Vec<Result<Committed, StoreError>>;
@@ -20,6 +21,8 @@ pub(crate) type Outcomes = Vec<Result<Committed, StoreError>>;
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) units: VecDeque<Unit>,
+    /// What the store itself wants to be said, before the units.
+    pub(crate) sealed: Option<Sealed>,
     pub(crate) outcomes: Outcomes,
     /// Whether its receipt waits for durability.
     pub(crate) is_durable: bool,
@@ -110,11 +113,20 @@ impl Job {
         let is_durable = units.iter().any(|unit| unit.promise == Promise::Durable);
         let job = Self {
             units: units.into(),
+            sealed: None,
             outcomes,
             is_durable,
             sync: SyncMode::Interval,
             reply,
         };
+        (job, replied)
+    }
+
+    /// Says what was sealed; answered with one outcome once that is durable.
+    pub(crate) fn sealing(sealed: Sealed) -> (Self, oneshot::Receiver<Outcomes>) {
+        let (mut job, replied) = Self::new(Vec::new());
+        job.sealed = Some(sealed);
+        job.is_durable = true;
         (job, replied)
     }
 }

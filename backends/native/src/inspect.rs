@@ -122,14 +122,18 @@ impl Inspection {
     /// Reads the whole log once, oldest record first.
     pub fn read(&self, visit: &mut dyn FnMut(Entry)) -> Result<Report, OpenError> {
         self.walk(&mut |Seen { wall, at, .. }, record| {
-            visit(Entry {
+            let entry = |op| Entry {
                 lsn: at.lsn,
                 file: file_of(at.lsn).name(),
                 byte: position_of(at.lsn),
                 len: at.len,
                 wall,
-                op: operation(record),
-            });
+                op,
+            };
+            operation(record)
+                .map(entry)
+                .into_iter()
+                .for_each(&mut *visit);
         })
     }
 
@@ -224,8 +228,10 @@ impl Inspection {
     }
 }
 
-fn operation(record: &Record) -> Op {
-    match record.clone() {
+/// What somebody asked for; `None` where the store speaks of itself.
+fn operation(record: &Record) -> Option<Op> {
+    Some(match record.clone() {
+        Record::Sealed(_) => return None,
         Record::Data(data) => Op::Append {
             to: data.targets.into_iter().map(target).collect(),
             batch: data.batch,
@@ -257,7 +263,7 @@ fn operation(record: &Record) -> Op {
             value,
             due,
         },
-    }
+    })
 }
 
 fn target((entity, base): (EntityId, Offset)) -> Target {

@@ -32,11 +32,25 @@ pub(crate) const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 /// Changed entities and documents after which one follows at once: they stay in memory until then.
 pub(crate) const CHECKPOINT_CHANGES: usize = 65_536;
 /// Entities that stay in memory although nothing in them changed since the last checkpoint: a few
-/// hundred bytes each.
-pub(crate) const HOT_MAX: usize = 16_384;
+/// hundred bytes each. Tests let nearly all go.
+pub(crate) const HOT_MAX: usize = if cfg!(test) { 2 } else { 16_384 };
 /// Chunks of batches in memory above which those that the index has are dropped: 8 KiB each when
 /// they are full.
-pub(crate) const CHUNKS_MAX: usize = 4_096;
+pub(crate) const CHUNKS_MAX: usize = if cfg!(test) { 2 } else { 4_096 };
+/// Blocks and tables of local segments kept in memory for readers: the system caches the files too.
+pub(crate) const DIRECTORY_CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Blocks and tables of segments in an object store kept in memory: nothing else caches them.
+pub(crate) const OBJECTS_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// Threads that read from an object store: they mostly wait.
+pub(crate) const OBJECT_READERS: usize = 8;
+/// Sealed files that are forgotten by one record.
+pub(crate) const SEALED_FILES_MAX: usize = 1_024;
+/// How long a segment that nothing refers to stays, for those who were about to read it.
+pub(crate) const SEGMENT_GRACE: Duration = Duration::from_secs(60);
+/// How old a segment is, in milliseconds, before it counts as one that a crash left behind.
+pub(crate) const ORPHAN_AGE_MS: u64 = 24 * 60 * 60 * 1000;
+/// How often those are looked for.
+pub(crate) const ORPHANS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest unit, in bytes: below the longest frame, so that every unit fits one.
 const UNIT_BYTES_MAX: u64 = 24 * 1024 * 1024;
 /// Longest body: what one publish may carry, and what surrounds it in a stored batch.

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{EntityId, Kind, Offset};
+use fairlead_canon::{Batch, EntityId, Kind, Offset};
 use fairlead_ports::{
     BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Marks, StoreError, Stored, Want,
 };
 
 use crate::entity::{Content, Found, FoundKeys};
+use crate::lsn::{file_of, position_of};
 use crate::reader::Reads;
 use crate::sequencer::Shared;
+
+/// How often a record can move to another place while one reader looks for it.
+const MOVES_MAX: usize = 3;
 
 #[derive(Debug)]
 pub(crate) struct Handle {
@@ -51,7 +55,12 @@ impl Handle {
         if !places.is_empty() {
             let read = self.reads.read(places).await?;
             let gaps = batches.iter_mut().filter(|batch| batch.is_none());
-            gaps.zip(read).for_each(|(gap, batch)| *gap = Some(batch));
+            gaps.zip(read).for_each(|(gap, batch)| *gap = batch);
+        }
+        for (found, batch) in found.iter().zip(&mut batches) {
+            if batch.is_none() {
+                *batch = self.moved(found).await?;
+            }
         }
         let stored = |(found, batch): (Found, Option<_>)| {
             batch.map(|batch| Stored {
@@ -61,6 +70,24 @@ impl Handle {
             })
         };
         Ok(found.into_iter().zip(batches).filter_map(stored).collect())
+    }
+
+    /// A batch that was not where it was looked for: either nobody needs it any more, and it is left
+    /// out, or it has moved meanwhile.
+    async fn moved(&self, found: &Found) -> Result<Option<Batch>, StoreError> {
+        for _ in 0..MOVES_MAX {
+            if !self.look(|content| Ok(content.keeps(found.base, found.at.lsn)))? {
+                return Ok(None);
+            }
+            let read = self.reads.read(vec![found.at]).await?;
+            if let Some(batch) = read.into_iter().flatten().next() {
+                return Ok(Some(batch));
+            }
+        }
+        Err(StoreError::Corrupt {
+            file: file_of(found.at.lsn).name(),
+            at: position_of(found.at.lsn),
+        })
     }
 
     async fn key_page(

@@ -20,6 +20,7 @@ pub(crate) struct Meter {
     units: AtomicU64,
     sync_micros: AtomicU64,
     sync_times: [AtomicU64; CLASSES],
+    corrupt: AtomicU64,
 }
 
 /// What a store has done since it was opened.
@@ -37,6 +38,8 @@ pub struct Stats {
     pub sync_micros: u64,
     /// How many took up to each of [`SYNC_TIMES_US`], and how many took longer.
     pub sync_times: [u64; CLASSES],
+    /// Records and segments that were read and are not what was written.
+    pub corrupt: u64,
     /// Files of the log.
     pub files_live: u64,
     /// Files that are ready for it, or can be used again.
@@ -63,6 +66,11 @@ impl Meter {
         }
     }
 
+    /// Something was read that is not what was written.
+    pub(crate) fn corrupt(&self) {
+        self.corrupt.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let sync_times = self.sync_times.each_ref().map(read);
@@ -73,6 +81,7 @@ impl Meter {
             syncs: sync_times.iter().sum(),
             sync_micros: read(&self.sync_micros),
             sync_times,
+            corrupt: read(&self.corrupt),
             ..Stats::default()
         }
     }

@@ -15,6 +15,7 @@ use crate::inbox::{Inbox, Resting, Wants};
 use crate::lsn::{PAGE, at};
 use crate::reader::Reads;
 use crate::recovery::{Recovered, recover};
+use crate::seal::{Bench, SealThread, Sealer};
 use crate::sequencer::{Sequencer, Shared};
 use crate::settings::{Settings, World};
 use crate::state::Progress;
@@ -39,6 +40,7 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         superblock,
         pool,
         files,
+        sites,
         end,
     } = recovered;
     let (progress, _) = watch::channel(Progress::Durable(wal.synced()));
@@ -54,6 +56,7 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         meter: Arc::clone(wal.meter()),
         sync: settings.sync,
         desk,
+        bench: Bench::default(),
         told: Told::default(),
     });
     let sequencer = Sequencer::new(
@@ -73,16 +76,26 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         wants: Wants::Jobs,
         until: None,
     });
-    let reads = Reads::start(&settings.dir.join("wal"), &files)?;
+    let reads = Reads::start(&settings.dir.join("wal"), &files, &sites, &shared)?;
     let take_turns = || {
         let shared = Arc::clone(&shared);
         spawn("log", move || engine::run(&shared))
     };
     let freed = Arc::clone(&pool);
     let checkpointer = Checkpointer::new(Arc::clone(&shared), Arc::clone(&files), freed);
+    let sealer = Sealer {
+        files: Arc::clone(&files),
+        sites,
+        clock: Arc::clone(&world.clock),
+        entropy: Arc::clone(&world.entropy),
+        log_bytes: settings.log_bytes_max / 2,
+        file_bytes: settings.file_bytes,
+    };
+    let sealing = SealThread::new(Arc::clone(&shared), sealer);
     let filling = (Arc::clone(&pool), Arc::clone(&shared));
     let threads = Threads {
         log: vec![take_turns()?, take_turns()?],
+        seal: vec![spawn("log-seal", move || sealing.run())?],
         index: vec![spawn("log-index", move || checkpointer.run())?],
         pool,
         files: vec![spawn("log-files", move || {

@@ -1,4 +1,5 @@
-//! Reading batches that are no longer in memory, on a few threads of their own.
+//! Reading batches that are no longer in memory, on threads of their own: a few for the disk, and
+//! more for an object store, so that nobody who reads from the disk waits for the network.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,61 +9,128 @@ use std::thread;
 use bytes::Bytes;
 use fairlead_canon::Batch;
 use fairlead_ports::StoreError;
+use fairlead_segment::SegmentError;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::entity::Location;
 use crate::file_wal::Files;
-use crate::limits::{READERS, READS_WAITING_MAX};
+use crate::homes::{Home, Site};
+use crate::limits::{OBJECT_READERS, READERS, READS_WAITING_MAX};
+use crate::log_file::LogFile;
 use crate::lsn::{file_of, position_of};
 use crate::record;
+use crate::sequencer::Shared;
+use crate::sites::Sites;
 
-type Answer = Result<Vec<Batch>, StoreError>;
+/// A batch; `None` where nobody needs its record any more, or where it has just moved.
+type Answer = Result<Option<Batch>, StoreError>;
 
 /// Asks the reader threads; waits while too many reads wait already.
 #[derive(Clone, Debug)]
-pub(crate) struct Reads(mpsc::Sender<Read>);
+pub(crate) struct Reads {
+    disk: mpsc::Sender<Read>,
+    /// There are none without an object store.
+    objects: Option<mpsc::Sender<Read>>,
+    lookup: Arc<Lookup>,
+}
+
+/// Where the bytes of a record are, found by the number of its file.
+#[derive(Debug)]
+struct Lookup {
+    dir: PathBuf,
+    files: Arc<Files>,
+    sites: Arc<Sites>,
+    shared: Arc<Shared>,
+}
 
 #[derive(Debug)]
 struct Read {
     places: Vec<Location>,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<Vec<Answer>>,
 }
 
 #[derive(Debug)]
 struct Reader {
-    dir: PathBuf,
-    files: Arc<Files>,
+    lookup: Arc<Lookup>,
     reads: Arc<Mutex<mpsc::Receiver<Read>>>,
 }
 
 impl Reads {
     /// Starts the threads; they end when the last clone of this is dropped.
-    pub(crate) fn start(dir: &Path, files: &Arc<Files>) -> io::Result<Self> {
-        let (sender, receiver) = mpsc::channel(READS_WAITING_MAX);
-        let reads = Arc::new(Mutex::new(receiver));
-        for _ in 0..READERS {
-            let (files, reads) = (Arc::clone(files), Arc::clone(&reads));
-            let reader = Reader {
-                dir: dir.to_path_buf(),
-                files,
-                reads,
-            };
-            thread::Builder::new()
-                .name("log-reader".into())
-                .spawn(move || reader.run())?;
-        }
-        Ok(Self(sender))
+    pub(crate) fn start(
+        dir: &Path,
+        files: &Arc<Files>,
+        sites: &Arc<Sites>,
+        shared: &Arc<Shared>,
+    ) -> io::Result<Self> {
+        let lookup = Arc::new(Lookup {
+            dir: dir.to_path_buf(),
+            files: Arc::clone(files),
+            sites: Arc::clone(sites),
+            shared: Arc::clone(shared),
+        });
+        let objects = sites.has_objects();
+        let objects = objects.then(|| spawn("object-reader", OBJECT_READERS, &lookup));
+        Ok(Self {
+            disk: spawn("log-reader", READERS, &lookup)?,
+            objects: objects.transpose()?,
+            lookup,
+        })
     }
 
     /// The batches at these places, in this order.
-    pub(crate) async fn read(&self, places: Vec<Location>) -> Answer {
-        let (answer, answered) = oneshot::channel();
-        if self.0.send(Read { places, answer }).await.is_err() {
-            return Err(StoreError::Unavailable);
-        }
-        answered.await.unwrap_or(Err(StoreError::Unavailable))
+    pub(crate) async fn read(
+        &self,
+        places: Vec<Location>,
+    ) -> Result<Vec<Option<Batch>>, StoreError> {
+        let is_far = |at: &&Location| self.lookup.is_in_objects(**at);
+        let far: Vec<_> = places.iter().filter(is_far).copied().collect();
+        let Some(objects) = self.objects.as_ref().filter(|_| !far.is_empty()) else {
+            return ask(&self.disk, places).await?.into_iter().collect();
+        };
+        let near: Vec<_> = places
+            .iter()
+            .filter(|at| !far.contains(at))
+            .copied()
+            .collect();
+        let (near_read, far_read) = tokio::join!(ask(&self.disk, near), ask(objects, far.clone()));
+        let (mut near, mut far_read) = (near_read?.into_iter(), far_read?.into_iter());
+        let mut next = |at: &Location| {
+            let read = if far.contains(at) {
+                far_read.next()
+            } else {
+                near.next()
+            };
+            read.unwrap_or(Err(StoreError::Unavailable))
+        };
+        places.iter().map(&mut next).collect()
     }
+}
+
+async fn ask(
+    threads: &mpsc::Sender<Read>,
+    places: Vec<Location>,
+) -> Result<Vec<Answer>, StoreError> {
+    let (answer, answered) = oneshot::channel();
+    let sent = threads.send(Read { places, answer }).await;
+    sent.map_err(|_ended| StoreError::Unavailable)?;
+    answered.await.map_err(|_ended| StoreError::Unavailable)
+}
+
+fn spawn(name: &str, count: usize, lookup: &Arc<Lookup>) -> io::Result<mpsc::Sender<Read>> {
+    let (sender, receiver) = mpsc::channel(READS_WAITING_MAX);
+    let reads = Arc::new(Mutex::new(receiver));
+    for _ in 0..count {
+        let reader = Reader {
+            lookup: Arc::clone(lookup),
+            reads: Arc::clone(&reads),
+        };
+        thread::Builder::new()
+            .name(name.into())
+            .spawn(move || reader.run())?;
+    }
+    Ok(sender)
 }
 
 impl Reader {
@@ -72,18 +140,43 @@ impl Reader {
             let Some(Read { places, answer }) = read else {
                 return;
             };
-            let batches = places.iter().map(|at| self.batch(*at)).collect();
+            let batches = places.iter().map(|at| self.lookup.batch(*at)).collect();
             // Nobody waits any more when the reader was cancelled.
             drop(answer.send(batches));
         }
     }
+}
 
-    fn batch(&self, at: Location) -> Result<Batch, StoreError> {
-        let corrupt = || StoreError::Corrupt {
-            file: self.dir.join(file_of(at.lsn).name()).display().to_string(),
-            at: position_of(at.lsn),
-        };
-        let file = self.files.get(file_of(at.lsn)).ok_or_else(corrupt)?;
+impl Lookup {
+    fn homes(&self, at: Location) -> Vec<Home> {
+        let homes = self.shared.state.ground.homes.lock().clone();
+        homes.of(file_of(at.lsn)).to_vec()
+    }
+
+    /// Whether it can only be read over the network.
+    fn is_in_objects(&self, at: Location) -> bool {
+        let homes = self.homes(at);
+        !homes.is_empty()
+            && homes.iter().all(|home| home.site == Site::Objects)
+            && self.files.get(file_of(at.lsn)).is_none()
+    }
+
+    fn batch(&self, at: Location) -> Answer {
+        if let Some(file) = self.files.get(file_of(at.lsn)) {
+            return self.in_file(&file, at);
+        }
+        for home in self.homes(at) {
+            match self.sites.record(&home, at.lsn, at.len) {
+                Ok(Some(bytes)) => return self.whole(bytes, at, &home.stamp.id.to_string()),
+                // It is in another one of these, or was moved while this looked.
+                Ok(None) | Err(SegmentError::Missing) => {}
+                Err(error) => return Err(self.failed(&error, &home)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn in_file(&self, file: &LogFile, at: Location) -> Answer {
         let mut bytes = vec![0; at.len as usize];
         let read = file.file.read_at(position_of(at.lsn), &mut bytes);
         let read = read.map_err(|error| {
@@ -91,10 +184,38 @@ impl Reader {
             StoreError::Unavailable
         })?;
         bytes.truncate(read);
-        if !record::is_intact(&bytes) {
-            tracing::error!(lsn = at.lsn.0, "a record of the log is damaged");
-            return Err(corrupt());
+        let name = self.dir.join(file_of(at.lsn).name());
+        self.whole(bytes.into(), at, &name.display().to_string())
+    }
+
+    fn whole(&self, bytes: Bytes, at: Location, file: &str) -> Answer {
+        let is_intact = record::is_intact(&bytes);
+        let batch = is_intact.then(|| record::batch_of(&bytes)).flatten();
+        if batch.is_none() {
+            tracing::error!(lsn = at.lsn.0, file, "a record is damaged");
+            self.shared.meter.corrupt();
         }
-        record::batch_of(&Bytes::from(bytes)).ok_or_else(corrupt)
+        let corrupt = || StoreError::Corrupt {
+            file: file.into(),
+            at: position_of(at.lsn),
+        };
+        batch.map(Some).ok_or_else(corrupt)
+    }
+
+    fn failed(&self, error: &SegmentError, home: &Home) -> StoreError {
+        let segment = home.stamp.id.to_string();
+        tracing::error!(%error, segment, "a read from a segment failed");
+        match error {
+            SegmentError::Damaged { at, .. } => {
+                self.shared.meter.corrupt();
+                StoreError::Corrupt {
+                    file: segment,
+                    at: *at,
+                }
+            }
+            SegmentError::Unavailable { .. } | SegmentError::Missing | SegmentError::Exists => {
+                StoreError::Unavailable
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 
 use crate::crc;
 use crate::field::{u8_at, u32_at};
+use crate::homes::Sealed;
 
 pub(crate) use data::{Data, batch_of};
 
@@ -57,6 +58,7 @@ pub(crate) enum Record {
         entity: EntityId,
         upto: Offset,
     },
+    Sealed(Sealed),
 }
 
 impl Record {

@@ -12,6 +12,7 @@ use crate::error::OpenError;
 use crate::file_wal::{Chain, FileWal, Files, Flush, Frame, place};
 use crate::frame::{FIRST_AFTER_RECOVERY, HEADER_BYTES};
 use crate::ground::Ground;
+use crate::homes::{Home, Site};
 use crate::index::{self, Index, refused};
 use crate::log_file::LogFile;
 use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, file_of, padded, position_of};
@@ -19,6 +20,7 @@ use crate::mould::{Mould, random};
 use crate::pool::Pool;
 use crate::scan::{self, Begin, Tail, open_files};
 use crate::settings::{Settings, World};
+use crate::sites::Sites;
 use crate::space::Space;
 use crate::state::{Hidden, State};
 use crate::superblock::{Epoch, LogId, Superblock, SuperblockFile};
@@ -34,6 +36,7 @@ pub(crate) struct Recovered {
     pub(crate) superblock: SuperblockFile,
     pub(crate) pool: Arc<Pool>,
     pub(crate) files: Arc<Files>,
+    pub(crate) sites: Arc<Sites>,
     /// Where the next frame goes.
     pub(crate) end: (FileNo, u64),
 }
@@ -49,6 +52,7 @@ pub(crate) fn recover(settings: &Settings, world: &World) -> Result<Recovered, O
     let (superblock, index) = about(settings, world, &dir)?;
     let log = superblock.content.log;
     let state = state(&settings.dir, index)?;
+    let sites = sites(settings, world, &state, log)?;
     let mut files = open_files(vfs, &dir, log)?;
     let begin = Begin::find(&dir, &files, &state, superblock.content.synced)?;
     let tail = replay(&dir, &files, begin, &state)?;
@@ -63,6 +67,7 @@ pub(crate) fn recover(settings: &Settings, world: &World) -> Result<Recovered, O
         files,
         tail,
         state,
+        sites,
     };
     resume(settings, world, mould, read)
 }
@@ -74,6 +79,7 @@ struct Read {
     files: Vec<LogFile>,
     tail: Tail,
     state: State,
+    sites: Sites,
 }
 
 pub(crate) fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
@@ -124,6 +130,32 @@ fn about(
         created: world.clock.wall(),
     };
     Ok((SuperblockFile::create(vfs, dir, content)?, index))
+}
+
+/// Where segments are. All that the index refers to must be within reach.
+fn sites(
+    settings: &Settings,
+    world: &World,
+    state: &State,
+    log: LogId,
+) -> Result<Sites, OpenError> {
+    let sites = Sites::new(&world.vfs, &settings.dir, log, settings.objects.as_ref());
+    let homes = state.ground.homes.lock().clone();
+    match sites.missing(&homes.segments()) {
+        Some(Home {
+            site: Site::Objects,
+            ..
+        }) => Err(OpenError::Setting {
+            what: "some of what is kept here is in an object store, and none is configured",
+        }),
+        Some(Home {
+            site: Site::Directory,
+            stamp,
+        }) => Err(OpenError::Missing {
+            file: settings.dir.join("sealed").join(stamp.id.to_string()),
+        }),
+        None => Ok(sites),
+    }
 }
 
 /// The state as of the last checkpoint.
@@ -185,6 +217,7 @@ fn resume(
         files,
         tail,
         state,
+        sites,
     } = read;
     let failed = |error| OpenError::io(&settings.dir, error);
     let current = match files.last() {
@@ -233,6 +266,7 @@ fn resume(
         superblock,
         pool,
         files: shared,
+        sites: Arc::new(sites),
         end,
     })
 }

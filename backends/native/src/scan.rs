@@ -86,7 +86,11 @@ impl Begin {
             file: dir.join(number.name()),
         };
         let uses = state.ground.uses.lock().0.clone();
-        let gone = uses.into_keys().find(|number| !is_there(*number));
+        let homes = state.ground.homes.lock().clone();
+        let is_sealed = |number| !homes.of(number).is_empty();
+        let gone = uses
+            .into_keys()
+            .find(|number| !is_there(*number) && !is_sealed(*number));
         let from = files.iter().position(|file| file.number >= number);
         let from = from.unwrap_or(files.len());
         let behind = files.iter().skip(from).map(|file| file.number);

@@ -22,6 +22,7 @@ use crate::condition::Told;
 use crate::entity::Location;
 use crate::file_wal::{Flush, Frame, place};
 use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES};
+use crate::homes::Sealed;
 use crate::inbox::{Inbox, Job};
 use crate::limits::{FRAME_BYTES_TARGET, FRAME_UNITS_TARGET, LINGER_MAX, Limits, SYNC_WITHIN};
 use crate::lsn::{FileNo, at, file_of, padded, position_of};
@@ -29,6 +30,7 @@ use crate::meter::Meter;
 use crate::plan::{Draft, Planner, Room, len_max};
 use crate::pool::Pool;
 use crate::record::Record;
+use crate::seal::Bench;
 use crate::state::{Hidden, Progress, State};
 use crate::tail::Tail;
 use crate::waiting::{Receipts, Stages, Unsynced, Waiting};
@@ -45,6 +47,7 @@ pub(crate) struct Shared {
     /// When a durable promise is kept, for entities that ask for no weaker mode themselves.
     pub(crate) sync: SyncMode,
     pub(crate) desk: Desk,
+    pub(crate) bench: Bench,
     pub(crate) told: Told,
 }
 
@@ -152,6 +155,9 @@ impl Sequencer {
 
     /// Takes as many units of a job as the open frame has room for.
     pub(crate) fn take(&mut self, job: &mut Job) -> Taken {
+        if self.take_sealed(job) == Taken::Part {
+            return Taken::Part;
+        }
         while let Some(unit) = job.units.front() {
             match self.fit_unit(unit) {
                 Fit::Later => return Taken::Part,
@@ -168,6 +174,39 @@ impl Sequencer {
             }
         }
         Taken::All
+    }
+
+    /// Takes what a job says about sealing.
+    fn take_sealed(&mut self, job: &mut Job) -> Taken {
+        let Some(sealed) = job.sealed.take() else {
+            return Taken::All;
+        };
+        match self.fit(sealed.len_max()) {
+            Fit::Later => {
+                job.sealed = Some(sealed);
+                return Taken::Part;
+            }
+            Fit::Never(error) => job.outcomes.push(Err(error)),
+            Fit::Now => {
+                let committed = self.seal(sealed);
+                job.sync = SyncMode::Always;
+                job.outcomes.push(Ok(committed));
+            }
+        }
+        Taken::All
+    }
+
+    fn seal(&mut self, sealed: Sealed) -> Committed {
+        let record = Record::Sealed(sealed);
+        let lsn = self.write(&record, Promise::Durable, SyncMode::Always);
+        self.open.units += 1;
+        self.open.is_urgent = true;
+        self.open.owes_sync = true;
+        self.open.since.get_or_insert_with(Instant::now);
+        Committed {
+            lsn,
+            placed: SmallVec::new(),
+        }
     }
 
     /// Answers a job that was taken whole, at once or when what it waits for is there.

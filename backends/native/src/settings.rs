@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fairlead_canon::SyncMode;
 use fairlead_ports::{Clock, Entropy};
+use fairlead_segment::Segments;
 
 use crate::error::OpenError;
 use crate::lsn::{FILE_BYTES_MAX, PAGE};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub log_bytes_max: u64,
     /// Bytes of recent log kept in memory for readers.
     pub tail_bytes_max: usize,
+    /// Where class `object` is sealed to; without it no entity can be of that class.
+    pub objects: Option<Arc<dyn Segments>>,
     /// What must stay free on the disk.
     pub spare: Spare,
     /// When a durable promise is kept. [`SyncMode::Interval`] here weakens every entity.
@@ -86,6 +89,7 @@ impl Settings {
             file_bytes: FILE_BYTES_MAX,
             log_bytes_max: 8 << 30,
             tail_bytes_max: 64 << 20,
+            objects: None,
             spare: Spare::default(),
             sync: SyncMode::Always,
         }

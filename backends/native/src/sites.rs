@@ -2,6 +2,7 @@
 
 mod directory;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,6 +49,17 @@ impl Sites {
     /// Whether all that is kept here can be reached at all.
     pub(crate) fn has(&self, site: Site) -> bool {
         site == Site::Directory || self.has_objects()
+    }
+
+    /// The first of these segments that cannot be there: its site is not, or its file. An object store
+    /// is not asked.
+    pub(crate) fn missing(&self, homes: &BTreeSet<Home>) -> Option<Home> {
+        let listed = self.directory.place().list(self.log).unwrap_or_default();
+        let is_there = |home: &Home| match home.site {
+            Site::Directory => listed.contains(&home.stamp.id),
+            Site::Objects => self.has_objects(),
+        };
+        homes.iter().find(|home| !is_there(home)).copied()
     }
 
     /// Reads at a site.

@@ -82,6 +82,11 @@ impl State {
         self.entities.all()
     }
 
+    /// Entities in memory.
+    pub(crate) fn hot(&self) -> usize {
+        self.entities.hot()
+    }
+
     /// How much changed since the last checkpoint was begun: entities and documents.
     pub(crate) fn changes(&self) -> usize {
         self.entities.changes() + self.documents.lock().changes()
@@ -118,6 +123,7 @@ impl State {
             }),
             Record::Trim { entity, to } => self.change(*entity, |content| content.trim(*to)),
             Record::Mark { entity, upto } => self.change(*entity, |content| content.mark(*upto)),
+            Record::Sealed(sealed) => self.ground.homes.lock().apply(sealed),
             Record::Put {
                 space,
                 key,

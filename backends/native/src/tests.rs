@@ -1,5 +1,6 @@
 //! Crashes, damage and failed disks, over the simulated file system.
 
+mod checkpoint;
 mod crash;
 mod damage;
 mod failure;
@@ -8,6 +9,7 @@ mod grouping;
 mod inspect;
 mod parsers;
 mod recycling;
+mod sealing;
 mod syncing;
 
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use crate::inbox::{Inbox, Job, Outcomes};
 use crate::lsn::{PAGE, at};
 use crate::pool::{Filled, Pool};
 use crate::recovery::{Recovered, recover};
+use crate::seal::{Bench, Sealer};
 use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
 use crate::settings::{Settings, Spare, World};
 use crate::state::Progress;
@@ -90,6 +93,7 @@ struct Inline {
     pool: Arc<Pool>,
     index: Checkpointer,
     files: Arc<Files>,
+    sealer: Sealer,
     superblock: SuperblockFile,
     _lock: Box<dyn Lock>,
 }
@@ -104,6 +108,7 @@ impl Inline {
             superblock,
             pool,
             files,
+            sites,
             end,
         } = recover(&settings(), &world)?;
         let (progress, _) = watch::channel(Progress::Durable(wal.synced()));
@@ -116,9 +121,19 @@ impl Inline {
             meter: Arc::clone(wal.meter()),
             sync: SyncMode::Always,
             desk: Desk::new(at(end.0, end.1 - PAGE), true),
+            bench: Bench::default(),
             told: Told::default(),
         });
         let index = Checkpointer::new(Arc::clone(&shared), Arc::clone(&files), Arc::clone(&pool));
+        let sealer = Sealer {
+            files: Arc::clone(&files),
+            sites,
+            clock: Arc::clone(&world.clock),
+            entropy: Arc::clone(&world.entropy),
+            // Every file that is full is one too many.
+            log_bytes: settings().file_bytes,
+            file_bytes: settings().file_bytes,
+        };
         let (clock, shelf) = (world.clock, Arc::clone(&pool));
         let sequencer = Sequencer::new(Arc::clone(&shared), shelf, clock, end);
         Ok(Self {
@@ -128,6 +143,7 @@ impl Inline {
             pool,
             index,
             files,
+            sealer,
             superblock,
             _lock: lock,
         })
@@ -161,10 +177,12 @@ impl Inline {
         }
     }
 
-    /// Brings the index up to what was written.
-    fn checkpoint(&self) -> std::io::Result<()> {
-        let last = self.shared.desk.last();
-        let checkpoint = Checkpoint::begin(&self.shared.state, last);
+    /// Ends a generation with what was written last.
+    fn begin_checkpoint(&self) -> Checkpoint {
+        Checkpoint::begin(&self.shared.state, self.shared.desk.last())
+    }
+
+    fn write_checkpoint(&self, checkpoint: Checkpoint) -> std::io::Result<()> {
         let written = self.index.write(checkpoint);
         written.map_err(std::io::Error::other)
     }
@@ -207,15 +225,22 @@ impl Script {
         let Ok(mut store) = Inline::open(fs) else {
             return 0;
         };
-        let mut answered = 0;
+        let (mut answered, mut begun) = (0, None);
         for unit in &self.units {
             if store.commit(unit.clone()).is_err() {
                 return answered;
             }
             answered += 1;
-            let is_due = answered % self.checkpoint_every == 0;
-            if is_due && store.checkpoint().is_err() {
-                return answered;
+            // What is committed between begin and write is of the next generation.
+            match answered % self.checkpoint_every {
+                0 => begun = Some(store.begin_checkpoint()),
+                3 => {
+                    let written = begun.take().map(|begun| store.write_checkpoint(begun));
+                    if written.is_some_and(|written| written.is_err()) {
+                        return answered;
+                    }
+                }
+                _ => {}
             }
         }
         if answered == self.units.len() {

@@ -14,6 +14,8 @@ pub(crate) struct Threads {
     pub(crate) shared: Arc<Shared>,
     /// Those that take turns at the engine.
     pub(crate) log: Vec<JoinHandle<()>>,
+    /// Moves records out of the log.
+    pub(crate) seal: Vec<JoinHandle<()>>,
     /// Writes checkpoints.
     pub(crate) index: Vec<JoinHandle<()>>,
     pub(crate) pool: Arc<Pool>,
@@ -25,11 +27,15 @@ pub(crate) struct Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
+        // First, so that nothing new is begun.
+        self.shared.bench.close();
         self.shared.inbox.close();
         join(&mut self.log);
+        join(&mut self.seal);
         // The last checkpoint has everything.
         self.shared.desk.close();
         join(&mut self.index);
+        self.shared.state.ground.index.close();
         // Not before: what was committed may still need a file.
         self.pool.close();
         join(&mut self.files);

@@ -10,10 +10,10 @@ use super::Checkpoint;
 use crate::engine::poison;
 use crate::file_wal::Files;
 use crate::frame::{HEADER_BYTES, Header};
-use crate::ground::Uses;
 use crate::index::{Applied, KvError};
 use crate::lsn::{file_of, position_of};
 use crate::pool::Pool;
+use crate::seal::View;
 use crate::sequencer::Shared;
 use crate::state::Progress;
 
@@ -65,8 +65,9 @@ impl Checkpointer {
     /// Writes a checkpoint whose last frame is durable, and frees what it leaves without use.
     pub(crate) fn write(&self, checkpoint: Checkpoint) -> Result<(), KvError> {
         let applied = applied(&self.files, checkpoint.frame)?;
-        let uses = checkpoint.write(&self.shared.state, &applied)?;
-        self.release(&uses, applied.frame);
+        let view = checkpoint.write(&self.shared.state, &applied)?;
+        self.release(&view);
+        self.shared.bench.put(view);
         self.pool.look();
         Ok(())
     }
@@ -83,10 +84,10 @@ impl Checkpointer {
     }
 
     /// Gives back log files that lie wholly below what the index has, when nothing in it refers to
-    /// them.
-    fn release(&self, uses: &Uses, applied: Lsn) {
-        for number in self.files.below(file_of(applied)) {
-            if uses.is_free(number) {
+    /// them, or their records are in segments.
+    fn release(&self, view: &View) {
+        for number in self.files.below(file_of(view.applied)) {
+            if view.uses.is_free(number) || !view.homes.of(number).is_empty() {
                 self.pool.release(number);
             }
         }

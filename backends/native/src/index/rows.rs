@@ -12,6 +12,7 @@
 //! | `D` | space, key | a document |
 //! | `T` | due, space, key | nothing: documents by when they are due |
 //! | `F` | log file | references and bytes that are still needed |
+//! | `H` | log file | segments that hold its records ([`crate::homes`]) |
 //! | `Z` | name | which log this is, and how far it is applied |
 
 use fairlead_canon::{EntityId, ProducerId, Timestamp};
@@ -27,6 +28,7 @@ const LATEST: u8 = b'K';
 const DOCUMENT: u8 = b'D';
 const DUE: u8 = b'T';
 const FILE: u8 = b'F';
+const HOMES: u8 = b'H';
 
 /// Of which log, and in which version.
 pub(crate) const LOG: &[u8] = b"Zlog";
@@ -134,6 +136,15 @@ pub(crate) fn files() -> Vec<u8> {
 
 pub(crate) fn file(number: FileNo) -> Vec<u8> {
     Key::new(FILE).number(number.0).0
+}
+
+/// Begins the keys of all sealed log files.
+pub(crate) fn all_homes() -> Vec<u8> {
+    vec![HOMES]
+}
+
+pub(crate) fn homes(number: FileNo) -> Vec<u8> {
+    Key::new(HOMES).number(number.0).0
 }
 
 /// The number that begins a key behind its letter and `skip` more bytes.

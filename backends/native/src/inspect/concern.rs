@@ -28,6 +28,7 @@ impl Ends {
             | Record::Settle { .. }
             | Record::Trim { .. }
             | Record::Mark { .. }
+            | Record::Sealed(_)
             | Record::Put { .. } => {}
         }
     }
@@ -81,6 +82,8 @@ impl Damage {
             | Record::Trim { entity, .. }
             | Record::Mark { entity, .. } => self.concerns(*entity, None),
             Record::Put { .. } => self.documents += 1,
+            // What it said is said again by the index, or missing there.
+            Record::Sealed(_) => {}
         }
     }
 

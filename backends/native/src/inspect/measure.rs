@@ -124,5 +124,6 @@ fn kind(record: &Record) -> &'static str {
         Record::Trim { .. } => "trim",
         Record::Mark { .. } => "mark",
         Record::Put { .. } => "put",
+        Record::Sealed(_) => "sealed",
     }
 }

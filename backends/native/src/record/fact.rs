@@ -6,6 +6,7 @@
 //! | 3 Settle | outcome u8 at 10 · reason u8 at 11 · n u32 at 12 · entity u64 at 16 · cursor u64 at 24 · n × {from u64, to u64} at 32 |
 //! | 4 Trim | side u8 at 10 (0: below) · entity u64 at 16 · to u64 at 24 |
 //! | 5 Put | space u16 at 10 · key length u16 at 12 · delete u8 at 14 · due u64 at 16 (0: none) · value length u32 at 24 · key at 28 · value |
+//! | 7 Sealed | [`Sealed::encode`] |
 //! | 8 Mark | entity u64 at 16 · upto u64 at 24 |
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -14,11 +15,13 @@ use fairlead_ports::{CursorId, Space};
 
 use super::{Record, spec};
 use crate::field::{is_zero, u8_at, u16_at, u32_at, u64_at};
+use crate::homes::Sealed;
 
 const ENTITY: u8 = 2;
 const SETTLE: u8 = 3;
 const TRIM: u8 = 4;
 const PUT: u8 = 5;
+const SEALED: u8 = 7;
 const MARK: u8 = 8;
 
 const CREATE: u8 = 1;
@@ -77,6 +80,10 @@ pub(super) fn encode(record: &Record, out: &mut BytesMut) {
             out.put_slice(key);
             out.put_slice(value.as_deref().unwrap_or_default());
         }
+        Record::Sealed(sealed) => {
+            out.put_slice(&[SEALED, 0]);
+            sealed.encode(out);
+        }
         Record::Mark { entity, upto } => {
             head(out, MARK, 0, *entity);
             out.put_u64_le(upto.0);
@@ -116,6 +123,7 @@ pub(super) fn decode(bytes: &Bytes) -> Option<Record> {
             let (entity, upto) = (entity_at_16(bytes)?, Offset(u64_at(bytes, 24)?));
             is_known.then_some(Record::Mark { entity, upto })
         }
+        SEALED => Sealed::decode(bytes).map(Record::Sealed),
         _ => None,
     }
 }

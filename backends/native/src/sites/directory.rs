@@ -29,13 +29,17 @@ impl Directory {
         self.dir.join(id.to_string())
     }
 
+    fn unfinished(&self, id: SegmentId) -> PathBuf {
+        self.dir.join(format!("{id}{UNFINISHED}"))
+    }
+
     fn write(&self, id: SegmentId, parts: &[Bytes]) -> io::Result<()> {
         self.vfs.make_dir(&self.dir)?;
         // The directory itself may be new.
         if let Some(parent) = self.dir.parent() {
             self.vfs.sync_dir(parent)?;
         }
-        let unfinished = self.dir.join(format!("{id}{UNFINISHED}"));
+        let unfinished = self.unfinished(id);
         let file = self.vfs.create(&unfinished)?;
         let slices: Vec<&[u8]> = parts.iter().map(Bytes::as_ref).collect();
         file.write_at(0, &slices)?;
@@ -82,10 +86,15 @@ impl Segments for Directory {
     }
 
     fn delete(&self, _: LogId, id: SegmentId) -> Result<(), SegmentError> {
-        match self.vfs.remove(&self.path(id)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&error)),
-            Ok(()) | Err(_) => Ok(()),
+        for path in [self.path(id), self.unfinished(id)] {
+            match self.vfs.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(&error));
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
+        Ok(())
     }
 
     fn list(&self, _: LogId) -> Result<Vec<SegmentId>, SegmentError> {

@@ -1,0 +1,87 @@
+//! Segments that nothing refers to any more, and when they may go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fairlead_canon::Timestamp;
+use fairlead_segment::Stamp;
+use tokio::time::Instant;
+
+use super::View;
+use crate::homes::{Home, Homes, Site};
+use crate::limits::{ORPHAN_AGE_MS, SEGMENT_GRACE};
+use crate::sites::Sites;
+
+/// Segments on their way out.
+#[derive(Debug, Default)]
+pub(super) struct Grave {
+    /// What the last checkpoint referred to.
+    known: BTreeSet<Home>,
+    /// When each may be deleted: readers may be about to look into it until then.
+    due: BTreeMap<Home, Instant>,
+}
+
+impl Grave {
+    /// Knows what is referred to when a store is opened.
+    pub(super) fn knowing(homes: &Homes) -> Self {
+        Self {
+            known: homes.segments(),
+            due: BTreeMap::new(),
+        }
+    }
+
+    /// Learns what a durable checkpoint does not refer to any more.
+    pub(super) fn learn(&mut self, view: &View) {
+        let segments = view.homes.segments();
+        let due = Instant::now() + SEGMENT_GRACE;
+        for home in self.known.difference(&segments) {
+            self.due.entry(*home).or_insert(due);
+        }
+        self.due.retain(|home, _| !segments.contains(home));
+        self.known = segments;
+    }
+
+    /// When there is something to be deleted.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.due.values().min().copied()
+    }
+
+    /// Deletes what is due. What cannot be deleted is an orphan from then on.
+    pub(super) fn bury(&mut self, sites: &Sites) {
+        let now = Instant::now();
+        for (home, _) in self.due.extract_if(.., |_, due| *due <= now) {
+            delete(sites, &home);
+        }
+    }
+
+    /// Deletes segments that were made long ago and that nothing refers to.
+    pub(super) fn sweep(&self, sites: &Sites, now: Timestamp) {
+        for site in Site::ALL.into_iter().filter(|site| sites.has(*site)) {
+            let listed = sites
+                .reader(site)
+                .and_then(|reader| reader.place().list(sites.log));
+            let ids = listed.unwrap_or_else(|error| {
+                tracing::warn!(%error, ?site, "segments could not be listed");
+                Vec::new()
+            });
+            let known = |id| {
+                let is_it = |home: &Home| home.site == site && home.stamp.id == id;
+                self.known.iter().chain(self.due.keys()).any(is_it)
+            };
+            for id in ids {
+                let is_old = id.made.saturating_add(ORPHAN_AGE_MS) <= now.0;
+                if is_old && !known(id) {
+                    let stamp = Stamp { id, bytes: 0 };
+                    delete(sites, &Home { site, stamp });
+                }
+            }
+        }
+    }
+}
+
+fn delete(sites: &Sites, home: &Home) {
+    let id = home.stamp.id;
+    match sites.delete(home) {
+        Ok(()) => tracing::info!(%id, "a segment that nobody needs was deleted"),
+        Err(error) => tracing::warn!(%id, %error, "a segment that nobody needs is still there"),
+    }
+}

@@ -1,0 +1,159 @@
+//! The thread that seals.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use fairlead_canon::EntityId;
+use fairlead_segment::SegmentId;
+use tokio::time::Instant;
+
+use super::bench::News;
+use super::grave::Grave;
+use super::{SealError, Sealer, View};
+use crate::homes::{Home, Sealed};
+use crate::inbox::Job;
+use crate::limits::{ORPHANS_EVERY, SEGMENT_GRACE};
+use crate::lsn::{FileNo, file_of};
+use crate::sequencer::Shared;
+
+#[derive(Debug)]
+pub(crate) struct SealThread {
+    shared: Arc<Shared>,
+    sealer: Sealer,
+    grave: Grave,
+    /// Files in which something has to move to another site.
+    restless: BTreeSet<FileNo>,
+    /// What could not be read: it is not tried again by this process.
+    damaged: BTreeSet<FileNo>,
+    damaged_segments: BTreeSet<SegmentId>,
+}
+
+/// The store takes no more.
+struct Closed;
+
+impl SealThread {
+    pub(crate) fn new(shared: Arc<Shared>, sealer: Sealer) -> Self {
+        let grave = Grave::knowing(&shared.state.ground.homes.lock());
+        Self {
+            shared,
+            sealer,
+            grave,
+            restless: BTreeSet::new(),
+            damaged: BTreeSet::new(),
+            damaged_segments: BTreeSet::new(),
+        }
+    }
+
+    /// Works until the store is closed.
+    pub(crate) fn run(mut self) {
+        let mut sweep = Instant::now() + SEGMENT_GRACE;
+        loop {
+            let until = self.grave.next().map_or(sweep, |due| due.min(sweep));
+            match self.shared.bench.wait(until) {
+                News::Closed => return,
+                News::View(view, moved) => {
+                    if self.look(&view, moved).is_err() {
+                        return;
+                    }
+                }
+                News::Due => {}
+            }
+            self.grave.bury(&self.sealer.sites);
+            if sweep <= Instant::now() {
+                self.grave.sweep(&self.sealer.sites, self.sealer.wall());
+                sweep = Instant::now() + ORPHANS_EVERY;
+            }
+        }
+    }
+
+    fn look(&mut self, view: &View, moved: BTreeSet<EntityId>) -> Result<(), Closed> {
+        self.grave.learn(view);
+        self.disturb(view, moved);
+        for file in self.sealer.due(view) {
+            if self.shared.bench.is_closed() {
+                return Err(Closed);
+            }
+            if self.damaged.contains(&file) {
+                continue;
+            }
+            match self.sealer.seal(&self.shared.state, file) {
+                Ok(sealed) => self.commit(sealed)?,
+                Err(error) => {
+                    self.failed(&error, &file.name());
+                    self.damaged.extend(error.is_final().then_some(file));
+                }
+            }
+        }
+        let emptied = self.sealer.emptied(view);
+        if !emptied.0.is_empty() {
+            // The rest waits for the next checkpoint, which this brings about.
+            return self.commit(emptied);
+        }
+        self.rewrite(view)
+    }
+
+    fn rewrite(&mut self, view: &View) -> Result<(), Closed> {
+        let is_sound = |home: &Home| !self.damaged_segments.contains(&home.stamp.id);
+        let mut thin = self.sealer.thin(view, &self.restless);
+        thin.retain(is_sound);
+        if thin.is_empty() {
+            self.restless.clear();
+            return Ok(());
+        }
+        match self.sealer.rewrite(&self.shared.state, &view.homes, &thin) {
+            Ok(sealed) => {
+                let moved: BTreeSet<_> = sealed.0.iter().map(|(file, _)| *file).collect();
+                self.commit(sealed)?;
+                self.restless.retain(|file| !moved.contains(file));
+            }
+            Err(error) => {
+                self.failed(&error, "segments");
+                if error.is_final() {
+                    let ids = thin.iter().map(|home| home.stamp.id);
+                    self.damaged_segments.extend(ids);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the files that hold records of entities whose records belong elsewhere now.
+    fn disturb(&mut self, view: &View, moved: BTreeSet<EntityId>) {
+        for id in moved {
+            let Some(entity) = self.shared.state.entity(id) else {
+                continue;
+            };
+            let mut content = entity.content.lock();
+            let files = content.places().map(|at| file_of(at.lsn));
+            let sealed = files.filter(|file| !view.homes.of(*file).is_empty());
+            self.restless.extend(sealed);
+        }
+    }
+
+    /// Puts it in the log, and waits until it is durable.
+    fn commit(&self, sealed: Sealed) -> Result<(), Closed> {
+        let files = sealed.0.len();
+        let (job, replied) = Job::sealing(sealed);
+        self.shared.inbox.push(job);
+        let outcome = replied.blocking_recv().map_err(|_gone| Closed)?;
+        match outcome.into_iter().next() {
+            Some(Err(error)) => {
+                tracing::warn!(%error, "what was sealed could not be recorded and is left alone");
+            }
+            Some(Ok(_)) | None => tracing::info!(files, "log files were sealed"),
+        }
+        Ok(())
+    }
+
+    fn failed(&self, error: &SealError, what: &str) {
+        if error.is_final() {
+            self.shared.meter.corrupt();
+        }
+        let error = error as &dyn std::error::Error;
+        tracing::error!(
+            error,
+            what,
+            "sealing failed; the records stay where they are"
+        );
+    }
+}

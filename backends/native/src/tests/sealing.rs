@@ -1,0 +1,196 @@
+//! Records leave the log for segments, at any moment of which the power may fail.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use fairlead_canon::{EntityId, Kind, Offset, Outcome, Promise};
+use fairlead_ports::{Op, Unit};
+use fairlead_testkit::make::{A, B, append, create, message, settle};
+use fairlead_testkit::trace::digest;
+
+use super::{Inline, Script, open};
+use crate::homes::{Home, Sealed};
+use crate::inbox::Job;
+use crate::pool::Filled;
+use crate::sequencer::{Press, Taken};
+use crate::vfs::Vfs;
+use crate::vfs::sim::{Loss, SimFs};
+
+impl Inline {
+    fn checkpoint(&self) -> std::io::Result<()> {
+        self.write_checkpoint(self.begin_checkpoint())
+    }
+
+    fn commit_sealed(&mut self, sealed: Sealed) -> std::io::Result<()> {
+        if sealed.0.is_empty() {
+            return Ok(());
+        }
+        while self.pool.fill()? == Filled::More {}
+        let (mut job, _replied) = Job::sealing(sealed);
+        assert_eq!(self.sequencer.take(&mut job), Taken::All);
+        self.sequencer.answer(job);
+        self.work(Press::All)
+    }
+
+    /// Seals all files but the last, forgets what nobody needs, rewrites what is thin, and deletes
+    /// what is not referred to any more, without any grace.
+    fn seal(&mut self) -> std::io::Result<()> {
+        self.checkpoint()?;
+        let Some(view) = self.shared.bench.take() else {
+            return Ok(());
+        };
+        for file in self.sealer.due(&view) {
+            let sealed = self.sealer.seal(&self.shared.state, file);
+            self.commit_sealed(sealed.map_err(std::io::Error::other)?)?;
+        }
+        self.commit_sealed(self.sealer.emptied(&view))?;
+        let thin = self.sealer.thin(&view, &BTreeSet::new());
+        if !thin.is_empty() {
+            let homes = self.shared.state.ground.homes.lock().clone();
+            let sealed = self.sealer.rewrite(&self.shared.state, &homes, &thin);
+            self.commit_sealed(sealed.map_err(std::io::Error::other)?)?;
+        }
+        self.checkpoint()?;
+        let now = self.shared.state.ground.homes.lock().segments();
+        for gone in view.homes.segments().difference(&now) {
+            let deleted = self.sealer.sites.delete(gone);
+            deleted.map_err(std::io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    fn segments(&self) -> BTreeSet<Home> {
+        self.shared.state.ground.homes.lock().segments()
+    }
+
+    fn done(&mut self, ops: Vec<Op>) {
+        let promise = Promise::Durable;
+        let outcomes = self.commit(Unit { ops, promise }).unwrap();
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    }
+}
+
+/// Plays a script and seals every few commits; how many were answered before the disk failed.
+fn play(script: &Script, fs: &SimFs, seal_every: usize) -> usize {
+    let Ok(mut store) = Inline::open(fs) else {
+        return 0;
+    };
+    let mut answered = 0;
+    for unit in &script.units {
+        if store.commit(unit.clone()).is_err() {
+            return answered;
+        }
+        answered += 1;
+        if answered.is_multiple_of(seal_every) && store.seal().is_err() {
+            return answered;
+        }
+    }
+    answered
+}
+
+fn files_of(fs: &SimFs, dir: &str) -> Vec<String> {
+    let mut names = fs.list(Path::new(dir)).unwrap();
+    names.sort_unstable();
+    names
+}
+
+#[tokio::test]
+async fn a_long_trace_with_sealing_and_restarts_ends_as_in_memory() {
+    for seed in 0..6 {
+        let script = Script::new(seed, 300).await;
+        let fs = SimFs::default();
+        assert_eq!(play(&script, &fs, 30), 300);
+        assert!(!files_of(&fs, "data/sealed").is_empty(), "it sealed");
+        let subject = open(&fs).unwrap();
+        assert_eq!(Some(&digest(&subject).await), script.digests.last());
+    }
+}
+
+#[tokio::test]
+async fn every_answered_commit_survives_a_crash_at_any_operation_of_sealing() {
+    let script = Script::new(11, 60).await;
+    let whole = SimFs::default();
+    assert_eq!(play(&script, &whole, 20), 60);
+    assert!(!files_of(&whole, "data/sealed").is_empty(), "it sealed");
+    for crash_at in 1..=whole.operations() {
+        let fs = SimFs::default();
+        fs.fail_at(crash_at);
+        let answered = play(&script, &fs, 20);
+        for loss in [Loss::All, Loss::Nothing, Loss::Torn(crash_at)] {
+            let survivor = fs.after_crash(loss);
+            let context = format!("crash at operation {crash_at}, {loss:?}, {answered} answered");
+            let subject = open(&survivor).unwrap_or_else(|error| panic!("{context}: {error}"));
+            let seen = digest(&subject).await;
+            assert!(script.may_look(&seen, answered), "{context}");
+        }
+    }
+}
+
+/// Fills several files of the log with what A and B keep.
+fn filled(store: &mut Inline) {
+    store.done(vec![create(A, Kind::Queue), create(B, Kind::Log)]);
+    for n in 0..60 {
+        let body = "x".repeat(3_000) + &n.to_string();
+        let entity: EntityId = if n % 2 == 0 { A } else { B };
+        store.done(vec![append(entity, message(body))]);
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_file_is_used_again_and_its_messages_are_still_there() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    filled(&mut store);
+    let before = files_of(&fs, "data/wal").len();
+    store.seal().unwrap();
+    assert!(store.files.count() < before as u64, "files went back");
+    assert!(!store.segments().is_empty());
+    drop(store);
+    let subject = open(&fs).unwrap();
+    assert_eq!(subject.bodies(A).await.len(), 30);
+    let bodies = subject.bodies(B).await;
+    let last = bodies.last().unwrap();
+    assert_eq!((bodies.len(), last.0), (30, 29));
+    assert!(last.1.ends_with(b"x59"), "{last:?}");
+}
+
+#[tokio::test]
+async fn a_segment_under_half_alive_is_written_anew_and_an_empty_one_goes() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    filled(&mut store);
+    store.seal().unwrap();
+    let (first, on_disk) = (store.segments(), files_of(&fs, "data/sealed"));
+    assert_eq!(first.len(), on_disk.len());
+    // A takes half of each segment; with some of B less than half is left.
+    store.done(vec![settle(A, 0..30, Outcome::Done)]);
+    store.done(vec![Op::Trim {
+        entity: B,
+        to: Offset(4),
+    }]);
+    store.seal().unwrap();
+    let second = store.segments();
+    assert!(second.len() <= first.len() && second != first, "{second:?}");
+    assert_eq!(files_of(&fs, "data/sealed").len(), second.len());
+    store.done(vec![Op::Trim {
+        entity: B,
+        to: Offset(30),
+    }]);
+    store.seal().unwrap();
+    store.seal().unwrap();
+    assert_eq!(store.segments(), BTreeSet::new());
+    assert_eq!(files_of(&fs, "data/sealed"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_missing_segment_refuses_the_start_and_names_it() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    filled(&mut store);
+    store.seal().unwrap();
+    drop(store);
+    let name = files_of(&fs, "data/sealed").remove(0);
+    fs.remove(&Path::new("data/sealed").join(&name)).unwrap();
+    let refusal = open(&fs).unwrap_err().to_string();
+    assert_eq!(refusal, format!("data/sealed/{name} is missing"));
+}
