@@ -2,9 +2,11 @@
 //!
 //! Begin with [`Queue`] (competing consumers) and [`Group`] (readers that divide lanes).
 
+mod allowance;
 mod group;
 mod queue;
 
+pub use allowance::Allowance;
 pub use group::{
     Answer, Ask, Group, GroupError, Join, Joined, MemberView, Phase, Reply, Synced, Ticket, Who,
     Wish,

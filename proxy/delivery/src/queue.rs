@@ -13,12 +13,14 @@
 //! behind is in the store and comes by way of [`Queue::wants_load`] and [`Queue::loaded`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fairlead_canon::{Offset, Timestamp};
 use smallvec::SmallVec;
 
 use self::lane::Lane;
 use self::member::Members;
+use crate::Allowance;
 
 mod lane;
 mod member;
@@ -75,7 +77,7 @@ pub struct Stretch {
 }
 
 /// A wish to become a member.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Joining {
     /// Who.
     pub id: MemberId,
@@ -85,6 +87,8 @@ pub struct Joining {
     pub ahead_max: u32,
     /// Members of a lower priority are given messages only while this one has no room.
     pub priority: i32,
+    /// Room that it shares with others, if it does.
+    pub allowance: Option<Arc<Allowance>>,
 }
 
 /// A message that was given to a member.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fairlead_canon::{Kind, Pattern};
-use fairlead_delivery::{Joining, Manner, Place};
+use fairlead_delivery::{Allowance, Joining, Manner, Place};
 use fairlead_ports::{Action, Verdict};
 use fairlead_topology::{Stream, StreamKey};
 use smallvec::SmallVec;
@@ -29,6 +29,7 @@ pub(crate) struct QueueAttachment {
     pub(crate) stream: Arc<Stream>,
     pub(crate) settling: Settling,
     pub(crate) role: Role,
+    pub(crate) allowance: Option<Arc<Allowance>>,
 }
 
 /// What an attachment to a queue still does.
@@ -62,6 +63,7 @@ impl Caller {
                     window: attach.window,
                     ahead_max: Attach::AHEAD_MAX,
                     priority: attach.priority,
+                    allowance: attach.allowance.clone(),
                 };
                 let entrant = Entrant {
                     joining,
@@ -73,6 +75,7 @@ impl Caller {
                 let hot = self.join(&stream, entrant).await?;
                 let (settling, role) = (attach.settling, Role::Consuming);
                 Attached::Queue(QueueAttachment {
+                    allowance: attach.allowance,
                     hot,
                     stream,
                     settling,
@@ -103,6 +106,7 @@ impl Caller {
                     self.flush();
                 }
                 self.after_leaving(&attached);
+                self.share_room(attached.allowance.as_ref());
             }
             None => {}
         }
@@ -132,9 +136,11 @@ impl Caller {
         });
         let is_last = attached.hot.leave(member) == 0;
         let key = attached.stream.key.clone();
+        let allowance = attached.allowance.clone();
         if is_last {
             self.begin_unused(&key);
         }
+        self.share_room(allowance.as_ref());
         self.forget_if_left(id);
     }
 
@@ -161,6 +167,12 @@ impl Caller {
             }
             _ => Ok(stream),
         }
+    }
+
+    /// Whether the rules let this caller read what a pattern matches. Attaching and binding ask it too;
+    /// this is for a reader of a stream that somebody else has bound.
+    pub fn may_subscribe(&self, pattern: &Pattern) -> Result<(), Error> {
+        self.admit(&Action::Subscribe(pattern))
     }
 
     pub(crate) fn admit(&self, action: &Action<'_>) -> Result<(), Error> {

@@ -307,6 +307,11 @@ impl Hot {
         result
     }
 
+    /// Changes the queue and hands out nothing: whoever calls this sees to that.
+    pub(crate) fn quietly<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
+        change(&mut self.state.lock().queue)
+    }
+
     /// Takes a member off the list; what it holds goes back, unless it did so too often.
     pub(crate) fn remove(&self, member: MemberId) -> Left {
         let mut state = self.state.lock();

@@ -38,6 +38,7 @@ mod publish;
 mod registrar;
 mod settle;
 mod several;
+mod share;
 mod solo;
 mod take;
 #[cfg(feature = "testing")]
@@ -67,7 +68,7 @@ pub use verb::{
 };
 
 // What a translator needs of its neighbours, and no more.
-pub use fairlead_delivery::{Ask, GroupError, Joined, MemberView, Phase, Synced, Who, Wish};
+pub use fairlead_delivery::{Allowance, Ask, GroupError, Joined, MemberView, Phase, Synced, Who, Wish};
 pub use fairlead_ports::{
     Aborted, BoxFuture, By, Chunk, Condition, ConnInfo, Decision, Document, Io, Login, Marks, Step, Stored, Version, View, fill,
 };

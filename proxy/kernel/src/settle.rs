@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fairlead_canon::{DeadReason, EntityId, Outcome, Promise};
-use fairlead_delivery::{Back, Left, Place};
+use fairlead_delivery::{Back, Left, Place, Queue};
 use fairlead_ports::{CursorId, Op, Unit};
 use smallvec::SmallVec;
 
@@ -95,7 +95,9 @@ impl Caller {
         let Some(Attached::Queue(attached)) = self.attachments.get(&attachment) else {
             return ended;
         };
-        attached.hot.with(|queue| {
+        let allowance = attached.allowance.clone();
+        let allowance = allowance.filter(|allowance| allowance.is_bounded());
+        let end = |queue: &mut Queue| {
             for place in places {
                 let ends = match outcome {
                     Outcome::Returned => match queue.put_back(member, *place) {
@@ -111,7 +113,13 @@ impl Caller {
                     attached.gather(*place, outcome, &mut ended);
                 }
             }
-        });
+        };
+        match allowance {
+            None => attached.hot.with(end),
+            // Its room is for all that share it, this queue in turn.
+            Some(_) => attached.hot.quietly(end),
+        }
+        self.share_room(allowance.as_ref());
         self.look_for_loads(attachment);
         self.forget_if_left(attachment);
         ended

@@ -141,6 +141,7 @@ impl Caller {
         self.last_attachment += 1;
         let id = AttachmentId(self.last_attachment);
         let joining = Joining {
+            allowance: None,
             id: self.member(id),
             window: 0,
             ahead_max: 0,
@@ -155,6 +156,7 @@ impl Caller {
         };
         let hot = self.join(stream, entrant).await?;
         let attached = QueueAttachment {
+            allowance: None,
             hot,
             stream: Arc::clone(stream),
             settling: Settling::Explicit,

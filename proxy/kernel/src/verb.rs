@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fairlead_canon::{
     Address, Batch, EntityId, Message, Offset, Outcome, Pattern, Promise, Timestamp,
 };
-use fairlead_delivery::Place;
+use fairlead_delivery::{Allowance, Place};
 use fairlead_ports::{Chunk, Condition, Version, View};
 use fairlead_topology::StreamKey;
 use smallvec::SmallVec;
@@ -125,6 +125,8 @@ pub struct Attach {
     pub settling: Settling,
     /// Consumers of a lower priority are given messages only while this one has no room.
     pub priority: i32,
+    /// Room for unsettled deliveries that several attachments of this caller share.
+    pub allowance: Option<Arc<Allowance>>,
     /// Refused with `Locked` while anybody else is attached; then nobody else may attach.
     pub is_exclusive: bool,
     /// Not shown what this caller published itself (live sources only).
@@ -333,6 +335,7 @@ impl Attach {
             window,
             settling: Settling::Explicit,
             priority: 0,
+            allowance: None,
             is_exclusive: false,
             no_local: false,
         }

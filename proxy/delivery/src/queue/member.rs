@@ -1,6 +1,9 @@
 //! The members of a queue, and whose turn it is.
 
+use std::sync::Arc;
+
 use super::{Joining, MemberId};
+use crate::Allowance;
 
 #[derive(Debug)]
 pub(super) struct Member {
@@ -12,6 +15,7 @@ pub(super) struct Member {
     ahead_max: u32,
     pub(super) ahead: u32,
     priority: i32,
+    allowance: Option<Arc<Allowance>>,
     /// Takes part no more; what it holds can still be settled.
     is_leaving: bool,
 }
@@ -43,6 +47,7 @@ impl Members {
             ahead_max: joining.ahead_max,
             ahead: 0,
             priority: joining.priority,
+            allowance: joining.allowance,
             is_leaving: false,
         };
         let place = self
@@ -73,6 +78,9 @@ impl Members {
     pub(super) fn settled(&mut self, id: MemberId) {
         if let Some(member) = self.get(id) {
             member.unsettled = member.unsettled.saturating_sub(1);
+            if let Some(allowance) = &member.allowance {
+                allowance.give_back();
+            }
         }
         self.forget_if_done(id);
     }
@@ -86,11 +94,12 @@ impl Members {
         self.list.is_empty()
     }
 
-    /// The next member in turn among those of the highest priority that has room.
+    /// The next member in turn among those of the highest priority that has room. What it shares with
+    /// others is claimed: a message has to be given to it.
     pub(super) fn next(&mut self) -> Option<MemberId> {
         if let Some(active) = self.active {
             let member = self.get(active?)?;
-            return member.has_room().then_some(member.id);
+            return member.claim().then_some(member.id);
         }
         let mut first = 0;
         while let Some(priority) = self.list.get(first).map(|member| member.priority) {
@@ -98,7 +107,7 @@ impl Members {
             let count = group.partition_point(|member| member.priority >= priority);
             let start = self.turn.checked_sub(first).filter(|turn| *turn < count);
             let mut turns = (start.unwrap_or(0)..count).chain(0..start.unwrap_or(0));
-            if let Some(place) = turns.find(|n| group.get(*n).is_some_and(Member::has_room)) {
+            if let Some(place) = turns.find(|n| group.get(*n).is_some_and(Member::claim)) {
                 let id = group.get(place).map(|member| member.id);
                 self.turn = first + place + 1;
                 return id;
@@ -137,6 +146,19 @@ impl Members {
 
 impl Member {
     fn has_room(&self) -> bool {
+        self.has_own_room()
+            && self
+                .allowance
+                .as_ref()
+                .is_none_or(|shared| shared.has_room())
+    }
+
+    /// Like [`Member::has_room`], and takes the room that it shares.
+    fn claim(&self) -> bool {
+        self.has_own_room() && self.allowance.as_ref().is_none_or(|shared| shared.claim())
+    }
+
+    fn has_own_room(&self) -> bool {
         !self.is_leaving && self.unsettled < self.window && self.ahead < self.ahead_max
     }
 }

@@ -21,6 +21,7 @@ fn join(queue: &mut Queue, id: MemberId, window: u32, ahead_max: u32) {
         window,
         ahead_max,
         priority,
+        allowance: None,
     });
 }
 
@@ -288,6 +289,7 @@ fn a_lower_priority_helps_only_while_the_higher_has_no_room() {
         window,
         ahead_max: 100,
         priority,
+        allowance: None,
     };
     queue.join(prioritised(A, 10, 0));
     queue.join(prioritised(B, 1, 5));
@@ -313,4 +315,34 @@ fn what_is_forgotten_is_given_to_nobody_unless_it_is_held() {
     assert!(queue.forget(at(1)));
     assert!(queue.done(A, at(0)));
     assert_eq!(assigned(&mut queue), [(1, 2)]);
+}
+
+#[test]
+fn members_of_several_queues_share_an_allowance_to_the_message() {
+    let allowance = Arc::new(Allowance::new(3));
+    let joining = || Joining {
+        id: A,
+        window: 10,
+        ahead_max: 100,
+        priority: 0,
+        allowance: Some(Arc::clone(&allowance)),
+    };
+    let (mut one, mut other) = (empty(), empty());
+    for queue in [&mut one, &mut other] {
+        queue.join(joining());
+        grow(queue, 0, 10);
+    }
+    assert_eq!(assigned(&mut one).len(), 3);
+    assert_eq!(assigned(&mut other), []);
+    let first = Place {
+        lane: 0,
+        offset: Offset(0),
+    };
+    assert!(one.done(A, first));
+    assert_eq!(assigned(&mut other).len(), 1);
+    assert_eq!(assigned(&mut one), []);
+    one.remove(A);
+    assert_eq!(assigned(&mut other).len(), 2);
+    allowance.set_max(u32::MAX);
+    assert_eq!(assigned(&mut other).len(), 7);
 }

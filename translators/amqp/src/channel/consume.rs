@@ -16,10 +16,6 @@ pub(super) struct Started {
     pub(super) tag: ShortStr,
     pub(super) attachment: AttachmentId,
     pub(super) queue: StreamKey,
-    /// Whether what it is sent has to be settled.
-    pub(super) acks: bool,
-    /// The limit of its own that held when it started; 0 is none.
-    pub(super) prefetch: u16,
 }
 
 impl Channel {
@@ -62,7 +58,6 @@ impl Channel {
             peer.consumers.remove(&started.attachment);
             // What it holds can still be settled.
             peer.caller.stop(started.attachment);
-            self.share_credit(peer);
             queues::remove_if_left(&mut peer.caller, &started.queue).await?;
         }
         let consumer_tag = cancel.consumer_tag;
@@ -92,12 +87,16 @@ impl Channel {
         let name = self.queue_name(consume.queue.clone())?;
         let stream = queues::require(&peer.caller, &name)?;
         let queue = stream.key.clone();
-        let (window, settling) = match consume.no_ack {
-            true => (u32::MAX, Settling::OnDelivery),
-            false => (self.first_window(), Settling::Explicit),
+        let (window, settling, allowance) = match consume.no_ack {
+            true => (u32::MAX, Settling::OnDelivery, None),
+            false => {
+                let together = self.prefetch.together();
+                (self.prefetch.window(), Settling::Explicit, Some(together))
+            }
         };
         let attach = Attach {
             settling,
+            allowance,
             is_exclusive: consume.exclusive,
             priority: priority(consume, &name)?,
             ..Attach::new(Source::Stream(queue.clone()), window)
@@ -116,10 +115,7 @@ impl Channel {
             tag,
             attachment,
             queue,
-            acks,
-            prefetch: self.prefetch_each(),
         });
-        self.share_credit(peer);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-use fairlead_amqp::codec::{BasicProperties, basic, channel, queue};
+use fairlead_amqp::codec::{BasicProperties, Method, basic, channel, queue};
 
 use crate::{Mesh, Peer, hear, short, to};
 
@@ -47,14 +47,47 @@ async fn no_more_is_delivered_than_the_prefetch_until_something_is_acked() {
 #[tokio::test]
 async fn a_global_prefetch_is_shared_by_the_consumers_of_a_channel() {
     let mesh = Mesh::new().await;
-    let mut peer = filled(&mesh, 6).await;
+    let mut peer = filled(&mesh, 12).await;
+    peer.declare("other").await;
     peer.send(1, qos(4, true)).await;
     hear!(peer, 1, BasicQosOk);
     peer.consume("jobs", false).await;
+    let mut bodies = Vec::new();
     for _ in 0..4 {
-        peer.delivery().await;
+        bodies.push(peer.delivery().await.1.body);
+    }
+    for n in 0..4_u8 {
+        peer.publish("", "other", &[n, n]).await;
     }
     assert_eq!(peer.declare("other").await.consumer_count, 0);
+    peer.consume("other", false).await;
+    // Four are unsettled, so nothing comes: the next that is heard is the answer to this.
+    assert_eq!(peer.declare("third").await.message_count, 0);
+    for delivery_tag in 1..=4 {
+        let ack = basic::Ack {
+            delivery_tag,
+            multiple: false,
+        };
+        peer.send(1, ack).await;
+        bodies.push(peer.delivery().await.1.body);
+    }
+    assert_eq!(peer.declare("third").await.message_count, 0);
+    let of_other = bodies.iter().filter(|body| body.len() == 2).count();
+    assert!(of_other >= 2, "each queue in its turn: {bodies:?}");
+    // More room for the consumers that there are.
+    peer.send(1, qos(6, true)).await;
+    let mut heard = 0;
+    while heard < 3 {
+        match peer.method(1).await {
+            Method::BasicDeliver(_) => {
+                peer.content().await;
+            }
+            Method::BasicQosOk(_) => {}
+            other => panic!("{other:?}"),
+        }
+        heard += 1;
+    }
+    assert_eq!(peer.declare("third").await.message_count, 0);
 }
 
 //= basic.ack.unknown
