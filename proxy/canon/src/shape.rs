@@ -45,6 +45,8 @@ pub enum Shape {
     Texts,
     /// A list of records.
     Records(&'static [Field]),
+    /// A record that may be absent: a signed byte, and unless that is below zero its fields.
+    Optional(&'static [Field]),
 }
 
 /// Bytes that do not fit their layout.
@@ -169,6 +171,10 @@ impl Walk<'_> {
                 }
                 Ok(())
             }
+            Shape::Optional(fields) => match i8::from_be_bytes(self.array(name)?) {
+                ..0 => Ok(()),
+                0.. => self.record(fields),
+            },
         }
     }
 
