@@ -110,8 +110,9 @@ impl Transactions {
     const NAMES_MAX: usize = 100_000;
     /// Most transactions open at a time, as many as a store takes.
     const OPEN_MAX: usize = 65_536;
-    /// Most lanes of a transaction, and most positions: its end is one unit.
-    const PARTS_MAX: usize = 4_096;
+    /// Most lanes of a transaction, and most positions: its end is one unit, with two operations
+    /// for each.
+    const PARTS_MAX: usize = 4_000;
     /// Longest name, in bytes.
     const NAME_BYTES_MAX: usize = 512;
     /// A name that has done nothing for so long is forgotten.

@@ -248,20 +248,24 @@ impl Transactions {
             }
             ops.push(remove(PENDING, document.key));
         }
-        if !to.is_empty() {
-            let ending = match decision {
-                Decision::Commit => Ending::Committed,
-                Decision::Abort => Ending::Aborted,
-            };
-            let batch = records::marker(ending, record.producer, record.epoch, self.now());
-            ops.push(Op::Append { to, batch });
+        if to.is_empty() {
+            return Ok(ops);
         }
-        ops.push(Op::EndTxn {
+        // Lane by lane, so that each store that holds some of them learns of its own.
+        let end = |target: &Target| Op::EndTxn {
             producer: record.producer,
             epoch: record.epoch,
             decision,
-            entity: None,
-        });
+            entity: Some(target.entity),
+        };
+        let ends: Vec<Op> = to.iter().map(end).collect();
+        let ending = match decision {
+            Decision::Commit => Ending::Committed,
+            Decision::Abort => Ending::Aborted,
+        };
+        let batch = records::marker(ending, record.producer, record.epoch, self.now());
+        ops.push(Op::Append { to, batch });
+        ops.extend(ends);
         Ok(ops)
     }
 
