@@ -7,15 +7,19 @@ mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
+mod create_acls;
 mod create_partitions;
 mod create_topics;
+mod delete_acls;
 mod delete_groups;
 mod delete_records;
 mod delete_topics;
+mod describe_acls;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
+mod describe_topic_partitions;
 mod describe_transactions;
 mod end_txn;
 mod fetch;
@@ -91,6 +95,10 @@ pub(crate) const APIS: &[&dyn Api] = &[
     &txn_offset_commit::TxnOffsetCommit,
     &describe_transactions::DescribeTransactions,
     &list_transactions::ListTransactions,
+    &describe_acls::DescribeAcls,
+    &create_acls::CreateAcls,
+    &delete_acls::DeleteAcls,
+    &describe_topic_partitions::DescribeTopicPartitions,
 ];
 
 /// The one kind of request that carries batches.

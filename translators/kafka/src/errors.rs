@@ -39,6 +39,7 @@ pub(crate) const INVALID_TXN_STATE: Code = 48;
 pub(crate) const INVALID_PRODUCER_ID_MAPPING: Code = 49;
 pub(crate) const INVALID_TRANSACTION_TIMEOUT: Code = 50;
 pub(crate) const CONCURRENT_TRANSACTIONS: Code = 51;
+pub(crate) const SECURITY_DISABLED: Code = 54;
 pub(crate) const OPERATION_NOT_ATTEMPTED: Code = 55;
 pub(crate) const STORAGE_ERROR: Code = 56;
 pub(crate) const SASL_AUTHENTICATION_FAILED: Code = 58;

@@ -1,6 +1,9 @@
 //! Questions of administrators.
 
+use kafka_protocol::messages::create_acls_request::AclCreation;
+use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
+use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
@@ -8,7 +11,8 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use kafka_protocol::messages::{
-    DescribeClusterRequest, DescribeLogDirsRequest, OffsetDeleteRequest,
+    CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest, DescribeClusterRequest,
+    DescribeLogDirsRequest, DescribeTopicPartitionsRequest, OffsetDeleteRequest,
     OffsetForLeaderEpochRequest,
 };
 
@@ -109,4 +113,56 @@ async fn positions_of_some_partitions_are_forgotten() {
         (0, 0)
     );
     assert_eq!(position(&mut peer, false).await, (0, -1));
+}
+
+//= DescribeTopicPartitions.paged
+#[tokio::test(start_paused = true)]
+async fn topics_are_described_a_page_at_a_time() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.dial();
+    topic(&mut peer, "a", 2).await;
+    topic(&mut peer, "b", 3).await;
+    let mut seen = Vec::new();
+    let mut cursor = None;
+    loop {
+        let request = DescribeTopicPartitionsRequest::default()
+            .with_response_partition_limit(2)
+            .with_cursor(cursor);
+        let answer = peer.ask(0, request).await;
+        for topic in answer.topics {
+            let name = topic.name.unwrap().to_string();
+            let indexes = topic.partitions.iter().map(|part| part.partition_index);
+            seen.extend(indexes.map(|index| format!("{name}{index}")));
+        }
+        let Some(next) = answer.next_cursor else {
+            break;
+        };
+        cursor = Some(
+            Cursor::default()
+                .with_topic_name(next.topic_name)
+                .with_partition_index(next.partition_index),
+        );
+    }
+    assert_eq!(seen, ["a0", "a1", "b0", "b1", "b2"]);
+    let named = TopicRequest::default().with_name(text("none").into());
+    let request = DescribeTopicPartitionsRequest::default()
+        .with_topics(vec![named])
+        .with_response_partition_limit(2)
+        .with_cursor(None);
+    assert_eq!(peer.ask(0, request).await.topics[0].error_code, 3);
+}
+
+//= Acls
+#[tokio::test(start_paused = true)]
+async fn grants_are_not_served_to_clients() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.dial();
+    assert_eq!(
+        peer.ask(3, DescribeAclsRequest::default()).await.error_code,
+        54
+    );
+    let request = CreateAclsRequest::default().with_creations(vec![AclCreation::default()]);
+    assert_eq!(peer.ask(3, request).await.results[0].error_code, 54);
+    let request = DeleteAclsRequest::default().with_filters(vec![DeleteAclsFilter::default()]);
+    assert_eq!(peer.ask(3, request).await.filter_results[0].error_code, 54);
 }

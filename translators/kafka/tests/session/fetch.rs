@@ -219,8 +219,17 @@ async fn offsets_are_found_at_both_ends_and_by_time() {
     topic(&mut peer, "t", 1).await;
     produce(&mut peer, "t", &["a", "b"]).await;
     // Every record of the batch is of second 1.
-    for (timestamp, found) in [(-1, 2), (-2, 0), (0, 0), (1_000, 0), (1_001, -1)] {
-        for version in 1..=6 {
+    for (timestamp, found) in [
+        (-1, 2),
+        (-2, 0),
+        (-3, 0),
+        (-4, 0),
+        (-5, -1),
+        (0, 0),
+        (1_000, 0),
+        (1_001, -1),
+    ] {
+        for version in 1..=10 {
             let partition = ListOffsetsPartition::default().with_timestamp(timestamp);
             let topic = ListOffsetsTopic::default()
                 .with_name(text("t").into())

@@ -4,12 +4,14 @@ use bytes::Bytes;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest,
-    FetchRequest, InitProducerIdRequest, ListTransactionsRequest, TxnOffsetCommitRequest,
+    FetchRequest, InitProducerIdRequest, ListOffsetsRequest, ListTransactionsRequest,
+    TxnOffsetCommitRequest,
 };
 
 use crate::groups::position;
@@ -156,6 +158,29 @@ async fn a_committed_transaction_is_seen_at_its_end_and_not_before() {
         "the answer was lost"
     );
     assert_eq!(end(&mut peer, "x", by, ABORT).await, 48);
+}
+
+//= ListOffsets.isolation
+#[tokio::test(start_paused = true)]
+async fn the_end_of_committed_records_is_the_last_stable_offset() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.dial();
+    topic(&mut peer, "t", 1).await;
+    produce(&mut peer, 9, to("t", 0, batch(&["plain"]))).await;
+    let by = init(&mut peer, "x").await;
+    add(&mut peer, 3, "x", by, 0).await;
+    write(&mut peer, "x", (by, 0), "a").await;
+    for (isolation, end) in [(0, 2), (1, 1)] {
+        let partition = ListOffsetsPartition::default().with_timestamp(-1);
+        let topic = ListOffsetsTopic::default()
+            .with_name(text("t").into())
+            .with_partitions(vec![partition]);
+        let request = ListOffsetsRequest::default()
+            .with_isolation_level(isolation)
+            .with_topics(vec![topic]);
+        let answer = peer.ask(7, request).await;
+        assert_eq!(answer.topics[0].partitions[0].offset, end);
+    }
 }
 
 //= Transactions.aborted

@@ -3,9 +3,10 @@
 use fairlead_kernel::ClosedReason;
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiVersionsRequest,
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest,
-    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
-    DescribeLogDirsRequest, DescribeTransactionsRequest, EndTxnRequest, FetchRequest,
+    CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest,
+    DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeAclsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
+    DescribeTopicPartitionsRequest, DescribeTransactionsRequest, EndTxnRequest, FetchRequest,
     FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest,
     InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
     ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
@@ -86,5 +87,9 @@ async fn every_announced_version_of_every_request_is_answered_and_no_other() {
     ask_all::<EndTxnRequest>(&mesh, left).await;
     ask_all::<ListTransactionsRequest>(&mesh, left).await;
     ask_all::<TxnOffsetCommitRequest>(&mesh, left).await;
+    ask_all::<CreateAclsRequest>(&mesh, left).await;
+    ask_all::<DeleteAclsRequest>(&mesh, left).await;
+    ask_all::<DescribeAclsRequest>(&mesh, left).await;
+    ask_all::<DescribeTopicPartitionsRequest>(&mesh, left).await;
     assert_eq!(announced, [], "announced and not asked here");
 }
