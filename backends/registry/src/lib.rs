@@ -10,6 +10,10 @@ use fairlead_placement::ByClass;
 use fairlead_ports::{BoxFuture, Clock, Documents, Entropy, Store};
 
 pub use fairlead_native::{Damage, Entry, Inspection, Measures, OpenError, Report, Sum};
+pub use fairlead_objects::{
+    Finding, Objects, OpenError as PlaceError, Patience, Place, self_check,
+};
+pub use fairlead_segment::LogId;
 
 /// Where messages are kept and how much they may take.
 #[derive(Clone, Debug)]

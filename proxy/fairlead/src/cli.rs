@@ -109,6 +109,18 @@ pub(crate) enum Store {
     Stat(List),
     /// Print the records of the log, oldest first
     Dump(Dump),
+    /// Try out whether an object store keeps what class `object` rests on; needs no data directory
+    Selfcheck(SelfCheck),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SelfCheck {
+    /// s3://BUCKET/PREFIX (endpoint, region and keys by their AWS_ names in the environment) or
+    /// file:///DIRECTORY
+    pub(crate) url: String,
+    /// Rounds of 16 creates of one name at the same moment
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) rounds: u32,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod check;
 mod dump;
 mod names;
+mod selfcheck;
 mod stat;
 
 use std::io;
@@ -19,6 +20,7 @@ pub(crate) fn run(verb: Store) -> Result<(), Failure> {
         Store::Check(list) => check::run(&list),
         Store::Stat(list) => stat::run(&list),
         Store::Dump(dump) => dump::run(&dump),
+        Store::Selfcheck(check) => selfcheck::run(&check),
     }
 }
 
