@@ -123,11 +123,15 @@ impl Engine {
 
     /// Takes jobs until they are all in order or the open frame has no room for the next.
     fn take(&mut self) -> Taken {
+        if let Some(job) = self.jobs.front() {
+            self.sequencer.shared().meter.waited(job.waited());
+        }
         while let Some(job) = self.jobs.front_mut() {
             if self.sequencer.take(job) == Taken::Part {
                 return Taken::Part;
             }
             if let Some(job) = self.jobs.pop_front() {
+                self.sequencer.shared().inbox.done(&job);
                 self.sequencer.answer(job);
             }
         }

@@ -3,9 +3,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use bytes::Bytes;
 use fairlead_canon::{Promise, SyncMode};
-use fairlead_ports::{Committed, StoreError, Unit};
+use fairlead_ports::{Committed, Op, StoreError, Unit};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -13,7 +16,7 @@ use tokio::time::Instant;
 use crate::engine::Engine;
 use crate::file_wal::FileWal;
 use crate::homes::Sealed;
-use crate::limits::CROWD;
+use crate::limits::{CROWD, LINE_BYTES_MAX, LINE_UNITS_MAX};
 
 pub(crate) type Outcomes = Vec<Result<Committed, StoreError>>;
 
@@ -29,16 +32,29 @@ pub(crate) struct Job {
     /// What durability means to the units of it that are in order.
     pub(crate) sync: SyncMode,
     pub(crate) reply: oneshot::Sender<Outcomes>,
+    /// What it takes in the line.
+    weight: Weight,
+    since: Instant,
+}
+
+/// Units, and bytes of them that are not of a fixed size.
+#[derive(Clone, Copy, Debug, Default)]
+struct Weight {
+    units: usize,
+    bytes: usize,
 }
 
 /// Hands over to one taker, who takes everything at once.
 ///
-/// Commits have to be in line as soon as they are made, so this never refuses one. It bounds
-/// nothing by itself: each caller waits for its receipts, and holds back its peer meanwhile.
+/// Commits have to be in line as soon as they are made, so this never refuses one. Beyond its
+/// limits it says that it is [`Inbox::is_busy`], and callers hold back their peers.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     content: Mutex<Content>,
     changed: Condvar,
+    /// Of jobs that are not wholly in order.
+    units: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -111,6 +127,7 @@ impl Job {
         let (reply, replied) = oneshot::channel();
         let outcomes = Vec::with_capacity(units.len());
         let is_durable = units.iter().any(|unit| unit.promise == Promise::Durable);
+        let weight = Weight::of(&units);
         let job = Self {
             units: units.into(),
             sealed: None,
@@ -118,6 +135,8 @@ impl Job {
             is_durable,
             sync: SyncMode::Interval,
             reply,
+            weight,
+            since: Instant::now(),
         };
         (job, replied)
     }
@@ -129,17 +148,60 @@ impl Job {
         job.is_durable = true;
         (job, replied)
     }
+
+    /// How long it has waited for its turn.
+    pub(crate) fn waited(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+impl Weight {
+    fn of(units: &[Unit]) -> Self {
+        let bytes = |op: &Op| match op {
+            Op::Append { batch, .. } => batch.bytes.len(),
+            Op::Put { value, .. } => value.as_ref().map_or(0, Bytes::len),
+            Op::Expect { .. }
+            | Op::Create { .. }
+            | Op::Alter { .. }
+            | Op::Delete { .. }
+            | Op::Settle { .. }
+            | Op::Trim { .. }
+            | Op::Mark { .. }
+            | Op::EndTxn { .. } => 0,
+        };
+        let ops = units.iter().flat_map(|unit| &unit.ops);
+        Self {
+            units: units.len(),
+            bytes: ops.map(bytes).sum(),
+        }
+    }
 }
 
 impl Inbox {
     /// Puts a job in line; it is dropped when the engine takes no more.
     pub(crate) fn push(&self, job: Job) {
+        let Weight { units, bytes } = job.weight;
+        self.units.fetch_add(units, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.change(|content| {
             if content.end.is_none() {
                 content.impatient += usize::from(!job.is_durable);
                 content.jobs.push_back(job);
             }
         });
+    }
+
+    /// A job is wholly in order, and takes no more room in the line.
+    pub(crate) fn done(&self, job: &Job) {
+        let Weight { units, bytes } = job.weight;
+        self.units.fetch_sub(units, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether the line is longer than it should be.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.units.load(Ordering::Relaxed) > LINE_UNITS_MAX
+            || self.bytes.load(Ordering::Relaxed) > LINE_BYTES_MAX
     }
 
     /// Makes the engine look again at what it could not do.

@@ -12,6 +12,11 @@ pub(crate) const LATEST_KEY_BYTES_MAX: usize = 64 * 1024 - 1;
 pub(crate) const FRAME_BYTES_TARGET: usize = 1024 * 1024;
 /// See [`FRAME_BYTES_TARGET`].
 pub(crate) const FRAME_UNITS_TARGET: u32 = 4_096;
+/// Units that wait for the engine, and bytes in them, above which callers are asked to hold back:
+/// what a disk takes in about a second.
+pub(crate) const LINE_UNITS_MAX: usize = 65_536;
+/// See [`LINE_UNITS_MAX`].
+pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long units that promised no durability may wait for others to share a frame with.
 pub(crate) const LINGER_MAX: Duration = Duration::from_millis(10);
 /// How long after a write the sync follows, when nobody waits for it: what a power cut may take.

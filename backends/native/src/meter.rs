@@ -18,6 +18,8 @@ pub(crate) struct Meter {
     frames: AtomicU64,
     frame_bytes: AtomicU64,
     units: AtomicU64,
+    waits: AtomicU64,
+    wait_micros: AtomicU64,
     sync_micros: AtomicU64,
     sync_times: [AtomicU64; CLASSES],
     corrupt: AtomicU64,
@@ -32,6 +34,10 @@ pub struct Stats {
     pub frame_bytes: u64,
     /// Units in them.
     pub units: u64,
+    /// How often the engine began with commits that waited for it.
+    pub waits: u64,
+    /// How long the oldest of them had waited each time, together, in microseconds.
+    pub wait_micros: u64,
     /// Syncs of the log.
     pub syncs: u64,
     /// How long they took together, in microseconds.
@@ -57,8 +63,13 @@ impl Meter {
         self.units.fetch_add(units, Ordering::Relaxed);
     }
 
+    pub(crate) fn waited(&self, time: Duration) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        self.wait_micros.fetch_add(micros(time), Ordering::Relaxed);
+    }
+
     pub(crate) fn synced(&self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let micros = micros(took);
         self.sync_micros.fetch_add(micros, Ordering::Relaxed);
         let class = SYNC_TIMES_US.partition_point(|bound| *bound < micros);
         if let Some(class) = self.sync_times.get(class) {
@@ -78,6 +89,8 @@ impl Meter {
             frames: read(&self.frames),
             frame_bytes: read(&self.frame_bytes),
             units: read(&self.units),
+            waits: read(&self.waits),
+            wait_micros: read(&self.wait_micros),
             syncs: sync_times.iter().sum(),
             sync_micros: read(&self.sync_micros),
             sync_times,
@@ -85,4 +98,8 @@ impl Meter {
             ..Stats::default()
         }
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -153,6 +153,10 @@ impl Sequencer {
         }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Takes as many units of a job as the open frame has room for.
     pub(crate) fn take(&mut self, job: &mut Job) -> Taken {
         if self.take_sealed(job) == Taken::Part {

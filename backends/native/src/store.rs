@@ -122,6 +122,10 @@ impl Store for Native {
         Box::pin(async move { replied.await.unwrap_or_else(|_gone| lost()) })
     }
 
+    fn is_busy(&self) -> bool {
+        self.shared.inbox.is_busy()
+    }
+
     fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {
         let (shared, reads) = (Arc::clone(&self.shared), self.reads.clone());
         Ok(Arc::new(Handle {

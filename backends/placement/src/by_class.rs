@@ -93,6 +93,10 @@ impl Store for ByClass {
         }
     }
 
+    fn is_busy(&self) -> bool {
+        self.durable.is_busy()
+    }
+
     fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {
         match self.side(entity) {
             Side::Memory => self.memory.open(entity),

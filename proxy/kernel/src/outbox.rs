@@ -75,6 +75,11 @@ impl Outbox {
             || self.flights.len() >= Self::FLIGHTS_MAX
     }
 
+    /// Whether something is under way.
+    pub(crate) fn is_flying(&self) -> bool {
+        !self.flights.is_empty()
+    }
+
     /// Whether nothing is staged and nothing under way.
     pub(crate) fn is_empty(&self) -> bool {
         self.units.is_empty() && self.turns.is_empty() && self.flights.is_empty()

@@ -96,7 +96,9 @@ impl Caller {
     /// Whether so much is under way that the connection should stop reading until
     /// [`Caller::event`] has given receipts.
     pub fn is_full(&self) -> bool {
-        self.outbox.is_full()
+        // Who has nothing under way would never be told that the store has caught up.
+        let is_held = self.outbox.is_flying() && self.kernel.backing.store.is_busy();
+        is_held || self.outbox.is_full()
     }
 
     /// Whether every receipt has been given and nothing is staged.

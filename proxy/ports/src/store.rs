@@ -23,9 +23,16 @@ pub trait Store: Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Hands over units at once; the future resolves when every one has kept its promise or failed.
-    /// Waits while the store is full: back-pressure, not an error. Dropping the future does not
+    /// Waits while the store is behind: back-pressure, not an error. Dropping the future does not
     /// undo what was taken.
     fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>>;
+
+    /// Whether so much waits here that those who have commits under way should take nothing more
+    /// from their peers until one of them is answered. A commit has its place in line from the call
+    /// on, so none is turned away: this is what keeps the line short.
+    fn is_busy(&self) -> bool {
+        false
+    }
 
     /// A handle for reading: opens no file, starts no task, creates nothing.
     fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError>;

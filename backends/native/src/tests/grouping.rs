@@ -5,8 +5,8 @@ use fairlead_ports::{StoreError, Unit};
 use fairlead_testkit::make::{A, append, create, message};
 
 use super::{Inline, open};
-use crate::inbox::Job;
-use crate::limits::Limits;
+use crate::inbox::{Inbox, Job};
+use crate::limits::{LINE_BYTES_MAX, LINE_UNITS_MAX, Limits};
 use crate::pool::Filled;
 use crate::sequencer::{Press, Taken};
 use crate::vfs::sim::SimFs;
@@ -93,4 +93,25 @@ async fn a_body_at_the_limit_is_kept_and_one_byte_more_is_too_large() {
         .await;
     assert_eq!(refused, Err(StoreError::TooLarge { max: 32 * 1024 }));
     assert_eq!(subject.bodies(A).await.len(), 1);
+}
+
+#[test]
+fn the_line_is_busy_beyond_its_limit_until_what_waits_is_in_order() {
+    let inbox = Inbox::default();
+    let job = |bodies: usize, bytes: usize| {
+        let unit = |_| durable(vec![append(A, message(vec![1; bytes]))]);
+        Job::new((0..bodies).map(unit).collect()).0
+    };
+    inbox.push(job(LINE_UNITS_MAX, 1));
+    assert!(!inbox.is_busy());
+    let one = job(1, 1);
+    inbox.push(job(1, 1));
+    assert!(inbox.is_busy());
+    inbox.done(&one);
+    assert!(!inbox.is_busy());
+    inbox.done(&job(LINE_UNITS_MAX, 1));
+    inbox.push(job(1, LINE_BYTES_MAX));
+    assert!(!inbox.is_busy());
+    inbox.push(job(1, 1));
+    assert!(inbox.is_busy());
 }
