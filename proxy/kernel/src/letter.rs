@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use fairlead_canon::codec::envelope;
 use fairlead_canon::{
-    Address, DeadReason, Death, EntityId, Kind, Message, Offset, Outcome, Path, Promise, RealmId,
-    Text, Timestamp,
+    Address, Batch, DeadReason, Death, EntityId, Kind, Message, Offset, Outcome, Path, Promise,
+    RealmId, Text, Timestamp,
 };
 use fairlead_ports::{CursorId, Entry, Op, Stored, Target, Unit};
 use fairlead_topology::{AtFull, DeadLetter, Stream, Topology};
@@ -73,6 +73,34 @@ pub(crate) fn letters(
     letters
 }
 
+/// A letter for a message that a queue had no room for; `None` when it goes nowhere.
+pub(crate) fn refused(
+    topology: &Topology,
+    (entity, now): (EntityId, Timestamp),
+    batch: &Batch,
+) -> Option<Letter> {
+    let stream = topology.watched(entity)?;
+    let route = stream.settings().dead_letter.as_ref();
+    let way = Way {
+        topology,
+        stream,
+        route: route.filter(|route| route.takes_refused)?,
+        now,
+    };
+    let nowhere = Address::new(RealmId::QUEUES, Path::EMPTY);
+    let message = batch.open(&nowhere).ok()?.pop()?.message;
+    let message = way.readdress(message, DeadReason::MaxLen)?;
+    let append = way.append(&message, DeadReason::MaxLen);
+    Some(Letter {
+        unit: Unit {
+            ops: append.into_iter().collect(),
+            promise: Promise::Durable,
+        },
+        at_full: AtFull::Drop,
+        message: Some(Arc::new(message)),
+    })
+}
+
 /// The messages of an entry, each with its offset.
 fn messages_of(stored: &Stored, entry: &Entry) -> Vec<(Offset, Message)> {
     let nowhere = Address::new(RealmId::QUEUES, Path::EMPTY);
@@ -102,15 +130,8 @@ impl Way<'_> {
                 message: None,
             };
         };
-        let to = self.targets(&message, reason);
-        let append = (!to.is_empty()).then(|| {
-            let mut batch = envelope::seal(&message);
-            // Its time in the new queues begins now.
-            batch.time = self.now;
-            Op::Append { to, batch }
-        });
         Letter {
-            unit: unit(append, settled),
+            unit: unit(self.append(&message, reason), settled),
             at_full,
             message: Some(Arc::new(message)),
         }
@@ -138,6 +159,16 @@ impl Way<'_> {
             is_first: false,
         });
         Some(message)
+    }
+
+    fn append(&self, message: &Message, reason: DeadReason) -> Option<Op> {
+        let to = self.targets(message, reason);
+        (!to.is_empty()).then(|| {
+            let mut batch = envelope::seal(message);
+            // Its time in the new queues begins now.
+            batch.time = self.now;
+            Op::Append { to, batch }
+        })
     }
 
     /// Where it goes. A queue in which it died already is left out, unless somebody rejected it on

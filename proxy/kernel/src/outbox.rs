@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use fairlead_canon::{EntityId, Offset, Outcome, Promise};
 use fairlead_ports::{BoxFuture, Committed, CursorId, Op, Placement, Store, StoreError, Unit};
-use smallvec::SmallVec;
 
+use crate::aftermath::Aftermath;
 use crate::solo::Solo;
 use crate::undertaker::Undertaker;
 use crate::verb::{Event, Pending, Receipt, ranges};
@@ -20,8 +20,8 @@ pub(crate) struct Outbox {
     /// Everything that is staged becomes one unit, which was begun here.
     joint: Option<Box<Joint>>,
     turns: Vec<Turn>,
-    /// Entities in which messages die by what is staged, and are then moved on.
-    dead: SmallVec<[EntityId; 1]>,
+    /// What has to follow what is staged.
+    aftermath: Option<Box<Aftermath>>,
     staged_bytes: usize,
     flights: VecDeque<Flight>,
     flying_bytes: usize,
@@ -151,9 +151,14 @@ impl Outbox {
 
     /// Messages of this entity die by what is staged.
     pub(crate) fn note_dead(&mut self, entity: EntityId) {
-        if !self.dead.contains(&entity) {
-            self.dead.push(entity);
-        }
+        self.aftermath.get_or_insert_default().note_dead(entity);
+    }
+
+    /// The unit that is staged next may be refused by a queue that wants it elsewhere then.
+    pub(crate) fn note_refusable(&mut self, ops: &[Op]) {
+        let unit = self.units.len();
+        let aftermath = self.aftermath.get_or_insert_default();
+        aftermath.note_refusable(unit, ops);
     }
 
     /// Stages a hand-out mark, which nobody waits for.
@@ -225,9 +230,14 @@ impl Outbox {
         let units = std::mem::take(&mut self.units);
         let turns = std::mem::take(&mut self.turns);
         let bytes = std::mem::take(&mut self.staged_bytes);
-        let dead = std::mem::take(&mut self.dead);
-        let results =
-            (!units.is_empty()).then(|| Solo::new(undertaker.after(store.commit(units), dead)));
+        let aftermath = self.aftermath.take();
+        let results = (!units.is_empty()).then(|| {
+            let commit = store.commit(units);
+            Solo::new(match aftermath {
+                Some(aftermath) => aftermath.follow(commit, undertaker),
+                None => commit,
+            })
+        });
         if results.is_none() && turns.is_empty() {
             return;
         }

@@ -30,6 +30,8 @@ pub(crate) struct Routes {
 pub(crate) struct Plan {
     pub(crate) streams: Vec<(Arc<Stream>, bool)>,
     pub(crate) listeners: Vec<Listener>,
+    /// Whether one of the streams wants elsewhere what it refuses.
+    takes_refused: bool,
 }
 
 /// Where one publish goes.
@@ -38,6 +40,20 @@ struct Aim<'a> {
     /// The lane that was asked for by number, and its stream.
     lane: Option<(EntityId, &'a StreamKey)>,
     own_mailbox: Option<&'a StreamKey>,
+}
+
+impl Plan {
+    pub(crate) fn new(streams: Vec<(Arc<Stream>, bool)>, listeners: Vec<Listener>) -> Self {
+        let takes = |stream: &Stream| {
+            let route = stream.settings().dead_letter.as_ref();
+            route.is_some_and(|route| route.takes_refused)
+        };
+        Self {
+            takes_refused: streams.iter().any(|(stream, _)| takes(stream)),
+            streams,
+            listeners,
+        }
+    }
 }
 
 impl Routes {
@@ -69,6 +85,9 @@ impl Caller {
         };
         let pending = self.outbox.next();
         let receipt = (promise != Promise::Nothing).then_some((pending, matched));
+        if aim.plan.is_some_and(|plan| plan.takes_refused) {
+            self.outbox.note_refusable(&ops);
+        }
         if !ops.is_empty() {
             self.outbox.stage(
                 Unit {
@@ -174,10 +193,7 @@ impl Caller {
         let none = Headers::default();
         let route = kernel.topology(|t| t.route(address, headers.unwrap_or(&none)));
         let listeners = kernel.subscriptions.listeners(address);
-        let plan = Arc::new(Plan {
-            streams: route.streams,
-            listeners,
-        });
+        let plan = Arc::new(Plan::new(route.streams, listeners));
         if !route.by_headers {
             if routes.plans.len() >= Routes::PLANS_MAX {
                 routes.plans.clear();

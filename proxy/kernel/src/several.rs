@@ -43,10 +43,6 @@ fn merge(plans: &[Arc<Plan>]) -> Plan {
         }
     }
     let streams = streams.into_values();
-    Plan {
-        streams: streams
-            .map(|(stream, no_local)| (Arc::clone(stream), no_local))
-            .collect(),
-        listeners: listeners.into_values().collect(),
-    }
+    let streams = streams.map(|(stream, no_local)| (Arc::clone(stream), no_local));
+    Plan::new(streams.collect(), listeners.into_values().collect())
 }

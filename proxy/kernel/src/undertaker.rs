@@ -4,26 +4,26 @@
 //! (`Spec::keeps_dead`). This task alone takes it on from there: one durable unit appends it to its
 //! targets and settles it as dead, so that it is never lost and never there twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_canon::{EntityId, Offset};
-use fairlead_ports::{BoxFuture, Clock, Committed, CursorId, Op, Store, StoreError};
+use fairlead_canon::{Batch, EntityId, Offset};
+use fairlead_ports::{Clock, CursorId, Op, Store, StoreError};
 use fairlead_topology::AtFull;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use crate::atlas::Atlas;
-use crate::letter::{Letter, letters};
+use crate::letter::{Letter, letters, refused};
 use crate::live::Subscriptions;
-use crate::outbox::Committing;
 
 /// Entities with dead messages to look at. Bounded by the number of queues.
 #[derive(Debug, Default)]
 pub(crate) struct Undertaker {
     waiting: Mutex<BTreeSet<EntityId>>,
+    /// What queues have perhaps refused; at most [`REFUSED_MAX`].
+    refused: Mutex<VecDeque<(EntityId, Batch)>>,
     wake: Notify,
 }
 
@@ -45,6 +45,8 @@ struct Page {
 
 /// Dead messages moved at a time.
 const PAGE: usize = 256;
+/// Refused messages that wait; each holds its body in memory.
+const REFUSED_MAX: usize = 1_024;
 /// How long to wait before trying again what a store refused.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -67,25 +69,24 @@ impl Undertaker {
         self.wake.notify_one();
     }
 
-    /// A commit after which messages have died in these entities.
-    pub(crate) fn after(
-        self: &Arc<Self>,
-        commit: Committing,
-        dead: SmallVec<[EntityId; 1]>,
-    ) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
-        if dead.is_empty() {
-            return commit;
+    /// A queue that wants it elsewhere may have refused this. When too many wait it is dropped:
+    /// its publisher was told that it was refused.
+    pub(crate) fn refused(&self, entity: EntityId, batch: Batch) {
+        let mut refused = self.refused.lock();
+        if refused.len() < REFUSED_MAX {
+            refused.push_back((entity, batch));
+            self.wake.notify_one();
         }
-        let undertaker = Arc::clone(self);
-        Box::pin(async move {
-            let results = commit.await;
-            undertaker.look_at(dead);
-            results
-        })
     }
 
     async fn run(self: Arc<Self>, grounds: Grounds) {
         loop {
+            let refused = std::mem::take(&mut *self.refused.lock());
+            for (entity, batch) in refused {
+                if let Err(error) = grounds.forward(entity, &batch).await {
+                    tracing::debug!(%error, entity = entity.0, "a refused message is dropped");
+                }
+            }
             let now = std::mem::take(&mut *self.waiting.lock());
             if now.is_empty() {
                 self.wake.notified().await;
@@ -163,14 +164,39 @@ impl Grounds {
         Ok(Some(Page { next, is_whole }))
     }
 
+    /// Sends what a queue had no room for to where its dead letters go.
+    async fn forward(&self, entity: EntityId, batch: &Batch) -> Result<(), StoreError> {
+        if !self.is_full(entity, batch.bytes.len() as u64).await? {
+            return Ok(());
+        }
+        let now = self.clock.wall();
+        let letter = self
+            .atlas
+            .read(|topology| refused(topology, (entity, now), batch));
+        let Some(letter) = letter else {
+            return Ok(());
+        };
+        let results = self.store.commit(vec![letter.unit]).await;
+        results
+            .into_iter()
+            .try_for_each(|result| result.map(drop))?;
+        if let Some(message) = letter.message {
+            self.subscriptions.serve(&message);
+        }
+        Ok(())
+    }
+
     /// Tries once more without the targets that are full; whether that was kept.
     async fn leave_out_full(&self, letter: &Letter) -> Result<bool, StoreError> {
         let mut unit = letter.unit.clone();
         let mut is_any_full = false;
         for op in &mut unit.ops {
-            if let Op::Append { to, .. } = op {
+            if let Op::Append { to, batch } = op {
                 for target in std::mem::take(to) {
-                    match self.is_full(target.entity).await? {
+                    match self
+                        .is_full(target.entity, batch.bytes.len() as u64)
+                        .await?
+                    {
                         true => is_any_full = true,
                         false => to.push(target),
                     }
@@ -187,7 +213,8 @@ impl Grounds {
         Ok(results.iter().all(Result::is_ok))
     }
 
-    async fn is_full(&self, entity: EntityId) -> Result<bool, StoreError> {
+    /// Whether a queue has no room for one more message of so many bytes.
+    async fn is_full(&self, entity: EntityId, bytes: u64) -> Result<bool, StoreError> {
         let limits = self
             .atlas
             .read(|topology| topology.watched(entity).map(|stream| stream.limits));
@@ -196,6 +223,8 @@ impl Grounds {
         };
         let marks = self.store.open(entity)?.marks().await?;
         Ok(limits.count_max.is_some_and(|max| marks.count >= max)
-            || limits.bytes_max.is_some_and(|max| marks.bytes >= max))
+            || limits
+                .bytes_max
+                .is_some_and(|max| marks.bytes.saturating_add(bytes) > max))
     }
 }

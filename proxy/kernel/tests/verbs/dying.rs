@@ -4,8 +4,8 @@ use fairlead_canon::{
     DeadReason, Death, Outcome, Overflow, Retention, SizeLimits, Text, Timestamp,
 };
 use fairlead_kernel::{
-    AtFull, Binding, DeadLetter, Destination, Match, NewRealm, Realm, Rule, Settings, Settle,
-    Settling,
+    AtFull, Binding, DeadLetter, Destination, Match, NewRealm, Realm, Reason, Rule, Settings,
+    Settle, Settling,
 };
 
 use crate::*;
@@ -383,4 +383,84 @@ async fn the_dead_are_moved_by_the_next_process_and_only_once() {
     pass(1_000).await;
     assert_eq!(exhume(&kernel, "grave").await, []);
     drop(caller);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_publish_goes_to_the_grave_where_its_queue_wants_that() {
+    for takes_refused in [false, true] {
+        let (kernel, mut caller) = paused_mesh().await;
+        declare_queue(&mut caller, "grave").await;
+        let told = NewStream {
+            limits: SizeLimits {
+                count_max: Some(1),
+                bytes_max: None,
+                overflow: Overflow::Reject,
+            },
+            settings: Settings {
+                dead_letter: Some(DeadLetter {
+                    takes_refused,
+                    ..to_grave("grave")
+                }),
+                ..Settings::default()
+            },
+            ..queue("jobs")
+        };
+        declare(&mut caller, vec![Change::CreateStream(told)]).await;
+        published(&mut caller, &to_queue("jobs"), "a").await;
+        publish(&mut caller, &to_queue("jobs"), "b");
+        match event(&mut caller).await {
+            Event::Receipt(_, Err(error)) => assert_eq!(error.reason, Reason::Full),
+            other => panic!("not a refusal: {other:?}"),
+        }
+        let expected = takes_refused.then(|| dead("b", &["jobs maxlen 1"]));
+        let found = exhume(&kernel, "grave").await;
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+        assert_eq!(ready(&mut caller, "jobs").await, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_highest_priority_goes_first_to_consumers_and_takers() {
+    let (_kernel, mut caller) = paused_mesh().await;
+    let settings = Settings {
+        priority_max: 5,
+        ..Settings::default()
+    };
+    declare_told(&mut caller, "jobs", settings).await;
+    let sent = [
+        (None, "none"),
+        (Some(2), "two"),
+        (Some(9), "nine"),
+        (Some(5), "five"),
+    ];
+    for (priority, body) in sent {
+        let mut message = message(&caller, &to_queue("jobs"), body);
+        message.terms.priority = priority;
+        let pending = publish_message(&mut caller, message);
+        receipt(&mut caller, pending).await;
+    }
+    assert_eq!(ready(&mut caller, "jobs").await, 4);
+    let taken = caller.take(&queue_key("jobs"), Settling::OnDelivery).await;
+    let taken = taken.unwrap().unwrap();
+    assert_eq!(
+        (bodies(&[taken.delivery]), taken.remaining),
+        (vec!["nine".to_owned()], 3)
+    );
+    consume(&mut caller, "jobs", 10).await;
+    let rest = deliveries(&mut caller, 3).await;
+    assert_eq!(bodies(&rest), ["five", "two", "none"]);
+    end(&mut caller, &rest[1..], Outcome::Returned);
+    let again = deliveries(&mut caller, 2).await;
+    assert_eq!(bodies(&again), ["two", "none"]);
+    let depth = caller.depth(&queue_key("jobs")).await.unwrap();
+    assert_eq!((depth.ready, depth.unsettled, depth.consumers), (0, 3, 1));
+    assert_eq!(caller.purge(&queue_key("jobs")).await.unwrap(), 0);
+    caller
+        .declare(vec![Change::RemoveStream(queue_key("jobs"))])
+        .await
+        .unwrap();
+    for _ in ["the taker", "the consumer"] {
+        assert!(matches!(event(&mut caller).await, Event::Ended(_)));
+    }
+    assert_quiet(&mut caller);
 }
