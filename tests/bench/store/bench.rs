@@ -1,7 +1,8 @@
 //! A store in a directory of its own, the operations that scenarios are made of, and what is measured of this process.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +21,14 @@ use rand::{RngCore, SeedableRng};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+/// Says on the command line that a part of a scenario follows.
+pub(crate) const PART: &str = "part";
+
 /// A place for one scenario.
 pub(crate) struct Bench {
-    dir: TempDir,
+    dir: PathBuf,
+    /// Removes the directory at the end, if this made it.
+    temporary: Option<TempDir>,
     pub(crate) runtime: Runtime,
 }
 
@@ -46,8 +52,17 @@ impl Bench {
     pub(crate) fn new() -> Self {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
         fs::create_dir_all(root).unwrap();
+        let temporary = tempfile::tempdir_in(root).unwrap();
+        let mut bench = Self::at(temporary.path().to_path_buf());
+        bench.temporary = Some(temporary);
+        bench
+    }
+
+    /// In a directory of somebody else.
+    pub(crate) fn at(dir: PathBuf) -> Self {
         Self {
-            dir: tempfile::tempdir_in(root).unwrap(),
+            dir,
+            temporary: None,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -56,7 +71,14 @@ impl Bench {
     }
 
     pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
+        &self.dir
+    }
+
+    /// Starts a part of the scenario in a process of its own, on the same directory.
+    pub(crate) fn start(&self, part: &str) -> Child {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg(PART).arg(part).arg(&self.dir);
+        command.stdout(Stdio::piped()).spawn().unwrap()
     }
 
     pub(crate) fn open(&self) -> Arc<Native> {
@@ -69,7 +91,7 @@ impl Bench {
             entropy: Arc::new(Outside),
             vfs: Arc::new(Disk),
         };
-        let mut settings = Settings::new(self.dir.path().join("data"));
+        let mut settings = Settings::new(self.dir.join("data"));
         change(&mut settings);
         Arc::new(Native::open(&settings, &world).unwrap())
     }
@@ -86,7 +108,7 @@ impl Bench {
 
     /// Bytes of files under the data directory, as the disk counts them.
     pub(crate) fn bytes_on_disk(&self) -> u64 {
-        bytes_under(self.dir.path())
+        bytes_under(&self.dir)
     }
 }
 

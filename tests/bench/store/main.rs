@@ -33,21 +33,34 @@ const SCENARIOS: [(&str, Scenario); 6] = [
     ("recovery", recovery::run),
 ];
 
+/// Processes of their own that scenarios start, on a directory that is there.
+const PARTS: [(&str, Scenario); 2] = [
+    ("recovery-write", recovery::write),
+    ("idle-open", idle::open),
+];
+
 fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let [part, name, dir] = arguments.as_slice()
+        && part == bench::PART
+    {
+        let (_, run) = PARTS.iter().find(|(known, _)| known == name).unwrap();
+        return run(&Bench::at(dir.into()));
+    }
     // `cargo bench` adds a flag of its own.
-    let wanted: Vec<_> = std::env::args()
-        .skip(1)
+    let wanted: Vec<_> = arguments
+        .iter()
         .filter(|argument| !argument.starts_with("--"))
         .collect();
     for name in &wanted {
         assert!(
-            SCENARIOS.iter().any(|(known, _)| known == name),
+            SCENARIOS.iter().any(|(known, _)| known == *name),
             "no scenario {name}: {:?}",
             SCENARIOS.map(|(name, _)| name)
         );
     }
     for (name, run) in SCENARIOS {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+        if wanted.is_empty() || wanted.iter().any(|wanted| *wanted == name) {
             println!("{name}");
             run(&Bench::new());
         }
