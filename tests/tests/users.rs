@@ -113,3 +113,90 @@ fn start(mesh: &Mesh, door: &str, program: Program, login: Option<&str>) -> Clie
     arguments.extend(login.into_iter().flat_map(|login| ["--login", login]));
     Client::begin(program, &arguments)
 }
+
+/// Runs a client of MQTT to its end.
+fn mosquitto(program: &str, mesh: &Mesh, arguments: &[&str]) -> Output {
+    Command::new(program)
+        .args(["-h", "127.0.0.1", "-p", &mesh.port("mqtt")])
+        .args(arguments)
+        .output()
+        .expect("mosquitto's clients are installed")
+}
+
+#[test]
+fn users_of_mosquitto_move_with_their_passwords_and_get_grants_while_the_node_runs() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let file = node.data_dir().join("imported").display().to_string();
+    for (name, created) in [("ada", "-c"), ("bob", "-b")] {
+        let made = Command::new("mosquitto_passwd")
+            .args(["-b", created, &file, name, "pencil"])
+            .output()
+            .expect("mosquitto_passwd is installed");
+        assert!(made.status.success(), "{made:?}");
+    }
+    let (status, said) = node.run(&["users", "import", &file]);
+    assert!(status.success(), "{said}");
+
+    let publish = |user, password, topic| {
+        let login = ["-u", user, "-P", password, "-i", user];
+        let message = ["-V", "5", "-q", "1", "-t", topic, "-m", "x"];
+        mosquitto("mosquitto_pub", &mesh, &[&login[..], &message].concat())
+    };
+    assert!(publish("ada", "pencil", "a").status.success());
+    assert!(!publish("ada", "pen", "a").status.success());
+
+    let grants = node.data_dir().join("grants.json");
+    let rules = r#"{"rules":[{"allow":"both","at":"own/%u/#"}]}"#;
+    fs::write(&grants, rules).expect("the grants are written");
+    let grants = grants.display().to_string();
+    let (status, said) = node.run(&["grants", "set", "*", "--file", &grants]);
+    assert!(status.success(), "{said}");
+    let denied = publish("ada", "pencil", "own/bob/1");
+    let said = String::from_utf8_lossy(&denied.stderr).to_lowercase();
+    assert!(said.contains("not authorized"), "{denied:?}");
+    let allowed = publish("ada", "pencil", "own/ada/1");
+    assert!(allowed.stderr.is_empty(), "{allowed:?}");
+}
+
+#[test]
+fn a_session_is_shown_and_its_connection_ended() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let subscribe = [
+        "-V", "5", "-c", "-x", "600", "-i", "pump", "-q", "1", "-t", "a/+", "-E",
+    ];
+    let subscribed = mosquitto("mosquitto_sub", &mesh, &subscribe);
+    assert!(subscribed.status.success(), "{subscribed:?}");
+    mosquitto("mosquitto_pub", &mesh, &["-q", "1", "-t", "a/1", "-m", "x"]);
+    let (_, shown) = node.run(&["sessions", "show", "pump"]);
+    for part in ["\"a/+\"", "\"ready\": 1", "\"connected\": false", "600000"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let (status, _) = node.run(&["sessions", "kick", "pump"]);
+    assert!(!status.success(), "it is not connected");
+
+    let mut listens = Command::new("mosquitto_sub")
+        .args(["-h", "127.0.0.1", "-p", &mesh.port("mqtt")])
+        .args([
+            "-V", "5", "-c", "-x", "600", "-i", "pump", "-q", "1", "-t", "a/+",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("mosquitto_sub is installed");
+    let heard = listens.stdout.as_mut().expect("stdout is piped");
+    let mut first = [0; 2];
+    std::io::Read::read_exact(heard, &mut first).expect("the message that waited");
+    let (status, said) = node.run(&["sessions", "kick", "pump", "--forget"]);
+    assert!(status.success(), "{said}");
+    let (status, _) = node.run(&["sessions", "show", "pump"]);
+    assert!(!status.success(), "the session is gone");
+    listens.kill().expect("it can be stopped");
+    listens.wait().expect("it stops");
+}

@@ -124,11 +124,7 @@ impl Written {
                 return Err(BadGrants(what.to_owned()));
             }
         };
-        Ok(Rule {
-            says,
-            about,
-            place,
-        })
+        Ok(Rule { says, about, place })
     }
 }
 
@@ -231,7 +227,11 @@ mod tests {
         let subscribe = |text| mixed.judge_subscribe(&who(), &filter(text));
         assert_eq!(subscribe("#"), Some(Says::No));
         assert_eq!(subscribe("public/#"), Some(Says::Yes));
-        assert_eq!(subscribe("+/plans"), Some(Says::No), "it would reach a secret");
+        assert_eq!(
+            subscribe("+/plans"),
+            Some(Says::No),
+            "it would reach a secret"
+        );
         let publish = |to| mixed.judge_publish(&who(), &address(to));
         assert_eq!(publish("secret/1"), Some(Says::No));
         assert_eq!(publish("public/1"), None);

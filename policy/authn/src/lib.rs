@@ -5,6 +5,7 @@
 //! as anonymous, and nobody else enters at all. Begin with [`Authn`].
 
 mod external;
+mod imported;
 mod keys;
 mod patience;
 mod plain;

@@ -8,7 +8,7 @@ use fairlead_ports::{BoxFuture, ConnInfo, Login, Step};
 use tokio::time::{Instant, sleep};
 
 use crate::rule::Shared;
-use crate::user::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
+use crate::user::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX, User};
 
 pub(crate) const NAME: &str = "PLAIN";
 
@@ -45,7 +45,7 @@ impl Plain {
         if claim == STOCK_LOGIN && self.shared.admits_anonymous(&self.conn) {
             return Step::Done(Principal::anonymous(), Bytes::new());
         }
-        let hash = self.shared.user(claim.name).map(|user| user.argon2id);
+        let hash = self.shared.user(claim.name).map(User::hash);
         let is_known = hash.as_ref().is_some_and(|hash| {
             let verifier = &self.shared.verifier;
             verifier.remembers(hash, claim.password)

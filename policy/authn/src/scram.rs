@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::keys::ScramKeys;
 use crate::rule::{Shared, proven};
-use crate::user::NAME_BYTES_MAX;
+use crate::user::{NAME_BYTES_MAX, User};
 
 pub(crate) const NAME: &str = "SCRAM-SHA-256";
 
@@ -77,7 +77,7 @@ impl Scram {
         let Some(first) = First::parse(text) else {
             return Step::Refused("malformed first SCRAM message");
         };
-        let keys = self.shared.user(&first.name).map(|user| user.scram_sha_256);
+        let keys = self.shared.user(&first.name).and_then(User::scram_keys);
         let decoy = ScramKeys::decoy(&self.shared.secret, first.name.as_bytes());
         let shown = keys.as_ref().unwrap_or(&decoy);
         let nonce = format!("{}{}", first.nonce, self.shared.nonce());

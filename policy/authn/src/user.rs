@@ -8,6 +8,7 @@ use fairlead_ports::Entropy;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::imported::Imported;
 use crate::keys::ScramKeys;
 
 /// Longest name of a user, in bytes: what the strictest protocol can carry.
@@ -24,10 +25,29 @@ const HASH_PASSES_MAX: u32 = 16;
 
 /// The proofs of one user's password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct User(Proofs);
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Proofs {
+    Own(Own),
+    Imported(Foreign),
+}
+
+/// Made here, of the password itself.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct User {
-    pub(crate) argon2id: String,
-    pub(crate) scram_sha_256: ScramKeys,
+struct Own {
+    argon2id: String,
+    scram_sha_256: ScramKeys,
+}
+
+/// Made elsewhere. It proves a password that is shown, and nothing else.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Foreign {
+    imported: String,
 }
 
 /// Why a user could not be made or read.
@@ -39,6 +59,9 @@ pub enum UserError {
     /// The document is not what [`User::to_json`] writes, or asks for more work than we do.
     #[error("not a user's document")]
     Document,
+    /// The proof is in none of the forms that can be imported.
+    #[error("neither $7$ROUNDS$SALT$DIGEST nor $6$SALT$DIGEST")]
+    Proof,
 }
 
 /// Whether this can be a user's name: 1 to [`NAME_BYTES_MAX`] bytes, no control characters, and
@@ -61,16 +84,44 @@ impl User {
             entropy.fill(salt);
         }
         let [hash_salt, scram_salt] = salts;
-        Ok(Self {
+        Ok(Self(Proofs::Own(Own {
             argon2id: hash(password.as_bytes(), &hash_salt)?,
             scram_sha_256: ScramKeys::derive(password.as_bytes(), scram_salt),
-        })
+        })))
+    }
+
+    /// A user of another broker, by the proof that it kept. Such a user can log in where the password
+    /// is shown (PLAIN), not by SCRAM, until it is given a password here.
+    pub fn imported(proof: &str) -> Result<Self, UserError> {
+        Imported::parse(proof).ok_or(UserError::Proof)?;
+        let imported = proof.to_owned();
+        Ok(Self(Proofs::Imported(Foreign { imported })))
+    }
+
+    /// What a password that is shown is checked against.
+    pub(crate) fn hash(self) -> String {
+        match self.0 {
+            Proofs::Own(own) => own.argon2id,
+            Proofs::Imported(foreign) => foreign.imported,
+        }
+    }
+
+    /// What a proof without the password is checked against.
+    pub(crate) fn scram_keys(self) -> Option<ScramKeys> {
+        match self.0 {
+            Proofs::Own(own) => Some(own.scram_sha_256),
+            Proofs::Imported(_) => None,
+        }
     }
 
     /// Reads a stored user.
     pub fn from_json(document: &[u8]) -> Result<Self, UserError> {
         let user: Self = serde_json::from_slice(document).map_err(|_why| UserError::Document)?;
-        if is_affordable(&user.argon2id) {
+        let is_affordable = match &user.0 {
+            Proofs::Own(own) => is_affordable(&own.argon2id),
+            Proofs::Imported(foreign) => Imported::parse(&foreign.imported).is_some(),
+        };
+        if is_affordable {
             Ok(user)
         } else {
             Err(UserError::Document)
@@ -121,6 +172,17 @@ mod tests {
         assert!(text.contains("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
         assert!(!text.contains("correct horse"));
         assert_eq!(format!("{user:?}"), "User(***)");
+    }
+
+    #[test]
+    fn an_imported_user_reads_back_and_knows_no_scram() {
+        let salt_and_digest = format!("AAAA${}==", "A".repeat(86));
+        let user = User::imported(&format!("$7$101${salt_and_digest}")).unwrap();
+        assert_eq!(User::from_json(&user.to_json().unwrap()).unwrap(), user);
+        assert!(user.scram_keys().is_none());
+        assert_eq!(User::imported("pencil"), Err(UserError::Proof));
+        let greedy = format!(r#"{{"imported":"$7$9999999${salt_and_digest}"}}"#);
+        assert_eq!(User::from_json(greedy.as_bytes()), Err(UserError::Document));
     }
 
     #[test]

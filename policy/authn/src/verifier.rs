@@ -10,6 +10,7 @@ use argon2::{Argon2, PasswordVerifier};
 use fairlead_ports::Entropy;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::imported::Imported;
 use crate::user;
 use crate::verified::Verified;
 
@@ -81,6 +82,9 @@ fn run(mut queue: mpsc::Receiver<Job>, verified: &Verified, decoy_salt: &[u8; 16
 }
 
 fn fits(hash: &str, password: &[u8]) -> bool {
+    if let Some(imported) = Imported::parse(hash) {
+        return imported.fits(password);
+    }
     PasswordHash::new(hash)
         .is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
 }

@@ -1,25 +1,28 @@
-//! The admin page: health, metrics, what exists, and users, over HTTP.
+//! The admin page: health, metrics, what exists, users and grants, over HTTP.
 //!
 //! Reading is open to loopback; everything else needs the token that lies in the data directory.
 
+mod entries;
 mod guard;
 mod health;
 mod reply;
 mod serve;
+mod sessions;
 mod streams;
 mod token;
-mod users;
 
 use std::io;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, put};
+use axum::routing::{delete, get, put};
 use axum::{Router, middleware};
 use fairlead_kernel::DrainWatch;
 use tokio::net::TcpListener;
 
 use crate::gate::Gate;
+
+use entries::{GRANTS, Shelf, USERS};
 
 pub use token::Token;
 
@@ -71,10 +74,24 @@ impl Admin {
             .route("/readyz", get(health::ready))
             .route("/metrics", get(health::metrics))
             .route("/v1/streams", get(streams::list))
-            .route("/v1/users", get(users::list))
-            .route("/v1/users/{name}", put(users::add).delete(users::remove))
+            .route(
+                "/v1/sessions/{name}",
+                get(sessions::show).delete(sessions::forget),
+            )
+            .route("/v1/sessions/{name}/connection", delete(sessions::kick))
+            .merge(shelf("/v1/users", USERS))
+            .merge(shelf("/v1/grants", GRANTS))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(guarded)
             .with_state(self)
     }
+}
+
+/// A list of documents, and each of them by its name.
+fn shelf(path: &str, shelf: Shelf) -> Router<Admin> {
+    let one = put(move |admin, name, document| shelf.put(admin, name, document));
+    let one = one.delete(move |admin, name| shelf.remove(admin, name));
+    Router::new()
+        .route(path, get(move |admin| shelf.list(admin)))
+        .route(&format!("{path}/{{name}}"), one)
 }

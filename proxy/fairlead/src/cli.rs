@@ -28,10 +28,13 @@ pub(crate) enum Verb {
     Queues(Listing),
     /// Sessions that outlive their connection
     #[command(subcommand)]
-    Sessions(Listing),
+    Sessions(Sessions),
     /// Who may connect
     #[command(subcommand)]
     Users(Users),
+    /// Who may publish and subscribe where; while there are none, everybody everywhere
+    #[command(subcommand)]
+    Grants(Grants),
     /// Look into the data directory of a stopped node, or a copy of one; changes nothing there
     #[command(subcommand)]
     Store(Store),
@@ -75,11 +78,59 @@ pub(crate) struct List {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Sessions {
+    /// List them with their sizes
+    List(List),
+    /// Show one: its subscriptions, and what waits for it
+    Show(Named),
+    /// End the connection of one
+    Kick(Kick),
+}
+
+/// One thing by its name.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) home: Home,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Kick {
+    /// End the session too: what waits for it is gone
+    #[arg(long)]
+    pub(crate) forget: bool,
+    #[command(flatten)]
+    pub(crate) named: Named,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Grants {
+    /// Set those of a user, or with the name '*' those of everybody, from a JSON file
+    Set(SetGrants),
+    /// Remove those of a user, or '*'
+    Remove(Named),
+    /// List whose there are
+    List(List),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetGrants {
+    /// {"rules": [{"allow": "both", "at": "plant/%u/#"}, {"deny": "subscribe", "is": "#"}]}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) named: Named,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Users {
     /// Add a user or change its password; the first user ends anonymous access
     Add(AddUser),
+    /// Add the users of a password file with lines NAME:$7$ROUNDS$SALT$DIGEST or NAME:$6$SALT$DIGEST
+    Import(Import),
     /// Remove a user
-    Remove(RemoveUser),
+    Remove(Named),
     /// List the names of all users
     List(List),
 }
@@ -95,8 +146,8 @@ pub(crate) struct AddUser {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct RemoveUser {
-    pub(crate) name: String,
+pub(crate) struct Import {
+    pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) home: Home,
 }

@@ -6,11 +6,13 @@ mod banner;
 mod cli;
 mod config;
 mod exit;
+mod grants;
 mod lists;
 mod logging;
 mod node;
 mod opening;
 mod password;
+mod sessions;
 mod store;
 mod system;
 mod users;
@@ -40,8 +42,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Check(home) => check(&Config::load(&home)?),
         Verb::Topics(Listing::List(list)) => lists::print("log", &list),
         Verb::Queues(Listing::List(list)) => lists::print("queue", &list),
-        Verb::Sessions(Listing::List(list)) => lists::print("mailbox", &list),
+        Verb::Sessions(verb) => sessions::run(verb),
         Verb::Users(verb) => users::run(verb),
+        Verb::Grants(verb) => grants::run(verb),
         Verb::Store(verb) => store::run(verb),
         Verb::Version => say(concat!("fairlead ", env!("CARGO_PKG_VERSION"))),
     }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::inbox::Inbox;
-use crate::{Caller, Error, Reason};
+use crate::{Caller, Error, Kernel, Reason};
 
 /// Every claim in force.
 #[derive(Debug, Default)]
@@ -50,6 +50,21 @@ impl Caller {
         }
         self.claim = Some(key);
         Ok(())
+    }
+}
+
+impl Kernel {
+    /// Tells whoever holds this name, by whatever protocol, that its connection is over, as if another
+    /// had claimed it. `false`: nobody holds it.
+    pub fn displace(&self, name: &[u8]) -> bool {
+        let held = self.claims.held.lock();
+        let holds = |key: &&Bytes| key.get(size_of::<u16>()..) == Some(name);
+        let mut is_held = false;
+        for (_, holder) in held.iter().filter(|(key, _)| holds(key)) {
+            holder.inbox.put(|contents| contents.displaced = true);
+            is_held = true;
+        }
+        is_held
     }
 }
 

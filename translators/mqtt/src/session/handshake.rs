@@ -5,7 +5,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_canon::{Text, Timestamp};
+use fairlead_canon::{Principal, Text, Timestamp};
 use fairlead_kernel::{Caller, Closed, ClosedReason, DrainWatch, Error, Io};
 
 use super::answers::Answers;
@@ -130,7 +130,14 @@ async fn enter<I: Io>(
     let Place { info, kernel, .. } = place;
     let meters = kernel.meters(NAME)?;
     match login::prove(link, connect, info, kernel).await {
-        Ok(Proven { who, words }) => Ok((kernel.enter(info, who, (NAME, ORIGIN))?, words)),
+        Ok(Proven { who, words }) => {
+            let who = Principal {
+                // A copy: a slice would keep the whole read buffer in memory.
+                client: Text::from(connect.client_id.to_string()),
+                ..who
+            };
+            Ok((kernel.enter(info, who, (NAME, ORIGIN))?, words))
+        }
         Err(fault) => {
             meters.logins_refused.inc();
             Err(fault)

@@ -133,6 +133,10 @@ impl<I: Io> Session<I> {
             return Err(ReasonCode::QUOTA_EXCEEDED);
         }
         let mut entry = Entry::new(asked, id);
+        for pattern in &entry.patterns {
+            let allowed = self.caller.may_subscribe(pattern);
+            allowed.map_err(|error| code_of(error.reason))?;
+        }
         if !entry.fills_mailbox() {
             let room = self.room();
             let listening = listen(&mut self.caller, &entry, room).await;

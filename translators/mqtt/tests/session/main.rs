@@ -8,6 +8,7 @@
 
 mod auth;
 mod connect;
+mod grants;
 mod peer;
 mod publish;
 mod qos2;

@@ -1,0 +1,78 @@
+//! Who may publish and subscribe where, by the node's own rules.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_canon::Text;
+use fairlead_kernel::testing::CountingEntropy;
+use fairlead_kernel::{Change, ClosedReason};
+use fairlead_mqtt::codec::{
+    Packet, Properties, Qos, ReasonCode, SubAck, Subscribe, Subscription, Version,
+};
+use fairlead_policy::{Anonymous, Rules};
+
+use crate::peer::{Mesh, id, puback, qos0, qos1};
+
+async fn mesh(grants: &'static str) -> Mesh {
+    let entropy = Arc::new(CountingEntropy::default());
+    let rules = Rules::start(Anonymous::Loopback, entropy).unwrap();
+    let mesh = Mesh::under(|directory| rules.over(directory)).await;
+    grant(&mesh, grants).await;
+    mesh
+}
+
+async fn grant(mesh: &Mesh, grants: &'static str) {
+    let change = Change::PutEntry {
+        namespace: Text::from_static("grants"),
+        key: Bytes::from_static(b"*"),
+        value: Some(Bytes::from_static(grants.as_bytes())),
+    };
+    let mut operator = mesh.kernel.operator().unwrap();
+    operator.declare(vec![change]).await.unwrap();
+}
+
+const OWN: &str = r##"{"rules":[{"deny":"subscribe","is":"open/no"},
+    {"allow":"both","at":"own/%c/#"},{"allow":"subscribe","at":"open/#"}]}"##;
+
+#[tokio::test]
+async fn filters_are_granted_one_by_one() {
+    let mesh = mesh(OWN).await;
+    for (version, no) in [(Version::V5, 0x87), (Version::V311, 0x80)] {
+        for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+            let mut peer = mesh.client(version, "c").await;
+            let filters = ["own/c/+", "own/d/+", "open/no", "open/#", "#", "$share/g/#"];
+            let subscriptions = filters.map(|filter| Subscription::new(filter, qos)).into();
+            let (packet_id, properties) = (id(1), Properties::NONE);
+            peer.send(Packet::Subscribe(Subscribe {
+                packet_id,
+                properties,
+                subscriptions,
+            }))
+            .await;
+            let Packet::SubAck(SubAck { codes, .. }) = peer.next().await else {
+                panic!("SUBACK")
+            };
+            let yes = qos as u8;
+            assert_eq!(codes, [yes, no, no, yes, no, no].map(ReasonCode));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_publish_that_is_not_granted_reaches_nobody_and_is_told() {
+    let mesh = mesh(r##"{"rules":[{"allow":"both","at":"#"}]}"##).await;
+    let mut watcher = mesh.client(Version::V5, "watcher").await;
+    watcher.subscribe("#", Qos::AtMostOnce).await;
+    grant(&mesh, OWN).await;
+    let mut writer = mesh.client(Version::V5, "c").await;
+    writer.send(qos0("open/1", b"x")).await;
+    writer.send(qos1(1, "open/1", b"x")).await;
+    writer.expect(puback(1, ReasonCode::NOT_AUTHORIZED)).await;
+    writer.send(qos1(2, "own/c/1", b"y")).await;
+    writer.expect(puback(2, ReasonCode::SUCCESS)).await;
+    assert_eq!(watcher.next_publish().await.payload, "y");
+    // 3.1.1 has no answer that says no.
+    let mut old = mesh.client(Version::V311, "old").await;
+    old.send(qos1(1, "open/1", b"x")).await;
+    assert_eq!(old.expect_end(None).await.reason, ClosedReason::Refused);
+}
