@@ -107,6 +107,7 @@ impl Entities {
     }
 
     /// How many are in memory.
+    #[cfg(test)]
     pub(crate) fn hot(&self) -> usize {
         self.hot.read().len()
     }
@@ -125,18 +126,14 @@ impl Entities {
     pub(crate) fn written(&self, changed: Vec<Changed>) {
         let durable = self.ground.durable();
         for (id, entity) in changed {
-            if !entity.content.lock().is_in_index(durable) {
-                // It has changed again, and is listed for the next one.
-                continue;
-            }
-            if entity.is_deleted() {
+            if !entity.is_deleted() {
+                self.warm(id, &entity);
+            } else if entity.content.lock().is_in_index(durable) {
                 let mut hot = self.hot.write();
                 // It may have been made anew.
                 if hot.get(&id).is_some_and(|here| Arc::ptr_eq(here, &entity)) {
                     hot.remove(&id);
                 }
-            } else {
-                self.warm(id, &entity);
             }
         }
         let looks = self.warm.lock().len().saturating_mul(2);

@@ -17,6 +17,7 @@ use fairlead_ports::{CursorId, Lsn, Marks};
 use parking_lot::Mutex;
 
 use crate::cursor::Cursor;
+#[cfg(test)]
 use crate::ground::Uses;
 use crate::producer::Producers;
 
@@ -429,6 +430,7 @@ impl Content {
     }
 
     /// Counts what log files are needed for.
+    #[cfg(test)]
     pub(crate) fn count_uses(&mut self, uses: &mut Uses) {
         for kept in self.holding(0..u64::MAX) {
             uses.add(kept.at, kept.share);

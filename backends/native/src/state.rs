@@ -83,6 +83,7 @@ impl State {
     }
 
     /// Entities in memory.
+    #[cfg(test)]
     pub(crate) fn hot(&self) -> usize {
         self.entities.hot()
     }

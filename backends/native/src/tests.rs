@@ -13,6 +13,7 @@ mod sealing;
 mod syncing;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use fairlead_canon::{SyncMode, Timestamp};
@@ -222,6 +223,11 @@ impl Script {
 
     /// Plays the script; returns how many commits were answered before the disk failed.
     fn play(&self, fs: &SimFs) -> usize {
+        self.play_counting(fs, &AtomicUsize::new(0))
+    }
+
+    /// Plays the script and counts what is answered.
+    fn play_counting(&self, fs: &SimFs, count: &AtomicUsize) -> usize {
         let Ok(mut store) = Inline::open(fs) else {
             return 0;
         };
@@ -231,6 +237,7 @@ impl Script {
                 return answered;
             }
             answered += 1;
+            count.store(answered, Ordering::Relaxed);
             // What is committed between begin and write is of the next generation.
             match answered % self.checkpoint_every {
                 0 => begun = Some(store.begin_checkpoint()),

@@ -44,7 +44,12 @@ struct Content {
     loses_at: Option<u64>,
     is_full: bool,
     free: Option<u64>,
+    observer: Option<Observer>,
 }
+
+/// Looks at the disk after each operation, before the next one.
+#[derive(Clone)]
+pub struct Observer(Arc<dyn Fn(&SimFs) + Send + Sync>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -171,13 +176,45 @@ impl SimFs {
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Content) -> io::Result<T>) -> io::Result<T> {
-        let mut content = self.0.lock();
-        match content.next() {
-            Fate::Done | Fate::Lost => change(&mut content),
+        self.operate(|content, fate| match fate {
+            Fate::Done | Fate::Lost => change(content),
             // What was under way when the power failed may or may not have reached the disk.
-            Fate::Halved => change(&mut content).and(Err(io::Error::other("the power fails"))),
+            Fate::Halved => change(content).and(Err(io::Error::other("the power fails"))),
             Fate::Refused => Err(io::Error::other("the power has failed")),
+        })
+    }
+
+    fn operate<T>(
+        &self,
+        operate: impl FnOnce(&mut Content, Fate) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut content = self.0.lock();
+        let fate = content.next();
+        let result = operate(&mut content, fate);
+        let observer = content.observer.clone();
+        drop(content);
+        if let Some(observer) = observer {
+            (observer.0)(self);
         }
+        result
+    }
+
+    /// Lets somebody look at the disk after each operation from now on, or nobody any more.
+    pub fn observe(&self, observer: Option<Observer>) {
+        self.0.lock().observer = observer;
+    }
+}
+
+impl Observer {
+    /// Calls this after each operation.
+    pub fn new(look: impl Fn(&SimFs) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(look))
+    }
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Observer")
     }
 }
 
@@ -382,23 +419,23 @@ impl File for Handle {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut content = self.fs.0.lock();
-        let fate = content.next();
-        let file = content.file(self.id)?;
-        match fate {
-            Fate::Done => {
-                for change in file.unsynced.drain(..) {
-                    change.apply(&mut file.durable);
+        self.fs.operate(|content, fate| {
+            let file = content.file(self.id)?;
+            match fate {
+                Fate::Done => {
+                    for change in file.unsynced.drain(..) {
+                        change.apply(&mut file.durable);
+                    }
+                    Ok(())
                 }
-                Ok(())
+                // The page cache keeps showing what it has, and takes it for written.
+                Fate::Lost => {
+                    file.unsynced.clear();
+                    Err(io::Error::other("the disk did not take it"))
+                }
+                Fate::Halved | Fate::Refused => Err(io::Error::other("the power has failed")),
             }
-            // The page cache keeps showing what it has, and takes it for written.
-            Fate::Lost => {
-                file.unsynced.clear();
-                Err(io::Error::other("the disk did not take it"))
-            }
-            Fate::Halved | Fate::Refused => Err(io::Error::other("the power has failed")),
-        }
+        })
     }
 }
 
