@@ -156,7 +156,7 @@ impl Rounds {
     /// anybody looks after.
     fn is_mourned(&self, entity: EntityId) -> Option<bool> {
         let watched = |topology: &fairlead_topology::Topology| {
-            let stream = topology.watched(entity)?;
+            let stream = topology.stream_of(entity).filter(|s| s.is_watched())?;
             Some(stream.settings().dead_letter.is_some())
         };
         let is_hot = || self.hub.get(entity).is_some();

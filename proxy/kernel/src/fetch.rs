@@ -1,9 +1,11 @@
 //! Reading by offset, with a long poll.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use fairlead_canon::{EntityId, Offset};
-use fairlead_ports::{BoxFuture, By, Marks, Want};
+use fairlead_canon::{EntityId, Offset, Text};
+use fairlead_ports::{Action, BoxFuture, By, Marks, Want};
+use fairlead_topology::Topology;
 use tokio::time::{Instant, timeout_at};
 
 use crate::verb::{FetchAt, FetchLimits, Fetched};
@@ -11,12 +13,22 @@ use crate::{Caller, Error, Kernel};
 
 impl Caller {
     /// Reads batches from several entities; waits until `bytes_min` are there or `wait_max` has
-    /// passed. Owned: await it beside the socket and [`Caller::event`]. Cancel-safe.
+    /// passed, or answers at once where a rule denies one of them. One answer for each, in order.
+    /// Owned: await it beside the socket and [`Caller::event`]. Cancel-safe.
     pub fn fetch(&self, at: Vec<FetchAt>, limits: FetchLimits) -> BoxFuture<'static, Vec<Fetched>> {
         let kernel = Arc::clone(&self.kernel);
         let meters = Arc::clone(&self.meters);
+        let (allowed, denied) = self.may_read(at);
         Box::pin(async move {
-            let fetched = kernel.fetch(&at, limits).await;
+            let wait_max = match denied.is_empty() {
+                true => limits.wait_max,
+                false => Duration::ZERO,
+            };
+            let limits = FetchLimits { wait_max, ..limits };
+            let mut fetched = kernel.fetch(&allowed, limits).await;
+            for (place, answer) in denied {
+                fetched.insert(place.min(fetched.len()), answer);
+            }
             let chunks = fetched.iter().filter_map(|one| one.result.as_ref().ok());
             let batches = chunks.flat_map(|chunk| &chunk.batches);
             meters
@@ -24,6 +36,33 @@ impl Caller {
                 .inc_by(batches.map(|stored| u64::from(stored.batch.count)).sum());
             fetched
         })
+    }
+
+    /// What a rule lets this caller read, and the answers for the rest with their places.
+    fn may_read(&self, at: Vec<FetchAt>) -> (Vec<FetchAt>, Vec<(usize, Fetched)>) {
+        let name_of = |topology: &Topology, one: &FetchAt| {
+            let stream = topology.stream_of(one.entity);
+            stream.map(|stream| stream.key.name.clone())
+        };
+        let names: Vec<Option<Text>> = self
+            .kernel
+            .topology(|topology| at.iter().map(|one| name_of(topology, one)).collect());
+        let mut allowed = Vec::with_capacity(at.len());
+        let mut denied = Vec::new();
+        for (place, (one, name)) in at.into_iter().zip(names).enumerate() {
+            let verdict = name.map_or(Ok(()), |name| self.admit(&Action::Consume(&name)));
+            match verdict {
+                Ok(()) => allowed.push(one),
+                Err(error) => denied.push((
+                    place,
+                    Fetched {
+                        entity: one.entity,
+                        result: Err(error),
+                    },
+                )),
+            }
+        }
+        (allowed, denied)
     }
 
     /// Bounds and sizes of an entity.

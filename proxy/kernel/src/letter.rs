@@ -39,7 +39,7 @@ pub(crate) fn letters(
     dead: &[Entry],
     bodies: Vec<Stored>,
 ) -> Vec<Letter> {
-    let stream = topology.watched(entity);
+    let stream = topology.stream_of(entity);
     let way = stream.and_then(|stream| {
         Some(Way {
             topology,
@@ -79,7 +79,7 @@ pub(crate) fn refused(
     (entity, now): (EntityId, Timestamp),
     batch: &Batch,
 ) -> Option<Letter> {
-    let stream = topology.watched(entity)?;
+    let stream = topology.stream_of(entity)?;
     let route = stream.settings().dead_letter.as_ref();
     let way = Way {
         topology,

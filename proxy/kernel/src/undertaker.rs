@@ -217,7 +217,7 @@ impl Grounds {
     async fn is_full(&self, entity: EntityId, bytes: u64) -> Result<bool, StoreError> {
         let limits = self
             .atlas
-            .read(|topology| topology.watched(entity).map(|stream| stream.limits));
+            .read(|topology| topology.stream_of(entity).map(|stream| stream.limits));
         let Some(limits) = limits else {
             return Ok(false);
         };

@@ -21,8 +21,8 @@ mod steps;
 #[derive(Debug)]
 pub struct Topology {
     streams: HashMap<StreamKey, Arc<Stream>, RandomState>,
-    /// Whose lane an entity is, for the queues that are watched for deadlines and deaths.
-    watched: HashMap<EntityId, Arc<Stream>, RandomState>,
+    /// Whose lane an entity is. Mailboxes are many, and nobody asks for the plain ones.
+    lanes: HashMap<EntityId, Arc<Stream>, RandomState>,
     realms: BTreeMap<RealmId, Territory>,
     realm_names: BTreeMap<Text, RealmId>,
     incoming: HashMap<Destination, BTreeSet<Arc<Binding>>, RandomState>,
@@ -80,7 +80,7 @@ impl Default for Topology {
     fn default() -> Self {
         let mut topology = Self {
             streams: HashMap::default(),
-            watched: HashMap::default(),
+            lanes: HashMap::default(),
             realms: BTreeMap::new(),
             realm_names: BTreeMap::new(),
             incoming: HashMap::default(),

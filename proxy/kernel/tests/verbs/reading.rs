@@ -1,7 +1,10 @@
 //! Reading by offset, and committed positions.
 
-use fairlead_canon::{EntityId, Offset};
-use fairlead_kernel::{FetchAt, FetchLimits, Position, Reason, View};
+use fairlead_canon::{EntityId, Offset, Principal};
+use fairlead_kernel::testing::CountingEntropy;
+use fairlead_kernel::{Backing, FetchAt, FetchLimits, Position, Reason, View};
+
+use fairlead_ports::{Action, Denied, Policy, Store, Verdict};
 
 use crate::*;
 
@@ -92,4 +95,59 @@ async fn positions_of_groups_are_kept_apart_and_can_be_forgotten() {
     assert_eq!(caller.positions("ab").await.unwrap(), [position(9)]);
     caller.forget_positions("a").await.unwrap();
     assert_eq!(caller.positions("a").await.unwrap(), []);
+}
+
+/// Denies reading what is called `secret`.
+#[derive(Debug)]
+struct NoSecrets;
+
+impl Policy for NoSecrets {
+    fn name(&self) -> &'static str {
+        "no-secrets"
+    }
+
+    fn admit(&self, _: &Principal, action: &Action<'_>) -> Verdict {
+        match action {
+            Action::Consume(name) if *name == "secret" => Verdict::No(Denied {
+                policy: "no-secrets",
+                why: "it is secret",
+            }),
+            _ => Verdict::Yes,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_asks_for_each_name_and_answers_in_order() {
+    let store = Arc::new(Memory::new(1 << 30));
+    let backing = Backing {
+        store: Arc::clone(&store) as Arc<dyn Store>,
+        documents: store,
+        clock: Arc::new(ManualClock::at(1_000_000)),
+        entropy: Arc::new(CountingEntropy::default()),
+    };
+    let kernel = Kernel::open(backing, |_| Arc::new(NoSecrets))
+        .await
+        .unwrap();
+    let mut caller = enter(&kernel);
+    let (open, secret) = (
+        log(&mut caller, "open").await,
+        log(&mut caller, "secret").await,
+    );
+    let at = [open, secret, open].map(|entity| from(entity, 0).remove(0));
+    let long = limits(Duration::from_secs(60));
+    let fetched = caller.fetch(at.to_vec(), long).await;
+    let seen: Vec<_> = fetched
+        .iter()
+        .map(|one| {
+            (
+                one.entity,
+                one.result.as_ref().err().map(|error| error.reason),
+            )
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [(open, None), (secret, Some(Reason::Denied)), (open, None)]
+    );
 }

@@ -25,9 +25,9 @@ impl Topology {
         self.streams.values()
     }
 
-    /// The stream whose lane this is, if it is a watched one.
-    pub fn watched(&self, entity: EntityId) -> Option<&Arc<Stream>> {
-        self.watched.get(&entity)
+    /// The stream whose lane this is; `None` also for a mailbox that was told nothing.
+    pub fn stream_of(&self, entity: EntityId) -> Option<&Arc<Stream>> {
+        self.lanes.get(&entity)
     }
 
     /// A realm by its name.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Applied, Territory, Topology};
-use crate::{Binding, Realm, Router, Stream, StreamKey};
+use crate::{Binding, Family, Realm, Router, Stream, StreamKey};
 
 impl Topology {
     /// Takes back, latest first, what [`Topology::apply`] did.
@@ -72,9 +72,9 @@ impl Topology {
     pub(super) fn add_stream(&mut self, stream: &Arc<Stream>) {
         self.remove_stream(&stream.key);
         self.entities += stream.lanes.len() as u64;
-        if stream.is_watched() {
+        if is_indexed(stream) {
             let lanes = stream.lanes.iter();
-            self.watched
+            self.lanes
                 .extend(lanes.map(|lane| (*lane, Arc::clone(stream))));
         }
         self.streams.insert(stream.key.clone(), Arc::clone(stream));
@@ -83,9 +83,9 @@ impl Topology {
     fn remove_stream(&mut self, key: &StreamKey) {
         if let Some(old) = self.streams.remove(key) {
             self.entities = self.entities.saturating_sub(old.lanes.len() as u64);
-            if old.is_watched() {
+            if is_indexed(&old) {
                 for lane in &old.lanes {
-                    self.watched.remove(lane);
+                    self.lanes.remove(lane);
                 }
             }
         }
@@ -127,4 +127,8 @@ impl Topology {
             }
         }
     }
+}
+
+fn is_indexed(stream: &Stream) -> bool {
+    stream.key.family != Family::Mailbox || stream.told.is_some()
 }
