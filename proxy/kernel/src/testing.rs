@@ -12,6 +12,10 @@ use fairlead_ports::{
 
 use crate::{Backing, Error, Kernel};
 
+mod moody;
+
+pub use moody::Moody;
+
 /// Wall time that moves when it is told to.
 #[derive(Debug)]
 pub struct ManualClock(AtomicU64);

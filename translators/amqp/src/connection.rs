@@ -10,6 +10,7 @@ mod farewell;
 mod handshake;
 mod heartbeat;
 mod peer;
+mod pressure;
 mod receipts;
 mod session;
 

@@ -193,11 +193,11 @@ fn check_same(declare: &queue::Declare, queue: &Stream) -> Result<(), Refusal> {
         }
     }
     let types = [&declare.arguments, &held.arguments].map(queues::type_of);
-    let [said, is] = types.map(|one| format!("'{}'", one.escape_ascii()));
-    if said != is {
-        return Err(inequivalent("x-queue-type", &declare.queue, (&said, &is)));
-    }
-    match first_difference(&queues::COMPARED, &declare.arguments, &held.arguments) {
+    let compared: &[&str] = match types {
+        [said, is] if said != is => &["x-queue-type"],
+        _ => &queues::COMPARED,
+    };
+    match first_difference(compared, &declare.arguments, &held.arguments) {
         None => Ok(()),
         Some((name, said, is)) => Err(inequivalent(name, &declare.queue, (&said, &is))),
     }

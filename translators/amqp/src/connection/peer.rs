@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::handshake::{has_capability, login_name};
+use super::pressure::Pressure;
 use super::receipts::Receipts;
 use crate::codec::{ShortStr, Table};
 use crate::transport::Output;
@@ -29,8 +30,12 @@ pub(crate) struct Peer {
     pub(crate) channel_max: u16,
     /// Announced bytes of bodies that are coming in.
     pub(crate) incoming_bytes: usize,
+    /// What it knows of the store, and the publish that has to wait.
+    pub(super) pressure: Pressure,
     /// The client wants to know when a consumer ends with its queue.
     pub(crate) hears_cancel: bool,
+    /// The client wants to know when its publishes have to wait.
+    pub(super) hears_blocked: bool,
 }
 
 /// A consumer, as deliveries find it.
@@ -67,7 +72,9 @@ impl Peer {
             login: login_name(login),
             channel_max,
             incoming_bytes: 0,
+            pressure: Pressure::default(),
             hears_cancel: has_capability(client, b"consumer_cancel_notify"),
+            hears_blocked: has_capability(client, b"connection.blocked"),
         }
     }
 

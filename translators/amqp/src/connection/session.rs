@@ -16,6 +16,7 @@ use super::handshake::{Opened, handshake};
 use super::heartbeat::{Heartbeat, Tick};
 use super::receipts::Decided;
 use crate::channel::Channel;
+use crate::codec::Frame;
 use crate::errors::{Refusal, ReplyCode};
 use crate::exchanges::predeclare;
 use crate::transport::{Moved, Output, Reading, Transport};
@@ -56,6 +57,8 @@ enum Wake {
     Moved(std::io::Result<Moved>),
     Event(Event),
     Tick(Tick),
+    /// A publish that had to wait can be handled.
+    Freed,
     Drain,
     Settled,
 }
@@ -121,6 +124,7 @@ impl Session {
                 Wake::Moved(moved) => self.moved(moved, transport, &mut heartbeat),
                 Wake::Event(event) => into_flow(self.on_event(event)),
                 Wake::Tick(tick) => self.tick(tick),
+                Wake::Freed => ControlFlow::Continue(()),
                 Wake::Drain => {
                     leave_at = Some(Instant::now() + SETTLE_MAX);
                     ControlFlow::Continue(())
@@ -157,13 +161,20 @@ impl Session {
             caller,
             out,
             receipts,
+            pressure,
             ..
         } = &mut *self.peer;
         let is_leaving = leave_at.is_some();
         if is_leaving && receipts.is_empty() {
             return Wake::Settled;
         }
-        let may_read = !is_leaving && !caller.is_full() && out.len() < Output::READ_BELOW;
+        if !is_leaving && pressure.has_freed() {
+            return Wake::Freed;
+        }
+        let may_read = !is_leaving
+            && !pressure.is_blocking()
+            && !caller.is_full()
+            && out.len() < Output::READ_BELOW;
         let reading = match may_read {
             true => Reading::Allowed,
             false => Reading::Paused,
@@ -227,10 +238,10 @@ impl Session {
     /// Handles every whole frame that was read.
     async fn turn(&mut self, transport: &mut Transport) -> ControlFlow<End> {
         loop {
-            let frame = match transport.frame(self.peer.out.frame_max) {
+            let frame = match self.next_frame(transport) {
                 Ok(None) => return ControlFlow::Continue(()),
                 Ok(Some(frame)) => frame,
-                Err(error) => return ControlFlow::Break(End::Refused(error.into(), (0, 0))),
+                Err(refusal) => return ControlFlow::Break(End::Refused(refusal, (0, 0))),
             };
             let handled = match self.on_frame(frame) {
                 ControlFlow::Continue(None) => continue,
@@ -246,6 +257,20 @@ impl Session {
                 }
                 return ControlFlow::Break(end);
             }
+        }
+    }
+
+    /// The next whole frame that was read and need not wait.
+    fn next_frame(&mut self, transport: &mut Transport) -> Result<Option<Frame>, Refusal> {
+        if self.peer.pressure.is_blocking() {
+            return Ok(None);
+        }
+        if let Some(freed) = self.peer.pressure.take_freed() {
+            return Ok(Some(freed));
+        }
+        match transport.frame(self.peer.out.frame_max)? {
+            Some(frame) => self.peer.admit(frame),
+            None => Ok(None),
         }
     }
 
@@ -308,8 +333,9 @@ impl Session {
                 }
                 peer.cancelled(attachment)
             }
-            // This protocol claims no name, so nobody can take one over; nobody asked for the other.
-            Event::Displaced | Event::Condition(_) => Ok(()),
+            // This protocol claims no name, so nobody can take one over.
+            Event::Displaced => Ok(()),
+            Event::Condition(condition) => peer.on_condition(condition),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where a message has died, as the headers that RabbitMQ's clients know (`mapping.md` section 11).
 
 use bytes::Bytes;
-use fairlead_canon::{Address, Death, Deaths, RealmId, Text, Value};
+use fairlead_canon::{Address, Death, Message, RealmId, Text, Value};
 
 use super::place::routing_key;
 use crate::codec::Table;
@@ -10,6 +10,9 @@ use crate::names::RoutingKey;
 
 /// The whole history: one table per queue and reason, the latest in front.
 const HISTORY: &str = "x-death";
+
+/// Names further routing keys.
+const CC: &[u8] = b"CC";
 
 /// The headers of the first and of the last death.
 const FIRST: [&str; 3] = [
@@ -25,8 +28,10 @@ const LAST: [&str; 3] = [
 
 //= queue.dead-letter.x-death: the history of deaths is in the headers that RabbitMQ writes; what a client
 //= queue.dead-letter.x-death: has written there itself gives way to it.
-pub(super) fn add(deaths: &Deaths, headers: &mut Option<Table>) {
-    let Some(last) = deaths.iter().next() else {
+pub(super) fn add(message: &Message, headers: &mut Option<Table>) {
+    let deaths = message.properties.as_deref().map(|said| &said.deaths);
+    let Some((deaths, last)) = deaths.and_then(|deaths| Some((deaths, deaths.iter().next()?)))
+    else {
         return;
     };
     let table = headers.get_or_insert_default();
@@ -34,8 +39,13 @@ pub(super) fn add(deaths: &Deaths, headers: &mut Option<Table>) {
         let names = FIRST.iter().chain(&LAST).chain([&HISTORY]);
         names.into_iter().any(|ours| name == ours)
     };
-    let further_keys = table.get(b"CC").cloned();
-    table.0.retain(|(name, _)| !ours(name));
+    let further_keys = table.get(CC).cloned();
+    // A queue that gives its dead letters a key of their own takes the further ones off.
+    let was_renamed = deaths
+        .iter()
+        .any(|death| death.path != message.address.path);
+    let is_void = |name: &Bytes| was_renamed && name == CC;
+    table.0.retain(|(name, _)| !ours(name) && !is_void(name));
     let history = deaths
         .iter()
         .map(|death| entry(death, further_keys.as_ref()));

@@ -24,7 +24,7 @@ pub(crate) fn emit(message: &Message, now: Timestamp, loss: &mut Loss) -> BasicP
         }
         None => rebuilt(message, said, &facts, now, loss),
     };
-    deaths::add(&said.deaths, &mut properties.headers);
+    deaths::add(message, &mut properties.headers);
     properties
 }
 

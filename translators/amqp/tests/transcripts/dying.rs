@@ -41,7 +41,7 @@ fn field(content: &Content, n: usize, name: &str) -> Value {
     let Some(Value::List(deaths)) = headers(content).get(b"x-death") else {
         panic!("no x-death in {content:?}");
     };
-    let Value::Map(death) = &deaths[n] else {
+    let Some(Value::Map(death)) = deaths.get(n) else {
         panic!("no table: {deaths:?}");
     };
     let found = death.iter().find(|(said, _)| said == name);
@@ -74,6 +74,7 @@ async fn a_rejected_message_goes_to_the_dead_letters_and_says_where_it_died() {
     let mut own = Table::default();
     own.push("mine", Value::I32(1));
     own.push("x-death", text("forged"));
+    own.push("CC", Value::List(vec![text("other")]));
     let properties = BasicProperties {
         headers: Some(own),
         expiration: Some(short("60000")),
@@ -95,12 +96,16 @@ async fn a_rejected_message_goes_to_the_dead_letters_and_says_where_it_died() {
         ("queue", text("work")),
         ("time", Value::TimeSeconds(1_000)),
         ("exchange", text("")),
-        ("routing-keys", Value::List(vec![text("work")])),
+        (
+            "routing-keys",
+            Value::List(vec![text("work"), text("other")]),
+        ),
         ("original-expiration", text("60000")),
     ] {
         assert_eq!(field(&content, 0, name), value, "{name}");
     }
     let headers = headers(&content);
+    assert_eq!(headers.get(b"CC"), None);
     for (name, value) in [
         ("mine", Value::I32(1)),
         ("x-first-death-exchange", text("")),
@@ -158,6 +163,38 @@ async fn what_a_full_queue_pushes_out_is_a_dead_letter() {
     assert_eq!(content.body, b"first");
     assert_eq!(field(&content, 0, "reason"), text("maxlen"));
     assert_eq!(peer.get("work").await.as_deref(), Some(&b"second"[..]));
+}
+
+//= queue.declare.x-max-length
+#[tokio::test]
+async fn what_a_full_queue_refuses_is_a_dead_letter_when_that_was_asked() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    let full = [
+        ("x-max-length", Value::I32(1)),
+        ("x-overflow", text("reject-publish-dlx")),
+    ];
+    with_dead_letters(&mut peer, &full).await;
+    peer.confirms().await;
+    peer.publish("", "work", b"first").await;
+    hear!(peer, 1, BasicAck);
+    peer.publish("", "work", b"second").await;
+    let mut heard = Vec::new();
+    let mut body = Vec::new();
+    for _ in 0..2 {
+        match peer.method(1).await {
+            fairlead_amqp::codec::Method::BasicNack(_) => heard.push("nack"),
+            fairlead_amqp::codec::Method::BasicDeliver(_) => {
+                let content = peer.content().await;
+                assert_eq!(field(&content, 0, "reason"), text("maxlen"));
+                body = content.body;
+                heard.push("dead");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    heard.sort_unstable();
+    assert_eq!((heard, &body[..]), (vec!["dead", "nack"], &b"second"[..]));
 }
 
 //= queue.declare.x-delivery-limit

@@ -8,6 +8,7 @@
     reason = "a test says what it expects and stops where it is wrong"
 )]
 
+mod blocking;
 mod confirming;
 mod consuming;
 mod dying;
@@ -30,6 +31,7 @@ use fairlead_amqp::codec::{
 use fairlead_kernel::testing::{RuntimeClock, conn_info, kernel};
 use fairlead_kernel::{Closed, Conn, DrainWatch, Kernel, Translator};
 use fairlead_memory::Memory;
+use fairlead_ports::{Documents, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -80,8 +82,11 @@ pub(crate) use hear;
 
 impl Mesh {
     async fn new() -> Self {
+        Self::over(Arc::new(Memory::new(1 << 30))).await
+    }
+
+    async fn over<S: Store + Documents + 'static>(store: Arc<S>) -> Self {
         let clock = Arc::new(RuntimeClock::at(1_000_000));
-        let store = Arc::new(Memory::new(1 << 30));
         let kernel = kernel(store, clock).await.unwrap();
         let (drain, _) = watch::channel(false);
         Self { kernel, drain }
@@ -336,7 +341,11 @@ impl Peer {
 
 fn capabilities() -> fairlead_amqp::codec::Table {
     let mut capabilities = fairlead_amqp::codec::Table::default();
-    for name in ["consumer_cancel_notify", "authentication_failure_close"] {
+    for name in [
+        "consumer_cancel_notify",
+        "authentication_failure_close",
+        "connection.blocked",
+    ] {
         capabilities.push(name, fairlead_canon::Value::Bool(true));
     }
     let mut client = fairlead_amqp::codec::Table::default();
