@@ -54,6 +54,11 @@ impl Plan {
             listeners,
         }
     }
+
+    /// Whether it leads anywhere but to this stream.
+    pub(crate) fn leads_beyond(&self, key: &StreamKey) -> bool {
+        !self.listeners.is_empty() || self.streams.iter().any(|(stream, _)| stream.key != *key)
+    }
 }
 
 impl Routes {
@@ -247,7 +252,9 @@ impl Caller {
         };
         let mut bytes = batch.bytes.len();
         let mut matched = 1;
+        // Others see what is in a transaction at its end.
         if let (Some(plan), Some(address)) = (&aim.plan, address)
+            && !batch.flags.transactional
             && (plan.streams.len() > 1 || !plan.listeners.is_empty())
         {
             let opened = batch.open(address).map_err(|damage| {
@@ -296,8 +303,28 @@ impl Caller {
             .map(target)
     }
 
+    /// Stages a message for everything that it is bound to but the stream of a lane where it is
+    /// already; the bytes it takes.
+    pub(crate) fn stage_beyond(
+        &self,
+        lane: (EntityId, &StreamKey),
+        (message, plan): (&Message, &Arc<Plan>),
+        ops: &mut Vec<Op>,
+    ) -> usize {
+        let aim = Aim {
+            plan: Some(Arc::clone(plan)),
+            lane: Some(lane),
+            own_mailbox: None,
+        };
+        let to: Vec<Target> = self.targets(message, &aim).collect();
+        if to.is_empty() {
+            return 0;
+        }
+        stage_append(message, to, ops)
+    }
+
     /// Puts one message before everybody who listens; how many that were.
-    fn serve_live(&mut self, message: Message, listeners: &[Listener]) -> usize {
+    pub(crate) fn serve_live(&mut self, message: Message, listeners: &[Listener]) -> usize {
         if listeners.is_empty() {
             return 0;
         }

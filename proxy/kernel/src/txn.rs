@@ -12,6 +12,7 @@
 //! without waiting (`txn/table.rs`). Steps of one name are taken one after the other, each to its
 //! end, whether or not somebody waits for it.
 
+mod elsewhere;
 mod record;
 mod step;
 mod table;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_canon::{Batch, EntityId, ProducerId, Text, Timestamp};
-use fairlead_ports::{Decision, Document, Op, Space};
+use fairlead_ports::{Document, Op, Space};
 use parking_lot::Mutex;
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 use thiserror::Error;
@@ -111,8 +112,8 @@ impl Transactions {
     /// Most transactions open at a time, as many as a store takes.
     const OPEN_MAX: usize = 65_536;
     /// Most lanes of a transaction, and most positions: its end is one unit, with two operations
-    /// for each.
-    const PARTS_MAX: usize = 4_000;
+    /// for each, beside what others read of it.
+    const PARTS_MAX: usize = 3_000;
     /// Longest name, in bytes.
     const NAME_BYTES_MAX: usize = 512;
     /// A name that has done nothing for so long is forgotten.
@@ -333,13 +334,6 @@ impl Caller {
                 false => owner.add_positions(&who, &group, &positions).await,
             }
         };
-        self.kernel.transactions.take(&holder.name, step).await
-    }
-
-    /// Ends a transaction; durable on return. Ending it the same way again is no error.
-    pub async fn conclude(&self, holder: &Holder, decision: Decision) -> Result<(), TxnError> {
-        let who = holder.clone();
-        let step = |owner: Arc<Transactions>| async move { owner.end(&who, decision).await };
         self.kernel.transactions.take(&holder.name, step).await
     }
 

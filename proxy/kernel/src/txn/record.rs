@@ -7,7 +7,7 @@
 //! | 18 | producer i64, group, entity | a position, as `position.rs` writes it |
 
 use bytes::{BufMut, Bytes, BytesMut};
-use fairlead_canon::{EntityId, ProducerId, Timestamp};
+use fairlead_canon::{EntityId, Offset, ProducerId, Timestamp};
 use fairlead_ports::{Decision, Document, Space};
 
 use crate::{Error, Reason};
@@ -145,6 +145,12 @@ pub(super) fn lane_key(producer: ProducerId, entity: EntityId) -> Bytes {
     [producer.0.to_be_bytes(), entity.0.to_be_bytes()]
         .concat()
         .into()
+}
+
+/// The lane of a document, and from where on its batches lie there.
+pub(super) fn lane(document: &Document) -> Result<(EntityId, Offset), Error> {
+    let from = document.value.first_chunk().ok_or_else(damaged)?;
+    Ok((entity(document)?, Offset(u64::from_be_bytes(*from))))
 }
 
 /// The entity that the key of a lane or a pending position ends with.

@@ -11,6 +11,14 @@ use super::{Hold, Holder, Transactions, TxnError, TxnView};
 use crate::verb::Position;
 use crate::{Error, Reason, position};
 
+/// When a transaction ended.
+pub(super) enum Ended {
+    /// With this step.
+    Now,
+    /// Earlier, in the same way.
+    Before,
+}
+
 impl Transactions {
     pub(super) async fn record(&self, name: &Text) -> Result<Option<(Record, Version)>, Error> {
         let found = self.backing.documents.get(NAMES, key(name)).await?;
@@ -161,26 +169,34 @@ impl Transactions {
         Ok(self.commit(positions.iter().map(put).collect()).await?)
     }
 
-    pub(super) async fn end(&self, who: &Holder, decision: Decision) -> Result<(), TxnError> {
+    /// Ends a transaction; `ops` take effect with its end.
+    pub(super) async fn end(
+        &self,
+        who: &Holder,
+        decision: Decision,
+        ops: Vec<Op>,
+    ) -> Result<Ended, TxnError> {
         let record = self.held(who).await?;
         match record.phase {
             Phase::Open => {}
-            Phase::Ended(was) if was == decision => return Ok(()),
+            Phase::Ended(was) if was == decision => return Ok(Ended::Before),
             Phase::Empty | Phase::Ended(_) => return Err(TxnError::NotOpen),
         }
         let outcome = match decision {
             Decision::Commit => "committed",
             Decision::Abort => "aborted",
         };
-        self.end_as(&who.name, record, decision, outcome).await
+        self.end_as(&who.name, record, (decision, outcome), ops)
+            .await?;
+        Ok(Ended::Now)
     }
 
     /// Aborts a transaction that was open for too long; its holder is refused from then on.
     pub(super) async fn time_out(&self, name: &Text) -> Result<(), TxnError> {
         match self.record(name).await? {
             Some((record, _)) if record.phase == Phase::Open && record.due() <= self.now() => {
-                self.end_as(name, fenced(record), Decision::Abort, "timed_out")
-                    .await
+                let how = (Decision::Abort, "timed_out");
+                self.end_as(name, fenced(record), how, Vec::new()).await
             }
             Some((record, _)) if record.phase != Phase::Open => {
                 self.table.lock().seat(name, &record);
@@ -205,10 +221,10 @@ impl Transactions {
         &self,
         name: &Text,
         record: Record,
-        decision: Decision,
-        outcome: &'static str,
+        (decision, outcome): (Decision, &'static str),
+        mut ops: Vec<Op>,
     ) -> Result<(), TxnError> {
-        let mut ops = self.end_ops(&record, decision).await?;
+        ops.extend(self.end_ops(&record, decision).await?);
         let ended = Record {
             phase: Phase::Ended(decision),
             changed_at: self.now(),
@@ -302,7 +318,7 @@ impl Transactions {
     }
 
     /// The record of a name, if this is who holds it.
-    async fn held(&self, who: &Holder) -> Result<Record, TxnError> {
+    pub(super) async fn held(&self, who: &Holder) -> Result<Record, TxnError> {
         match self.record(&who.name).await? {
             Some((record, _)) if record.producer != who.producer => Err(TxnError::UnknownHolder),
             Some((record, _)) if record.epoch != who.epoch => Err(TxnError::Fenced),
