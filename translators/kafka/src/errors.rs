@@ -12,6 +12,7 @@ pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: Code = 3;
 pub(crate) const NOT_LEADER: Code = 6;
 pub(crate) const MESSAGE_TOO_LARGE: Code = 10;
 pub(crate) const OFFSET_METADATA_TOO_LARGE: Code = 12;
+pub(crate) const COORDINATOR_NOT_AVAILABLE: Code = 15;
 pub(crate) const NOT_COORDINATOR: Code = 16;
 pub(crate) const INVALID_TOPIC: Code = 17;
 pub(crate) const INVALID_REQUIRED_ACKS: Code = 21;
@@ -121,6 +122,8 @@ pub(crate) fn of_txn(error: &TxnError, knows_fenced: bool) -> Code {
         TxnError::Fenced => INVALID_PRODUCER_EPOCH,
         TxnError::Busy => CONCURRENT_TRANSACTIONS,
         TxnError::NotOpen => INVALID_TXN_STATE,
+        // Clients come again, until there is room or the time of the transaction is up.
+        TxnError::Failed(error) if error.reason == Reason::Full => COORDINATOR_NOT_AVAILABLE,
         TxnError::Failed(error) => of_positions(error.reason),
     }
 }

@@ -116,8 +116,8 @@ fn shown(name: &Text, partitions: std::ops::Range<usize>) -> DescribeTopicPartit
             .with_leader_epoch(LEADER_EPOCH)
             .with_replica_nodes(vec![NODE.into()])
             .with_isr_nodes(vec![NODE.into()])
-            .with_eligible_leader_replicas(None)
-            .with_last_known_elr(None)
+            .with_eligible_leader_replicas(Some(Vec::new()))
+            .with_last_known_elr(Some(Vec::new()))
     });
     DescribeTopicPartitionsResponseTopic::default()
         .with_name(Some(theirs(name).into()))

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use fairlead_canon::ProducerId;
 use fairlead_canon::shape::{Field, Layout, Shape};
-use fairlead_kernel::{Decision, Holder};
+use fairlead_kernel::{Decision, Holder, Stream};
 use kafka_protocol::messages::{EndTxnRequest, EndTxnResponse};
 
 use super::Handler;
@@ -12,6 +12,7 @@ use crate::desk::Desk;
 use crate::errors;
 use crate::fault::Fault;
 use crate::text::ours;
+use crate::topics::Topic;
 
 #[derive(Debug)]
 pub(super) struct EndTxn;
@@ -46,7 +47,9 @@ impl Handler for EndTxn {
             true => Decision::Commit,
             false => Decision::Abort,
         };
-        let code = match desk.caller()?.conclude(&holder, decision).await {
+        let address_of = |stream: &Stream| Topic::named(&stream.key.name).ok()?.address;
+        let ending = desk.caller()?.conclude(&holder, decision, address_of);
+        let code = match ending.await {
             Ok(()) => errors::NONE,
             Err(error) => errors::of_txn(&error, version >= FENCED_SINCE),
         };

@@ -1,6 +1,8 @@
 //! Transactions, as a transactional producer and its readers see them.
 
 use bytes::Bytes;
+use fairlead_canon::{Address, Class, Kind, Origin, Path};
+use fairlead_kernel::{Caller, Change, Family, NewStream, Settling, StreamKey};
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
@@ -402,4 +404,49 @@ async fn transactions_are_listed_and_described() {
         let is_wrong = request.state_filters.contains(&text("Wrong"));
         assert_eq!(answer.unknown_state_filters.len(), usize::from(is_wrong));
     }
+}
+
+//= Transactions.elsewhere
+#[tokio::test(start_paused = true)]
+async fn readers_of_other_protocols_see_what_was_committed_and_nothing_else() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.dial();
+    topic(&mut peer, "t", 1).await;
+    let mut reader = mesh.stranger();
+    let queue = bound_queue(&mut reader, "t").await;
+    let by = init(&mut peer, "x").await;
+    add(&mut peer, 3, "x", by, 0).await;
+    write(&mut peer, "x", (by, 0), "never").await;
+    assert_eq!(end(&mut peer, "x", by, ABORT).await, 0);
+    add(&mut peer, 3, "x", by, 0).await;
+    write(&mut peer, "x", (by, 1), "a").await;
+    write(&mut peer, "x", (by, 2), "b").await;
+    assert_eq!(taken(&mut reader, &queue).await, [""; 0], "not yet");
+    assert_eq!(end(&mut peer, "x", by, COMMIT).await, 0);
+    assert_eq!(end(&mut peer, "x", by, COMMIT).await, 0, "once");
+    assert_eq!(taken(&mut reader, &queue).await, ["a", "b"]);
+}
+
+/// A queue that gets what is published to a topic's address.
+async fn bound_queue(caller: &mut Caller, topic: &str) -> StreamKey {
+    let key = StreamKey::new(Family::Queue, "q");
+    let path = Path::from_segments([topic]).unwrap();
+    let new = NewStream {
+        at: Some(Address::shared(path)),
+        ..NewStream::new(key.clone(), Kind::Queue, Class::Local, Origin(200))
+    };
+    caller
+        .declare(vec![Change::CreateStream(new)])
+        .await
+        .unwrap();
+    key
+}
+
+async fn taken(caller: &mut Caller, queue: &StreamKey) -> Vec<String> {
+    let mut taken = Vec::new();
+    while let Some(one) = caller.take(queue, Settling::OnDelivery).await.unwrap() {
+        let body = one.delivery.message.body.clone().unwrap();
+        taken.push(String::from_utf8(body.to_vec()).unwrap());
+    }
+    taken
 }
