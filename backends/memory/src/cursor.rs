@@ -11,6 +11,11 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
+    /// Whether it says nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.settled.is_empty() && self.requeued.is_empty()
+    }
+
     /// Marks a range as settled.
     pub(crate) fn settle(&mut self, range: Range<u64>) {
         let Range { mut start, mut end } = range.clone();

@@ -38,6 +38,8 @@ pub(crate) struct Entity {
     count: u64,
     bytes: u64,
     weight: u64,
+    /// It is among those that became empty lately.
+    pub(crate) is_warm: bool,
 }
 
 #[derive(Debug)]
@@ -53,11 +55,12 @@ struct Item {
 }
 
 impl Entity {
-    pub(crate) fn new(spec: Spec) -> Self {
+    /// One that holds nothing and ends here.
+    pub(crate) fn empty(spec: Spec, end: Offset) -> Self {
         Self {
             spec,
-            end: Offset(0),
-            floor: Offset(0),
+            end,
+            floor: end,
             batches: BTreeMap::new(),
             keys: BTreeMap::new(),
             cursors: BTreeMap::new(),
@@ -67,7 +70,17 @@ impl Entity {
             count: 0,
             bytes: 0,
             weight: 0,
+            is_warm: false,
         }
+    }
+
+    /// Whether there is nothing to know of it but what it is and where it ends.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+            && (self.spec.kind == Kind::Queue || self.floor == self.end)
+            && self.producers.is_empty()
+            && self.transactions.is_empty()
+            && self.cursors.values().all(Cursor::is_empty)
     }
 
     pub(crate) fn weight(&self) -> u64 {
@@ -164,7 +177,8 @@ impl Entity {
             let age = retention.age_ms;
             let is_old = age.is_some_and(|age| item.batch.time.0.saturating_add(age) < now.0);
             let is_too_much = retention.bytes.is_some_and(|bytes| self.bytes > bytes);
-            if !is_old && !(is_too_much && self.batches.len() > 1) {
+            let may_go = is_old || (is_too_much && self.batches.len() > 1);
+            if !may_go {
                 break;
             }
             to = Some(Offset(base + u64::from(item.batch.span)));

@@ -157,7 +157,7 @@ impl Judge<'_> {
         let start = self
             .world
             .entities
-            .get(&entity)
+            .get(entity)
             .map_or(Offset(0), |e| e.marks().start);
         let end = self.live(entity)?.end;
         if to > end {
@@ -254,7 +254,7 @@ impl Judge<'_> {
                 let start = self
                     .world
                     .entities
-                    .get(&entity)
+                    .get(entity)
                     .map_or(Offset(0), |e| e.marks().start);
                 return Err(StoreError::OutOfRange {
                     start,
@@ -312,9 +312,11 @@ impl Judge<'_> {
     }
 
     fn known(&self, entity: EntityId, is_fresh: bool, producer: ProducerId) -> Option<&Producer> {
-        let world = self.world.entities.get(&entity).filter(|_| !is_fresh);
         let drafted = self.draft.producers.get(&(entity, producer));
-        drafted.or_else(|| world.and_then(|entity| entity.producer(producer)))
+        drafted.or_else(|| {
+            let kept = self.world.entities.producer(entity, producer);
+            kept.filter(|_| !is_fresh)
+        })
     }
 
     /// A batch of a transaction opens it where it is not open.
@@ -359,7 +361,7 @@ impl Judge<'_> {
             Overflow::DropNew => return Ok(None),
             Overflow::DropHead => {}
         }
-        if let Some(kept) = world.entities.get(&entity).filter(|_| !sketch.is_fresh) {
+        if let Some(kept) = world.entities.get(entity).filter(|_| !sketch.is_fresh) {
             for (after, live, bytes) in kept.sizes(sketch.floor) {
                 if fits(sketch) {
                     break;
@@ -379,8 +381,8 @@ impl Judge<'_> {
         sketch.bytes += batch.bytes.len() as u64;
         let is_fresh = sketch.is_fresh;
         let Some(stamp) = batch.stamp else { return };
-        let world = self.world.entities.get(&entity).filter(|_| !is_fresh);
-        let known = world.and_then(|entity| entity.producer(stamp.producer));
+        let known = self.world.entities.producer(entity, stamp.producer);
+        let known = known.filter(|_| !is_fresh);
         self.draft
             .producers
             .entry((entity, stamp.producer))
@@ -408,7 +410,8 @@ impl Judge<'_> {
     fn sketch(&mut self, entity: EntityId) -> &mut Sketch {
         let world = self.world;
         self.draft.entities.entry(entity).or_insert_with(|| {
-            let kept = world.entities.get(&entity);
+            let kept = world.entities.get(entity);
+            let kept = kept.as_deref();
             Sketch {
                 spec: kept.map(|kept| kept.spec),
                 end: kept.map_or(Offset(0), |kept| kept.end),

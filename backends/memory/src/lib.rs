@@ -5,6 +5,7 @@
 
 mod cursor;
 mod documents;
+mod entities;
 mod entity;
 mod judge;
 mod log;

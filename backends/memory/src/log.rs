@@ -25,8 +25,8 @@ impl Handle {
     ) -> BoxFuture<'_, Result<T, StoreError>> {
         let mut world = self.world.lock();
         world.retain(self.entity);
-        let seen = match world.entities.get(&self.entity) {
-            Some(entity) => see(entity),
+        let seen = match world.entities.get(self.entity) {
+            Some(entity) => see(&entity),
             None => Err(StoreError::NoEntity(self.entity)),
         };
         Box::pin(std::future::ready(seen))

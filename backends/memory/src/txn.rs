@@ -18,6 +18,11 @@ impl Transactions {
         self.open.entry(producer).or_insert(base);
     }
 
+    /// Whether none is open and none was aborted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.aborted.is_empty()
+    }
+
     /// Whose are open.
     pub(crate) fn open(&self) -> impl Iterator<Item = ProducerId> {
         self.open.keys().copied()

@@ -8,17 +8,16 @@ use fairlead_ports::{
     Appended, Clock, Committed, CursorId, Decision, Document, Lsn, Op, Placed, Placement,
     StoreError, Unit, Version, Watcher,
 };
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::documents::Documents;
+use crate::entities::Entities;
 use crate::entity::Entity;
 use crate::judge::{Effect, judge};
 
 #[derive(Debug)]
 pub(crate) struct World {
-    pub(crate) entities: HashMap<EntityId, Entity, FixedState>,
+    pub(crate) entities: Entities,
     pub(crate) documents: Documents,
     /// Documents written so far: where their versions come from.
     pub(crate) writes: u64,
@@ -51,7 +50,7 @@ impl Told {
 impl World {
     pub(crate) fn new(weight_max: u64) -> Self {
         Self {
-            entities: HashMap::default(),
+            entities: Entities::default(),
             documents: Documents::default(),
             writes: 0,
             weight: 0,
@@ -92,12 +91,10 @@ impl World {
 
     fn apply(&mut self, op: Op) {
         match op {
-            Op::Create { entity, spec } => {
-                self.entities.insert(entity, Entity::new(spec));
-            }
+            Op::Create { entity, spec } => self.entities.insert(entity, spec),
             Op::Alter { entity, spec } => self.change(entity, |entity| entity.spec = spec),
             Op::Delete { entity } => {
-                let gone = self.entities.remove(&entity);
+                let gone = self.entities.remove(entity);
                 for producer in gone.iter().flat_map(|gone| gone.transactions.open()) {
                     self.open.remove(&(producer, entity));
                 }
@@ -219,10 +216,11 @@ impl World {
 
     /// Changes one entity and keeps the sum of weights right.
     fn change(&mut self, entity: EntityId, change: impl FnOnce(&mut Entity)) {
-        if let Some(entity) = self.entities.get_mut(&entity) {
-            self.weight -= entity.weight();
+        let weight = &mut self.weight;
+        self.entities.change(entity, |entity| {
+            *weight -= entity.weight();
             change(entity);
-            self.weight += entity.weight();
-        }
+            *weight += entity.weight();
+        });
     }
 }
