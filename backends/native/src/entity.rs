@@ -17,8 +17,8 @@ use fairlead_ports::{CursorId, Lsn, Marks};
 use parking_lot::Mutex;
 
 use crate::cursor::Cursor;
-#[cfg(test)]
 use crate::ground::Uses;
+use crate::index::{KvError, rows};
 use crate::producer::Producers;
 
 use batches::Batches;
@@ -427,6 +427,23 @@ impl Content {
             let (live, bytes) = (u64::from(kept.live), u64::from(kept.bytes));
             (Offset(kept.after()), live, bytes)
         })
+    }
+
+    /// Checks an entity that was just loaded: what its row says of its batches is what they add up
+    /// to. Adds what log files it needs.
+    pub(crate) fn verify(&self, uses: &mut Uses) -> Result<(), KvError> {
+        let (mut count, mut bytes) = (0, 0);
+        self.batches.verify(&self.source, &mut |kept| {
+            count += u64::from(kept.live);
+            bytes += u64::from(kept.bytes);
+            uses.add(kept.at, kept.share);
+        })?;
+        if (count, bytes) == (self.count, self.bytes) {
+            Ok(())
+        } else {
+            let key = rows::entity(self.source.entity);
+            Err(KvError::damaged(&key, "sizes"))
+        }
     }
 
     /// Counts what log files are needed for.

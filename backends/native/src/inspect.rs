@@ -8,6 +8,7 @@
 mod concern;
 mod measure;
 mod report;
+mod rows;
 mod walk;
 
 use std::io;
@@ -156,13 +157,16 @@ impl Inspection {
         let (file, at, what) = match self.state()? {
             None if self.index.is_none() => return Ok(0),
             None => (index, 0, "the index"),
-            Some(state) => match Begin::find(&self.dir, &self.files, &state, self.proven) {
-                Ok(begin) => return Ok(begin.file),
-                Err(OpenError::Damaged { file, at, what }) => (file, at, what),
-                Err(OpenError::Missing { file }) => (file, 0, "this log file is missing"),
-                Err(OpenError::Index { file, .. }) => (file, 0, "the index"),
-                Err(error) => return Err(error),
-            },
+            Some(state) => {
+                rows::check(&index, &state, report);
+                match Begin::find(&self.dir, &self.files, &state, self.proven) {
+                    Ok(begin) => return Ok(begin.file),
+                    Err(OpenError::Damaged { file, at, what }) => (file, at, what),
+                    Err(OpenError::Missing { file }) => (file, 0, "this log file is missing"),
+                    Err(OpenError::Index { file, .. }) => (file, 0, "the index"),
+                    Err(error) => return Err(error),
+                }
+            }
         };
         let is_known = |known: &Damage| known.file == file && known.at == at;
         if !report.damages.iter().any(is_known) {

@@ -63,15 +63,15 @@ struct CapturedChunk {
 
 impl Source {
     fn chunk(&self, first: u64) -> Arc<Chunk> {
-        let load = || -> Result<Option<Chunk>, KvError> {
-            let key = rows::chunk(self.entity, first);
-            let missing = || KvError::damaged(&key, "no batches");
-            let value = self.ground.index.get(&key)?.ok_or_else(missing)?;
-            let chunk = Chunk::decode(&self.ground, first, &value);
-            Ok(Some(chunk.ok_or_else(missing)?))
-        };
-        let chunk = self.ground.trust(load());
+        let chunk = self.ground.trust(self.read(first).map(Some));
         Arc::new(chunk.unwrap_or_else(|| Chunk::new(&self.ground)))
+    }
+
+    fn read(&self, first: u64) -> Result<Chunk, KvError> {
+        let key = rows::chunk(self.entity, first);
+        let missing = || KvError::damaged(&key, "no batches");
+        let value = self.ground.index.get(&key)?.ok_or_else(missing)?;
+        Chunk::decode(&self.ground, first, &value).ok_or_else(missing)
     }
 }
 
@@ -203,6 +203,24 @@ impl Batches {
             self.gone.extend(row.map(|slot| slot.first));
         }
         Some(removed)
+    }
+
+    /// Visits every batch as the index has it, and keeps none in memory.
+    pub(crate) fn verify(
+        &self,
+        source: &Source,
+        visit: &mut dyn FnMut(&Kept),
+    ) -> Result<(), KvError> {
+        for slot in &self.slots {
+            let chunk = source.read(slot.first)?;
+            let ends = chunk.batches.iter().map(Kept::after).max();
+            if chunk.batches.len() != slot.len || ends > Some(slot.end) {
+                let key = rows::chunk(source.entity, slot.first);
+                return Err(KvError::damaged(&key, "batches"));
+            }
+            chunk.batches.iter().for_each(&mut *visit);
+        }
+        Ok(())
     }
 
     /// Drops what is in memory, on disk and not used lately; the rest is dropped the next time.

@@ -12,6 +12,8 @@ use rand::{Rng, SeedableRng};
 use super::{Inline, Script, open, settings, world};
 use crate::error::OpenError;
 use crate::ground::Uses;
+use crate::index::{Batch, rows};
+use crate::inspect::Inspection;
 use crate::vfs::Vfs;
 use crate::vfs::sim::SimFs;
 
@@ -54,7 +56,7 @@ async fn a_long_trace_with_checkpoints_and_restarts_ends_as_in_memory() {
                 0..4 if begun.is_none() => begun = Some(store.begin_checkpoint()),
                 4..12 => {
                     let write = |begun| store.write_checkpoint(begun).unwrap();
-                    begun.take().map_or((), write);
+                    begun.take().into_iter().for_each(write);
                 }
                 12 => {
                     assert_eq!(*store.shared.state.ground.uses.lock(), counted(&store));
@@ -191,4 +193,34 @@ async fn a_store_that_is_closed_leaves_nothing_to_apply() {
     let store = Inline::open(&fs).unwrap();
     assert_eq!(store.shared.state.changes(), 0);
     assert!(store.shared.state.entity(EntityId(1)).is_some());
+}
+
+#[test]
+fn an_inspection_names_the_entity_whose_rows_are_missing_or_do_not_add_up() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    let (a, b) = (EntityId(1), EntityId(2));
+    for id in [a, b] {
+        commit(&mut store, create(id, Kind::Log));
+        (0..10).for_each(|_| commit(&mut store, append(id, message("one"))));
+    }
+    checkpoint(&store);
+    let mut batch = Batch::default();
+    batch.delete(rows::chunk(b, 3));
+    store.shared.state.ground.index.checkpoint(batch).unwrap();
+    store.close().unwrap();
+    let inspection = Inspection::open(Path::new("data"), &fs).unwrap();
+    let report = inspection.read(&mut |_| {}).unwrap();
+    let named: Vec<_> = report
+        .damages
+        .iter()
+        .flat_map(|it| it.entities.keys())
+        .collect();
+    assert_eq!(named, [&b], "{report:?}");
+    assert!(
+        report
+            .damages
+            .iter()
+            .all(|it| it.file == Path::new("data/index.redb"))
+    );
 }
