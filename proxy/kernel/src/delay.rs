@@ -103,6 +103,11 @@ impl Delays {
         }
     }
 
+    /// Takes one out; `false` when it is published, or about to be.
+    fn forget(&self, offset: Offset, due: Timestamp) -> bool {
+        self.due.lock().remove(&(due, offset))
+    }
+
     async fn run(self: Arc<Self>, waiting: Waiting, log: Arc<dyn Log>) {
         loop {
             let now = waiting.clock.wall();
@@ -238,6 +243,33 @@ impl Caller {
         let promise = promise.max(Promise::Accepted);
         self.outbox.stage(Unit { ops, promise }, bytes, receipt);
         Ok(pending)
+    }
+}
+
+impl Caller {
+    /// Takes back what [`Caller::publish_later`] staged for `due`: it waits at `offset`, as its receipt
+    /// said. Durable on return; `false` when it is published already, or about to be.
+    pub async fn recall(&self, offset: Offset, due: Timestamp) -> Result<bool, Error> {
+        let delays = &self.kernel.delays;
+        if !delays.forget(offset, due) {
+            return Ok(false);
+        }
+        let settle = Op::Settle {
+            entity: delays.entity(),
+            cursor: CursorId(0),
+            ranges: ranges([offset.0]),
+            outcome: Outcome::Done,
+        };
+        let unit = Unit {
+            ops: vec![settle],
+            promise: Promise::Durable,
+        };
+        let settled = self.kernel.commit_one(unit).await;
+        if settled.is_err() {
+            // It waits where it was.
+            delays.note(offset, due);
+        }
+        settled.map(|()| true)
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod answers;
 mod client;
+mod delayed;
 mod deliver;
 mod ending;
 mod handshake;
@@ -108,7 +109,7 @@ pub(crate) async fn serve(conn: Conn, kernel: Arc<Kernel>, settings: Arc<Setting
     match Box::pin(handshake::greet(io, place, &mut drain)).await {
         Ok(mut session) => {
             let end = session.turns(&mut drain).await;
-            Box::pin(session.end(end, drain)).await
+            Box::pin(session.end(end)).await
         }
         Err(closed) => closed,
     }

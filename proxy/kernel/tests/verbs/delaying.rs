@@ -100,6 +100,25 @@ async fn a_message_that_outlives_its_deadline_while_it_waits_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delayed_message_can_be_taken_back_until_it_is_due() {
+    let (_kernel, mut caller) = paused_mesh().await;
+    declare_queue(&mut caller, "jobs").await;
+    let jobs = to_queue("jobs");
+    let due = Timestamp(message(&caller, &jobs, "").terms.accepted_at.0 + 1_000);
+    let kept = publish_in(&mut caller, (&jobs, "kept"), 1_000).await;
+    let taken = publish_in(&mut caller, (&jobs, "taken back"), 1_000).await;
+    let [kept, taken] = [kept, taken].map(|receipt| receipt.unwrap().positions[0].1);
+    assert!(caller.recall(taken, due).await.unwrap());
+    assert!(!caller.recall(taken, due).await.unwrap());
+    pass(1_001).await;
+    assert!(!caller.recall(kept, due).await.unwrap(), "it is published");
+    let mut consumer = caller;
+    consume(&mut consumer, "jobs", 10).await;
+    assert_eq!(bodies(&deliveries(&mut consumer, 1).await), ["kept"]);
+    assert_quiet(&mut consumer);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delay_of_49_days_is_taken_and_a_longer_one_is_not() {
     let (_kernel, mut caller) = paused_mesh().await;
     let most = u64::from(u32::MAX);

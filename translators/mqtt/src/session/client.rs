@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use fairlead_canon::Text;
+use fairlead_canon::{Offset, Text, Timestamp};
 use fairlead_kernel::{Family, Lifetime, PutDocument, StreamKey, Version as DocumentVersion};
 
 use crate::codec::PacketId;
@@ -75,6 +75,29 @@ impl Client {
         key.freeze()
     }
 
+    /// The key of the document that says where its delayed will waits.
+    pub(super) fn will_key(&self) -> Bytes {
+        let mut key = BytesMut::from(&*self.remembered_prefix());
+        key.put_u8(WILL);
+        key.freeze()
+    }
+
+    /// That document, for a will that waits at this offset until it is due; `None` ends it.
+    pub(super) fn will_document(&self, waits: Option<(Offset, Timestamp)>) -> PutDocument {
+        let value = waits.map(|(offset, due)| {
+            let mut value = BytesMut::new();
+            value.put_u64(offset.0);
+            value.put_u64(due.0);
+            value.freeze()
+        });
+        PutDocument {
+            key: self.will_key(),
+            value,
+            expect: None,
+            due: None,
+        }
+    }
+
     /// A document that says that an id is remembered.
     pub(super) fn remember(&self, what: Remembered) -> PutDocument {
         let expect = match what {
@@ -121,5 +144,16 @@ impl Client {
     }
 }
 
+/// Where a delayed will waits, as its document says.
+pub(super) fn waiting_will(value: &[u8]) -> Option<(Offset, Timestamp)> {
+    let (offset, due) = value.split_first_chunk()?;
+    let (offset, due) = (
+        u64::from_be_bytes(*offset),
+        u64::from_be_bytes(due.try_into().ok()?),
+    );
+    Some((Offset(offset), Timestamp(due)))
+}
+
+const WILL: u8 = b'w';
 const RECEIVED: u8 = b'i';
 const RELEASED: u8 = b'o';

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use fairlead_canon::Text;
+use fairlead_canon::{Message, Promise, Text};
 use fairlead_kernel::{
-    Caller, Change, Closed, ClosedReason, Content, DrainWatch, Error, Event, Io, Publish, To,
+    Caller, Change, Closed, ClosedReason, Content, Error, Event, Io, Later, Publish, To,
 };
 
 use super::Session;
@@ -57,7 +57,7 @@ impl End {
 
 impl<I: Io> Session<I> {
     /// Ends the connection, and later perhaps the session.
-    pub(super) async fn end(mut self: Box<Self>, end: End, drain: DrainWatch) -> Closed {
+    pub(super) async fn end(mut self: Box<Self>, end: End) -> Closed {
         // What came before the end counts, in the same read too.
         if let Err(error) = self.settle() {
             tracing::debug!(client = %self.client.id, ?error, "acknowledgements were not kept");
@@ -91,7 +91,6 @@ impl<I: Io> Session<I> {
         let legacy = Legacy {
             caller,
             client,
-            drain,
             is_taken_over,
         };
         // Side by side: whoever takes the session over does not wait for a client that is gone.
@@ -161,7 +160,6 @@ impl<I: Io> Session<I> {
 struct Legacy {
     caller: Caller,
     client: Client,
-    drain: DrainWatch,
     is_taken_over: bool,
 }
 
@@ -181,17 +179,45 @@ impl Legacy {
         }
     }
 
-    /// Publishes the will, at once or when its delay is over and the client has not come back.
+    /// Publishes the will, at once or, when its delay is over, unless the client is back by then.
     async fn publish(&mut self, will: &Will) {
         let delay = self.delay(&will.properties);
-        if !delay.is_zero() && (self.is_taken_over || self.is_back_within(delay).await) {
+        if !delay.is_zero() && self.is_taken_over {
             //= MQTT-3.1.3-9: a client that is back in time has no will published.
             return;
         }
-        if let Err(error) = publish(&mut self.caller, &self.client, will) {
+        let published = match delay.is_zero() {
+            true => publish(&mut self.caller, &self.client, will),
+            false => self.publish_later(will, delay).await,
+        };
+        if let Err(error) = published {
             tracing::info!(client = %self.client.id, detail = %error.closed.detail, "will refused");
         }
         self.caller.flush();
+    }
+
+    /// Leaves the will with the kernel, and a note of where it waits with the session.
+    async fn publish_later(&mut self, will: &Will, delay: Duration) -> Result<(), Fault> {
+        let at = self.caller.kernel().clock().wall().after(delay);
+        let pending = self.caller.publish_later(Later {
+            message: message(&self.caller, will)?,
+            at,
+            promise: Promise::Durable,
+            with: Vec::new(),
+        })?;
+        self.caller.flush();
+        let receipt = loop {
+            if let Event::Receipt(which, result) = self.caller.event().await
+                && which == pending
+            {
+                break result?;
+            }
+        };
+        if let Some((_, offset)) = receipt.positions.first() {
+            let note = self.client.will_document(Some((*offset, at)));
+            self.caller.put_documents(vec![note]).await?;
+        }
+        Ok(())
     }
 
     /// The will's delay; it ends with the session.
@@ -202,32 +228,13 @@ impl Legacy {
             .min(self.client.expiry.0);
         Duration::from_secs(seconds.into())
     }
-
-    async fn is_back_within(&mut self, delay: Duration) -> bool {
-        let Self { caller, drain, .. } = self;
-        let back = async { while !matches!(caller.event().await, Event::Displaced) {} };
-        tokio::select! {
-            () = back => true,
-            () = tokio::time::sleep(delay) => false,
-            () = drain.begun() => false,
-        }
-    }
 }
 
 fn publish(caller: &mut Caller, client: &Client, will: &Will) -> Result<(), Fault> {
-    let invalid = || Error::peer(fairlead_kernel::Reason::BadName, "the will's topic");
-    let address = map::address_of(&will.topic).ok_or_else(invalid)?;
-    let inbound = Inbound {
-        address: address.clone(),
-        qos: will.qos,
-        retain: will.retain,
-        properties: &will.properties,
-        payload: will.payload.clone(),
-    };
-    let (message, loss) = map::ingest(inbound, caller.kernel().clock().wall())?;
-    caller.meters().lost(loss);
+    let message = message(caller, will)?;
+    let to = message.address.clone();
     let published = caller.publish(Publish {
-        to: To::Address(&address),
+        to: To::Address(&to),
         promise: map::promise_of(will.qos),
         content: Content::Message(message),
         with: Vec::new(),
@@ -237,4 +244,20 @@ fn publish(caller: &mut Caller, client: &Client, will: &Will) -> Result<(), Faul
         caller.meters().failed(error);
     }
     published.map(drop).map_err(Fault::from)
+}
+
+/// What a will says.
+fn message(caller: &Caller, will: &Will) -> Result<Message, Fault> {
+    let invalid = || Error::peer(fairlead_kernel::Reason::BadName, "the will's topic");
+    let address = map::address_of(&will.topic).ok_or_else(invalid)?;
+    let inbound = Inbound {
+        address,
+        qos: will.qos,
+        retain: will.retain,
+        properties: &will.properties,
+        payload: will.payload.clone(),
+    };
+    let (message, loss) = map::ingest(inbound, caller.kernel().clock().wall())?;
+    caller.meters().lost(loss);
+    Ok(message)
 }

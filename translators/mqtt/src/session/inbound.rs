@@ -1,14 +1,17 @@
 //! What a client publishes, and what it acknowledges.
 
+use std::time::Duration;
+
 use fairlead_canon::{Address, Outcome, Promise};
 use fairlead_kernel::{
-    ClosedReason, Content, DeliveryId, Error, Io, Pending, Publish as Publication, PutDocument,
-    Reason, Receipt, Settle, To,
+    ClosedReason, Content, DeliveryId, Error, Io, Later, Pending, Publish as Publication,
+    PutDocument, Reason, Receipt, Settle, To,
 };
 
 use super::Session;
 use super::answers::Answer;
 use super::client::Remembered;
+use super::delayed::{self, When};
 use super::ending::End;
 use super::window::Expects;
 use crate::codec::{Ack, Delivery, Publish, ReasonCode, Version};
@@ -17,7 +20,7 @@ use crate::map::{self, Inbound};
 
 impl<I: Io> Session<I> {
     /// PUBLISH.
-    pub(super) fn published(&mut self, publish: Publish) -> Result<(), End> {
+    pub(super) fn published(&mut self, mut publish: Publish) -> Result<(), End> {
         let delivery = publish.delivery;
         if let Delivery::ExactlyOnce(id) = delivery
             && self.received.contains(&id)
@@ -29,10 +32,21 @@ impl<I: Io> Session<I> {
         }
         self.check_receive_maximum(delivery)?;
         self.pace();
+        let delay = match delayed::read(&publish.topic) {
+            When::Now => None,
+            // An alias would stand for the topic and forget the delay.
+            When::Later(delay, topic) if publish.properties.topic_alias().is_none() => {
+                publish.topic = topic;
+                Some(delay)
+            }
+            When::Later(..) | When::Never => {
+                return self.refused(delivery, ReasonCode::TOPIC_NAME_INVALID);
+            }
+        };
         let Some(address) = self.address(&publish)? else {
             return self.refused(delivery, ReasonCode::TOPIC_NAME_INVALID);
         };
-        match self.forward(address, publish)? {
+        match self.forward(address, publish, delay)? {
             Ok(pending) => self.awaits(delivery, pending),
             Err(error) => {
                 self.caller.meters().failed(&error);
@@ -95,6 +109,7 @@ impl<I: Io> Session<I> {
         &mut self,
         address: Address,
         publish: Publish,
+        delay: Option<Duration>,
     ) -> Result<Result<Pending, Error>, Fault> {
         let qos = publish.delivery.qos();
         let with = match publish.delivery {
@@ -113,8 +128,17 @@ impl<I: Io> Session<I> {
             properties: &publish.properties,
             payload: publish.payload,
         };
-        let (message, loss) = map::ingest(inbound, self.caller.kernel().clock().wall())?;
+        let now = self.caller.kernel().clock().wall();
+        let (message, loss) = map::ingest(inbound, now)?;
         self.caller.meters().lost(loss);
+        if let Some(delay) = delay {
+            return Ok(self.caller.publish_later(Later {
+                message,
+                at: now.after(delay),
+                promise: map::promise_of(qos),
+                with,
+            }));
+        }
         Ok(self.caller.publish(Publication {
             to: To::Address(&to),
             content: Content::Message(message),

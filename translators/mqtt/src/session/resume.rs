@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::Session;
 use super::answers::Answer;
-use super::client::{Client, Remembered};
+use super::client::{Client, Remembered, waiting_will};
 use super::subscribe::{attach_mailbox, listen, mailbox};
 use super::subscriptions::{Entry, Subscriptions};
 use crate::codec::ReasonCode;
@@ -37,8 +37,11 @@ impl<I: Io> Session<I> {
         if !changes.is_empty() {
             self.caller.declare(changes).await?;
         }
-        if is_present || self.client.expiry.is_some() {
+        let is_kept = is_present || self.client.expiry.is_some();
+        if is_kept || kept.is_some() {
             self.recall(is_present).await?;
+        }
+        if is_kept {
             let attach = attach_mailbox(&self.client.mailbox, self.window.max());
             self.mailbox = Some(self.caller.attach(attach).await?);
         }
@@ -122,6 +125,10 @@ impl<I: Io> Session<I> {
                 .caller
                 .documents(prefix.clone(), after.take(), PAGE)
                 .await?;
+            let will_key = self.client.will_key();
+            if let Some(will) = page.iter().find(|found| found.key == will_key) {
+                self.take_will_back(&will.value).await?;
+            }
             let remembered = page
                 .iter()
                 .filter_map(|found| self.client.remembered(&found.key));
@@ -138,6 +145,16 @@ impl<I: Io> Session<I> {
                 _ => return Ok(()),
             }
         }
+    }
+
+    /// The client is back: the will that waits for the end of its delay is not published.
+    async fn take_will_back(&mut self, document: &[u8]) -> Result<(), Fault> {
+        if let Some((offset, due)) = waiting_will(document) {
+            //= MQTT-3.1.3-9: a client that is back in time has no will published.
+            self.caller.recall(offset, due).await?;
+        }
+        let end = self.client.will_document(None);
+        Ok(self.caller.put_documents(vec![end]).await?)
     }
 
     fn take_up(&mut self, what: Remembered) {

@@ -13,7 +13,7 @@ use fairlead_mqtt::codec::{
     self, Ack, ConnAck, Connect, Delivery, Disconnect, Packet, PacketId, Properties, Property,
     Publish, Qos, ReasonCode, SubAck, Subscribe, Subscription, Version, Will,
 };
-use fairlead_ports::{Clock, Directory, Policy, Store};
+use fairlead_ports::{Clock, Directory, Documents, Policy, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct Mesh {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) clock: Arc<ManualClock>,
+    store: Arc<Memory>,
     drain: watch::Sender<bool>,
     connections: AtomicU64,
     mqtt: Arc<dyn Translator>,
@@ -37,9 +38,18 @@ pub(crate) struct Peer {
 
 impl Mesh {
     pub(crate) async fn start() -> Self {
+        Self::over(Arc::new(Memory::new(1 << 28))).await
+    }
+
+    async fn over(store: Arc<Memory>) -> Self {
         let clock = Arc::new(ManualClock::at(1_000_000));
-        let kernel = kernel(Arc::new(Memory::new(1 << 28)), Arc::clone(&clock));
-        Self::of(kernel.await.unwrap(), clock)
+        let kernel = kernel(Arc::clone(&store), Arc::clone(&clock));
+        Self::of(kernel.await.unwrap(), clock, store)
+    }
+
+    /// Another process on the same store. The time of the first one stands still from now on.
+    pub(crate) async fn restarted(self) -> Self {
+        Self::over(self.store).await
     }
 
     /// A mesh whose listener has these settings.
@@ -58,18 +68,19 @@ impl Mesh {
         let store = Arc::new(Memory::new(1 << 28));
         let backing = Backing {
             store: Arc::clone(&store) as Arc<dyn Store>,
-            documents: store,
+            documents: Arc::clone(&store) as Arc<dyn Documents>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::new(CountingEntropy::default()),
         };
-        Self::of(Kernel::open(backing, rules).await.unwrap(), clock)
+        Self::of(Kernel::open(backing, rules).await.unwrap(), clock, store)
     }
 
-    fn of(kernel: Arc<Kernel>, clock: Arc<ManualClock>) -> Self {
+    fn of(kernel: Arc<Kernel>, clock: Arc<ManualClock>, store: Arc<Memory>) -> Self {
         let (drain, _) = watch::channel(false);
         Self {
             kernel,
             clock,
+            store,
             drain,
             connections: AtomicU64::new(1),
             mqtt: Arc::new(Mqtt::default()),

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use fairlead_canon::Text;
 use fairlead_kernel::ClosedReason;
@@ -321,4 +323,30 @@ async fn a_subscription_identifier_of_a_client_is_a_protocol_error() {
     };
     peer.send(Packet::Publish(publish)).await;
     peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_publish_takes_effect_when_its_time_has_come() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("#", Qos::AtLeastOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos1(1, "$delayed/10/a/b", b"late")).await;
+    writer.expect(puback(1, ReasonCode::SUCCESS)).await;
+    mesh.clock.advance(9_000);
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    reader.expect_nothing().await;
+    mesh.clock.advance(1_000);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let came = reader.next_publish().await;
+    assert_eq!((&*came.topic, &came.payload[..]), ("a/b", &b"late"[..]));
+    for (number, wrong) in [
+        (2, "$delayed/x/a"),
+        (3, "$delayed/10/"),
+        (4, "$delayed/1/$SYS/a"),
+    ] {
+        writer.send(qos1(number, wrong, b"")).await;
+        let refused = puback(number, ReasonCode::TOPIC_NAME_INVALID);
+        writer.expect(refused).await;
+    }
 }

@@ -102,43 +102,60 @@ async fn a_silent_client_is_thrown_out_after_one_and_a_half_keep_alives() {
     assert_eq!(watcher.next_publish().await.payload, "gone");
 }
 
+/// Both times go on.
+async fn pass(mesh: &Mesh, seconds: u64) {
+    mesh.clock.advance(seconds * 1000);
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
 //= MQTT-3.1.3-9
 #[tokio::test(start_paused = true)]
 async fn a_delayed_will_waits_and_a_client_that_is_back_in_time_has_none() {
     let mesh = Mesh::start().await;
     let mut watcher = watcher(&mesh).await;
-    let server = tokio::spawn(mesh.accepted(delayed(10)).await.0.vanish());
-    tokio::time::sleep(Duration::from_secs(9)).await;
+    mesh.accepted(delayed(10)).await.0.vanish().await;
+    pass(&mesh, 9).await;
     watcher.expect_nothing().await;
     let (peer, answer) = mesh.accepted(delayed(10)).await;
     assert!(answer.session_present);
-    server.await.unwrap();
+    pass(&mesh, 60).await;
     watcher.expect_nothing().await;
     peer.vanish().await;
+    pass(&mesh, 11).await;
     assert_eq!(watcher.next_publish().await.payload, "gone");
+    // What is published cannot be taken back, and is not published again.
+    let (peer, _) = mesh.accepted(delayed(10)).await;
+    peer.goodbye().await;
+    pass(&mesh, 60).await;
+    watcher.expect_nothing().await;
 }
 
-#[tokio::test]
-async fn a_drain_does_not_wait_for_a_delayed_will() {
+#[tokio::test(start_paused = true)]
+async fn a_client_that_begins_anew_has_no_old_will() {
     let mesh = Mesh::start().await;
     let mut watcher = watcher(&mesh).await;
-    let mut mortal = mesh.accepted(delayed(1_000)).await.0;
-    mortal.expect_nothing().await;
-    let server = tokio::spawn(mortal.vanish());
-    tokio::task::yield_now().await;
-    mesh.drain();
-    server.await.unwrap();
-    let mut seen = false;
-    while let Some(packet) = watcher.try_next().await {
-        seen |= matches!(packet, Packet::Publish(_));
+    mesh.accepted(delayed(10)).await.0.vanish().await;
+    mesh.client(Version::V5, "mortal").await.goodbye().await;
+    pass(&mesh, 60).await;
+    watcher.expect_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_will_outlives_the_process() {
+    let mesh = Mesh::start().await;
+    for client in ["back", "mortal"] {
+        let connect = Connect {
+            client_id: Text::from_static(client),
+            ..delayed(10)
+        };
+        mesh.accepted(connect).await.0.vanish().await;
     }
-    // The watcher is drained at the same time and may be gone first; the will is kept all the same.
-    assert!(
-        seen || mesh
-            .kernel
-            .metrics_page()
-            .contains("fairlead_messages_published_total{protocol=\"mqtt\"} 1")
-    );
+    let mesh = mesh.restarted().await;
+    let mut watcher = watcher(&mesh).await;
+    mesh.client(Version::V5, "back").await;
+    pass(&mesh, 11).await;
+    assert_eq!(watcher.next_publish().await.payload, "gone");
+    watcher.expect_nothing().await;
 }
 
 #[tokio::test]
