@@ -11,4 +11,4 @@ pub use group::{
     Answer, Ask, Group, GroupError, Join, Joined, MemberView, Phase, Reply, Synced, Ticket, Who,
     Wish,
 };
-pub use queue::{Assigned, Back, Facts, Joining, Left, Manner, MemberId, Place, Queue, Stretch};
+pub use queue::{Assigned, End, Facts, Joining, Left, Manner, MemberId, Place, Queue, Stretch};

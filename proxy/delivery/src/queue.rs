@@ -104,15 +104,19 @@ pub struct Assigned {
     pub is_redelivered: bool,
 }
 
-/// What became of a message that a member gives back.
+/// What became of a message that a member is done with or gives back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Back {
+pub enum End {
     /// The member did not hold it.
     NotHeld,
+    /// It is gone for good.
+    Done,
     /// It is ready again, at its old place.
     Ready,
     /// It came back too often: it is nobody's, and has to be settled as dead.
     Spent,
+    /// It died in the store while it was held, and is nobody's.
+    Doomed,
 }
 
 /// What a member held when it was removed.
@@ -122,12 +126,15 @@ pub struct Left {
     pub returned: Vec<Place>,
     /// Nobody's: to be settled as dead.
     pub spent: Vec<Place>,
+    /// Nobody's: dead already.
+    pub doomed: Vec<Place>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Held {
     member: MemberId,
     facts: Facts,
+    is_doomed: bool,
 }
 
 impl Queue {
@@ -167,9 +174,10 @@ impl Queue {
         let mut left = Left::default();
         for place in held {
             match self.put_back(id, place) {
-                Back::Ready => left.returned.push(place),
-                Back::Spent => left.spent.push(place),
-                Back::NotHeld => {}
+                End::Ready => left.returned.push(place),
+                End::Spent => left.spent.push(place),
+                End::Doomed => left.doomed.push(place),
+                End::Done | End::NotHeld => {}
             }
         }
         self.members.remove(id);
@@ -282,32 +290,43 @@ impl Queue {
         self.hand_out(lane, id)
     }
 
-    /// Ends a delivery for good. False if that member does not hold it.
-    pub fn done(&mut self, id: MemberId, place: Place) -> bool {
-        self.release(id, place).is_some()
+    /// Ends a delivery for good.
+    pub fn done(&mut self, id: MemberId, place: Place) -> End {
+        match self.release(id, place) {
+            None => End::NotHeld,
+            Some(held) if held.is_doomed => End::Doomed,
+            Some(_) => End::Done,
+        }
     }
 
     /// Puts a delivery back to its place, once more returned.
-    pub fn put_back(&mut self, id: MemberId, place: Place) -> Back {
-        let Some(Held { facts, .. }) = self.release(id, place) else {
-            return Back::NotHeld;
+    pub fn put_back(&mut self, id: MemberId, place: Place) -> End {
+        let Some(Held {
+            facts, is_doomed, ..
+        }) = self.release(id, place)
+        else {
+            return End::NotHeld;
         };
+        if is_doomed {
+            return End::Doomed;
+        }
         let facts = Facts {
             requeued: facts.requeued.saturating_add(1),
             ..facts
         };
         if self.returns_max.is_some_and(|max| facts.requeued > max) {
-            return Back::Spent;
+            return End::Spent;
         }
         if let Some(lane) = self.lane(place.lane) {
             lane.put_back(place.offset, facts);
         }
-        Back::Ready
+        End::Ready
     }
 
     /// Puts a message that its member was never shown back to its place.
     pub fn unassign(&mut self, id: MemberId, place: Place) {
         if let Some(held) = self.release(id, place)
+            && !held.is_doomed
             && let Some(lane) = self.lane(place.lane)
         {
             lane.put_back(place.offset, held.facts);
@@ -324,6 +343,16 @@ impl Queue {
     pub fn gives_at_once(&self) -> bool {
         let is_empty = |lane: &Lane| !lane.has_ready() && !lane.is_behind();
         self.lanes.iter().all(is_empty) && self.members.has_room()
+    }
+
+    /// A message has died in the store. Nobody is given it any more; false if a member holds it, who
+    /// then ends it as [`End::Doomed`].
+    pub fn doom(&mut self, place: Place) -> bool {
+        if let Some(held) = self.unsettled.get_mut(&place) {
+            held.is_doomed = true;
+            return false;
+        }
+        self.forget(place)
     }
 
     /// Forgets a message that is about to be settled by somebody else; false if a member holds it.
@@ -403,7 +432,14 @@ impl Queue {
         if let Some(member) = self.members.get(id) {
             member.unsettled += 1;
         }
-        self.unsettled.insert(place, Held { member: id, facts });
+        self.unsettled.insert(
+            place,
+            Held {
+                member: id,
+                facts,
+                is_doomed: false,
+            },
+        );
         Some(Assigned {
             member: id,
             place,
@@ -426,6 +462,21 @@ impl Queue {
 impl Stretch {
     fn end(&self) -> u64 {
         self.base.saturating_add(u64::from(self.span))
+    }
+
+    /// What is before one of its offsets, and what is after it.
+    fn without(&self, offset: u64) -> (Self, Self) {
+        let count = |from: u64, to: u64| u32::try_from(to.saturating_sub(from)).unwrap_or(0);
+        let before = Self {
+            span: count(self.base, offset),
+            ..*self
+        };
+        let after = Self {
+            base: offset.saturating_add(1),
+            span: count(offset.saturating_add(1), self.end()),
+            ..*self
+        };
+        (before, after)
     }
 }
 

@@ -99,6 +99,7 @@ impl Caller {
                 let left = attached.hot.remove(self.member(id));
                 // Kept in the store as well: a queue that nobody uses for a while is forgotten here,
                 // and has to say redelivered all the same.
+                attached.mourn(&left.doomed, &self.kernel.undertaker);
                 let ended = attached.gather_left(&left);
                 let has_left = !ended.is_empty();
                 ended.into_iter().for_each(|one| self.stage_ended(one));

@@ -115,6 +115,7 @@ impl Kernel {
             store: Arc::clone(&backing.store),
             clock: Arc::clone(&backing.clock),
             subscriptions: Arc::clone(&subscriptions),
+            hub: Arc::clone(&hub),
         });
         hub.expiry().start(Rounds {
             atlas: Arc::clone(&atlas),

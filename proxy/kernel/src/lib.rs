@@ -64,14 +64,17 @@ pub use translator::{
 pub use txn::{Hold, Holder, Phase as TxnPhase, TxnError, TxnView};
 pub use verb::{
     Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Event, FetchAt, FetchLimits,
-    Fetched, Later, Live, Pending, Position, Publish, PutDocument, Receipt, Settle, Settled, Settling,
-    Source, Taken, To, Transacted, Transaction,
+    Fetched, Later, Live, Pending, Position, Publish, PutDocument, Receipt, Settle, Settled,
+    Settling, Source, Taken, To, Transacted, Transaction,
 };
 
 // What a translator needs of its neighbours, and no more.
-pub use fairlead_delivery::{Allowance, Ask, GroupError, Joined, MemberView, Phase, Synced, Who, Wish};
+pub use fairlead_delivery::{
+    Allowance, Ask, GroupError, Joined, MemberView, Phase, Synced, Who, Wish,
+};
 pub use fairlead_ports::{
-    Aborted, BoxFuture, By, Chunk, Condition, ConnInfo, Decision, Document, Io, Login, Marks, Step, Stored, Version, View, fill,
+    Aborted, BoxFuture, By, Chunk, Condition, ConnInfo, Decision, Document, Io, Login, Marks, Step,
+    Stored, Version, View, fill,
 };
 pub use fairlead_topology::{
     AtFull, Binding, Change, Configure, DeadLetter, Declared, Destination, Family, HeaderMatch,

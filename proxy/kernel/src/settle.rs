@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use fairlead_canon::{DeadReason, EntityId, Outcome, Promise};
-use fairlead_delivery::{Back, Left, Place, Queue};
+use fairlead_canon::{DeadReason, EntityId, Outcome, Overflow, Promise};
+use fairlead_delivery::{End, Left, Place, Queue};
 use fairlead_ports::{CursorId, Op, Unit};
 use smallvec::SmallVec;
 
 use crate::consume::{Attached, QueueAttachment};
 use crate::hub::Hot;
 use crate::publish::documents;
+use crate::undertaker::Undertaker;
 use crate::verb::{AttachmentId, DeliveryId, Pending, Settle, ranges};
 use crate::{Caller, Error};
+
+/// Of what was returned too often.
+const SPENT: Outcome = Outcome::Dead(DeadReason::DeliveryLimit);
 
 /// Deliveries of one lane that ended in one way.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub(crate) struct Ended {
     offsets: Vec<u64>,
     /// Somebody moves them on once they are kept as dead.
     is_mourned: bool,
+    /// The store may have let them die in the meantime.
+    may_be_dead: bool,
 }
 
 impl Caller {
@@ -42,7 +48,7 @@ impl Caller {
                     self.stage_ended(ended);
                 } else {
                     self.note_dead(&ended);
-                    ops.push(ended.into_op());
+                    ops.extend(ended.into_ops());
                 }
             }
         }
@@ -65,12 +71,13 @@ impl Caller {
     /// Stages what nobody waits for. Deaths that somebody mourns are durable before he is told.
     pub(crate) fn stage_ended(&mut self, ended: Ended) {
         self.note_dead(&ended);
-        if ended.is_mourned {
-            let unit = Unit {
-                ops: vec![ended.into_op()],
-                promise: Promise::Durable,
-            };
-            self.outbox.stage(unit, 0, None);
+        let promise = match ended.is_mourned {
+            true => Promise::Durable,
+            false => Promise::Accepted,
+        };
+        if ended.is_mourned || ended.may_be_dead {
+            let ops = ended.into_ops().collect();
+            self.outbox.stage(Unit { ops, promise }, 0, None);
         } else {
             self.outbox
                 .stage_settled(ended.entity, ended.offsets, ended.outcome);
@@ -97,20 +104,22 @@ impl Caller {
         };
         let allowance = attached.allowance.clone();
         let allowance = allowance.filter(|allowance| allowance.is_bounded());
+        let mut doomed = Vec::new();
         let end = |queue: &mut Queue| {
             for place in places {
-                let ends = match outcome {
-                    Outcome::Returned => match queue.put_back(member, *place) {
-                        Back::Ready => Some(outcome),
-                        Back::Spent => Some(Outcome::Dead(DeadReason::DeliveryLimit)),
-                        Back::NotHeld => None,
-                    },
-                    Outcome::Done | Outcome::Dead(_) => {
-                        queue.done(member, *place).then_some(outcome)
-                    }
+                let end = match outcome {
+                    Outcome::Returned => queue.put_back(member, *place),
+                    Outcome::Done | Outcome::Dead(_) => queue.done(member, *place),
                 };
-                if let Some(outcome) = ends {
-                    attached.gather(*place, outcome, &mut ended);
+                match end {
+                    End::NotHeld => {}
+                    End::Done | End::Ready => attached.gather(*place, outcome, &mut ended),
+                    End::Spent => attached.gather(*place, SPENT, &mut ended),
+                    // He is through with it: it is dead for nobody else.
+                    End::Doomed if outcome == Outcome::Done => {
+                        attached.gather(*place, outcome, &mut ended);
+                    }
+                    End::Doomed => doomed.push(*place),
                 }
             }
         };
@@ -119,6 +128,7 @@ impl Caller {
             // Its room is for all that share it, this queue in turn.
             Some(_) => attached.hot.quietly(end),
         }
+        attached.mourn(&doomed, &self.kernel.undertaker);
         self.share_room(allowance.as_ref());
         self.look_for_loads(attachment);
         self.forget_if_left(attachment);
@@ -134,10 +144,15 @@ impl QueueAttachment {
             self.gather(*place, Outcome::Returned, &mut ended);
         }
         for place in &left.spent {
-            let outcome = Outcome::Dead(DeadReason::DeliveryLimit);
-            self.gather(*place, outcome, &mut ended);
+            self.gather(*place, SPENT, &mut ended);
         }
         ended
+    }
+
+    /// These died while they were held, and are to be moved on now.
+    pub(crate) fn mourn(&self, doomed: &[Place], undertaker: &Undertaker) {
+        let entities = doomed.iter().filter_map(|at| entity_of(&self.hot, *at));
+        undertaker.look_at(entities);
     }
 
     /// Adds a delivery to those of its lane and outcome.
@@ -155,22 +170,34 @@ impl QueueAttachment {
             outcome,
             offsets: vec![place.offset.0],
             is_mourned: has_route && matches!(outcome, Outcome::Dead(_)),
+            may_be_dead: has_route
+                && outcome == Outcome::Done
+                && self.stream.limits.overflow == Overflow::DropHead,
         });
     }
 }
 
 impl Ended {
-    pub(crate) fn outcome(&self) -> Outcome {
-        self.outcome
+    /// Whether it ended otherwise than its holder said.
+    pub(crate) fn differs_from(&self, said: Outcome) -> bool {
+        self.outcome != said
     }
 
-    pub(crate) fn into_op(self) -> Op {
-        Op::Settle {
+    pub(crate) fn into_ops(self) -> impl Iterator<Item = Op> {
+        let ranges = ranges(self.offsets);
+        let dead = self.may_be_dead.then(|| Op::Settle {
+            entity: self.entity,
+            cursor: CursorId::DEAD,
+            ranges: ranges.clone(),
+            outcome: Outcome::Done,
+        });
+        let settle = Op::Settle {
             entity: self.entity,
             cursor: CursorId(0),
-            ranges: ranges(self.offsets),
+            ranges,
             outcome: self.outcome,
-        }
+        };
+        dead.into_iter().chain([settle])
     }
 }
 

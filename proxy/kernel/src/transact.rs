@@ -70,7 +70,9 @@ impl Caller {
                 let (held, ending) = self.held_of(attachment, &places, outcome);
                 for ended in ending {
                     self.note_dead(&ended);
-                    self.outbox.stage_op(ended.into_op());
+                    for op in ended.into_ops() {
+                        self.outbox.stage_op(op);
+                    }
                 }
                 deliveries.push((attachment, held, outcome));
             }
@@ -118,7 +120,7 @@ impl Caller {
                 // what was returned too often.
                 let spent = self.end(attachment, &places, outcome).into_iter();
                 spent
-                    .filter(|ended| ended.outcome() != outcome)
+                    .filter(|ended| ended.differs_from(outcome))
                     .for_each(|ended| self.stage_ended(ended));
             }
             self.flush();

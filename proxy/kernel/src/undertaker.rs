@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fairlead_canon::{Batch, EntityId, Offset};
-use fairlead_ports::{Clock, CursorId, Op, Store, StoreError};
+use fairlead_delivery::Place;
+use fairlead_ports::{Clock, CursorId, Entry, Op, Store, StoreError};
 use fairlead_topology::AtFull;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::atlas::Atlas;
+use crate::hub::Hub;
 use crate::letter::{Letter, letters, refused};
 use crate::live::Subscriptions;
 
@@ -33,6 +35,7 @@ pub(crate) struct Grounds {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) subscriptions: Arc<Subscriptions>,
+    pub(crate) hub: Arc<Hub>,
 }
 
 /// Some of the dead messages of an entity were looked at.
@@ -108,6 +111,20 @@ impl Undertaker {
 }
 
 impl Grounds {
+    /// Leaves out what a consumer has: it died, but he may be through with it before he knows.
+    fn unheld(&self, entity: EntityId, mut dead: Vec<Entry>) -> Vec<Entry> {
+        if let Some(hot) = self.hub.get(entity) {
+            let lane = hot.number_of(entity);
+            hot.with(|queue| {
+                dead.retain(|entry| {
+                    let offset = entry.base;
+                    queue.doom(Place { lane, offset })
+                });
+            });
+        }
+        dead
+    }
+
     /// Moves everything that died in an entity; false if something is left, for another time.
     async fn bury_all(&self, entity: EntityId) -> bool {
         let mut from = Offset(0);
@@ -136,6 +153,7 @@ impl Grounds {
             return Ok(None);
         };
         let next = last.base.plus(u64::from(last.span));
+        let dead = self.unheld(entity, dead);
         let bodies = log.fetch(dead.iter().map(|entry| entry.base).collect());
         let bodies = bodies.await?;
         let now = self.clock.wall();

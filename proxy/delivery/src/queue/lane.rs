@@ -1,6 +1,6 @@
 //! The ready messages of one lane: a window from its head. What lies behind is in the store.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use fairlead_canon::{Offset, Timestamp};
 
@@ -15,6 +15,8 @@ pub(super) struct Lane {
     returned: BTreeMap<u64, Facts>,
     /// Where the store's backlog continues behind `fresh`.
     load_from: u64,
+    /// What was forgotten of what is being loaded.
+    forgotten: BTreeSet<u64>,
     /// There may be more in the store from `load_from` on.
     behind: bool,
     loading: bool,
@@ -105,6 +107,9 @@ impl Lane {
             // What the store told of while it was being read may have been missed.
             self.behind = self.end > self.load_from;
         }
+        for offset in std::mem::take(&mut self.forgotten) {
+            self.forget(Offset(offset));
+        }
     }
 
     pub(super) fn put_back(&mut self, offset: Offset, facts: Facts) {
@@ -126,15 +131,31 @@ impl Lane {
         }
     }
 
-    /// Forgets one ready offset, if it is one that would come next.
+    /// Forgets one ready offset, also if it is being loaded.
     pub(super) fn forget(&mut self, offset: Offset) {
         self.returned.remove(&offset.0);
-        if self
+        if self.loading && offset.0 >= self.load_from {
+            self.forgotten.insert(offset.0);
+        }
+        let place = self
             .fresh
-            .front()
-            .is_some_and(|front| front.base == offset.0)
-        {
-            self.pop_fresh();
+            .partition_point(|stretch| stretch.end() <= offset.0);
+        let Some(stretch) = self.fresh.get_mut(place).filter(|s| s.base <= offset.0) else {
+            return;
+        };
+        let (before, after) = stretch.without(offset.0);
+        *stretch = before;
+        self.fresh_count -= 1;
+        self.fresh.insert(place + 1, after);
+        // Whichever of the two is empty; the later one first, so that the places stay.
+        for place in [place + 1, place] {
+            if self
+                .fresh
+                .get(place)
+                .is_some_and(|stretch| stretch.span == 0)
+            {
+                self.fresh.remove(place);
+            }
         }
     }
 

@@ -60,7 +60,7 @@ fn members_with_room_take_turns() {
         [(1, 0), (2, 1), (1, 2), (2, 3), (2, 4)]
     );
     grow(&mut queue, 5, 1);
-    assert!(queue.done(A, at(0)));
+    assert_eq!(queue.done(A, at(0)), End::Done);
     assert_eq!(assigned(&mut queue), [(1, 5)]);
 }
 
@@ -70,7 +70,7 @@ fn a_returned_message_goes_back_to_its_place_and_says_so() {
     join(&mut queue, A, 2, 10);
     grow(&mut queue, 0, 4);
     assert_eq!(assigned(&mut queue), [(1, 0), (1, 1)]);
-    assert_eq!(queue.put_back(A, at(0)), Back::Ready);
+    assert_eq!(queue.put_back(A, at(0)), End::Ready);
     let mut out = Vec::new();
     queue.assign(&mut out);
     assert_eq!(out.len(), 1);
@@ -101,7 +101,7 @@ fn a_member_that_leaves_may_still_settle_what_it_holds() {
     grow(&mut queue, 1, 1);
     assert_eq!(assigned(&mut queue), []);
     assert!(!queue.is_idle());
-    assert!(queue.done(A, at(0)));
+    assert_eq!(queue.done(A, at(0)), End::Done);
     assert!(queue.is_idle());
 }
 
@@ -111,10 +111,10 @@ fn nothing_is_settled_twice_or_by_a_stranger() {
     join(&mut queue, A, 10, 10);
     grow(&mut queue, 0, 1);
     assert_eq!(assigned(&mut queue).len(), 1);
-    assert!(!queue.done(B, at(0)));
-    assert!(queue.done(A, at(0)));
-    assert!(!queue.done(A, at(0)));
-    assert_eq!(queue.put_back(A, at(0)), Back::NotHeld);
+    assert_eq!(queue.done(B, at(0)), End::NotHeld);
+    assert_eq!(queue.done(A, at(0)), End::Done);
+    assert_eq!(queue.done(A, at(0)), End::NotHeld);
+    assert_eq!(queue.put_back(A, at(0)), End::NotHeld);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_purge_forgets_ready_messages_and_keeps_held_ones() {
     grow(&mut queue, 0, 4);
     assert_eq!(assigned(&mut queue), [(1, 0)]);
     assert_eq!(queue.purge(0, Offset(3)), 2);
-    assert!(queue.done(A, at(0)));
+    assert_eq!(queue.done(A, at(0)), End::Done);
     assert_eq!(assigned(&mut queue), [(1, 3)]);
 }
 
@@ -198,7 +198,7 @@ fn the_highest_lane_goes_first_and_each_keeps_its_order() {
         lane: 1,
         offset: Offset(0),
     };
-    assert_eq!(queue.put_back(A, returned), Back::Ready);
+    assert_eq!(queue.put_back(A, returned), End::Ready);
     assert_eq!(queue.take(B).unwrap().place, returned);
 }
 
@@ -235,7 +235,7 @@ fn what_came_back_too_often_is_spent() {
     join(&mut queue, A, 2, 10);
     grow(&mut queue, 0, 2);
     assert_eq!(assigned(&mut queue), [(1, 0), (1, 1)]);
-    assert_eq!(queue.put_back(A, at(0)), Back::Ready);
+    assert_eq!(queue.put_back(A, at(0)), End::Ready);
     assert_eq!(assigned(&mut queue), [(1, 0)]);
     let left = queue.remove(A);
     assert_eq!((left.spent, left.returned), (vec![at(0)], vec![at(1)]));
@@ -300,7 +300,7 @@ fn a_lower_priority_helps_only_while_the_higher_has_no_room() {
         [(2, 0), (3, 1), (1, 2), (1, 3)],
         "equals take turns"
     );
-    assert!(queue.done(MemberId(3), at(1)));
+    assert_eq!(queue.done(MemberId(3), at(1)), End::Done);
     grow(&mut queue, 4, 2);
     assert_eq!(assigned(&mut queue), [(3, 4), (1, 5)]);
 }
@@ -313,7 +313,7 @@ fn what_is_forgotten_is_given_to_nobody_unless_it_is_held() {
     assert_eq!(assigned(&mut queue), [(1, 0)]);
     assert!(!queue.forget(at(0)), "it is held");
     assert!(queue.forget(at(1)));
-    assert!(queue.done(A, at(0)));
+    assert_eq!(queue.done(A, at(0)), End::Done);
     assert_eq!(assigned(&mut queue), [(1, 2)]);
 }
 
@@ -338,11 +338,37 @@ fn members_of_several_queues_share_an_allowance_to_the_message() {
         lane: 0,
         offset: Offset(0),
     };
-    assert!(one.done(A, first));
+    assert_eq!(one.done(A, first), End::Done);
     assert_eq!(assigned(&mut other).len(), 1);
     assert_eq!(assigned(&mut one), []);
     one.remove(A);
     assert_eq!(assigned(&mut other).len(), 2);
     allowance.set_max(u32::MAX);
     assert_eq!(assigned(&mut other).len(), 7);
+}
+
+#[test]
+fn what_died_in_the_store_is_given_to_nobody_else_and_ends_with_its_holder() {
+    let mut queue = empty();
+    join(&mut queue, A, 2, 10);
+    grow(&mut queue, 0, 6);
+    assert_eq!(assigned(&mut queue), [(1, 0), (1, 1)]);
+    assert!(!queue.doom(at(0)) && !queue.doom(at(1)), "they are held");
+    assert!(queue.doom(at(3)) && queue.doom(at(5)));
+    assert_eq!(queue.done(A, at(0)), End::Doomed);
+    assert_eq!(assigned(&mut queue), [(1, 2)]);
+    assert_eq!(queue.put_back(A, at(1)), End::Doomed);
+    assert_eq!(assigned(&mut queue), [(1, 4)]);
+    queue.set_window(A, 10);
+    assert_eq!(assigned(&mut queue), []);
+}
+
+#[test]
+fn what_dies_while_it_is_loaded_is_given_to_nobody() {
+    let mut queue = Queue::new([(Offset(0), Offset(0))], Manner::default());
+    join(&mut queue, A, 10, 10);
+    assert_eq!(queue.wants_load(), Some(at(0)));
+    assert!(queue.doom(at(1)));
+    queue.loaded(0, &[stretch(0, 3)], true, Offset(3));
+    assert_eq!(assigned(&mut queue), [(1, 0), (1, 2)]);
 }

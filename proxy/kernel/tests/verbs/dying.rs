@@ -464,3 +464,40 @@ async fn the_highest_priority_goes_first_to_consumers_and_takers() {
     }
     assert_quiet(&mut caller);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_queue_drops_from_under_its_holder_is_processed_or_buried_but_not_both() {
+    let (kernel, mut caller) = paused_mesh().await;
+    declare_queue(&mut caller, "grave").await;
+    let told = NewStream {
+        limits: SizeLimits {
+            count_max: Some(2),
+            bytes_max: None,
+            overflow: Overflow::DropHead,
+        },
+        settings: Settings {
+            dead_letter: Some(to_grave("grave")),
+            ..Settings::default()
+        },
+        ..queue("jobs")
+    };
+    declare(&mut caller, vec![Change::CreateStream(told)]).await;
+    for body in ["done", "returned"] {
+        published(&mut caller, &to_queue("jobs"), body).await;
+    }
+    let mut consumer = enter(&kernel);
+    consume(&mut consumer, "jobs", 2).await;
+    let held = deliveries(&mut consumer, 2).await;
+    for body in ["c", "d"] {
+        published(&mut caller, &to_queue("jobs"), body).await;
+    }
+    assert_eq!(exhume(&kernel, "grave").await, [], "they are held");
+    end(&mut consumer, &held[..1], Outcome::Done);
+    end(&mut consumer, &held[1..], Outcome::Returned);
+    let rest = deliveries(&mut consumer, 2).await;
+    assert_eq!(bodies(&rest), ["c", "d"]);
+    assert_eq!(
+        exhume(&kernel, "grave").await,
+        [dead("returned", &["jobs maxlen 1"])]
+    );
+}
