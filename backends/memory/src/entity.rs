@@ -176,9 +176,9 @@ impl Entity {
         {
             let age = retention.age_ms;
             let is_old = age.is_some_and(|age| item.batch.time.0.saturating_add(age) < now.0);
+            let is_newest = base + u64::from(item.batch.span) >= self.end.0;
             let is_too_much = retention.bytes.is_some_and(|bytes| self.bytes > bytes);
-            let may_go = is_old || (is_too_much && self.batches.len() > 1);
-            if !may_go {
+            if !is_old && (is_newest || !is_too_much) {
                 break;
             }
             to = Some(Offset(base + u64::from(item.batch.span)));

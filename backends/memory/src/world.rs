@@ -92,7 +92,10 @@ impl World {
     fn apply(&mut self, op: Op) {
         match op {
             Op::Create { entity, spec } => self.entities.insert(entity, spec),
-            Op::Alter { entity, spec } => self.change(entity, |entity| entity.spec = spec),
+            Op::Alter { entity, spec } => {
+                self.change(entity, |entity| entity.spec = spec);
+                self.retain(entity);
+            }
             Op::Delete { entity } => {
                 let gone = self.entities.remove(entity);
                 for producer in gone.iter().flat_map(|gone| gone.transactions.open()) {
@@ -211,6 +214,7 @@ impl World {
         for id in touched {
             self.open.remove(&(producer, id));
             self.change(id, |entity| entity.end_txn(producer, epoch, decision));
+            self.retain(id);
         }
     }
 

@@ -22,4 +22,3 @@ fn fresh() -> Subject {
 }
 
 laws!(fresh());
-laws!(fresh(); later);

@@ -20,6 +20,7 @@ use crate::index::{Applied, Batch, KvError, rows};
 use crate::lsn::FileNo;
 use crate::seal::View;
 use crate::state::State;
+use crate::txn::OpenTxns;
 
 pub(crate) use desk::Desk;
 pub(crate) use thread::Checkpointer;
@@ -34,6 +35,7 @@ pub(crate) struct Checkpoint {
     documents: Arc<Layer>,
     uses: Uses,
     homes: Homes,
+    open_txns: OpenTxns,
 }
 
 impl Checkpoint {
@@ -47,6 +49,7 @@ impl Checkpoint {
             documents: state.documents.lock().freeze(),
             uses: state.ground.uses.lock().clone(),
             homes: state.ground.homes.lock().clone(),
+            open_txns: state.ground.open_txns.lock().clone(),
         }
     }
 
@@ -64,6 +67,7 @@ impl Checkpoint {
         self.documents.write(&state.ground, &mut batch)?;
         self.uses.write(&mut batch);
         state.ground.write_homes(&self.homes, &mut batch);
+        state.ground.write_txns(&self.open_txns, &mut batch);
         applied.write(&mut batch);
         if state.ground.is_faulty() {
             return Err(KvError::Damaged {
@@ -72,6 +76,7 @@ impl Checkpoint {
         }
         state.ground.index.checkpoint(batch)?;
         state.ground.set_written_homes(&self.homes);
+        state.ground.set_written_txns(self.open_txns);
         state.ground.set_durable(self.generation);
         state.documents.lock().thaw();
         state.written(self.entities);

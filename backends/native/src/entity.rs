@@ -2,18 +2,21 @@
 //!
 //! Changed by the engine alone, as records say; read by everyone, up to what is visible.
 
+mod aborted;
 mod batches;
 mod chunk;
+mod dead;
 mod keys;
 mod read;
+mod retain;
 mod row;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fairlead_canon::{Batch, Kind, Offset, Outcome, Spec};
-use fairlead_ports::{CursorId, Lsn, Marks};
+use fairlead_canon::{Batch, DeadReason, Kind, Offset, Outcome, ProducerId, Spec, Timestamp};
+use fairlead_ports::{Aborted, CursorId, Decision, Lsn, Marks};
 use parking_lot::Mutex;
 
 use crate::cursor::Cursor;
@@ -21,8 +24,10 @@ use crate::ground::Uses;
 use crate::index::{KvError, rows};
 use crate::producer::Producers;
 
+use aborted::AbortedTxns;
 use batches::Batches;
 use chunk::Kept;
+use dead::Dead;
 use keys::Keys;
 
 pub(crate) use batches::Source;
@@ -63,6 +68,10 @@ pub(crate) struct Content {
     /// Where the newest message of each key is, for `Kind::Latest`.
     keys: Keys,
     cursors: BTreeMap<CursorId, Cursor>,
+    dead: Dead,
+    aborted: AbortedTxns,
+    /// The record that ended a transaction last, in this process.
+    txn_ended_at: Lsn,
     count: u64,
     bytes: u64,
     /// As far as messages were handed out: what was recorded, and what was when this began.
@@ -129,6 +138,9 @@ impl Content {
             batches: Batches::default(),
             keys: Keys::default(),
             cursors: BTreeMap::new(),
+            dead: Dead::default(),
+            aborted: AbortedTxns::default(),
+            txn_ended_at: Lsn(0),
             count: 0,
             bytes: 0,
             mark: Offset(0),
@@ -190,6 +202,10 @@ impl Content {
         self.cursors = BTreeMap::new();
         self.keys = Keys::default();
         self.producers = Producers::default();
+        self.dead = Dead::default();
+        self.aborted = AbortedTxns::default();
+        let Source { ground, entity } = &self.source;
+        ground.open_txns.lock().forget(*entity);
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -200,8 +216,15 @@ impl Content {
         self.bytes
     }
 
-    /// Adds a batch whose record lies at `at`, and is divided among `targets` entities.
-    pub(crate) fn append(&mut self, base: Offset, batch: &Batch, at: Location, targets: usize) {
+    /// Adds a batch whose record lies at `at`, and is divided among `targets` entities. Returns its
+    /// deadline here.
+    pub(crate) fn append(
+        &mut self,
+        base: Offset,
+        batch: &Batch,
+        at: Location,
+        targets: usize,
+    ) -> Option<Timestamp> {
         if self.batches.is_empty() && self.floor == self.end {
             self.floor = base;
         }
@@ -209,14 +232,20 @@ impl Content {
         self.end = base.plus(u64::from(batch.span));
         if let Some(stamp) = batch.stamp {
             self.producers.record(stamp, base);
+            if batch.flags.transactional && !batch.flags.control {
+                let Source { ground, entity } = &self.source;
+                let mut open = ground.open_txns.lock();
+                open.begin(*entity, stamp.producer, base);
+            }
         }
+        let deadline = self.deadline(batch);
         let live = match self.spec.kind {
             Kind::Log => batch.count,
             Kind::Queue => batch.span,
             Kind::Latest => self.supersede(base, batch),
         };
         if live == 0 {
-            return;
+            return deadline;
         }
         let bytes = u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX);
         let targets = u32::try_from(targets).unwrap_or(u32::MAX).max(1);
@@ -232,9 +261,11 @@ impl Content {
             bytes,
             share,
             time: batch.time,
-            deadline: batch.deadline,
+            deadline,
         };
         self.batches.push(&self.source, kept);
+        self.retain();
+        deadline
     }
 
     /// Makes the batch the newest of its keys; returns how many of its messages are.
@@ -263,15 +294,64 @@ impl Content {
         if range.is_empty() {
             return;
         }
+        let is_queue = self.spec.kind == Kind::Queue;
         match outcome {
+            Outcome::Returned if cursor == CursorId::DEAD => {}
             Outcome::Returned => self.give_back(cursor, range),
-            Outcome::Done | Outcome::Dead(_) if self.spec.kind == Kind::Queue => {
-                self.consume(range)
+            Outcome::Done | Outcome::Dead(_) if cursor == CursorId::DEAD => self.bury(range),
+            Outcome::Done | Outcome::Dead(_) if cursor == CursorId::CLEANER => self.clean(range),
+            Outcome::Dead(reason) if is_queue && self.spec.keeps_dead => {
+                self.consume(range, Some(reason));
             }
+            Outcome::Done | Outcome::Dead(_) if is_queue => self.consume(range, None),
             Outcome::Done | Outcome::Dead(_) => {
                 self.cursors.entry(cursor).or_default().settle(range);
             }
         }
+    }
+
+    /// Removes batches that lie wholly in a range.
+    fn clean(&mut self, range: Range<u64>) {
+        let mut at = range.start;
+        while let Some(kept) = self.batches.next(&self.source, at)
+            && kept.after() <= range.end
+        {
+            at = kept.after();
+            if kept.base >= range.start {
+                self.remove(kept.base);
+            }
+        }
+    }
+
+    /// Ends a producer's open transaction here, by the record at `lsn`. A higher epoch shuts the old
+    /// one out.
+    pub(crate) fn end_txn(&mut self, lsn: Lsn, who: (ProducerId, i16), decision: Decision) {
+        let (producer, epoch) = who;
+        let Source { ground, entity } = &self.source;
+        let first = ground.open_txns.lock().end(*entity, producer);
+        if let Some(first) = first.filter(|_| decision == Decision::Abort) {
+            // Its marker is what was appended last.
+            let last = Offset(self.end.0.saturating_sub(1));
+            self.aborted.add(Aborted {
+                producer,
+                first,
+                last,
+            });
+        }
+        self.producers.raise(producer, epoch);
+        self.txn_ended_at = lsn;
+        self.retain();
+    }
+
+    /// Where the oldest open transaction began.
+    fn first_open(&self) -> Option<Offset> {
+        let Source { ground, entity } = &self.source;
+        ground.open_txns.lock().first_in(*entity)
+    }
+
+    /// The record whose durability makes the end of every transaction durable that has ended.
+    pub(crate) fn txn_ended_at(&self) -> Lsn {
+        self.txn_ended_at
     }
 
     fn give_back(&mut self, cursor: CursorId, range: Range<u64>) {
@@ -290,25 +370,27 @@ impl Content {
         }
     }
 
-    /// Settles offsets of a queue; a batch without unsettled ones goes.
-    fn consume(&mut self, range: Range<u64>) {
+    /// Settles offsets of a queue, which keeps them as dead if there is a reason. A batch without
+    /// messages goes.
+    fn consume(&mut self, range: Range<u64>, dead: Option<DeadReason>) {
         let mut at = range.start;
         while let Some(kept) = self.batches.next(&self.source, at) {
             if kept.base >= range.end {
                 break;
             }
             let part = kept.base.max(range.start)..kept.after().min(range.end);
-            if part == (kept.base..kept.after()) {
+            let is_whole = part == (kept.base..kept.after());
+            if is_whole && dead.is_none() && !self.has_dead(&kept) {
                 self.remove(kept.base);
             } else {
-                self.consume_part(part);
+                self.consume_part(part, dead);
             }
             at = kept.after();
         }
     }
 
     /// Settles some of the offsets of one batch of a queue.
-    fn consume_part(&mut self, mut rest: Range<u64>) {
+    fn consume_part(&mut self, mut rest: Range<u64>, dead: Option<DeadReason>) {
         while let Some((stretch, _)) = {
             let own = self.cursors.entry(CursorId::default()).or_default();
             own.stretch(rest.clone())
@@ -317,7 +399,11 @@ impl Content {
             let lost = u32::try_from(stretch.end - stretch.start).unwrap_or(u32::MAX);
             let own = self.cursors.entry(CursorId::default()).or_default();
             own.settle(stretch.clone());
-            self.release(stretch.start, lost);
+            let at = stretch.start;
+            if let Some(reason) = dead {
+                self.dead.add(stretch, reason);
+            }
+            self.release(at, lost);
         }
     }
 
@@ -331,7 +417,10 @@ impl Content {
         let batches = &mut self.batches;
         batches.change(&self.source, kept.base, |kept| kept.live = live);
         if live == 0 {
-            self.remove(kept.base);
+            self.bytes = self.bytes.saturating_sub(u64::from(kept.bytes));
+            if !self.has_dead(&kept) {
+                self.remove(kept.base);
+            }
         }
     }
 
@@ -339,8 +428,11 @@ impl Content {
         let Some(kept) = self.batches.remove(&self.source, base) else {
             return;
         };
-        self.count = self.count.saturating_sub(u64::from(kept.live));
-        self.bytes = self.bytes.saturating_sub(u64::from(kept.bytes));
+        // Without living messages, it does not count any more.
+        if kept.live > 0 {
+            self.count = self.count.saturating_sub(u64::from(kept.live));
+            self.bytes = self.bytes.saturating_sub(u64::from(kept.bytes));
+        }
         self.let_go(&kept);
         for cursor in self.cursors.values_mut() {
             cursor.forget(base..kept.after());
@@ -359,7 +451,10 @@ impl Content {
             return;
         }
         match self.spec.kind {
-            Kind::Queue => self.consume(self.floor.0..to.0),
+            Kind::Queue => {
+                self.consume(self.floor.0..to.0, None);
+                self.bury(self.floor.0..to.0);
+            }
             Kind::Log => {
                 while let Some(kept) = self.batches.next(&self.source, 0)
                     && kept.after() <= to.0
@@ -376,6 +471,7 @@ impl Content {
             }
         }
         self.floor = to;
+        self.aborted.forget(to);
     }
 
     pub(crate) fn mark(&mut self, upto: Offset) {
@@ -410,10 +506,12 @@ impl Content {
     }
 
     pub(crate) fn marks(&mut self) -> Marks {
+        let start = self.start().min(self.visible);
+        let stable = self.first_open().unwrap_or(self.visible);
         Marks {
-            start: self.start().min(self.visible),
+            start,
             end: self.visible,
-            stable: self.visible,
+            stable: stable.clamp(start, self.visible),
             count: self.count,
             bytes: self.bytes,
             handed_out: self.handed_out,
@@ -424,7 +522,8 @@ impl Content {
     pub(crate) fn sizes(&mut self, from: Offset) -> impl Iterator<Item = (Offset, u64, u64)> {
         let batches = self.holding(from.0..u64::MAX);
         batches.map(|kept| {
-            let (live, bytes) = (u64::from(kept.live), u64::from(kept.bytes));
+            let bytes = if kept.live > 0 { kept.bytes } else { 0 };
+            let (live, bytes) = (u64::from(kept.live), u64::from(bytes));
             (Offset(kept.after()), live, bytes)
         })
     }

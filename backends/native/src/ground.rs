@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use fairlead_canon::Timestamp;
 use parking_lot::Mutex;
 
 use crate::entity::{Location, each};
@@ -13,6 +14,7 @@ use crate::index::pack::{Pack, Unpack};
 use crate::index::{Batch, Index, KvError, rows};
 use crate::lsn::{FileNo, file_of};
 use crate::superblock::Epoch;
+use crate::txn::OpenTxns;
 
 #[derive(Debug)]
 pub(crate) struct Ground {
@@ -23,6 +25,13 @@ pub(crate) struct Ground {
     pub(crate) homes: Mutex<Homes>,
     /// As the index has them.
     written_homes: Mutex<Homes>,
+    /// Open transactions, as of the last record that was applied. Never locked around the lock of an
+    /// entity.
+    pub(crate) open_txns: Mutex<OpenTxns>,
+    /// As the index has them.
+    written_txns: Mutex<OpenTxns>,
+    /// Wall clock of the frame that is applied.
+    now: AtomicU64,
     /// Changes belong to the checkpoint of this number.
     generation: AtomicU64,
     /// The newest generation that is in the index.
@@ -54,7 +63,11 @@ impl Ground {
     /// The ground as an index has it.
     pub(crate) fn new(index: Index) -> Result<Self, KvError> {
         let homes = Homes::load(&index)?;
+        let open_txns = OpenTxns::load(&index)?;
         Ok(Self {
+            open_txns: Mutex::new(open_txns.clone()),
+            written_txns: Mutex::new(open_txns),
+            now: AtomicU64::new(0),
             uses: Mutex::new(Uses::load(&index)?),
             homes: Mutex::new(homes.clone()),
             written_homes: Mutex::new(homes),
@@ -65,6 +78,27 @@ impl Ground {
             chunks: Arc::default(),
             is_faulty: AtomicBool::new(false),
         })
+    }
+
+    /// When the frame that is applied was begun: the time of everything in it, also when it is read
+    /// again.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp(self.now.load(Ordering::Relaxed))
+    }
+
+    /// A frame is applied from here on. Called by the engine alone.
+    pub(crate) fn set_now(&self, wall: Timestamp) {
+        self.now.store(wall.0, Ordering::Relaxed);
+    }
+
+    /// Adds what the index does not have of these open transactions.
+    pub(crate) fn write_txns(&self, open: &OpenTxns, batch: &mut Batch) {
+        open.write(&self.written_txns.lock(), batch);
+    }
+
+    /// The index has these.
+    pub(crate) fn set_written_txns(&self, open: OpenTxns) {
+        *self.written_txns.lock() = open;
     }
 
     pub(crate) fn generation(&self) -> u64 {

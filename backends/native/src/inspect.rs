@@ -256,6 +256,17 @@ fn operation(record: &Record) -> Option<Op> {
         },
         Record::Trim { entity, to } => Op::Trim { entity, to },
         Record::Mark { entity, upto } => Op::Mark { entity, upto },
+        Record::EndTxn {
+            producer,
+            epoch,
+            decision,
+            entity,
+        } => Op::EndTxn {
+            producer,
+            epoch,
+            decision,
+            entity,
+        },
         Record::Put {
             space,
             key,

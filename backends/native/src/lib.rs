@@ -52,6 +52,7 @@ mod store;
 mod superblock;
 mod tail;
 mod threads;
+mod txn;
 pub mod vfs;
 mod waiting;
 mod window;

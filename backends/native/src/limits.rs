@@ -25,6 +25,8 @@ pub(crate) const SYNC_WITHIN: Duration = Duration::from_millis(50);
 pub(crate) const CROWD: usize = 32;
 /// Units for which the next frame is written before those of the last are told that they are durable.
 pub(crate) const CROWD_IN_FRAME: u32 = 8;
+/// Transactions that are open at once, each in one entity: their beginnings are in memory.
+pub(crate) const OPEN_TXNS_MAX: usize = 65_536;
 /// Threads that read from disk.
 pub(crate) const READERS: usize = 4;
 /// Reads that wait for one of them; above it, callers wait.

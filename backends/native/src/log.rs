@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{Batch, EntityId, Kind, Offset};
 use fairlead_ports::{
-    BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Marks, StoreError, Stored, Want,
+    BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Lsn, Marks, StoreError, Stored, View, Want,
 };
 
 use crate::entity::{Content, Found, FoundKeys};
@@ -90,6 +90,14 @@ impl Handle {
         })
     }
 
+    /// Waits until the end of a transaction is durable: what was hidden by it is not to be seen before.
+    async fn stable(&self, ended_at: Lsn) -> Result<(), StoreError> {
+        if ended_at == Lsn(0) {
+            return Ok(());
+        }
+        self.shared.durable(ended_at).await
+    }
+
     async fn key_page(
         &self,
         prefix: Bytes,
@@ -119,16 +127,28 @@ impl Handle {
 
 impl Log for Handle {
     fn marks(&self) -> BoxFuture<'_, Result<Marks, StoreError>> {
-        Box::pin(std::future::ready(self.look(|content| Ok(content.marks()))))
+        let seen = self.look(|content| Ok((content.marks(), content.txn_ended_at())));
+        Box::pin(async move {
+            let (marks, ended_at) = seen?;
+            self.stable(ended_at).await.map(|()| marks)
+        })
     }
 
     fn read(&self, from: Offset, want: Want) -> BoxFuture<'_, Result<Chunk, StoreError>> {
-        let found = self.look(|content| Ok((content.read(from, want)?, content.marks())));
+        let found = self.look(|content| {
+            let found = content.read(from, want)?;
+            let (aborted, ended_at) = match want.view {
+                View::All => (Vec::new(), Lsn(0)),
+                View::Committed => (content.aborted(&found), content.txn_ended_at()),
+            };
+            Ok((found, aborted, content.marks(), ended_at))
+        });
         Box::pin(async move {
-            let (found, marks) = found?;
+            let (found, aborted, marks, ended_at) = found?;
+            self.stable(ended_at).await?;
             Ok(Chunk {
                 batches: self.bodies(found).await?,
-                aborted: Vec::new(),
+                aborted,
                 marks,
             })
         })

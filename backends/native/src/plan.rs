@@ -4,8 +4,12 @@
 mod draft;
 
 use bytes::Bytes;
-use fairlead_canon::{Batch, EntityId, EpochTag, Kind, Offset, Overflow, Spec};
-use fairlead_ports::{Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version};
+use fairlead_canon::{
+    Batch, DeadReason, EntityId, EpochTag, Kind, Offset, Outcome, Overflow, Spec,
+};
+use fairlead_ports::{
+    CursorId, Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version,
+};
 use smallvec::SmallVec;
 
 use crate::limits::{DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, LATEST_KEY_BYTES_MAX, Limits};
@@ -17,6 +21,8 @@ pub(crate) use draft::Draft;
 
 /// The longest record without lists or values in it.
 const FACT_BYTES_MAX: usize = 32;
+/// A range in a record.
+const RANGE_BYTES: usize = 16;
 /// The longest record of a definition: 24 bytes, and ten for each of twelve settings.
 const SPEC_BYTES_MAX: usize = 24 + 12 * 10;
 
@@ -25,6 +31,8 @@ const SPEC_BYTES_MAX: usize = 24 + 12 * 10;
 pub(crate) struct Plan {
     pub(crate) records: SmallVec<[Record; 2]>,
     pub(crate) placed: SmallVec<[Placed; 2]>,
+    /// Where messages die to make room.
+    pub(crate) died: SmallVec<[EntityId; 1]>,
 }
 
 /// Whether the log has room for more messages and entities. Without it, what frees space goes on.
@@ -53,12 +61,12 @@ pub(crate) fn len_max(unit: &Unit, limits: &Limits) -> Result<usize, StoreError>
                 few(to.len(), Unit::TARGETS_MAX)?;
                 within(batch.bytes.len(), limits.body_bytes_max)?;
                 // Each target may displace what is oldest there.
-                Data::len_max(batch, to.len()) + to.len() * FACT_BYTES_MAX
+                Data::len_max(batch, to.len()) + to.len() * (FACT_BYTES_MAX + RANGE_BYTES)
             }
             Op::Put { key, value, .. } => {
                 FACT_BYTES_MAX + key.len() + value.as_ref().map_or(0, Bytes::len)
             }
-            Op::Settle { ranges, .. } => FACT_BYTES_MAX + ranges.len() * 16,
+            Op::Settle { ranges, .. } => FACT_BYTES_MAX + ranges.len() * RANGE_BYTES,
             Op::Create { .. } | Op::Alter { .. } => SPEC_BYTES_MAX,
             Op::Expect { .. } => 0,
             Op::Delete { .. } | Op::Trim { .. } | Op::Mark { .. } | Op::EndTxn { .. } => {
@@ -108,16 +116,8 @@ impl<'a> Planner<'a> {
                 ranges,
                 outcome,
             } => {
-                let kind = self
-                    .draft
-                    .live(self.state, entity)?
-                    .spec
-                    .map(|spec| spec.kind);
-                if kind == Some(Kind::Queue) && cursor.0 != 0 {
-                    return Err(StoreError::Unsupported {
-                        what: "a second cursor on a queue",
-                    });
-                }
+                let spec = self.draft.live(self.state, entity)?.spec;
+                spec.map_or(Ok(()), |spec| settles(spec.kind, cursor))?;
                 Record::Settle {
                     entity,
                     cursor,
@@ -146,10 +146,19 @@ impl<'a> Planner<'a> {
                     due,
                 }
             }
-            Op::EndTxn { .. } => {
-                return Err(StoreError::Unsupported {
-                    what: "transactions",
-                });
+            Op::EndTxn {
+                producer,
+                epoch,
+                decision,
+                entity,
+            } => {
+                self.draft.end_txn(self.state, (producer, epoch), entity)?;
+                Record::EndTxn {
+                    producer,
+                    epoch,
+                    decision,
+                    entity,
+                }
             }
         };
         self.plan.records.push(record);
@@ -229,6 +238,7 @@ impl<'a> Planner<'a> {
         let spec = sketch.spec.ok_or(StoreError::NoEntity(entity))?;
         fenced(spec.tag, target.tag)?;
         keyed(spec.kind, batch)?;
+        transacted(spec.kind, batch)?;
         let span = u64::from(batch.span);
         let base = match target.place {
             Place::At(at) if at < sketch.end || at.0.checked_add(span).is_none() => {
@@ -264,6 +274,7 @@ impl<'a> Planner<'a> {
                 how: Placement::Dropped,
             });
         }
+        self.draft.open(self.state, entity, batch)?;
         self.draft.append(self.state, entity, base, batch);
         Ok(Placed {
             entity,
@@ -279,18 +290,25 @@ impl<'a> Planner<'a> {
         spec: &Spec,
         batch: &Batch,
     ) -> Result<bool, StoreError> {
-        if self.draft.fits(entity, spec, batch) {
+        // A marker must find its place, or its transaction would never end.
+        if self.draft.fits(entity, spec, batch) || batch.flags.control {
             return Ok(true);
         }
         match spec.limits.overflow {
             Overflow::Reject => Err(StoreError::Full { limit: "entity" }),
             Overflow::DropNew => Ok(false),
             Overflow::DropHead => {
-                let to = self.draft.drop_head(self.state, entity, spec, batch);
-                self.plan
-                    .records
-                    .extend(to.map(|to| Record::Trim { entity, to }));
-                Ok(to.is_some())
+                let Some(to) = self.draft.drop_head(self.state, entity, spec, batch) else {
+                    return Ok(false);
+                };
+                let record = if spec.keeps_dead {
+                    self.plan.died.push(entity);
+                    displaced(entity, to)
+                } else {
+                    Record::Trim { entity, to }
+                };
+                self.plan.records.push(record);
+                Ok(true)
             }
         }
     }
@@ -300,6 +318,16 @@ impl<'a> Planner<'a> {
             Room::Free => Ok(()),
             Room::Full(limit) => Err(StoreError::Full { limit }),
         }
+    }
+}
+
+/// What was oldest dies to make room.
+fn displaced(entity: EntityId, to: Offset) -> Record {
+    Record::Settle {
+        entity,
+        cursor: CursorId::default(),
+        ranges: SmallVec::from_buf([0..to.0]),
+        outcome: Outcome::Dead(DeadReason::MaxLen),
     }
 }
 
@@ -314,8 +342,8 @@ fn fenced(has: EpochTag, said: EpochTag) -> Result<(), StoreError> {
 /// What a batch must be to be kept at all, wherever it goes.
 fn sane(batch: &Batch) -> Result<(), StoreError> {
     let refused = |what| Err(StoreError::Unsupported { what });
-    if batch.flags.transactional {
-        return refused("transactions");
+    if batch.flags.transactional && !batch.flags.control && batch.stamp.is_none() {
+        return refused("a transaction of nobody");
     }
     if batch.count == 0 || batch.span < batch.count {
         return refused("a batch that takes fewer offsets than it has messages");
@@ -341,6 +369,28 @@ fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
         });
     }
     Ok(())
+}
+
+/// Only a log can be read up to where transactions are open.
+fn transacted(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
+    if batch.flags.transactional && kind != Kind::Log {
+        return Err(StoreError::Unsupported {
+            what: "a transaction in an entity that is not a log",
+        });
+    }
+    Ok(())
+}
+
+/// Which cursors a kind has.
+fn settles(kind: Kind, cursor: CursorId) -> Result<(), StoreError> {
+    let refused = |what| Err(StoreError::Unsupported { what });
+    match (kind, cursor) {
+        (Kind::Queue, CursorId(0) | CursorId::DEAD) => Ok(()),
+        (Kind::Queue, _) => refused("a second cursor on a queue"),
+        (_, CursorId::DEAD) => refused("dead messages of what is not a queue"),
+        (Kind::Latest, CursorId::CLEANER) => refused("cleaning what is not a log"),
+        (Kind::Log | Kind::Latest, _) => Ok(()),
+    }
 }
 
 fn few(len: usize, max: usize) -> Result<(), StoreError> {

@@ -29,7 +29,7 @@ pub(crate) struct Producers {
 #[derive(Clone, Debug)]
 pub(crate) struct Producer {
     epoch: i16,
-    /// Oldest first, never empty.
+    /// Oldest first.
     batches: SmallVec<[Seen; REMEMBERED_MAX]>,
 }
 
@@ -70,6 +70,14 @@ impl Producers {
             .insert(stamp.producer, Producer::begin(stamp, base));
     }
 
+    /// A higher epoch of a producer begins.
+    pub(crate) fn raise(&mut self, producer: ProducerId, epoch: i16) {
+        if let Some(known) = self.known.get_mut(&producer) {
+            known.raise(epoch);
+            self.changed.insert(producer);
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
@@ -96,6 +104,18 @@ impl Producer {
         };
         begun.record(stamp, base);
         begun
+    }
+
+    pub(crate) fn epoch(&self) -> i16 {
+        self.epoch
+    }
+
+    /// A higher epoch begins, and its first sequence is 0.
+    pub(crate) fn raise(&mut self, epoch: i16) {
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.batches.clear();
+        }
     }
 
     pub(crate) fn record(&mut self, stamp: Stamp, base: Offset) {
@@ -167,7 +187,7 @@ impl Producer {
             let base = Offset(base);
             batches.push(Seen { first, last, base });
         }
-        let is_possible = (1..=REMEMBERED_MAX).contains(&batches.len());
+        let is_possible = batches.len() <= REMEMBERED_MAX;
         unpack.done(Self { epoch, batches }).filter(|_| is_possible)
     }
 

@@ -10,8 +10,8 @@ pub(crate) mod spec;
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use fairlead_canon::{EntityId, Offset, Outcome, Spec, Timestamp};
-use fairlead_ports::{CursorId, Space};
+use fairlead_canon::{EntityId, Offset, Outcome, ProducerId, Spec, Timestamp};
+use fairlead_ports::{CursorId, Decision, Space};
 use smallvec::SmallVec;
 
 use crate::crc;
@@ -19,6 +19,7 @@ use crate::field::{u8_at, u32_at};
 use crate::homes::Sealed;
 
 pub(crate) use data::{Data, batch_of};
+pub(crate) use fact::reason_of;
 
 /// Bytes before what differs by kind.
 const HEAD_BYTES: usize = 10;
@@ -59,6 +60,13 @@ pub(crate) enum Record {
         upto: Offset,
     },
     Sealed(Sealed),
+    EndTxn {
+        producer: ProducerId,
+        epoch: i16,
+        decision: Decision,
+        /// `None`: in all that it touched.
+        entity: Option<EntityId>,
+    },
 }
 
 impl Record {

@@ -166,7 +166,8 @@ fn state(dir: &Path, index: Index) -> Result<State, OpenError> {
 
 fn replay(dir: &Path, files: &[LogFile], begin: Begin, state: &State) -> Result<Tail, OpenError> {
     let mut hidden = Vec::new();
-    let tail = scan::replay(dir, files, begin, &mut |at, record| {
+    let tail = scan::replay(dir, files, begin, &mut |wall, at, record| {
+        state.ground.set_now(wall);
         state.apply(at, record, &mut hidden);
         hidden
             .drain(..)

@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
+use fairlead_canon::Timestamp;
 use fairlead_ports::Lsn;
 
 use crate::entity::Location;
@@ -134,12 +135,13 @@ impl Begin {
     }
 }
 
-/// Visits every record of the log from there on, oldest first, and finds its end. Changes nothing.
+/// Visits every record of the log from there on, oldest first, with the time of its frame, and finds
+/// the end. Changes nothing.
 pub(crate) fn replay(
     dir: &Path,
     files: &[LogFile],
     begin: Begin,
-    visit: &mut dyn FnMut(Location, &Record),
+    visit: &mut dyn FnMut(Timestamp, Location, &Record),
 ) -> Result<Tail, OpenError> {
     let mut tail = Tail {
         file: begin.file,
@@ -233,13 +235,14 @@ pub(crate) fn whole(
 fn visit_records(
     header: &Header,
     records: &Bytes,
-    visit: &mut dyn FnMut(Location, &Record),
+    visit: &mut dyn FnMut(Timestamp, Location, &Record),
 ) -> Option<()> {
     for place in record::places(records) {
         let place = place?;
         let lsn = Lsn(header.lsn.0 + (HEADER_BYTES + place.start) as u64);
         let len = u32::try_from(place.len()).ok()?;
         visit(
+            header.wall,
             Location { lsn, len },
             &Record::decode(&records.slice(place))?,
         );

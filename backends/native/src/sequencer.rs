@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use fairlead_canon::{Promise, SyncMode};
+use fairlead_canon::{EntityId, Promise, SyncMode, Timestamp};
 use fairlead_ports::{Appended, Clock, Committed, Lsn, StoreError, Unit, Watcher};
 use smallvec::SmallVec;
 use tokio::sync::watch;
@@ -92,6 +92,8 @@ pub(crate) enum Press {
 #[derive(Debug, Default)]
 struct Open {
     lsn: Lsn,
+    /// When the first record was added: the time of everything in it.
+    wall: Timestamp,
     records: BytesMut,
     count: u32,
     units: u32,
@@ -312,7 +314,9 @@ impl Sequencer {
         if promise < Promise::Durable {
             self.show_early(first, sync);
         }
-        let hides = self.open.stages.of(sync).hidden.len() > first;
+        let waiting = self.open.stages.of(sync);
+        waiting.died.extend(plan.died);
+        let hides = waiting.hidden.len() > first;
         self.open.owes_sync |= sync == SyncMode::Always && hides;
         Ok(Committed {
             lsn,
@@ -322,6 +326,10 @@ impl Sequencer {
 
     fn write(&mut self, record: &Record, promise: Promise, sync: SyncMode) -> Lsn {
         let open = &mut self.open;
+        if open.count == 0 {
+            open.wall = self.clock.wall();
+            self.shared.state.ground.set_now(open.wall);
+        }
         let start = open.records.len();
         record.encode(&mut open.records);
         let len = u32::try_from(open.records.len() - start).unwrap_or(u32::MAX);
@@ -430,7 +438,7 @@ impl Sequencer {
         let cost = open.records.capacity();
         let frame = Frame {
             lsn: open.lsn,
-            wall: self.clock.wall(),
+            wall: open.wall,
             flags: 0,
             units: open.units,
             count: open.count,
@@ -500,6 +508,7 @@ impl Sequencer {
             mut written,
             mut synced,
         } = std::mem::take(&mut self.done);
+        self.tell_died(&written.died);
         let hidden = &mut written.hidden;
         let in_turn: Vec<_> = hidden
             .extract_if(.., |hidden| hidden.show_in_turn())
@@ -512,11 +521,18 @@ impl Sequencer {
         }
         synced.hidden.iter().for_each(Hidden::show);
         self.tell_all(&synced.hidden);
+        self.tell_died(&synced.died);
         if let Some(end) = self.durable.take() {
             self.shared.progress.send_replace(Progress::Durable(end));
         }
         synced.receipts.append(written.receipts);
         synced.receipts
+    }
+
+    fn tell_died(&self, died: &[EntityId]) {
+        if let Some(watcher) = self.shared.watcher.get().filter(|_| !died.is_empty()) {
+            watcher.died(died);
+        }
     }
 
     fn tell_all(&self, shown: &[Hidden]) {

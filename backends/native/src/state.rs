@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fairlead_canon::{EntityId, Kind, Offset};
-use fairlead_ports::{Appended, Lsn};
+use fairlead_canon::{EntityId, Kind, Offset, ProducerId};
+use fairlead_ports::{Appended, Decision, Lsn};
 use parking_lot::Mutex;
 
 use crate::documents::Documents;
@@ -109,7 +109,7 @@ impl State {
             Record::Data(data) => self.append(at, data, hidden),
             Record::Create { entity, spec } => self.entities.create(*entity, *spec),
             Record::Alter { entity, spec } => {
-                self.change(*entity, |content| content.spec = *spec);
+                self.change(*entity, |content| content.alter(*spec));
             }
             Record::Delete { entity } => self.entities.delete(*entity),
             Record::Settle {
@@ -125,6 +125,12 @@ impl State {
             Record::Trim { entity, to } => self.change(*entity, |content| content.trim(*to)),
             Record::Mark { entity, upto } => self.change(*entity, |content| content.mark(*upto)),
             Record::Sealed(sealed) => self.ground.homes.lock().apply(sealed),
+            Record::EndTxn {
+                producer,
+                epoch,
+                decision,
+                entity,
+            } => self.end_txn(at, (*producer, *epoch), *decision, *entity),
             Record::Put {
                 space,
                 key,
@@ -141,7 +147,10 @@ impl State {
         let batch = &data.batch;
         for (id, base) in &data.targets {
             let targets = data.targets.len();
-            let append = |content: &mut Content| content.append(*base, batch, at, targets);
+            let mut deadline = None;
+            let append = |content: &mut Content| {
+                deadline = content.append(*base, batch, at, targets);
+            };
             let Some(entity) = self.entities.change(*id, append) else {
                 continue;
             };
@@ -150,9 +159,26 @@ impl State {
                 base: *base,
                 span: batch.span,
                 bytes: u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX),
-                deadline: batch.deadline,
+                deadline,
             };
             hidden.push(Hidden { entity, appended });
+        }
+    }
+
+    fn end_txn(
+        &self,
+        at: Location,
+        (producer, epoch): (ProducerId, i16),
+        decision: Decision,
+        only: Option<EntityId>,
+    ) {
+        let open = self.ground.open_txns.lock();
+        let touched: Vec<_> = open.touched(producer, only).collect();
+        drop(open);
+        for id in touched {
+            self.change(id, |content| {
+                content.end_txn(at.lsn, (producer, epoch), decision);
+            });
         }
     }
 

@@ -203,7 +203,8 @@ struct Script {
 
 impl Script {
     async fn new(seed: u64, commits: usize) -> Self {
-        let reference = Subject::new(Arc::new(Memory::new(1 << 30)), ());
+        let memory = Memory::new(1 << 30).timed_by(Arc::new(Fixed));
+        let reference = Subject::new(Arc::new(memory), ());
         let mut trace = Trace::new(seed);
         let (mut units, mut digests) = (Vec::new(), vec![digest(&reference).await]);
         for unit in std::iter::once(Trace::creation())

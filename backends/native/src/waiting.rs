@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairlead_canon::SyncMode;
+use fairlead_canon::{EntityId, SyncMode};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -17,6 +17,8 @@ pub(crate) struct Receipts(Vec<(oneshot::Sender<Outcomes>, Outcomes)>);
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     pub(crate) hidden: Vec<Hidden>,
+    /// Entities in which messages died by the store's own decision.
+    pub(crate) died: Vec<EntityId>,
     pub(crate) receipts: Receipts,
 }
 
@@ -53,12 +55,13 @@ impl Receipts {
 
 impl Waiting {
     pub(crate) fn is_empty(&self) -> bool {
-        self.hidden.is_empty() && self.receipts.0.is_empty()
+        self.hidden.is_empty() && self.died.is_empty() && self.receipts.0.is_empty()
     }
 
     /// Adds what waits behind this.
     pub(crate) fn append(&mut self, mut later: Self) {
         self.hidden.append(&mut later.hidden);
+        self.died.append(&mut later.died);
         self.receipts.append(later.receipts);
     }
 }

@@ -56,7 +56,7 @@ laws!(fresh());
 async fn random_operations_have_the_same_answers_as_in_memory() {
     for seed in 0..3 {
         let dir = TempDir::new().expect("a directory");
-        let reference = Subject::new(Arc::new(Memory::new(1 << 30)), ());
+        let reference = Subject::new(Arc::new(Memory::new(1 << 30).timed_by(Arc::new(Fixed))), ());
         let tested = Subject::new(Arc::new(open(dir.path())), ());
         let restart = |subject| {
             drop(subject);

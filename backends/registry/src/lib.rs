@@ -59,7 +59,8 @@ pub fn open(
         ..NativeSettings::new(&settings.dir)
     };
     let native = Arc::new(Native::open(&native, &world)?);
-    let memory = Arc::new(Memory::new(settings.memory_bytes_max));
+    let memory = Memory::new(settings.memory_bytes_max).timed_by(Arc::clone(&world.clock));
+    let memory = Arc::new(memory);
     let store = Arc::new(ByClass::new(memory, Arc::clone(&native) as Arc<dyn Store>));
     Ok(Backends {
         store,

@@ -57,10 +57,6 @@ macro_rules! laws {
             documents::an_expectation_that_fails_keeps_the_unit_out,
             documents::keys_are_listed_by_prefix_and_space,
             documents::due_documents_come_earliest_first,
-        }
-    };
-    ($fresh:expr; later) => {
-        $crate::laws! { $fresh;
             transactions::a_committed_read_ends_at_the_oldest_open_transaction,
             transactions::an_aborted_transaction_is_told_with_its_bounds,
             transactions::a_transaction_ends_in_all_that_it_touched_or_in_one,

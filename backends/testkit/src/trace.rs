@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use fairlead_canon::{
-    Batch, DeadReason, EntityId, Key, Kind, Offset, Outcome, Overflow, Promise, SizeLimits, Spec,
-    Timestamp,
+    Batch, DeadReason, EntityId, Key, Kind, Offset, Outcome, Overflow, ProducerId, Promise,
+    Retention, SizeLimits, Spec, Timestamp,
 };
 use fairlead_ports::{
-    By, Committed, CursorId, Document, Marks, Op, Placed, Space, StoreError, Unit, Version, View,
-    Want,
+    By, Committed, CursorId, Decision, Document, Marks, Op, Placed, Space, StoreError, Unit,
+    Version, View, Want,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -166,10 +166,16 @@ async fn look(subject: &Subject, entity: EntityId) -> Result<String, StoreError>
         .await?
         .batches;
     let mut backlogs = Vec::new();
-    for cursor in 0..3 {
+    for cursor in [0, 1, 2, CursorId::DEAD.0] {
         backlogs.push(log.backlog(CursorId(cursor), Offset(0), 1000).await?);
         backlogs.push(log.backlog(CursorId(cursor), middle, 3).await?);
     }
+    let committed = Want {
+        view: View::Committed,
+        ..Want::bytes(100)
+    };
+    let committed = log.read(marks.start, committed).await?;
+    let committed = (committed.batches.len(), committed.aborted);
     let fetched = log
         .fetch(
             (marks.start.0..marks.end.0)
@@ -184,7 +190,7 @@ async fn look(subject: &Subject, entity: EntityId) -> Result<String, StoreError>
         .await
         .map(|page| (page.entries, page.is_cut));
     Ok(format!(
-        "{marks:?}\n{all:?}\n{some:?}\n{backlogs:?}\n{fetched:?}\n{found:?}\n{latest:?}"
+        "{marks:?}\n{all:?}\n{some:?}\n{backlogs:?}\n{committed:?}\n{fetched:?}\n{found:?}\n{latest:?}"
     ))
 }
 
@@ -255,12 +261,9 @@ impl Trace {
                 let batch = self.batch(entity);
                 append_at(entity, self.random.random_range(0..200), batch)
             }
-            60..85 => {
-                let cursor = if kind(entity) == Kind::Queue {
-                    0
-                } else {
-                    self.random.random_range(0..3)
-                };
+            60..64 => self.end_txn(),
+            64..85 => {
+                let cursor = self.cursor(entity);
                 let start = self.random.random_range(0..150);
                 let range = start..start + self.random.random_range(0..20);
                 settle_for(entity, cursor, range, self.outcome())
@@ -271,6 +274,28 @@ impl Trace {
                 upto: Offset(self.random.random_range(0..100)),
             },
             _ => self.put(),
+        }
+    }
+
+    fn cursor(&mut self, entity: EntityId) -> u64 {
+        let is_other = self.random.random_ratio(1, 6);
+        match kind(entity) {
+            Kind::Queue if is_other => CursorId::DEAD.0,
+            Kind::Queue => 0,
+            Kind::Log if is_other => CursorId::CLEANER.0,
+            Kind::Log | Kind::Latest => self.random.random_range(0..3),
+        }
+    }
+
+    fn end_txn(&mut self) -> Op {
+        let entity = self.random.random_bool(0.2).then(|| self.entity());
+        Op::EndTxn {
+            producer: ProducerId(self.random.random_range(0..3)),
+            epoch: i16::from(self.random.random_ratio(1, 8)),
+            decision: *[Decision::Commit, Decision::Abort]
+                .choose(&mut self.random)
+                .unwrap(),
+            entity,
         }
     }
 
@@ -295,8 +320,18 @@ impl Trace {
                 .then(|| self.random.random_range(0..400)),
             overflow: *overflow.choose(&mut self.random).unwrap(),
         };
+        let retention = Retention {
+            age_ms: (kind(entity) == Kind::Queue && self.random.random_bool(0.3))
+                .then(|| self.random.random_range(0..50)),
+            bytes: self
+                .random
+                .random_bool(0.2)
+                .then(|| self.random.random_range(0..300)),
+        };
         Spec {
             limits,
+            retention,
+            keeps_dead: self.random.random_bool(0.5),
             ..spec(kind(entity))
         }
     }
@@ -340,9 +375,12 @@ impl Trace {
             _ => *next,
         };
         let count = self.random.random_range(1..3);
+        let is_transactional = kind(entity) == Kind::Log && self.random.random_bool(0.3);
         let epoch = i16::from(self.random.random_ratio(1, 30));
         *next = first + count;
-        stamped(producer, epoch, first..first + count)
+        let mut batch = stamped(producer, epoch, first..first + count);
+        batch.flags.transactional = is_transactional;
+        batch
     }
 
     fn message_key(&mut self) -> Key {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fairlead_canon::{Kind, Offset, Timestamp};
-use fairlead_ports::{CursorId, Entry, StoreError, Want};
+use fairlead_ports::{Aborted, CursorId, Entry, StoreError, View, Want};
 
 use super::{Content, Kept, Location};
 use crate::cursor::Cursor;
@@ -31,10 +31,14 @@ impl Content {
                 end: marks.end,
             });
         }
+        let to = match want.view {
+            View::All => marks.end,
+            View::Committed => marks.stable,
+        };
         let mut found = Vec::new();
         let (mut bytes, mut at) = (0_u64, from.0);
         while let Some(kept) = self.batches.next(&self.source, at)
-            && kept.base < marks.end.0
+            && kept.base < to.0
         {
             bytes += u64::from(kept.bytes);
             let is_full =
@@ -46,6 +50,19 @@ impl Content {
             at = kept.after();
         }
         Ok(found)
+    }
+
+    /// Aborted transactions that touch the batches that hold these.
+    pub(crate) fn aborted(&mut self, found: &[Found]) -> Vec<Aborted> {
+        let (Some(first), Some(last)) = (found.first(), found.last()) else {
+            return Vec::new();
+        };
+        if self.aborted.is_empty() {
+            return Vec::new();
+        }
+        let last = self.batches.holding(&self.source, last.base.0);
+        let to = last.map_or(first.base, |kept| Offset(kept.after()));
+        self.aborted.touching(first.base, to)
     }
 
     pub(crate) fn fetch(&mut self, at: &[Offset]) -> Vec<Found> {
@@ -67,10 +84,15 @@ impl Content {
 
     fn is_settled(&self, at: Offset) -> bool {
         let own = self.cursors.get(&CursorId::default());
-        self.spec.kind == Kind::Queue && own.is_some_and(|own| own.is_settled(at.0))
+        self.spec.kind == Kind::Queue
+            && own.is_some_and(|own| own.is_settled(at.0))
+            && !self.dead.contains(at.0)
     }
 
     pub(crate) fn backlog(&mut self, cursor: CursorId, from: Offset, max: usize) -> Vec<Entry> {
+        if cursor == CursorId::DEAD {
+            return self.dead_entries(from, max);
+        }
         let none = Cursor::default();
         let cursor = self.cursors.get(&cursor).unwrap_or(&none);
         let first = from.max(self.floor).0;

@@ -1,7 +1,7 @@
 //! An entity as rows of the index: loading one, and what of it is to be written.
 //!
-//! The value of its own row, in packed numbers: definition, how many chunks, which of cursors (1),
-//! producers (2) and keys (4) there are, floor, end, messages and bytes kept, how far messages were
+//! The value of its own row, in packed numbers: definition, how many chunks, which of cursors and dead
+//! messages (1), producers (2), keys (4) and aborted transactions (8) there are, floor, end, messages and bytes kept, how far messages were
 //! handed out, how far when the stay of a process began, and the epoch of that stay.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use fairlead_canon::{EntityId, Offset, ProducerId};
 use fairlead_ports::{CursorId, Lsn};
 
+use super::aborted::Place;
 use super::batches::{self, Batches, Source};
 use super::chunk::Summary;
 use super::{Content, Keys};
@@ -24,6 +25,7 @@ use crate::superblock::Epoch;
 const HAS_CURSORS: u64 = 1;
 const HAS_PRODUCERS: u64 = 2;
 const HAS_KEYS: u64 = 4;
+const HAS_ABORTED: u64 = 8;
 
 /// What of an entity is for a checkpoint to write: what changed in one generation.
 #[derive(Debug)]
@@ -35,6 +37,7 @@ pub(crate) enum Captured {
         cursors: Vec<(CursorId, u64, Option<Vec<u8>>)>,
         producers: Vec<(ProducerId, Option<Vec<u8>>)>,
         keys: BTreeMap<Bytes, Option<u64>>,
+        aborted: Vec<(Place, Option<Vec<u8>>)>,
     },
 }
 
@@ -46,6 +49,7 @@ impl Captured {
             cursors,
             producers,
             keys,
+            aborted,
         } = self
         else {
             batch.delete(rows::entity(id));
@@ -54,6 +58,7 @@ impl Captured {
                 rows::cursors,
                 rows::producers,
                 rows::all_latest,
+                rows::aborted_txns,
             ];
             all.into_iter().for_each(|of| batch.delete_all(of(id)));
             return;
@@ -70,6 +75,9 @@ impl Captured {
             let row = at.map(|at| at.to_le_bytes().to_vec());
             batch.set(rows::latest(id, &key), row);
         }
+        for ((first, producer), row) in aborted {
+            batch.set(rows::aborted_txn(id, first, producer), row);
+        }
     }
 }
 
@@ -85,6 +93,8 @@ impl Content {
             let rows = cursor.capture().into_iter();
             cursors.extend(rows.map(|(block, row)| (*id, block, row)));
         }
+        let dead = self.dead.capture().into_iter();
+        cursors.extend(dead.map(|(block, row)| (CursorId::DEAD, block, row)));
         let (producers, keys) = (self.producers.capture(), self.keys.capture());
         Captured::Changed {
             row: self.encode(),
@@ -92,12 +102,13 @@ impl Content {
             cursors,
             producers,
             keys,
+            aborted: self.aborted.capture(),
         }
     }
 
     fn encode(&self) -> Vec<u8> {
         let flag = |is_set: bool, bit: u64| if is_set { bit } else { 0 };
-        let has_cursors = !self.cursors.values().all(Cursor::is_empty);
+        let has_cursors = !self.cursors.values().all(Cursor::is_empty) || !self.dead.is_empty();
         let mut definition = BytesMut::new();
         spec::encode(&self.spec, &mut definition);
         let mut pack = Pack::default();
@@ -106,7 +117,8 @@ impl Content {
         pack.uint(
             flag(has_cursors, HAS_CURSORS)
                 | flag(!self.producers.is_empty(), HAS_PRODUCERS)
-                | flag(!self.keys.is_empty(), HAS_KEYS),
+                | flag(!self.keys.is_empty(), HAS_KEYS)
+                | flag(!self.aborted.is_empty(), HAS_ABORTED),
         );
         pack.uint(self.floor.0);
         pack.step(self.floor.0, self.end.0);
@@ -135,6 +147,9 @@ impl Content {
         }
         if has & HAS_KEYS != 0 {
             content.load_keys()?;
+        }
+        if has & HAS_ABORTED != 0 {
+            content.load_aborted()?;
         }
         Ok(Some(content))
     }
@@ -179,10 +194,14 @@ impl Content {
     }
 
     fn load_cursors(&mut self) -> Result<(), KvError> {
-        let (cursors, prefix) = (&mut self.cursors, rows::cursors(self.source.entity));
+        let (cursors, dead) = (&mut self.cursors, &mut self.dead);
+        let prefix = rows::cursors(self.source.entity);
         each(&self.source.ground.index, &prefix, &mut |key, value| {
             let cursor = CursorId(rows::number_in(key, 8)?);
             let block = rows::number_in(key, 16)?;
+            if cursor == CursorId::DEAD {
+                return dead.decode(block, value);
+            }
             cursors.entry(cursor).or_default().decode(block, value)
         })
     }
@@ -193,6 +212,16 @@ impl Content {
         each(&self.source.ground.index, &prefix, &mut |key, value| {
             let id = ProducerId(rows::number_in(key, 8)?.cast_signed());
             producers.decode(id, value)
+        })
+    }
+
+    fn load_aborted(&mut self) -> Result<(), KvError> {
+        let prefix = rows::aborted_txns(self.source.entity);
+        let aborted = &mut self.aborted;
+        each(&self.source.ground.index, &prefix, &mut |key, value| {
+            let first = Offset(rows::number_in(key, 8)?);
+            let producer = ProducerId(rows::number_in(key, 16)?.cast_signed());
+            aborted.decode((first, producer), value)
         })
     }
 

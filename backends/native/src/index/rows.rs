@@ -6,8 +6,10 @@
 //! |---|---|---|
 //! | `E` | entity | definition, bounds, sizes, how many `X` rows ([`crate::entity`]) |
 //! | `X` | entity, offset | up to 128 batches: where they lie |
-//! | `S` | entity, cursor, offset / 4096 | settled ranges that begin there, offsets that came back |
+//! | `S` | entity, cursor, offset / 4096 | settled ranges that begin there, offsets that came back; for the dead, why |
 //! | `P` | entity, producer | epoch, latest batches |
+//! | `O` | entity, producer | offset at which its open transaction began |
+//! | `A` | entity, offset, producer | last offset of the aborted transaction that began there |
 //! | `K` | entity, key | offset of the newest message |
 //! | `D` | space, key | a document |
 //! | `T` | due, space, key | nothing: documents by when they are due |
@@ -15,7 +17,7 @@
 //! | `H` | log file | segments that hold its records ([`crate::homes`]) |
 //! | `Z` | name | which log this is, and how far it is applied |
 
-use fairlead_canon::{EntityId, ProducerId, Timestamp};
+use fairlead_canon::{EntityId, Offset, ProducerId, Timestamp};
 use fairlead_ports::{CursorId, Space};
 
 use crate::lsn::FileNo;
@@ -24,6 +26,8 @@ const ENTITY: u8 = b'E';
 const CHUNK: u8 = b'X';
 const CURSOR: u8 = b'S';
 const PRODUCER: u8 = b'P';
+const OPEN_TXN: u8 = b'O';
+const ABORTED_TXN: u8 = b'A';
 const LATEST: u8 = b'K';
 const DOCUMENT: u8 = b'D';
 const DUE: u8 = b'T';
@@ -99,6 +103,32 @@ pub(crate) fn producers(id: EntityId) -> Vec<u8> {
 pub(crate) fn producer(id: EntityId, producer: ProducerId) -> Vec<u8> {
     let number = producer.0.cast_unsigned();
     Key::new(PRODUCER).number(id.0).number(number).0
+}
+
+/// Begins the keys of all open transactions.
+pub(crate) fn open_txns() -> Vec<u8> {
+    vec![OPEN_TXN]
+}
+
+pub(crate) fn open_txn(id: EntityId, producer: ProducerId) -> Vec<u8> {
+    let number = producer.0.cast_unsigned();
+    Key::new(OPEN_TXN).number(id.0).number(number).0
+}
+
+/// Entity and producer in the key of an open transaction.
+pub(crate) fn open_txn_in(key: &[u8]) -> Option<(EntityId, ProducerId)> {
+    let producer = ProducerId(number_in(key, 8)?.cast_signed());
+    Some((EntityId(number_in(key, 0)?), producer))
+}
+
+/// Begins the keys of an entity's aborted transactions.
+pub(crate) fn aborted_txns(id: EntityId) -> Vec<u8> {
+    Key::new(ABORTED_TXN).number(id.0).0
+}
+
+pub(crate) fn aborted_txn(id: EntityId, first: Offset, producer: ProducerId) -> Vec<u8> {
+    let key = Key::new(ABORTED_TXN).number(id.0).number(first.0);
+    key.number(producer.0.cast_unsigned()).0
 }
 
 /// Begins the keys of an entity's latest values.

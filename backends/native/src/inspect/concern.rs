@@ -29,6 +29,7 @@ impl Ends {
             | Record::Trim { .. }
             | Record::Mark { .. }
             | Record::Sealed(_)
+            | Record::EndTxn { .. }
             | Record::Put { .. } => {}
         }
     }
@@ -81,6 +82,11 @@ impl Damage {
             | Record::Delete { entity }
             | Record::Trim { entity, .. }
             | Record::Mark { entity, .. } => self.concerns(*entity, None),
+            Record::EndTxn { entity, .. } => {
+                if let Some(entity) = entity {
+                    self.concerns(*entity, None);
+                }
+            }
             Record::Put { .. } => self.documents += 1,
             // What it said is said again by the index, or missing there.
             Record::Sealed(_) => {}

@@ -123,6 +123,7 @@ fn kind(record: &Record) -> &'static str {
         Record::Settle { .. } => "settle",
         Record::Trim { .. } => "trim",
         Record::Mark { .. } => "mark",
+        Record::EndTxn { .. } => "end of a transaction",
         Record::Put { .. } => "put",
         Record::Sealed(_) => "sealed",
     }

@@ -1,11 +1,14 @@
 //! What a unit has changed so far, for the operations that follow in it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use fairlead_canon::{Batch, EntityId, Offset, ProducerId, Spec, Stamp, SyncMode};
 use fairlead_ports::{Space, StoreError};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::limits::OPEN_TXNS_MAX;
 use crate::producer::{Judgement, Producer};
 use crate::state::State;
 
@@ -19,6 +22,8 @@ pub(crate) struct Draft {
     producers: HashMap<(EntityId, ProducerId), Producer, FixedState>,
     /// Whether a document that was written is there or was deleted.
     documents: HashMap<(Space, Bytes), bool, FixedState>,
+    /// Transactions that appends of the unit open.
+    opened: BTreeSet<(ProducerId, EntityId)>,
 }
 
 /// What matters of an entity while a unit is judged.
@@ -99,6 +104,7 @@ impl Draft {
         self.entities.clear();
         self.producers.clear();
         self.documents.clear();
+        self.opened.clear();
     }
 
     fn sketch(&mut self, state: &State, entity: EntityId) -> &mut Sketch {
@@ -161,17 +167,70 @@ impl Draft {
         if let Some(drafted) = self.producers.get(&(entity, stamp.producer)) {
             return drafted.judge(stamp);
         }
-        if self.sketch(state, entity).is_fresh {
-            return Ok(Judgement::New);
+        self.look(state, (entity, stamp.producer), |known| {
+            known.map_or(Ok(Judgement::New), |known| known.judge(stamp))
+        })
+    }
+
+    /// Looks at what the state knows of a producer, if the entity was not made in this unit.
+    fn look<T>(
+        &mut self,
+        state: &State,
+        (entity, producer): (EntityId, ProducerId),
+        see: impl FnOnce(Option<&Producer>) -> T,
+    ) -> T {
+        let is_fresh = self.sketch(state, entity).is_fresh;
+        match state.entity(entity).filter(|_| !is_fresh) {
+            Some(kept) => see(kept.content.lock().producers.get(producer)),
+            None => see(None),
         }
-        let Some(entity) = state.entity(entity) else {
-            return Ok(Judgement::New);
+    }
+
+    /// A batch of a transaction opens it where it is not open.
+    pub(crate) fn open(
+        &mut self,
+        state: &State,
+        entity: EntityId,
+        batch: &Batch,
+    ) -> Result<(), StoreError> {
+        let stamp = batch.stamp.filter(|_| batch.flags.transactional);
+        let Some(stamp) = stamp.filter(|_| !batch.flags.control) else {
+            return Ok(());
         };
-        let content = entity.content.lock();
-        content
-            .producers
-            .get(stamp.producer)
-            .map_or(Ok(Judgement::New), |known| known.judge(stamp))
+        let open = state.ground.open_txns.lock();
+        if !open.contains(entity, stamp.producer) {
+            self.opened.insert((stamp.producer, entity));
+        }
+        if open.len() + self.opened.len() > OPEN_TXNS_MAX {
+            let limit = "open transactions";
+            return Err(StoreError::Full { limit });
+        }
+        Ok(())
+    }
+
+    /// Ends what a producer has open: refused to an older epoch, and shuts older ones out.
+    pub(crate) fn end_txn(
+        &mut self,
+        state: &State,
+        (producer, epoch): (ProducerId, i16),
+        only: Option<EntityId>,
+    ) -> Result<(), StoreError> {
+        let opened = self.opened.iter();
+        let opened = opened.filter(|(who, at)| *who == producer && only.is_none_or(|it| it == *at));
+        let mut touched: BTreeSet<_> = opened.map(|(_, entity)| *entity).collect();
+        touched.extend(state.ground.open_txns.lock().touched(producer, only));
+        for entity in touched {
+            let drafted = self.producers.get(&(entity, producer)).cloned();
+            let place = (entity, producer);
+            let known = drafted.or_else(|| self.look(state, place, |known| known.cloned()));
+            let Some(mut known) = known else { continue };
+            if known.epoch() > epoch {
+                return Err(StoreError::ProducerFenced);
+            }
+            known.raise(epoch);
+            self.producers.insert(place, known);
+        }
+        Ok(())
     }
 
     pub(crate) fn append(&mut self, state: &State, entity: EntityId, base: Offset, batch: &Batch) {

@@ -6,21 +6,23 @@
 //! | 3 Settle | outcome u8 at 10 · reason u8 at 11 · n u32 at 12 · entity u64 at 16 · cursor u64 at 24 · n × {from u64, to u64} at 32 |
 //! | 4 Trim | side u8 at 10 (0: below) · entity u64 at 16 · to u64 at 24 |
 //! | 5 Put | space u16 at 10 · key length u16 at 12 · delete u8 at 14 · due u64 at 16 (0: none) · value length u32 at 24 · key at 28 · value |
+//! | 6 EndTxn | commit u8 at 10 · in one entity u8 at 11 · epoch i16 at 12 · producer i64 at 16 · entity u64 at 24 (0 for all) |
 //! | 7 Sealed | [`Sealed::encode`] |
 //! | 8 Mark | entity u64 at 16 · upto u64 at 24 |
 
 use bytes::{BufMut, Bytes, BytesMut};
-use fairlead_canon::{DeadReason, EntityId, Offset, Outcome, Timestamp};
-use fairlead_ports::{CursorId, Space};
+use fairlead_canon::{DeadReason, EntityId, Offset, Outcome, ProducerId, Timestamp};
+use fairlead_ports::{CursorId, Decision, Space};
 
 use super::{Record, spec};
-use crate::field::{is_zero, u8_at, u16_at, u32_at, u64_at};
+use crate::field::{array, is_zero, u8_at, u16_at, u32_at, u64_at};
 use crate::homes::Sealed;
 
 const ENTITY: u8 = 2;
 const SETTLE: u8 = 3;
 const TRIM: u8 = 4;
 const PUT: u8 = 5;
+const END_TXN: u8 = 6;
 const SEALED: u8 = 7;
 const MARK: u8 = 8;
 
@@ -84,6 +86,19 @@ pub(super) fn encode(record: &Record, out: &mut BytesMut) {
             out.put_slice(&[SEALED, 0]);
             sealed.encode(out);
         }
+        Record::EndTxn {
+            producer,
+            epoch,
+            decision,
+            entity,
+        } => {
+            let is_commit = *decision == Decision::Commit;
+            out.put_slice(&[END_TXN, 0, is_commit.into(), entity.is_some().into()]);
+            out.put_i16_le(*epoch);
+            out.put_u16_le(0);
+            out.put_i64_le(producer.0);
+            out.put_u64_le(entity.map_or(0, |entity| entity.0));
+        }
         Record::Mark { entity, upto } => {
             head(out, MARK, 0, *entity);
             out.put_u64_le(upto.0);
@@ -118,6 +133,7 @@ pub(super) fn decode(bytes: &Bytes) -> Option<Record> {
             is_known.then_some(Record::Trim { entity, to })
         }
         PUT => put(bytes),
+        END_TXN => end_txn(bytes),
         MARK => {
             let is_known = is_zero(bytes, 10, 16) && bytes.len() == 32;
             let (entity, upto) = (entity_at_16(bytes)?, Offset(u64_at(bytes, 24)?));
@@ -151,16 +167,44 @@ fn entity(bytes: &Bytes) -> Option<Record> {
     }
 }
 
-fn settle(bytes: &Bytes) -> Option<Record> {
-    let reasons = [
+fn end_txn(bytes: &Bytes) -> Option<Record> {
+    let entity = u64_at(bytes, 24)?;
+    let entity = match u8_at(bytes, 11)? {
+        0 if entity == 0 => None,
+        1 => Some(EntityId(entity)),
+        _ => return None,
+    };
+    let decision = match u8_at(bytes, 10)? {
+        0 => Decision::Abort,
+        1 => Decision::Commit,
+        _ => return None,
+    };
+    let is_known = is_zero(bytes, 14, 16) && bytes.len() == 32;
+    let record = Record::EndTxn {
+        producer: ProducerId(i64::from_le_bytes(array(bytes, 16)?)),
+        epoch: i16::from_le_bytes(array(bytes, 12)?),
+        decision,
+        entity,
+    };
+    is_known.then_some(record)
+}
+
+/// The reason that a number stands for.
+pub(crate) fn reason_of(code: u8) -> Option<DeadReason> {
+    let all = [
         DeadReason::Rejected,
         DeadReason::Expired,
         DeadReason::MaxLen,
+        DeadReason::DeliveryLimit,
     ];
+    all.into_iter().find(|reason| *reason as u8 == code)
+}
+
+fn settle(bytes: &Bytes) -> Option<Record> {
     let outcome = match (u8_at(bytes, 10)?, u8_at(bytes, 11)?) {
         (DONE, 0) => Outcome::Done,
         (RETURNED, 0) => Outcome::Returned,
-        (DEAD, code) => Outcome::Dead(reasons.into_iter().find(|reason| *reason as u8 == code)?),
+        (DEAD, code) => Outcome::Dead(reason_of(code)?),
         _ => return None,
     };
     let ranges = bytes.get(32..)?;

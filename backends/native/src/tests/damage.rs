@@ -115,7 +115,7 @@ async fn the_refusal_names_the_file_and_the_byte() {
 
 #[tokio::test]
 async fn damage_in_the_last_frame_is_a_tear_unless_it_was_proven() {
-    let script = Script::new(13, 12).await;
+    let script = Script::new(14, 12).await;
     let fs = SimFs::default();
     let mut store = Inline::open(&fs).unwrap();
     for unit in &script.units {

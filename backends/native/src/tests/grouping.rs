@@ -86,7 +86,7 @@ async fn a_body_at_the_limit_is_kept_and_one_byte_more_is_too_large() {
     subject.done(vec![create(A, Kind::Log)]).await;
     // Half a file is the longest unit; a record has 48 bytes, 16 for its target, and room for a
     // producer and for what it displaces.
-    let most = Limits::of_file(64 * 1024).unit_bytes_max - (48 + 16 + 24 + 32);
+    let most = Limits::of_file(64 * 1024).unit_bytes_max - (48 + 16 + 24 + 32 + 16);
     subject.done(vec![append(A, message(vec![1; most]))]).await;
     let refused = subject
         .commit(vec![append(A, message(vec![1; most + 1]))])

@@ -63,7 +63,18 @@ fn record_of(op: fairlead_ports::Op) -> Option<Record> {
                 due,
             }
         }
-        Op::Expect { .. } | Op::EndTxn { .. } => return None,
+        Op::EndTxn {
+            producer,
+            epoch,
+            decision,
+            entity,
+        } => Record::EndTxn {
+            producer,
+            epoch,
+            decision,
+            entity,
+        },
+        Op::Expect { .. } => return None,
     })
 }
 
