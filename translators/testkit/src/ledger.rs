@@ -29,6 +29,9 @@ struct Statement {
     reason: String,
     #[serde(default)]
     tests: Vec<String>,
+    /// Another statement of this ledger that is the same rule, as revisions of a protocol number their
+    /// rules anew.
+    same_as: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
@@ -37,6 +40,8 @@ enum State {
     Shown,
     Absent,
     NotOurs,
+    /// What `same_as` is.
+    Same,
 }
 
 /// Holds `ledger.toml`, the marks and the tests of the translator in `dir` together, and prints how many
@@ -61,11 +66,29 @@ fn summary(ledger: &Ledger) -> String {
     let count = |state| all.iter().filter(|one| one.state == state).count();
     format!(
         "{} of {} shown, {} absent, {} not ours",
-        count(State::Shown),
+        count(State::Shown) + count(State::Same),
         all.len(),
         count(State::Absent),
         count(State::NotOurs),
     )
+}
+
+impl Ledger {
+    fn shown(&self) -> impl Iterator<Item = &Statement> {
+        let all = self.statement.iter();
+        all.filter(|one| one.state == State::Shown)
+    }
+}
+
+impl Statement {
+    /// Whether it claims to be another one that is shown, and is not.
+    fn is_same_as_no_other(&self, shown: &BTreeSet<&String>) -> bool {
+        let is_shown = self.same_as.as_ref().map(|other| shown.contains(other));
+        match self.state {
+            State::Same => is_shown != Some(true),
+            State::Shown | State::Absent | State::NotOurs => is_shown.is_some(),
+        }
+    }
 }
 
 fn faults(ledger: &Ledger, marks: &[Mark]) -> Vec<String> {
@@ -83,7 +106,14 @@ fn faults(ledger: &Ledger, marks: &[Mark]) -> Vec<String> {
         }
         shown_by.entry(id).or_default().extend(test);
     }
+    let shown: BTreeSet<&String> = ledger.shown().map(|one| &one.id).collect();
     for statement in &ledger.statement {
+        if statement.is_same_as_no_other(&shown) {
+            faults.push(format!(
+                "{}: the same as nothing that is shown",
+                statement.id
+            ));
+        }
         let marked = shown_by.remove(&statement.id).unwrap_or_default();
         faults.extend(faults_of(statement, &marked));
     }
@@ -106,7 +136,7 @@ fn faults_of(statement: &Statement, marked: &BTreeSet<&String>) -> Vec<String> {
         State::Absent | State::NotOurs if statement.reason.is_empty() => {
             faults.push(format!("{id}: no reason"));
         }
-        State::Shown | State::Absent | State::NotOurs => {}
+        State::Shown | State::Absent | State::NotOurs | State::Same => {}
     }
     faults
 }

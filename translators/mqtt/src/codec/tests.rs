@@ -334,6 +334,7 @@ fn a_body_of_127_bytes_has_a_length_of_one_byte_and_one_of_128_has_two() {
 //= MQTT-4.7.3-2
 //= MQTT-3.15.1-1
 //= MQTT-3.15.2-1
+//= MQTT311-3.1.2-22
 #[test]
 fn what_is_not_a_packet_is_refused() {
     use DecodeError::{Malformed, Protocol};

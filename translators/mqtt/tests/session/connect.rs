@@ -56,6 +56,8 @@ async fn the_terms_of_the_server_are_told() {
 //= MQTT-3.1.3-6
 //= MQTT-3.1.3-7
 //= MQTT-3.1.3-8
+//= MQTT311-3.1.3-7
+//= MQTT311-3.1.3-8
 //= MQTT-3.2.2-16
 #[tokio::test]
 async fn a_client_without_an_identifier_is_given_one() {

@@ -58,6 +58,7 @@ async fn filters_are_granted_one_by_one() {
     }
 }
 
+//= MQTT311-3.3.5-2
 #[tokio::test]
 async fn a_publish_that_is_not_granted_reaches_nobody_and_is_told() {
     let mesh = mesh(r##"{"rules":[{"allow":"both","at":"#"}]}"##).await;

@@ -110,6 +110,23 @@ async fn the_retain_flag_of_a_fresh_message_is_kept_only_where_that_was_asked_fo
     }
 }
 
+//= MQTT311-3.1.2-7
+#[tokio::test]
+async fn what_a_session_retained_outlives_it() {
+    let mesh = Mesh::start().await;
+    let mut writer = mesh.client(Version::V311, "writer").await;
+    let retained = Publish {
+        retain: true,
+        ..message("kept", Delivery::AtLeastOnce(id(1)), b"x")
+    };
+    writer.send(Packet::Publish(retained)).await;
+    writer.next().await;
+    writer.goodbye().await;
+    let mut reader = mesh.client(Version::V311, "reader").await;
+    reader.subscribe("kept", Qos::AtMostOnce).await;
+    assert_eq!(reader.next_publish().await.payload, "x");
+}
+
 //= MQTT-3.3.1-8
 #[tokio::test]
 async fn a_message_without_the_flag_leaves_what_is_retained() {

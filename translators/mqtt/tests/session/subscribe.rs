@@ -3,7 +3,9 @@ use fairlead_mqtt::codec::{
     UnsubAck, Unsubscribe, Version,
 };
 
-use crate::peer::{Mesh, id, qos0, with};
+use fairlead_canon::Text;
+
+use crate::peer::{Mesh, id, kept, pubcomp, pubrec, pubrel, qos0, qos1, qos2, with};
 
 fn subscription_id(number: u32) -> Property {
     Property::SubscriptionId(SubscriptionId::new(number).unwrap())
@@ -43,6 +45,61 @@ async fn filters_are_answered_one_by_one() {
         };
         assert_eq!(answer.codes, codes(version).map(ReasonCode));
     }
+}
+
+//= MQTT-3.3.4-5
+#[tokio::test]
+async fn overlapping_subscriptions_that_are_served_apart_tell_their_own_identifiers() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    for (filter, qos, number) in [("a/#", Qos::AtMostOnce, 1), ("a/b", Qos::AtLeastOnce, 2)] {
+        let id = SubscriptionId::new(number).unwrap();
+        let wanted = Subscription::new(filter, qos);
+        reader
+            .subscribe_as(wanted, with([Property::SubscriptionId(id)]))
+            .await;
+    }
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos1(1, "a/b", b"x")).await;
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let publish = reader.next_publish().await;
+        let id = publish.properties.subscription_id().unwrap().get();
+        told.push((publish.delivery.qos() as u8, id));
+    }
+    told.sort_unstable();
+    assert_eq!(told, [(0, 1), (1, 2)]);
+    reader.expect_nothing().await;
+}
+
+//= MQTT-3.10.4-3
+#[tokio::test]
+async fn a_delivery_that_has_begun_is_completed_after_unsubscribing() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("a", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos2(1, "a", b"x")).await;
+    let first = reader.next_publish().await;
+    reader.send(unsubscribe(9, &["a"])).await;
+    assert!(matches!(reader.next().await, Packet::UnsubAck(_)));
+    reader.vanish().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    let again = reader.next_publish().await;
+    assert_eq!((again.delivery, again.dup), (first.delivery, true));
+    let number = again.delivery.packet_id().unwrap().get();
+    reader.send(pubrec(number, ReasonCode::SUCCESS)).await;
+    reader.expect(pubrel(number)).await;
+    reader.send(pubcomp(number)).await;
+    reader.expect_nothing().await;
+}
+
+fn unsubscribe(number: u16, filters: &[&'static str]) -> Packet {
+    Packet::Unsubscribe(Unsubscribe {
+        packet_id: id(number),
+        properties: Properties::NONE,
+        filters: filters.iter().copied().map(Text::from_static).collect(),
+    })
 }
 
 //= MQTT-2.2.1-6

@@ -45,6 +45,16 @@ async fn the_will_of_a_client_that_vanishes_is_published() {
     }
 }
 
+//= MQTT311-3.1.2-12
+#[tokio::test]
+async fn a_client_without_a_will_leaves_in_silence() {
+    let mesh = Mesh::start().await;
+    let mut watcher = watcher(&mesh).await;
+    let peer = mesh.client(Version::V311, "mortal").await;
+    peer.vanish().await;
+    watcher.expect_nothing().await;
+}
+
 //= MQTT-3.1.2-10
 //= MQTT-3.14.4-3
 #[tokio::test]

@@ -91,3 +91,21 @@ fn an_unknown_state_or_field_is_refused() {
         assert!(toml::from_str::<Ledger>(&text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn the_same_rule_of_another_revision_is_shown_where_it_is_shown() {
+    let same = |other: &str| {
+        format!(
+            "[[statement]]\nid = \"B-1\"\nsays = \"A rule\"\nstate = \"same\"\nsame_as = \"{other}\"\n"
+        )
+    };
+    let text = [SHOWN, ABSENT, &same("A-1")].concat();
+    assert_eq!(found(&text, TEST), [""; 0]);
+    let told = "2 of 3 shown, 1 absent, 0 not ours";
+    assert_eq!(summary(&ledger(&text)), told);
+    for other in ["A-2", "A-3", "B-1"] {
+        let text = [SHOWN, ABSENT, &same(other)].concat();
+        let fault = "B-1: the same as nothing that is shown";
+        assert_eq!(found(&text, TEST), [fault], "{other}");
+    }
+}
