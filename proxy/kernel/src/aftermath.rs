@@ -36,13 +36,12 @@ impl Aftermath {
 
     /// One of the targets of this unit takes what it refuses elsewhere.
     pub(crate) fn note_refusable(&mut self, unit: usize, ops: &[Op]) {
-        let appends = ops.iter().filter_map(|op| match op {
-            Op::Append { to, batch } => Some((to, batch)),
-            _ => None,
-        });
-        let appends = appends
-            .flat_map(|(to, batch)| to.iter().map(|target| (target.entity, batch.clone())))
-            .collect();
+        let mut appends = Vec::new();
+        for op in ops {
+            if let Op::Append { to, batch } = op {
+                appends.extend(to.iter().map(|target| (target.entity, batch.clone())));
+            }
+        }
         self.refusable.push(Refusable { unit, appends });
     }
 
