@@ -3,6 +3,7 @@
 //! One file per class of methods; `publish.rs` puts messages together. Begin with [`Channel::on_method`].
 
 mod consume;
+mod delay;
 mod exchange;
 mod get;
 mod publish;

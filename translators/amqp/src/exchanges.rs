@@ -30,8 +30,14 @@ const HEADERS_WANTED_MAX: usize = 256;
 /// The argument that names where unroutable messages go.
 pub(crate) const ALTERNATE: &str = "alternate-exchange";
 
-/// First byte of an exchange's document when clients may not publish to it.
+/// Bit in the first byte of an exchange's document: clients may not publish to it.
 const INTERNAL: u8 = 1;
+/// Bit there: what clients publish to it may be routed later.
+const DELAYED: u8 = 2;
+
+/// The type of exchanges that route later, and the argument that names how they route.
+const DELAYED_TYPE: &str = "x-delayed-message";
+pub(crate) const ROUTES_AS: &str = "x-delayed-type";
 
 /// The types of exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +61,33 @@ pub(crate) struct Exchange {
     pub(crate) kind: Kind,
     /// Clients may not publish to it.
     pub(crate) is_internal: bool,
+    /// What clients publish to it may be routed later.
+    pub(crate) is_delayed: bool,
 }
 
 impl Kind {
+    /// How an exchange is to route that is declared like this.
+    pub(crate) fn asked(declare: &exchange::Declare) -> Result<Self, Refusal> {
+        if declare.kind.as_bytes() == DELAYED_TYPE {
+            let routes_as = declare.arguments.get(ROUTES_AS.as_bytes());
+            let routes_as = routes_as.and_then(text_bytes).and_then(ShortStr::new);
+            return routes_as
+                .and_then(|name| Self::named(&name))
+                .ok_or_else(|| {
+                    let text = format!(
+                        "Invalid argument, '{ROUTES_AS}' must be an existing exchange type"
+                    );
+                    ReplyCode::PreconditionFailed.because(text)
+                });
+        }
+        Self::named(&declare.kind).ok_or_else(|| {
+            let text = format!("unknown exchange type '{}'", shown(&declare.kind));
+            ReplyCode::CommandInvalid.because(text)
+        })
+    }
+
     /// The type of that name.
-    pub(crate) fn named(name: &ShortStr) -> Option<Self> {
+    fn named(name: &ShortStr) -> Option<Self> {
         let all = [Self::Direct, Self::Fanout, Self::Topic, Self::Headers];
         all.into_iter()
             .find(|kind| kind.name().as_bytes() == name.as_bytes())
@@ -94,6 +122,16 @@ impl Kind {
     }
 }
 
+impl Exchange {
+    /// The name of its type.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self.is_delayed {
+            true => DELAYED_TYPE,
+            false => self.kind.name(),
+        }
+    }
+}
+
 /// The exchange of that name; `None` when there is none.
 pub(crate) fn find(topology: &Topology, name: &ShortStr) -> Option<Exchange> {
     if name.as_bytes() == SHARED_EXCHANGE {
@@ -101,12 +139,17 @@ pub(crate) fn find(topology: &Topology, name: &ShortStr) -> Option<Exchange> {
             realm: RealmId::SHARED,
             kind: Kind::Topic,
             is_internal: false,
+            is_delayed: false,
         });
     }
-    own_realm(topology, name).map(|realm| Exchange {
-        realm: realm.id,
-        kind: Kind::of(realm.rule),
-        is_internal: realm.document.first() == Some(&INTERNAL),
+    own_realm(topology, name).map(|realm| {
+        let flags = realm.document.first().copied().unwrap_or_default();
+        Exchange {
+            realm: realm.id,
+            kind: Kind::of(realm.rule),
+            is_internal: flags & INTERNAL != 0,
+            is_delayed: flags & DELAYED != 0,
+        }
     })
 }
 
@@ -206,7 +249,8 @@ fn document(declare: &exchange::Declare) -> Result<Bytes, Refusal> {
         ..declare.clone()
     };
     let mut document = BytesMut::new();
-    document.put_u8(if declare.internal { INTERNAL } else { 0 });
+    let delayed = u8::from(declare.kind.as_bytes() == DELAYED_TYPE) * DELAYED;
+    document.put_u8(u8::from(declare.internal) * INTERNAL | delayed);
     let written = Method::from(said).encode(&mut fairlead_wire::Writer::new(&mut document));
     written.map_err(|error| ReplyCode::InternalError.because(error.to_string()))?;
     Ok(document.freeze())

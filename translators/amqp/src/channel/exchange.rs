@@ -8,8 +8,8 @@ use crate::codec::{ShortStr, exchange};
 use crate::connection::Peer;
 use crate::errors::{Refusal, ReplyCode};
 use crate::exchanges::{
-    self, ALTERNATE, Kind, RESERVED_PREFIX, binding, not_found, refuse_default, remove_if_left,
-    require, shown,
+    self, ALTERNATE, Kind, RESERVED_PREFIX, ROUTES_AS, binding, not_found, refuse_default,
+    remove_if_left, require, shown,
 };
 
 impl Channel {
@@ -85,10 +85,7 @@ async fn ensure(declare: &exchange::Declare, peer: &mut Peer) -> Result<(), Refu
 }
 
 async fn create(declare: &exchange::Declare, peer: &mut Peer) -> Result<(), Refusal> {
-    let kind = Kind::named(&declare.kind).ok_or_else(|| {
-        let text = format!("unknown exchange type '{}'", shown(&declare.kind));
-        ReplyCode::CommandInvalid.because(text)
-    })?;
+    let kind = Kind::asked(declare)?;
     if declare
         .exchange
         .as_bytes()
@@ -126,7 +123,7 @@ fn check_same(
     let text = |said: bool| said.to_string();
     let said_kind = shown(&declare.kind);
     let pairs = [
-        ("type", said_kind, held.kind.name().to_owned()),
+        ("type", said_kind, held.type_name().to_owned()),
         ("durable", text(declare.durable), text(is.durable)),
         (
             "auto_delete",
@@ -137,7 +134,7 @@ fn check_same(
     ];
     let flags = pairs.into_iter().find(|(_, said, is)| said != is);
     let flags = flags.map(|(name, said, is)| (name, format!("'{said}'"), format!("'{is}'")));
-    let arguments = || first_difference(&[ALTERNATE], &declare.arguments, &is.arguments);
+    let arguments = || first_difference(&[ALTERNATE, ROUTES_AS], &declare.arguments, &is.arguments);
     match flags.or_else(arguments) {
         None => Ok(()),
         Some((name, said, is)) => Err(ReplyCode::PreconditionFailed.because(format!(

@@ -1,25 +1,28 @@
 //! A message that is published: method, header, body frames, then the kernel.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use fairlead_canon::limits::BODY_BYTES_MAX;
 use fairlead_canon::{Address, Message, Promise, RealmId};
 use fairlead_kernel::{Content, Publish, To};
 use smallvec::{SmallVec, smallvec};
 
+use super::delay::{publish_later, take_delay};
 use super::routes::take_further_keys;
 use super::{Channel, reply};
 use crate::codec::{BasicProperties, ContentHeader, ShortStr, basic};
 use crate::connection::{Awaited, Peer, Returned, Then};
 use crate::errors::{Refusal, ReplyCode};
-use crate::exchanges::{require, shown};
+use crate::exchanges::{Exchange, require, shown};
 use crate::map::{address_of_default, address_on, ingest, shown_address};
 
 /// A message whose body is still coming.
 #[derive(Debug)]
 pub(super) struct Incoming {
     publish: basic::Publish,
-    /// Of its exchange; `None` for the default one.
-    realm: Option<RealmId>,
+    /// Where it goes; `None` is the default exchange.
+    exchange: Option<Exchange>,
     header: Option<Box<ContentHeader>>,
     missing: usize,
     body: Body,
@@ -27,6 +30,17 @@ pub(super) struct Incoming {
 
 /// Where a message goes: nearly always to one address.
 pub(super) type Addresses = SmallVec<[Address; 1]>;
+
+/// A message that is complete.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) message: Message,
+    pub(super) addresses: Addresses,
+    /// How long its exchange lets it wait.
+    pub(super) delay: Option<Duration>,
+    /// What goes back to its publisher if it reaches no queue.
+    pub(super) mandatory: Option<Box<Returned>>,
+}
 
 /// A body: one frame is kept as it came, more are joined.
 #[derive(Debug)]
@@ -44,10 +58,10 @@ impl Channel {
         if publish.immediate {
             return Err(ReplyCode::NotImplemented.because("immediate=true"));
         }
-        let realm = realm_of(&publish.exchange, peer)?;
+        let exchange = exchange_of(&publish.exchange, peer)?;
         self.incoming = Some(Incoming {
             publish,
-            realm,
+            exchange,
             header: None,
             missing: 0,
             body: Body::Whole(Bytes::new()),
@@ -115,11 +129,14 @@ impl Channel {
         let mut header = incoming.header.unwrap_or_default();
         let publish = incoming.publish;
         check_user(&header.properties, peer)?;
+        let exchange = incoming.exchange;
         let mut addresses: Addresses =
-            smallvec![address(publish.routing_key.as_bytes(), incoming.realm)?];
+            smallvec![address(publish.routing_key.as_bytes(), exchange)?];
         for key in take_further_keys(&mut header.properties)? {
-            addresses.push(address(&key, incoming.realm)?);
+            addresses.push(address(&key, exchange)?);
         }
+        let is_delayed = exchange.is_some_and(|exchange| exchange.is_delayed);
+        let delay = is_delayed.then(|| take_delay(&mut header.properties));
         let shown = shown_address(publish.routing_key.as_bytes(), &addresses);
         let mandatory = publish.mandatory.then(|| {
             Box::new(Returned {
@@ -135,17 +152,23 @@ impl Channel {
         }
         let now = peer.caller.kernel().clock().wall();
         let message = ingest(properties, body, shown, now)?;
-        self.hold(message, addresses, mandatory, peer)
+        let whole = Whole {
+            message,
+            addresses,
+            delay: delay.flatten(),
+            mandatory,
+        };
+        self.hold(whole, peer)
     }
 
     /// Publishes a message at once.
-    pub(super) fn hand_over(
-        &mut self,
-        message: Message,
-        addresses: &[Address],
-        mandatory: Option<Box<Returned>>,
-        peer: &mut Peer,
-    ) -> Result<(), Refusal> {
+    pub(super) fn hand_over(&mut self, whole: Whole, peer: &mut Peer) -> Result<(), Refusal> {
+        let Whole {
+            message,
+            addresses,
+            delay,
+            mandatory,
+        } = whole;
         let confirm = self.confirms.as_mut().map(|last| {
             *last += 1;
             *last
@@ -155,13 +178,16 @@ impl Channel {
             (None, Some(_)) => Promise::Accepted,
             (None, None) => Promise::Nothing,
         };
-        let pending = peer.caller.publish(Publish {
-            to: To::Addresses(addresses),
-            content: Content::Message(message),
-            promise,
-            with: Vec::new(),
-            own_mailbox: None,
-        })?;
+        let pending = match delay {
+            Some(delay) => publish_later((message, delay), &addresses, promise, peer)?,
+            None => peer.caller.publish(Publish {
+                to: To::Addresses(&addresses),
+                content: Content::Message(message),
+                promise,
+                with: Vec::new(),
+                own_mailbox: None,
+            })?,
+        };
         if promise != Promise::Nothing {
             peer.receipts.push(Awaited {
                 pending,
@@ -216,8 +242,8 @@ fn check_user(properties: &BasicProperties, peer: &Peer) -> Result<(), Refusal> 
     }
 }
 
-/// The realm of an exchange that clients may publish to; `None` is the default one's.
-fn realm_of(exchange: &ShortStr, peer: &Peer) -> Result<Option<RealmId>, Refusal> {
+/// An exchange that clients may publish to; `None` is the default one.
+fn exchange_of(exchange: &ShortStr, peer: &Peer) -> Result<Option<Exchange>, Refusal> {
     if exchange.is_empty() {
         return Ok(None);
     }
@@ -227,13 +253,13 @@ fn realm_of(exchange: &ShortStr, peer: &Peer) -> Result<Option<RealmId>, Refusal
         let text = format!("cannot publish to internal exchange '{name}' in vhost '/'");
         return Err(ReplyCode::AccessRefused.because(text));
     }
-    Ok(Some(found.realm))
+    Ok(Some(found))
 }
 
-fn address(key: &[u8], realm: Option<RealmId>) -> Result<Address, Refusal> {
-    let address = match realm {
+fn address(key: &[u8], exchange: Option<Exchange>) -> Result<Address, Refusal> {
+    let address = match exchange {
         None => address_of_default(key),
-        Some(realm) => address_on(realm, key),
+        Some(exchange) => address_on(exchange.realm, key),
     };
     let address =
         address.map_err(|error| ReplyCode::PreconditionFailed.because(error.to_string()))?;

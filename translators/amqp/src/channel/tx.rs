@@ -1,36 +1,26 @@
 //! Transactions: publishes and settlements that wait for `tx.commit` and then take effect together.
 
-use fairlead_canon::{Message, Outcome, Promise};
+use fairlead_canon::{Outcome, Promise};
 use fairlead_kernel::{Content, DeliveryId, Publish, Settled, To, Transaction};
 
-use super::publish::Addresses;
+use super::publish::Whole;
 use super::{Channel, Unsettled};
 use crate::codec::{confirm, tx};
-use crate::connection::{Awaited, Peer, Returned, Then};
+use crate::connection::{Awaited, Peer, Then};
 use crate::errors::{Refusal, ReplyCode};
 
 /// What a transactional channel has gathered.
 #[derive(Debug, Default)]
 pub(super) struct Tx {
-    publishes: Vec<Held>,
+    publishes: Vec<Whole>,
     settled: Vec<(Vec<Unsettled>, Outcome)>,
     /// What the transactions that are being kept have settled: given back if the channel ends first.
     committing: Vec<Unsettled>,
 }
 
-/// A message that waits for its commit.
-#[derive(Debug)]
-struct Held {
-    message: Message,
-    addresses: Addresses,
-    mandatory: Option<Box<Returned>>,
-}
-
-impl Held {
-    /// What it counts as among the bytes that come in: about what it takes.
-    fn bytes(&self) -> usize {
-        size_of::<Self>() + self.message.body_len() + self.message.headers.as_stored().len()
-    }
+/// What a message that waits for its commit counts as among the bytes that come in: about what it takes.
+fn bytes(held: &Whole) -> usize {
+    size_of::<Whole>() + held.message.body_len() + held.message.headers.as_stored().len()
 }
 
 impl Channel {
@@ -57,29 +47,22 @@ impl Channel {
         self.answer(select.no_wait, confirm::SelectOk {}, peer)
     }
 
-    /// Keeps a message for the commit, or gives it back when the channel is not transactional.
-    pub(super) fn hold(
-        &mut self,
-        message: Message,
-        addresses: Addresses,
-        mandatory: Option<Box<Returned>>,
-        peer: &mut Peer,
-    ) -> Result<(), Refusal> {
+    /// Keeps a message for the commit, or publishes it when the channel is not transactional.
+    pub(super) fn hold(&mut self, whole: Whole, peer: &mut Peer) -> Result<(), Refusal> {
         let Some(tx) = &mut self.tx else {
-            return self.hand_over(message, &addresses, mandatory, peer);
+            return self.hand_over(whole, peer);
         };
-        let held = Held {
-            message,
-            addresses,
-            mandatory,
-        };
-        let bytes = peer.incoming_bytes + held.bytes();
+        if whole.delay.is_some() {
+            let text = "delayed messages in transactions";
+            return Err(ReplyCode::NotImplemented.because(text));
+        }
+        let bytes = peer.incoming_bytes + bytes(&whole);
         if bytes > Peer::INCOMING_BYTES_MAX {
             let text = "the transactions of this connection have become too large";
             return Err(ReplyCode::ContentTooLarge.because(text));
         }
         peer.incoming_bytes = bytes;
-        tx.publishes.push(held);
+        tx.publishes.push(whole);
         Ok(())
     }
 
@@ -161,9 +144,9 @@ impl Channel {
     }
 }
 
-fn publish(held: &Held) -> Publish<'_> {
+fn publish(held: &Whole) -> Publish<'_> {
     Publish {
-        to: To::Addresses(held.addresses.as_slice()),
+        to: To::Addresses(&held.addresses),
         content: Content::Message(held.message.clone()),
         promise: match held.mandatory {
             Some(_) => Promise::Accepted,
@@ -186,8 +169,8 @@ fn ids(taken: &[Unsettled]) -> Vec<DeliveryId> {
 }
 
 /// Messages that no longer wait do not count among the bytes that come in.
-fn release(publishes: &[Held], peer: &mut Peer) {
-    peer.incoming_bytes -= publishes.iter().map(Held::bytes).sum::<usize>();
+fn release(publishes: &[Whole], peer: &mut Peer) {
+    peer.incoming_bytes -= publishes.iter().map(bytes).sum::<usize>();
 }
 
 //= tx.not-transactional: a commit or rollback without tx.select closes the channel with 406.

@@ -11,6 +11,7 @@
 mod blocking;
 mod confirming;
 mod consuming;
+mod delaying;
 mod dying;
 mod ending;
 mod exchanges;
