@@ -13,6 +13,16 @@ pub(crate) enum Side {
     Durable,
 }
 
+impl Side {
+    /// Where it is not.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Memory => Self::Durable,
+            Self::Durable => Self::Memory,
+        }
+    }
+}
+
 /// Where the units of one commit go.
 #[derive(Debug)]
 pub(crate) enum Split {

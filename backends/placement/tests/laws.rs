@@ -80,3 +80,303 @@ mod classes {
         assert_eq!(log.marks().await, Err(StoreError::NoEntity(A)));
     }
 }
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "traces consist of operations of which a few are looked at"
+)]
+mod moves {
+    use std::collections::BTreeMap;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use fairlead_canon::{
+        Class, EntityId, Kind, Offset, Outcome, Promise, Retention, SizeLimits, Spec,
+    };
+    use fairlead_ports::{Committed, CursorId, Op, Place, StoreError, Unit, Version};
+    use fairlead_testkit::make::{
+        A, B, append, append_to, create, expect, keyed, message, messages, put, settle, trim,
+    };
+    use fairlead_testkit::trace::{Trace, digest};
+
+    use super::*;
+
+    fn as_class(entity: EntityId, kind: Kind, class: Class) -> Op {
+        let spec = Spec::new(kind, class);
+        Op::Alter { entity, spec }
+    }
+
+    fn in_class(entity: EntityId, kind: Kind, class: Class) -> Op {
+        let spec = Spec::new(kind, class);
+        Op::Create { entity, spec }
+    }
+
+    #[tokio::test]
+    async fn a_queue_moves_with_everything_that_is_unsettled_in_it() {
+        for (from, to) in [(Class::Memory, Class::Local), (Class::Local, Class::Memory)] {
+            let subject = fresh();
+            subject.done(vec![in_class(A, Kind::Queue, from)]).await;
+            for body in ["a", "b", "c", "d"] {
+                subject.done(vec![append(A, message(body))]).await;
+            }
+            subject.done(vec![append(A, messages(4, "e"))]).await;
+            let ended = [
+                (0..2, Outcome::Done),
+                (2..3, Outcome::Returned),
+                (5..6, Outcome::Done),
+            ];
+            for (range, outcome) in ended {
+                subject.done(vec![settle(A, range, outcome)]).await;
+            }
+            subject.done(vec![settle(A, 2..3, Outcome::Returned)]).await;
+            let before = (subject.backlog(A, 0).await, subject.bodies(A).await);
+            let log = subject.log(A);
+            subject.done(vec![as_class(A, Kind::Queue, to)]).await;
+            let after = (subject.backlog(A, 0).await, subject.bodies(A).await);
+            assert_eq!(before, after);
+            assert_eq!(log.marks().await.unwrap().end, Offset(8), "an old handle");
+            let placed = subject.done(vec![append(A, message("f"))]).await.placed;
+            assert_eq!(placed[0].base, Offset(8));
+            let told: Vec<_> = subject.told(A).iter().map(|at| at.base.0).collect();
+            assert_eq!(told, [0, 1, 2, 3, 4, 8], "nothing is told twice");
+        }
+    }
+
+    #[tokio::test]
+    async fn offsets_go_on_in_what_was_empty_when_it_moved() {
+        for kind in [Kind::Queue, Kind::Log, Kind::Latest] {
+            let subject = fresh();
+            subject.done(vec![in_class(A, kind, Class::Memory)]).await;
+            for body in ["a", "b", "c"] {
+                subject.done(vec![append(A, keyed("k", body))]).await;
+            }
+            subject.done(vec![trim(A, 3)]).await;
+            subject.done(vec![as_class(A, kind, Class::Local)]).await;
+            let marks = subject.marks(A).await;
+            assert_eq!(
+                (marks.start.0, marks.end.0, marks.count),
+                (3, 3, 0),
+                "{kind:?}"
+            );
+            let placed = subject.done(vec![append(A, keyed("k", "d"))]).await.placed;
+            assert_eq!(placed[0].base, Offset(3), "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_and_latest_values_move_as_they_are() {
+        let subject = fresh();
+        let created = [Kind::Log, Kind::Latest].into_iter().zip([A, B]);
+        for (kind, entity) in created {
+            subject
+                .done(vec![in_class(entity, kind, Class::Memory)])
+                .await;
+            for (key, body) in [("a", "1"), ("b", "2"), ("a", "3")] {
+                subject.done(vec![append(entity, keyed(key, body))]).await;
+            }
+        }
+        subject.done(vec![trim(A, 1)]).await;
+        let before = (subject.bodies(A).await, subject.latest(B).await);
+        let ops = vec![
+            as_class(A, Kind::Log, Class::Local),
+            as_class(B, Kind::Latest, Class::Local),
+            put(1, "both", "moved"),
+        ];
+        subject.done(ops).await;
+        assert_eq!((subject.bodies(A).await, subject.latest(B).await), before);
+        assert_eq!(subject.marks(A).await.start, Offset(1));
+        assert!(subject.document(1, "both").await.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_a_move_expects_in_vain_leaves_it_where_it_was() {
+        let subject = fresh();
+        subject
+            .done(vec![in_class(A, Kind::Queue, Class::Memory)])
+            .await;
+        subject.done(vec![append(A, message("a"))]).await;
+        let refused = vec![
+            expect(1, "absent", Version(7)),
+            as_class(A, Kind::Queue, Class::Local),
+        ];
+        assert_eq!(subject.commit(refused).await, Err(StoreError::Conflict));
+        subject.done(vec![append(A, message("b"))]).await;
+        assert_eq!(subject.bodies(A).await.len(), 2);
+        subject
+            .done(vec![as_class(A, Kind::Queue, Class::Local)])
+            .await;
+        assert_eq!(subject.bodies(A).await.len(), 2);
+    }
+
+    fn polled_once<F: Future>(future: F) {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        drop(future.as_mut().poll(&mut context));
+    }
+
+    #[tokio::test]
+    async fn a_move_that_nobody_waits_for_holds_up_nobody() {
+        let subject = fresh();
+        subject
+            .done(vec![in_class(A, Kind::Queue, Class::Memory)])
+            .await;
+        subject.done(vec![append(A, message("a"))]).await;
+        let unit = || Unit {
+            ops: vec![as_class(A, Kind::Queue, Class::Local)],
+            promise: Promise::Durable,
+        };
+        drop(subject.store.commit(vec![unit()]));
+        polled_once(subject.store.commit(vec![unit()]));
+        subject.done(vec![append(A, message("b"))]).await;
+        assert_eq!(subject.bodies(A).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_comes_during_a_move_waits_and_keeps_its_order() {
+        let subject = fresh();
+        let ops = vec![
+            in_class(A, Kind::Queue, Class::Memory),
+            create(B, Kind::Log),
+        ];
+        subject.done(ops).await;
+        let unit = |ops| {
+            let promise = Promise::Durable;
+            vec![Unit { ops, promise }]
+        };
+        let mut waiting = Vec::new();
+        for round in 0..20_u64 {
+            let class = [Class::Local, Class::Memory][usize::from(round % 2 == 1)];
+            let moves = as_class(A, Kind::Queue, class);
+            waiting.push(subject.store.commit(unit(vec![moves])));
+            for n in 0..5 {
+                let body = format!("{round}/{n}");
+                let op = append_to(&[A, B], message(body));
+                waiting.push(subject.store.commit(unit(vec![op])));
+            }
+        }
+        // Those who wait at the gate are handed over by the moves before them.
+        let outcomes = futures_util::future::join_all(waiting).await;
+        assert!(outcomes.iter().flatten().all(Result::is_ok), "{outcomes:?}");
+        let (queue, log) = (subject.bodies(A).await, subject.bodies(B).await);
+        assert_eq!((queue.len(), queue), (100, log));
+        let told: Vec<_> = subject.told(A).iter().map(|at| at.base.0).collect();
+        assert_eq!(told, (0..100).collect::<Vec<_>>());
+    }
+
+    /// What a move carries: not the sequences of producers whose batches are gone, nor what was
+    /// settled in a log, nor a gap at its start. Behind this door a number is never used again.
+    fn is_carried(op: &Op) -> bool {
+        match op {
+            Op::Append { batch, to } => {
+                batch.stamp.is_none() && to.iter().all(|target| target.place == Place::Next)
+            }
+            Op::Settle { entity, cursor, .. } => {
+                let queue = Trace::creation().ops.into_iter().any(|op| {
+                    matches!(op, Op::Create { entity: id, spec } if id == *entity && spec.kind == Kind::Queue)
+                });
+                queue && *cursor == CursorId::default()
+            }
+            Op::Create { .. } | Op::Delete { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// Halves in two stores can end in two ways, so that there be no halves; and an age becomes a
+    /// deadline of the message when it moves.
+    fn to_one(op: &mut Op) {
+        match op {
+            Op::Append { to, .. } => to.truncate(1),
+            Op::Alter { spec, .. } => {
+                spec.retention = Retention::default();
+                // No log has limits besides its retention.
+                if spec.kind == Kind::Log {
+                    spec.limits = SizeLimits::default();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The same unit on both; the same answer, but for what a move does not do.
+    async fn both(reference: &Subject, tested: &Subject, unit: &Unit, when: &str) -> bool {
+        let placed = |outcome: Result<Committed, _>| outcome.map(|committed| committed.placed);
+        let got = tested.commit_as(unit.promise, unit.ops.clone()).await;
+        if matches!(got, Err(StoreError::Unsupported { .. })) {
+            return false;
+        }
+        let expected = reference.commit_as(unit.promise, unit.ops.clone()).await;
+        let is_done = expected.is_ok();
+        assert_eq!(placed(got), placed(expected), "{when}: {unit:?}");
+        is_done
+    }
+
+    #[tokio::test]
+    async fn traces_with_moves_in_between_end_as_without() {
+        for seed in 0..200 {
+            let reference = Arc::new(Memory::new(1 << 30));
+            let (reference, tested) = (Subject::new(reference, ()), fresh());
+            let mut trace = Trace::new(seed);
+            let mut specs: BTreeMap<EntityId, Spec> = BTreeMap::new();
+            let mut moves = 0;
+            for step in 0..300_u64 {
+                let mut unit = match step {
+                    0 => Trace::creation(),
+                    _ => trace.unit(),
+                };
+                if step > 0 {
+                    unit.ops.retain(is_carried);
+                    unit.ops.truncate(1);
+                    unit.ops.iter_mut().for_each(to_one);
+                }
+                let when = format!("seed {seed}, step {step}");
+                if both(&reference, &tested, &unit, &when).await {
+                    learn(&mut specs, &unit);
+                }
+                let entity = EntityId((seed + step) % 8);
+                let Some(spec) = specs.get_mut(&entity).filter(|_| step % 10 == 9) else {
+                    continue;
+                };
+                let class = match spec.class {
+                    Class::Memory => Class::Local,
+                    Class::Local | Class::Object => Class::Memory,
+                };
+                let there = Spec { class, ..*spec };
+                let op = Op::Alter {
+                    entity,
+                    spec: there,
+                };
+                match tested.commit(vec![op]).await {
+                    Ok(_) => (*spec, moves) = (there, moves + 1),
+                    Err(StoreError::Unsupported { .. }) => {}
+                    Err(error) => panic!("{when}: {error}"),
+                }
+            }
+            assert!(moves > 3, "seed {seed}: {moves}");
+            let (got, expected) = (digest(&tested).await, digest(&reference).await);
+            for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                let same = got.bytes().zip(expected.bytes());
+                let same = same.take_while(|(got, expected)| got == expected).count();
+                let skip = same.saturating_sub(60);
+                let around = |text: &str| text.chars().skip(skip).take(160).collect::<String>();
+                let (g, e) = (around(got), around(expected));
+                assert_eq!(g, e, "seed {seed}, {at}, from byte {same}");
+            }
+        }
+    }
+
+    /// Follows what each entity is, so that it moves as that.
+    fn learn(specs: &mut BTreeMap<EntityId, Spec>, unit: &Unit) {
+        for op in &unit.ops {
+            match op {
+                Op::Create { entity, spec } | Op::Alter { entity, spec } => {
+                    specs.insert(*entity, *spec);
+                }
+                Op::Delete { entity } => {
+                    specs.remove(entity);
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Everything that is kept of an entity, as operations on an empty one elsewhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fairlead_canon::{
+    Batch, BatchFlags, Codec, EntityId, EpochTag, Key, Kind, Offset, Outcome, Retention,
+    SizeLimits, Spec, Timestamp,
+};
+use fairlead_ports::{CursorId, Entry, Log, Marks, Op, Place, StoreError, Stored, Target, Want};
+use smallvec::smallvec;
+
+/// Entries and keys asked for at a time.
+const PAGE: usize = 4_096;
+/// Bytes asked for at a time.
+const READ_BYTES: u32 = 4 << 20;
+
+/// An entity on its way.
+#[derive(Debug)]
+pub(crate) struct Copier {
+    log: Arc<dyn Log>,
+    entity: EntityId,
+    tag: EpochTag,
+    /// In the order in which they are to be done.
+    ops: Vec<Op>,
+    /// The end of what was appended so far.
+    end: Offset,
+}
+
+impl Copier {
+    /// Reads all of it. Nothing may be appended meanwhile.
+    pub(crate) async fn of(
+        log: Arc<dyn Log>,
+        entity: EntityId,
+        spec: Spec,
+    ) -> Result<Vec<Op>, StoreError> {
+        let marks = log.marks().await?;
+        if marks.stable < marks.end {
+            return Err(unsupported("a change of class during a transaction"));
+        }
+        // Limits would count what is on its way only to keep an offset, and ages begin anew.
+        let free = Spec {
+            limits: SizeLimits::default(),
+            retention: Retention::default(),
+            ..spec
+        };
+        let mut copy = Self {
+            log,
+            entity,
+            tag: spec.tag,
+            ops: vec![Op::Create { entity, spec: free }],
+            end: Offset(0),
+        };
+        match spec.kind {
+            Kind::Log => copy.log(&marks).await?,
+            Kind::Queue => copy.queue(&marks).await?,
+            Kind::Latest => copy.latest(&marks).await?,
+        }
+        let to = marks.start;
+        copy.ops.push(Op::Trim { entity, to });
+        copy.ops.push(Op::Alter { entity, spec });
+        Ok(copy.ops)
+    }
+
+    async fn log(&mut self, marks: &Marks) -> Result<(), StoreError> {
+        let mut at = marks.start;
+        while at < marks.end {
+            let chunk = self.log.read(at, Want::bytes(READ_BYTES)).await?;
+            let (Some(first), Some(last)) = (chunk.batches.first(), chunk.batches.last()) else {
+                break;
+            };
+            if at == marks.start {
+                // There may be a gap behind the start, or the start lies inside of a batch.
+                self.reach(marks.start.min(first.base));
+            }
+            at = last.base.plus(u64::from(last.batch.span));
+            for stored in chunk.batches {
+                if stored.batch.flags != BatchFlags::default() {
+                    return Err(unsupported("a change of class with transactions"));
+                }
+                self.append(stored);
+            }
+        }
+        self.reach(marks.end);
+        Ok(())
+    }
+
+    async fn queue(&mut self, marks: &Marks) -> Result<(), StoreError> {
+        let mut entries = self.backlog(CursorId::default()).await?;
+        entries.extend(self.backlog(CursorId::DEAD).await?);
+        entries.sort_unstable_by_key(|entry| entry.base);
+        let offsets: Vec<_> = entries.iter().map(|entry| entry.base).collect();
+        let mut batches: BTreeMap<Offset, Stored> = BTreeMap::new();
+        for offsets in offsets.chunks(PAGE) {
+            let fetched = self.log.fetch(offsets.to_vec()).await?;
+            batches.extend(fetched.into_iter().map(|stored| (stored.base, stored)));
+        }
+        let mut rest = entries.as_slice();
+        for mut stored in batches.into_values() {
+            let after = stored.base.plus(u64::from(stored.batch.span));
+            let (of_batch, later) = rest.split_at(rest.partition_point(|entry| entry.base < after));
+            rest = later;
+            let base = stored.base;
+            // What the age of its queue made of it goes with it.
+            let deadline = of_batch.iter().filter_map(|entry| entry.deadline).min();
+            stored.batch.deadline = deadline.or(stored.batch.deadline);
+            self.append(stored);
+            self.settle_gaps(base, after, of_batch);
+            of_batch.iter().for_each(|entry| self.mark_entry(entry));
+        }
+        if let Some(filler) = self.reach(marks.end) {
+            self.settle(filler.0..marks.end.0, Outcome::Done);
+        }
+        let (entity, upto) = (self.entity, marks.end);
+        // Rather said of too many than of too few.
+        self.ops.push(Op::Mark { entity, upto });
+        Ok(())
+    }
+
+    async fn latest(&mut self, marks: &Marks) -> Result<(), StoreError> {
+        let mut batches: BTreeMap<Offset, Stored> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = self.log.latest(Bytes::new(), after.take(), PAGE).await?;
+            after = page.entries.last().map(|(key, _)| key.clone());
+            for (_, stored) in page.entries {
+                if stored.batch.keys.len() != 1 {
+                    return Err(unsupported(
+                        "a change of class with several keys in a batch",
+                    ));
+                }
+                batches.insert(stored.base, stored);
+            }
+            if !page.is_cut {
+                break;
+            }
+        }
+        let first = batches.keys().next().unwrap_or(&marks.end);
+        if *first > marks.start {
+            // The start is where the first message was, kept or not.
+            self.fill(marks.start);
+        }
+        batches.into_values().for_each(|stored| self.append(stored));
+        // It clears what is not there, so nothing of it is kept.
+        self.reach(marks.end);
+        Ok(())
+    }
+
+    async fn backlog(&self, cursor: CursorId) -> Result<Vec<Entry>, StoreError> {
+        let mut all: Vec<Entry> = Vec::new();
+        loop {
+            let from = all
+                .last()
+                .map_or(Offset(0), |last| last.base.plus(u64::from(last.span)));
+            let page = self.log.backlog(cursor, from, PAGE).await?;
+            let is_last = page.len() < PAGE;
+            all.extend(page);
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    fn append(&mut self, stored: Stored) {
+        let Stored { base, batch, .. } = stored;
+        self.end = base.plus(u64::from(batch.span));
+        let target = Target {
+            entity: self.entity,
+            place: Place::At(base),
+            tag: self.tag,
+        };
+        let to = vec![target];
+        self.ops.push(Op::Append { to, batch });
+    }
+
+    /// Offsets of a batch between its entries are settled.
+    fn settle_gaps(&mut self, base: Offset, after: Offset, entries: &[Entry]) {
+        let mut at = base;
+        for entry in entries {
+            self.settle(at.0..entry.base.0, Outcome::Done);
+            at = entry.base.plus(u64::from(entry.span));
+        }
+        self.settle(at.0..after.0, Outcome::Done);
+    }
+
+    /// What is known of an entry besides that it is there.
+    fn mark_entry(&mut self, entry: &Entry) {
+        let range = entry.base.0..entry.base.plus(u64::from(entry.span)).0;
+        for _ in 0..entry.requeued {
+            self.settle(range.clone(), Outcome::Returned);
+        }
+        if let Some(reason) = entry.dead {
+            self.settle(range, Outcome::Dead(reason));
+        }
+    }
+
+    fn settle(&mut self, range: std::ops::Range<u64>, outcome: Outcome) {
+        if range.is_empty() {
+            return;
+        }
+        self.ops.push(Op::Settle {
+            entity: self.entity,
+            cursor: CursorId::default(),
+            ranges: smallvec![range],
+            outcome,
+        });
+    }
+
+    /// Brings the end to an offset, with a message that nobody may get to see; tells where it is.
+    fn reach(&mut self, end: Offset) -> Option<Offset> {
+        let last = end.0.checked_sub(1).filter(|last| *last >= self.end.0)?;
+        self.fill(Offset(last));
+        Some(Offset(last))
+    }
+
+    fn fill(&mut self, base: Offset) {
+        self.append(Stored {
+            base,
+            batch: filler(),
+            requeued: 0,
+        });
+    }
+}
+
+/// Clears a key that no name can have, since it is no text.
+fn filler() -> Batch {
+    Batch {
+        codec: Codec::Envelope,
+        bytes: Bytes::new(),
+        count: 1,
+        span: 1,
+        time: Timestamp(0),
+        deadline: None,
+        stamp: None,
+        flags: BatchFlags::default(),
+        keys: vec![Key {
+            key: Some(Bytes::from_static(&[0xff])),
+            has_value: false,
+        }],
+    }
+}
+
+fn unsupported(what: &'static str) -> StoreError {
+    StoreError::Unsupported { what }
+}
