@@ -21,7 +21,7 @@ pub(crate) use about::{Applied, NAME, refused};
 pub(crate) use backend::Backend;
 #[cfg(test)]
 pub(crate) use kv::Map;
-pub(crate) use kv::{Change, KvError, StateKv};
+pub(crate) use kv::{Change, KvError, StateKv, Visit};
 pub(crate) use redb::RedbKv;
 
 /// Rows that are checked when they are read.
@@ -85,12 +85,7 @@ impl Index {
     }
 
     /// Visits rows whose key begins with `prefix`, from `from` on, in key order, until it breaks.
-    pub(crate) fn scan(
-        &self,
-        prefix: &[u8],
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), KvError> {
+    pub(crate) fn scan(&self, prefix: &[u8], from: &[u8], visit: Visit<'_>) -> Result<(), KvError> {
         let mut damage = None;
         self.0.scan(from.max(prefix), &mut |key, value| {
             if !key.starts_with(prefix) {

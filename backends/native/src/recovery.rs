@@ -4,9 +4,11 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_ports::Lsn;
+use tokio::time::Instant;
 
 use crate::error::OpenError;
 use crate::file_wal::{Chain, FileWal, Files, Flush, Frame, place};
@@ -26,6 +28,9 @@ use crate::state::{Hidden, State};
 use crate::superblock::{Epoch, LogId, Superblock, SuperblockFile};
 use crate::vfs::{Lock, Vfs};
 use crate::window::Window;
+
+/// How often a replay tells how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// A log that was read to its end and can be written again.
 #[derive(Debug)]
@@ -166,8 +171,10 @@ fn state(dir: &Path, index: Index) -> Result<State, OpenError> {
 
 fn replay(dir: &Path, files: &[LogFile], begin: Begin, state: &State) -> Result<Tail, OpenError> {
     let mut hidden = Vec::new();
+    let mut progress = Progress::new(files, &begin);
     let tail = scan::replay(dir, files, begin, &mut |wall, at, record| {
         state.ground.set_now(wall);
+        progress.tell(at.lsn);
         state.apply(at, record, &mut hidden);
         hidden
             .drain(..)
@@ -191,6 +198,35 @@ fn replay(dir: &Path, files: &[LogFile], begin: Begin, state: &State) -> Result<
         "the log was read to its end"
     );
     Ok(tail)
+}
+
+/// Tells once a second how far a long replay has come.
+struct Progress {
+    since: Instant,
+    begin: Lsn,
+    end: Lsn,
+}
+
+impl Progress {
+    fn new(files: &[LogFile], begin: &Begin) -> Self {
+        let first = files.get(begin.file);
+        let last = files.last();
+        Self {
+            since: Instant::now(),
+            begin: first.map_or(Lsn(0), |file| at(file.number, begin.position)),
+            end: last.map_or(Lsn(0), |file| at(file.number, file.bytes)),
+        }
+    }
+
+    fn tell(&mut self, here: Lsn) {
+        if self.since.elapsed() < TELL_EVERY {
+            return;
+        }
+        self.since = Instant::now();
+        let mib = |from: Lsn, to: Lsn| to.0.saturating_sub(from.0) >> 20;
+        let (read, most) = (mib(self.begin, here), mib(self.begin, self.end));
+        tracing::info!(read, most, "reading the log behind the index, in MiB");
+    }
 }
 
 fn mould(settings: &Settings, world: &World, log: LogId, epoch: Epoch) -> Mould {

@@ -236,12 +236,11 @@ impl Content {
     }
 }
 
+/// Reads key and value of a row; `None` when they say nothing.
+type Read<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Option<()>;
+
 /// Visits every row whose key begins so; one that says `None` is damaged.
-pub(crate) fn each(
-    index: &Index,
-    prefix: &[u8],
-    visit: &mut dyn FnMut(&[u8], &[u8]) -> Option<()>,
-) -> Result<(), KvError> {
+pub(crate) fn each(index: &Index, prefix: &[u8], visit: Read<'_>) -> Result<(), KvError> {
     let mut damage = None;
     index.scan(prefix, prefix, &mut |key, value| {
         if visit(key, value).is_some() {

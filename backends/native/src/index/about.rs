@@ -69,9 +69,12 @@ impl Index {
     /// Opens the index of a log. Refuses one that is not there, damaged, or of another log.
     pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, log: LogId) -> Result<Self, OpenError> {
         let path = dir.join(NAME);
-        let file = vfs.open(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => OpenError::Missing { file: path.clone() },
-            _ => OpenError::io(&path, error),
+        let file = vfs.open(&path).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::NotFound {
+                OpenError::Missing { file: path.clone() }
+            } else {
+                OpenError::io(&path, error)
+            }
         })?;
         let kv = RedbKv::open(Backend::Written(file));
         let index = Self::new(kv.map_err(|error| refused(path.clone(), error))?);

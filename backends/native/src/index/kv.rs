@@ -7,6 +7,9 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use thiserror::Error;
 
+/// Is told of key and value.
+pub(crate) type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// Keys and values in key order.
 pub(crate) trait StateKv: Debug + Send + Sync {
     /// Makes these changes in this order, all or none, durable on return. After an error nothing is
@@ -17,11 +20,7 @@ pub(crate) trait StateKv: Debug + Send + Sync {
     /// The value under a key, as of the latest checkpoint.
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError>;
     /// Visits keys from `from` on, in order, until it breaks. Sees one checkpoint throughout.
-    fn scan(
-        &self,
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), KvError>;
+    fn scan(&self, from: &[u8], visit: Visit<'_>) -> Result<(), KvError>;
 }
 
 /// One change of what is kept.
@@ -84,11 +83,7 @@ impl StateKv for Map {
         Ok(self.0.read().get(key).cloned())
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), KvError> {
+    fn scan(&self, from: &[u8], visit: Visit<'_>) -> Result<(), KvError> {
         let map = self.0.read();
         for (key, value) in map.range(from.to_vec()..) {
             if visit(key, value).is_break() {

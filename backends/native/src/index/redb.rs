@@ -4,7 +4,6 @@
 //! whole file is verified when it is opened, and a panic is reported as damage.
 
 use std::io;
-use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
@@ -14,7 +13,7 @@ use redb::{
 };
 
 use super::backend::Backend;
-use super::kv::{Change, KvError, StateKv};
+use super::kv::{Change, KvError, StateKv, Visit};
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 /// Its page cache; the default is 1 GiB.
@@ -88,11 +87,7 @@ impl StateKv for RedbKv {
         drop(database);
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), KvError> {
+    fn scan(&self, from: &[u8], visit: Visit<'_>) -> Result<(), KvError> {
         guarded(|| {
             for row in self.table()?.range(from..).map_err(failed)? {
                 let (key, value) = row.map_err(failed)?;
@@ -138,23 +133,18 @@ fn successor(prefix: &[u8]) -> Vec<u8> {
 }
 
 fn failed(error: impl Into<redb::Error>) -> KvError {
-    match error.into() {
-        // What redb says of a file that is none of its own, or ends too early.
-        redb::Error::Io(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
-            ) =>
-        {
-            KvError::Damaged {
-                what: error.to_string(),
-            }
-        }
-        redb::Error::Io(error) => KvError::Io(error),
-        // Every later call says only that an earlier one failed.
-        redb::Error::PreviousIo => KvError::Io(io::Error::other("an earlier access failed")),
-        other => KvError::Damaged {
-            what: other.to_string(),
-        },
+    let error = error.into();
+    let what = error.to_string();
+    // Every later call says only that an earlier one failed.
+    if matches!(error, redb::Error::PreviousIo) {
+        return KvError::Io(io::Error::other(what));
     }
+    // What redb says of a file that is none of its own, or ends too early.
+    let not_ours = [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData];
+    if let redb::Error::Io(error) = error
+        && !not_ours.contains(&error.kind())
+    {
+        return KvError::Io(error);
+    }
+    KvError::Damaged { what }
 }

@@ -17,6 +17,9 @@ use crate::inspect::Inspection;
 use crate::vfs::Vfs;
 use crate::vfs::sim::SimFs;
 
+/// A name, and what it does to a disk.
+type Case<'a> = (&'static str, &'a dyn Fn(&SimFs));
+
 fn commit(store: &mut Inline, op: Op) {
     let unit = Unit {
         ops: vec![op],
@@ -165,7 +168,7 @@ fn an_index_that_is_missing_or_of_another_log_is_refused_and_named() {
     drop(crate::store::Native::open(&settings(), &world(&stranger, 77)).unwrap());
     let mut foreign = Vec::new();
     stranger.damage(index, |bytes| foreign = bytes.clone());
-    let cases: [(&str, &dyn Fn(&SimFs)); 2] = [
+    let cases: [Case<'_>; 2] = [
         ("missing", &|fs| fs.remove(index).unwrap()),
         ("foreign", &|fs| {
             fs.damage(index, |bytes| *bytes = foreign.clone())
