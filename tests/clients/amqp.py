@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import decimal
+import json
 
 import pika
 from pika.exceptions import AMQPError
@@ -14,6 +15,9 @@ arguments.add_argument("verb", choices=["declare", "publish", "consume"])
 arguments.add_argument("port", type=int)
 arguments.add_argument("queue", nargs="?")
 arguments.add_argument("--bind", nargs=2, metavar=("EXCHANGE", "KEY"))
+arguments.add_argument("--exchange", nargs=3, metavar=("NAME", "TYPE", "ARGUMENTS"))
+arguments.add_argument("--arguments", type=json.loads, help="of the queue, as JSON")
+arguments.add_argument("--reject", action="store_true", help="what arrives, for good")
 arguments.add_argument("--login", default="guest:guest")
 asked = arguments.parse_args()
 
@@ -62,6 +66,10 @@ def received_value(value):
         return int(value.timestamp())
     if isinstance(value, decimal.Decimal):
         return str(value)
+    if isinstance(value, dict):
+        return {name: received_value(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [received_value(item) for item in value]
     return pack_value(value)
 
 
@@ -83,12 +91,18 @@ def arrived(channel, method, properties, body):
             timestamp_ms=None if timestamp is None else timestamp * 1000,
         ),
     )
-    channel.basic_ack(method.delivery_tag)
+    if asked.reject:
+        channel.basic_reject(method.delivery_tag, requeue=False)
+    else:
+        channel.basic_ack(method.delivery_tag)
 
 
 def declare():
     channel = open_channel()
-    channel.queue_declare(asked.queue, durable=True)
+    channel.queue_declare(asked.queue, durable=True, arguments=asked.arguments)
+    if asked.exchange:
+        name, kind, given = asked.exchange
+        channel.exchange_declare(name, kind, durable=True, arguments=json.loads(given))
     if asked.bind:
         channel.queue_bind(asked.queue, *asked.bind)
     say(ready=True)
