@@ -14,6 +14,7 @@ use fairlead_ports::Lsn;
 
 use crate::crc::Running;
 use crate::field::{array, u32_at, u64_at};
+use crate::mutation::{Mutation, is_on};
 use crate::record;
 use crate::superblock::Epoch;
 
@@ -116,7 +117,9 @@ impl Header {
 /// `None` when the records do not fill their place.
 fn checksum(salt: Salt, header: &[u8], records: &[u8]) -> Option<u32> {
     let mut crc = Running::new();
-    crc.add(&salt.0.to_le_bytes());
+    if !is_on(Mutation::NoSalt) {
+        crc.add(&salt.0.to_le_bytes());
+    }
     crc.add(header.get(12..)?);
     for place in record::places(records) {
         let crc_at = place?.start + 4;

@@ -13,6 +13,7 @@ use crate::homes::{self, Homes};
 use crate::index::pack::{Pack, Unpack};
 use crate::index::{Batch, Index, KvError, rows};
 use crate::lsn::{FileNo, file_of};
+use crate::mutation::{Mutation, is_on};
 use crate::superblock::Epoch;
 use crate::txn::OpenTxns;
 
@@ -205,6 +206,9 @@ impl Uses {
 
     /// It is no longer kept.
     pub(crate) fn remove(&mut self, at: Location, share: u32) {
+        if is_on(Mutation::NoLiveCountDecrement) {
+            return;
+        }
         let number = file_of(at.lsn);
         let Some(needed) = self.0.get_mut(&number) else {
             return;

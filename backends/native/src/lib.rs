@@ -33,6 +33,7 @@ mod log_file;
 mod lsn;
 mod meter;
 mod mould;
+mod mutation;
 mod open;
 mod plan;
 mod pool;

@@ -112,5 +112,13 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
+    #[cfg(feature = "mutations")]
+    let run = {
+        let mutation = crate::mutation::current();
+        move || {
+            crate::mutation::set(mutation);
+            run();
+        }
+    };
     thread::Builder::new().name(name.into()).spawn(run)
 }

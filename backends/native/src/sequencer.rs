@@ -27,6 +27,7 @@ use crate::inbox::{Inbox, Job};
 use crate::limits::{FRAME_BYTES_TARGET, FRAME_UNITS_TARGET, LINGER_MAX, Limits, SYNC_WITHIN};
 use crate::lsn::{FileNo, at, file_of, padded, position_of};
 use crate::meter::Meter;
+use crate::mutation::{Mutation, is_on};
 use crate::plan::{Draft, Planner, Room, len_max};
 use crate::pool::Pool;
 use crate::record::Record;
@@ -316,6 +317,9 @@ impl Sequencer {
         }
         let waiting = self.open.stages.of(sync);
         waiting.died.extend(plan.died);
+        if is_on(Mutation::ShowBeforeDurable) {
+            waiting.hidden.iter().for_each(Hidden::show);
+        }
         let hides = waiting.hidden.len() > first;
         self.open.owes_sync |= sync == SyncMode::Always && hides;
         Ok(Committed {
@@ -457,11 +461,15 @@ impl Sequencer {
             Flush::Later
         };
         self.is_hurried = false;
+        let mut stages = open.stages;
+        if is_on(Mutation::AnswerBeforeSync) {
+            stages.synced.receipts.give();
+        }
         let changes = self.shared.state.changes();
         let desk = &self.shared.desk;
         desk.framed(frame.lsn, frame.padded_len(), changes);
         self.checkpoint();
-        self.fly(flush, open.stages);
+        self.fly(flush, stages);
         Order {
             frame: Some(frame),
             flush,

@@ -7,6 +7,8 @@ mod failure;
 mod full;
 mod grouping;
 mod inspect;
+#[cfg(feature = "mutations")]
+mod mutations;
 mod parsers;
 mod recycling;
 mod sealing;

@@ -12,7 +12,8 @@ use crate::file_wal::Files;
 use crate::frame::{HEADER_BYTES, Header};
 use crate::index::{Applied, KvError};
 use crate::lsn::{file_of, position_of};
-use crate::pool::Pool;
+use crate::mutation::{Mutation, is_on};
+use crate::pool::{Filled, Pool};
 use crate::seal::View;
 use crate::sequencer::Shared;
 use crate::state::Progress;
@@ -65,6 +66,14 @@ impl Checkpointer {
     /// Writes a checkpoint whose last frame is durable, and frees what it leaves without use.
     pub(crate) fn write(&self, checkpoint: Checkpoint) -> Result<(), KvError> {
         let applied = applied(&self.files, checkpoint.frame)?;
+        if is_on(Mutation::RecycleBeforeCheckpoint) {
+            self.release(&View {
+                uses: checkpoint.uses.clone(),
+                homes: checkpoint.homes.clone(),
+                applied: applied.frame,
+            });
+            while matches!(self.pool.fill(), Ok(Filled::More)) {}
+        }
         let view = checkpoint.write(&self.shared.state, &applied)?;
         self.release(&view);
         self.shared.bench.put(view);

@@ -15,7 +15,7 @@ use crate::ground::Uses;
 use crate::index::{Batch, rows};
 use crate::inspect::Inspection;
 use crate::vfs::Vfs;
-use crate::vfs::sim::SimFs;
+use crate::vfs::sim::{Loss, SimFs};
 
 /// A name, and what it does to a disk.
 type Case<'a> = (&'static str, &'a dyn Fn(&SimFs));
@@ -78,7 +78,7 @@ async fn a_long_trace_with_checkpoints_and_restarts_ends_as_in_memory() {
 }
 
 #[test]
-fn a_log_file_goes_once_nothing_in_the_index_refers_to_it() {
+pub(super) fn a_log_file_goes_once_nothing_in_the_index_refers_to_it() {
     let fs = SimFs::default();
     let mut store = Inline::open(&fs).unwrap();
     let (queue, log) = (EntityId(1), EntityId(2));
@@ -226,4 +226,45 @@ fn an_inspection_names_the_entity_whose_rows_are_missing_or_do_not_add_up() {
             .iter()
             .all(|it| it.file == Path::new("data/index.redb"))
     );
+}
+
+/// A queue in more files than are kept to be used again. The index has its messages, although all
+/// of them are settled.
+fn drained(fs: &SimFs) -> Inline {
+    let mut store = Inline::open(fs).unwrap();
+    let queue = EntityId(1);
+    commit(&mut store, create(queue, Kind::Queue));
+    for _ in 0..14 {
+        commit(&mut store, append(queue, message(vec![1; 25_000])));
+    }
+    checkpoint(&store);
+    commit(&mut store, settle(queue, 0..14, Outcome::Done));
+    store
+}
+
+#[tokio::test]
+pub(super) async fn a_crash_while_a_checkpoint_is_written_finds_every_file_that_the_last_one_needs()
+{
+    let whole = SimFs::default();
+    let store = drained(&whole);
+    let before = whole.operations();
+    checkpoint(&store);
+    for crash_at in before + 1..=whole.operations() {
+        let fs = SimFs::default();
+        let store = drained(&fs);
+        fs.fail_at(crash_at);
+        assert!(store.write_checkpoint(store.begin_checkpoint()).is_err());
+        for loss in [
+            Loss::All,
+            Loss::Nothing,
+            Loss::Some(crash_at),
+            Loss::Torn(crash_at),
+        ] {
+            let context = format!("crash at {crash_at}, {loss:?}");
+            let subject =
+                open(&fs.after_crash(loss)).unwrap_or_else(|error| panic!("{context}: {error}"));
+            let marks = subject.marks(EntityId(1)).await;
+            assert_eq!((marks.end.0, marks.count), (14, 0), "{context}");
+        }
+    }
 }

@@ -74,18 +74,21 @@ fn runtime() -> Runtime {
 fn every_answered_commit_survives_a_crash_after_any_operation() {
     let script = runtime().block_on(Script::new(5, 500));
     let (sender, receiver) = sync_channel::<Crash>(2);
-    let receiver = Mutex::new(receiver);
+    let receiver = Arc::new(Mutex::new(receiver));
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| {
+            let (receiver, script) = (Arc::clone(&receiver), &script);
+            scope.spawn(move || {
                 let runtime = runtime();
                 loop {
                     let crash = receiver.lock().recv();
                     let Ok(crash) = crash else { return };
-                    runtime.block_on(crash.check(&script));
+                    runtime.block_on(crash.check(script));
                 }
             });
         }
+        // It goes with those who take from it, so that a check that fails leaves nobody waiting.
+        drop(receiver);
         crashes(&script, sender);
     });
 }
@@ -132,7 +135,7 @@ async fn a_crash_during_recovery_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_start_has_shown_survives_although_a_sync_had_failed() {
+pub(super) async fn what_a_start_has_shown_survives_although_a_sync_had_failed() {
     let script = Script::new(7, 50).await;
     let whole = SimFs::default();
     script.play(&whole);

@@ -2,14 +2,27 @@
 
 use std::path::{Path, PathBuf};
 
+use fairlead_canon::Promise;
+use fairlead_ports::{Space, Unit};
+use fairlead_testkit::make::put;
 use fairlead_testkit::trace::digest;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{Inline, Script, open};
 use crate::error::OpenError;
+use crate::file_wal::Flush;
+use crate::frame::{HEADER_BYTES, Header};
+use crate::inbox::Job;
+use crate::log_file::FileHeader;
+use crate::lsn::{PAGE_BYTES, position_of};
+use crate::pool::Filled;
+use crate::sequencer::{Press, Taken};
+use crate::superblock::Epoch;
 use crate::vfs::Vfs;
 use crate::vfs::sim::SimFs;
+
+const FIRST: &str = "data/wal/0000000000000001.wal";
 
 /// A log that was closed in order, so that all of it is proven.
 async fn closed(seed: u64) -> (Script, SimFs) {
@@ -47,7 +60,7 @@ fn is_refused(error: &OpenError) -> bool {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_changes_nothing_that_is_seen_or_is_refused() {
+pub(super) async fn a_flipped_bit_changes_nothing_that_is_seen_or_is_refused() {
     let (script, fs) = closed(11).await;
     let all = script.digests.last().unwrap();
     let mut random = StdRng::seed_from_u64(11);
@@ -85,7 +98,7 @@ async fn a_flipped_bit_changes_nothing_that_is_seen_or_is_refused() {
 #[tokio::test]
 async fn every_byte_of_a_proven_file_counts() {
     let (_, fs) = closed_without_checkpoint(18).await;
-    let path = Path::new("data/wal/0000000000000001.wal");
+    let path = Path::new(FIRST);
     let mut random = StdRng::seed_from_u64(18);
     for _ in 0..300 {
         let copy = fs.copy();
@@ -122,7 +135,7 @@ async fn damage_in_the_last_frame_is_a_tear_unless_it_was_proven() {
         store.commit(unit.clone()).unwrap();
     }
     drop(store);
-    let path = Path::new("data/wal/0000000000000001.wal");
+    let path = Path::new(FIRST);
     let last = |bytes: &[u8]| {
         (1..bytes.len() / 4096)
             .rev()
@@ -153,7 +166,7 @@ async fn damage_in_the_last_frame_is_a_tear_unless_it_was_proven() {
 }
 
 #[tokio::test]
-async fn damage_before_the_last_frames_is_refused_although_nothing_was_closed() {
+pub(super) async fn damage_before_the_last_frames_is_refused_although_nothing_was_closed() {
     let script = Script::new(17, 20).await;
     let fs = SimFs::default();
     let mut store = Inline::open(&fs).unwrap();
@@ -161,7 +174,7 @@ async fn damage_before_the_last_frames_is_refused_although_nothing_was_closed() 
         store.commit(unit.clone()).unwrap();
     }
     drop(store);
-    let path = Path::new("data/wal/0000000000000001.wal");
+    let path = Path::new(FIRST);
     let frames = |fs: &SimFs| {
         let mut frames = 0;
         fs.damage(path, |bytes| {
@@ -256,4 +269,84 @@ async fn files_that_are_missing_swapped_or_of_another_log_are_refused() {
         let error = open(&copy).expect_err(name);
         assert!(is_refused(&error), "{name}: {error}");
     }
+}
+
+/// Units that are written in one frame each and not synced, and where those frames lie.
+fn unsynced(store: &mut Inline, keys: [&'static str; 2]) -> Vec<u64> {
+    while store.pool.fill().unwrap() == Filled::More {}
+    let one = |key| {
+        let (mut job, _) = Job::new(vec![Unit {
+            ops: vec![put(7, key, "unsynced")],
+            promise: Promise::Accepted,
+        }]);
+        assert_eq!(store.sequencer.take(&mut job), Taken::All);
+        store.sequencer.answer(job);
+        let order = store.sequencer.order(Press::Frame).unwrap();
+        assert_eq!(order.flush, Flush::Later);
+        store.carry_out(&order).unwrap();
+        store.sequencer.landed();
+        store.sequencer.settle().give();
+        position_of(order.frame.unwrap().lsn)
+    };
+    keys.into_iter().map(one).collect()
+}
+
+fn has(store: &Inline, key: &'static str) -> bool {
+    let documents = store.shared.state.documents.lock();
+    documents.get(Space(7), key.as_bytes()).is_some()
+}
+
+#[tokio::test]
+pub(super) async fn a_file_that_lost_its_end_is_refused_although_the_next_one_is_whole() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    for _ in 0..40 {
+        let ops = vec![put(7, "a", "b")];
+        let promise = Promise::Durable;
+        store.commit(Unit { ops, promise }).unwrap();
+    }
+    drop(store);
+    fs.damage(FIRST.as_ref(), |bytes| bytes[60 * 1024..].fill(0));
+    let error = open(&fs).unwrap_err();
+    assert!(is_refused(&error), "{error}");
+}
+
+#[tokio::test]
+pub(super) async fn a_frame_behind_a_torn_one_is_never_taken_up_again() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    let at = unsynced(&mut store, ["torn", "behind"]);
+    let survivor = fs.copy();
+    survivor.damage(FIRST.as_ref(), |bytes| {
+        bytes[at[0] as usize + HEADER_BYTES + 8] ^= 1
+    });
+    // The frame that begins a stay takes the place of the torn one, and is as long.
+    for start in 1..3 {
+        let store = Inline::open(&survivor).unwrap();
+        assert!(
+            !has(&store, "torn") && !has(&store, "behind"),
+            "start {start}"
+        );
+    }
+}
+
+#[tokio::test]
+pub(super) async fn a_frame_of_a_lower_epoch_is_none() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    let at = unsynced(&mut store, ["one", "two"]);
+    drop(store);
+    let file = fs.open(FIRST.as_ref()).unwrap();
+    let mut page = [0; PAGE_BYTES];
+    file.read_at(0, &mut page).unwrap();
+    let salt = FileHeader::decode(&page).unwrap().salt;
+    // The second of them once more, as a process would have written it that the log has left behind.
+    file.read_at(at[1], &mut page).unwrap();
+    let mut header = Header::decode(&page).unwrap();
+    let len = header.len as usize;
+    header.epoch = Epoch(header.epoch.0 - 1);
+    let head = header.seal(salt, &page[HEADER_BYTES..len]);
+    file.write_at(at[1], &[&head]).unwrap();
+    let store = Inline::open(&fs).unwrap();
+    assert!(has(&store, "one") && !has(&store, "two"));
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use fairlead_canon::{Kind, Promise};
-use fairlead_ports::{StoreError, Unit};
+use fairlead_canon::{EpochTag, Kind, Promise, Spec};
+use fairlead_ports::{Op, Place, StoreError, Target, Unit};
 use fairlead_testkit::Subject;
-use fairlead_testkit::make::{A, append, create, message};
+use fairlead_testkit::make::{A, append, create, message, spec};
 
 use super::{open, settings, world};
 use crate::settings::Settings;
@@ -209,4 +209,27 @@ async fn what_was_committed_before_a_close_is_finished_although_it_needs_more_fi
         200
     );
     assert_eq!(open(&fs).unwrap().marks(A).await.end.0, 200);
+}
+
+#[tokio::test]
+pub(super) async fn an_append_of_another_epoch_is_fenced() {
+    let subject = open(&SimFs::default()).unwrap();
+    let spec = Spec {
+        tag: EpochTag(2),
+        ..spec(Kind::Log)
+    };
+    subject.done(vec![Op::Create { entity: A, spec }]).await;
+    let append = |tag| Op::Append {
+        to: vec![Target {
+            entity: A,
+            place: Place::Next,
+            tag: EpochTag(tag),
+        }],
+        batch: message("x"),
+    };
+    for tag in [1, 3] {
+        let refused = subject.commit(vec![append(tag)]).await;
+        assert_eq!(refused, Err(StoreError::Fenced), "{tag}");
+    }
+    subject.done(vec![append(2)]).await;
 }

@@ -19,7 +19,7 @@ fn durable(ops: Vec<fairlead_ports::Op>) -> Unit {
 }
 
 #[test]
-fn commits_that_come_during_a_sync_share_the_next_one() {
+pub(super) fn commits_that_come_during_a_sync_share_the_next_one() {
     let fs = SimFs::default();
     let mut store = Inline::open(&fs).unwrap();
     store.commit(durable(vec![create(A, Kind::Log)])).unwrap();

@@ -80,7 +80,7 @@ fn nothing_of_a_former_life_of_a_file_is_a_frame_of_it() {
 }
 
 #[test]
-fn a_frame_that_was_forged_for_its_place_is_none_without_the_salt_of_the_file() {
+pub(super) fn a_frame_that_was_forged_for_its_place_is_none_without_the_salt_of_the_file() {
     let fs = SimFs::default();
     let file = prepared(&fs, 2);
     // What somebody can write who sees every byte of a body and guesses where it will lie.

@@ -163,3 +163,19 @@ async fn a_file_that_is_left_with_something_unsynced_is_synced() {
         "one in the first file, two in the second"
     );
 }
+
+#[test]
+pub(super) fn what_is_not_durable_is_not_shown() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    let kinds = vec![create(A, Kind::Log), create(B, Kind::Queue)];
+    store.commit(durable(kinds)).unwrap();
+    while store.pool.fill().unwrap() == Filled::More {}
+    let both = vec![append(A, message("x")), append(B, message("x"))];
+    let (mut job, _replied) = Job::new(vec![durable(both)]);
+    assert_eq!(store.sequencer.take(&mut job), Taken::All);
+    store.sequencer.answer(job);
+    assert_eq!((end(&store, A), end(&store, B)), (0, 0));
+    store.work(Press::Nothing).unwrap();
+    assert_eq!((end(&store, A), end(&store, B)), (1, 1));
+}
