@@ -6,7 +6,8 @@
 //! (`open`, `recovery`, `scan`) applies the same records again. Formats stand beside their code: the
 //! superblock, the header of a log file, frames, records.
 //!
-//! Everything that is known about entities and documents is in memory, rebuilt from the log.
+//! What is known about entities and documents is rows of the `index`, brought up by each
+//! `checkpoint`, and in memory what changed since and what was used lately (`entities`, `ground`).
 //! Begin with [`Native`] and `sequencer`; what looks at a directory without opening it is
 //! [`Inspection`].
 
