@@ -39,6 +39,7 @@ pub use unsuback::UnsubAck;
 pub use unsubscribe::Unsubscribe;
 
 use header::{Header, Kind};
+use reason::{OF_PUBLISH, OF_RELEASE};
 
 /// A revision of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -143,10 +144,10 @@ fn packet(header: &Header, version: Version, body: &Bytes) -> Result<Packet, Dec
         Kind::Connect => Packet::Connect(Box::new(Connect::decode(r)?)),
         Kind::ConnAck => Packet::ConnAck(ConnAck::decode(r, version)?),
         Kind::Publish => Packet::Publish(Publish::decode(r, header.flags, version)?),
-        Kind::PubAck => Packet::PubAck(Ack::decode(r, version)?),
-        Kind::PubRec => Packet::PubRec(Ack::decode(r, version)?),
-        Kind::PubRel => Packet::PubRel(Ack::decode(r, version)?),
-        Kind::PubComp => Packet::PubComp(Ack::decode(r, version)?),
+        Kind::PubAck => Packet::PubAck(Ack::decode(r, version, OF_PUBLISH)?),
+        Kind::PubRec => Packet::PubRec(Ack::decode(r, version, OF_PUBLISH)?),
+        Kind::PubRel => Packet::PubRel(Ack::decode(r, version, OF_RELEASE)?),
+        Kind::PubComp => Packet::PubComp(Ack::decode(r, version, OF_RELEASE)?),
         Kind::Subscribe => Packet::Subscribe(Subscribe::decode(r, version)?),
         Kind::SubAck => Packet::SubAck(SubAck::decode(r, version)?),
         Kind::Unsubscribe => Packet::Unsubscribe(Unsubscribe::decode(r, version)?),

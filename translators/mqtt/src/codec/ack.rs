@@ -29,10 +29,14 @@ impl Ack {
         }
     }
 
-    pub(super) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
+    pub(super) fn decode(
+        r: &mut Reader<'_>,
+        version: Version,
+        reasons: &[ReasonCode],
+    ) -> Result<Self, DecodeError> {
         let mut ack = Self::new(packet_id(r)?, ReasonCode::SUCCESS);
         if version == Version::V5 && !r.is_empty() {
-            ack.reason = ReasonCode(r.u8("reason code")?);
+            ack.reason = ReasonCode::read(r, reasons)?;
             ack.properties = Properties::decode_rest(r, Place::ACK)?;
         }
         Ok(ack)

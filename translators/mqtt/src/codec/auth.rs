@@ -5,6 +5,7 @@ use fairlead_wire::{Reader, WireError};
 
 use super::header::{Kind, frame};
 use super::property::Place;
+use super::reason::OF_AUTH;
 use super::{DecodeError, Properties, ReasonCode};
 
 /// What either side says next. MQTT 5 only.
@@ -24,16 +25,8 @@ impl Auth {
                 properties: Properties::NONE,
             });
         }
-        let reason = ReasonCode(r.u8("reason code")?);
         //= MQTT-3.15.2-1: the reason code is one of three.
-        let known = [
-            ReasonCode::SUCCESS,
-            ReasonCode::CONTINUE_AUTHENTICATION,
-            ReasonCode::REAUTHENTICATE,
-        ];
-        if !known.contains(&reason) {
-            return Err(DecodeError::Protocol("an unknown reason of AUTH"));
-        }
+        let reason = ReasonCode::read(r, OF_AUTH)?;
         let properties = Properties::decode_rest(r, Place::AUTH)?;
         Ok(Self { reason, properties })
     }

@@ -5,6 +5,7 @@ use fairlead_wire::{Reader, WireError};
 
 use super::header::{Kind, frame};
 use super::property::Place;
+use super::reason::OF_DISCONNECT;
 use super::{DecodeError, Properties, ReasonCode, Version};
 
 /// The end of a connection, with its reason.
@@ -28,7 +29,7 @@ impl Disconnect {
     pub(super) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
         let mut disconnect = Self::new(ReasonCode::SUCCESS);
         if version == Version::V5 && !r.is_empty() {
-            disconnect.reason = ReasonCode(r.u8("reason code")?);
+            disconnect.reason = ReasonCode::read(r, OF_DISCONNECT)?;
             disconnect.properties = Properties::decode_rest(r, Place::DISCONNECT)?;
         }
         Ok(disconnect)

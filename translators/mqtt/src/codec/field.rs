@@ -44,6 +44,12 @@ pub(super) fn varint(r: &mut Reader<'_>, field: &'static str) -> Result<u32, Dec
     for place in 0..4 {
         let byte = r.u8(field)?;
         value |= u32::from(byte & 0x7f) << (7 * place);
+        //= MQTT-1.5.5-1: in the fewest bytes that hold it.
+        if byte == 0 && place > 0 {
+            return Err(DecodeError::Malformed(
+                "a variable byte integer in too many bytes",
+            ));
+        }
         if byte & 0x80 == 0 {
             return Ok(value);
         }

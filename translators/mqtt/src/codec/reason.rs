@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use fairlead_wire::Reader;
+
+use super::DecodeError;
+
 /// The outcome of an operation; 0x80 and above are failures.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReasonCode(pub u8);
@@ -52,13 +56,90 @@ codes! {
     RECEIVE_MAXIMUM_EXCEEDED = 0x93 "receive maximum exceeded";
     TOPIC_ALIAS_INVALID = 0x94 "topic alias invalid";
     PACKET_TOO_LARGE = 0x95 "packet too large";
+    MESSAGE_RATE_TOO_HIGH = 0x96 "message rate too high";
     QUOTA_EXCEEDED = 0x97 "quota exceeded";
     ADMINISTRATIVE_ACTION = 0x98 "administrative action";
     PAYLOAD_FORMAT_INVALID = 0x99 "payload format invalid";
+    RETAIN_NOT_SUPPORTED = 0x9a "retain not supported";
+    QOS_NOT_SUPPORTED = 0x9b "QoS not supported";
     USE_ANOTHER_SERVER = 0x9c "use another server";
+    SERVER_MOVED = 0x9d "server moved";
+    SHARED_NOT_SUPPORTED = 0x9e "shared subscriptions not supported";
+    CONNECTION_RATE_EXCEEDED = 0x9f "connection rate exceeded";
+    MAXIMUM_CONNECT_TIME = 0xa0 "maximum connect time";
+    SUBSCRIPTION_IDS_NOT_SUPPORTED = 0xa1 "subscription identifiers not supported";
+    WILDCARDS_NOT_SUPPORTED = 0xa2 "wildcard subscriptions not supported";
 }
 
+/// What PUBACK and PUBREC may say.
+pub(super) const OF_PUBLISH: &[ReasonCode] = &[
+    ReasonCode::SUCCESS,
+    ReasonCode::NO_MATCHING_SUBSCRIBERS,
+    ReasonCode::UNSPECIFIED,
+    ReasonCode::IMPLEMENTATION_SPECIFIC,
+    ReasonCode::NOT_AUTHORIZED,
+    ReasonCode::TOPIC_NAME_INVALID,
+    ReasonCode::PACKET_ID_IN_USE,
+    ReasonCode::QUOTA_EXCEEDED,
+    ReasonCode::PAYLOAD_FORMAT_INVALID,
+];
+
+/// What PUBREL and PUBCOMP may say.
+pub(super) const OF_RELEASE: &[ReasonCode] =
+    &[ReasonCode::SUCCESS, ReasonCode::PACKET_ID_NOT_FOUND];
+
+/// What AUTH may say.
+pub(super) const OF_AUTH: &[ReasonCode] = &[
+    ReasonCode::SUCCESS,
+    ReasonCode::CONTINUE_AUTHENTICATION,
+    ReasonCode::REAUTHENTICATE,
+];
+
+/// What DISCONNECT may say, from either side.
+pub(super) const OF_DISCONNECT: &[ReasonCode] = &[
+    ReasonCode::SUCCESS,
+    ReasonCode::DISCONNECT_WITH_WILL,
+    ReasonCode::UNSPECIFIED,
+    ReasonCode::MALFORMED_PACKET,
+    ReasonCode::PROTOCOL_ERROR,
+    ReasonCode::IMPLEMENTATION_SPECIFIC,
+    ReasonCode::NOT_AUTHORIZED,
+    ReasonCode::SERVER_BUSY,
+    ReasonCode::SERVER_SHUTTING_DOWN,
+    ReasonCode::BAD_AUTH_METHOD,
+    ReasonCode::KEEP_ALIVE_TIMEOUT,
+    ReasonCode::SESSION_TAKEN_OVER,
+    ReasonCode::TOPIC_FILTER_INVALID,
+    ReasonCode::TOPIC_NAME_INVALID,
+    ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
+    ReasonCode::TOPIC_ALIAS_INVALID,
+    ReasonCode::PACKET_TOO_LARGE,
+    ReasonCode::MESSAGE_RATE_TOO_HIGH,
+    ReasonCode::QUOTA_EXCEEDED,
+    ReasonCode::ADMINISTRATIVE_ACTION,
+    ReasonCode::PAYLOAD_FORMAT_INVALID,
+    ReasonCode::RETAIN_NOT_SUPPORTED,
+    ReasonCode::QOS_NOT_SUPPORTED,
+    ReasonCode::USE_ANOTHER_SERVER,
+    ReasonCode::SERVER_MOVED,
+    ReasonCode::SHARED_NOT_SUPPORTED,
+    ReasonCode::CONNECTION_RATE_EXCEEDED,
+    ReasonCode::MAXIMUM_CONNECT_TIME,
+    ReasonCode::SUBSCRIPTION_IDS_NOT_SUPPORTED,
+    ReasonCode::WILDCARDS_NOT_SUPPORTED,
+];
+
 impl ReasonCode {
+    /// Reads one that this packet may say.
+    pub(super) fn read(r: &mut Reader<'_>, of: &[Self]) -> Result<Self, DecodeError> {
+        let code = Self(r.u8("reason code")?);
+        of.contains(&code)
+            .then_some(code)
+            .ok_or(DecodeError::Protocol(
+                "a reason code that is not of this packet",
+            ))
+    }
+
     /// Whether the operation failed.
     pub fn is_failure(self) -> bool {
         self.0 >= 0x80

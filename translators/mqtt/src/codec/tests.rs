@@ -334,6 +334,7 @@ fn a_body_of_127_bytes_has_a_length_of_one_byte_and_one_of_128_has_two() {
 //= MQTT-4.7.3-2
 //= MQTT-3.15.1-1
 //= MQTT-3.15.2-1
+//= MQTT-1.5.5-1
 //= MQTT311-3.1.2-22
 #[test]
 fn what_is_not_a_packet_is_refused() {
@@ -349,7 +350,22 @@ fn what_is_not_a_packet_is_refused() {
         (
             Version::V5,
             "f0 02 80 00",
-            Protocol("an unknown reason of AUTH"),
+            Protocol("a reason code that is not of this packet"),
+        ),
+        (
+            Version::V5,
+            "40 03 0001 92",
+            Protocol("a reason code that is not of this packet"),
+        ),
+        (
+            Version::V5,
+            "62 03 0001 10",
+            Protocol("a reason code that is not of this packet"),
+        ),
+        (
+            Version::V5,
+            "e0 01 18",
+            Protocol("a reason code that is not of this packet"),
         ),
         (
             Version::V5,
@@ -462,6 +478,11 @@ fn what_is_not_a_packet_is_refused() {
             Version::V5,
             "30 07 0001 61 03 21 0001",
             Protocol("a property that does not belong to this packet"),
+        ),
+        (
+            Version::V5,
+            "30 07 0001 61 8200 01 00",
+            Malformed("a variable byte integer in too many bytes"),
         ),
         (
             Version::V5,
@@ -606,13 +627,13 @@ fn any_ack() -> impl Strategy<Value = Packet> {
     (
         0..4,
         1..=u16::MAX,
-        any::<u8>(),
+        any::<prop::sample::Index>(),
         prop::collection::vec(user_property(), 0..2),
     )
         .prop_map(|(kind, number, reason, users)| {
             let ack = Ack {
                 packet_id: id(number),
-                reason: ReasonCode(reason),
+                reason: *reason.get(if kind < 2 { OF_PUBLISH } else { OF_RELEASE }),
                 properties: Properties::of(users).unwrap(),
             };
             match kind {
@@ -650,7 +671,8 @@ fn any_packet() -> impl Strategy<Value = Packet> {
         3 => any_ack(),
         1 => any_subscribe(),
         1 => Just(Packet::PingReq),
-        1 => any::<u8>().prop_map(|reason| Packet::Disconnect(Disconnect::new(ReasonCode(reason)))),
+        1 => prop::sample::select(reason::OF_DISCONNECT)
+            .prop_map(|reason| Packet::Disconnect(Disconnect::new(reason))),
     ]
 }
 
