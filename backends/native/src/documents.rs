@@ -70,11 +70,13 @@ impl Documents {
     }
 
     pub(crate) fn get(&self, space: Space, key: &[u8]) -> Option<Document> {
-        let place = (space, Bytes::copy_from_slice(key));
-        match self.changed(&place) {
-            Some(changed) => changed.clone(),
-            None => self.stored(space, &place.1),
-        }
+        let changed = self.changed(space, key);
+        changed.unwrap_or_else(|| self.ground.trust(stored(&self.ground, space, key)))
+    }
+
+    /// What a change that is not in the index says of a document, if there is one.
+    pub(crate) fn changed(&self, space: Space, key: &[u8]) -> Option<Option<Document>> {
+        self.layered(&(space, Bytes::copy_from_slice(key))).cloned()
     }
 
     pub(crate) fn version(&self, space: Space, key: &[u8]) -> Version {
@@ -118,7 +120,7 @@ impl Documents {
             let here = layer.due.iter().take_while(|(due, _, _)| *due <= now);
             let current = here.filter(|(at, space, key)| {
                 let document = self
-                    .changed(&(*space, key.clone()))
+                    .layered(&(*space, key.clone()))
                     .and_then(Option::as_ref);
                 document.is_some_and(|document| document.due == Some(*at))
             });
@@ -130,7 +132,7 @@ impl Documents {
                 return ControlFlow::Break(());
             };
             let place = (space, Bytes::copy_from_slice(key));
-            if self.changed(&place).is_none() {
+            if self.layered(&place).is_none() {
                 stored += 1;
                 due.insert((at, place.0, place.1));
             }
@@ -165,14 +167,9 @@ impl Documents {
         })
     }
 
-    /// What a change says of a document, if there is one.
-    fn changed(&self, place: &(Space, Bytes)) -> Option<&Option<Document>> {
+    fn layered(&self, place: &(Space, Bytes)) -> Option<&Option<Document>> {
         let growing = self.growing.values.get(place);
         growing.or_else(|| self.frozen.values.get(place))
-    }
-
-    fn stored(&self, space: Space, key: &[u8]) -> Option<Document> {
-        self.ground.trust(stored(&self.ground, space, key))
     }
 
     fn scan(
@@ -242,7 +239,12 @@ impl Layer {
     }
 }
 
-fn stored(ground: &Ground, space: Space, key: &[u8]) -> Result<Option<Document>, KvError> {
+/// What the index has of a document.
+pub(crate) fn stored(
+    ground: &Ground,
+    space: Space,
+    key: &[u8],
+) -> Result<Option<Document>, KvError> {
     let row = rows::document(space, key);
     let Some(value) = ground.index.get(&row)? else {
         return Ok(None);

@@ -47,10 +47,20 @@ impl Entities {
     }
 
     pub(crate) fn get(&self, id: EntityId) -> Option<Arc<Entity>> {
-        let hot = self.hot.read().get(&id).map(Arc::clone);
-        let entity = hot.or_else(|| self.load(id))?;
-        entity.set_used();
+        let entity = self.in_memory(id).or_else(|| self.load(id))?;
         (!entity.is_deleted()).then_some(entity)
+    }
+
+    /// An entity that is in memory, whether deleted or not.
+    pub(crate) fn in_memory(&self, id: EntityId) -> Option<Arc<Entity>> {
+        let entity = self.hot.read().get(&id).map(Arc::clone)?;
+        entity.set_used();
+        Some(entity)
+    }
+
+    /// Lets go of what readers have loaded, when it is too much.
+    pub(crate) fn relieve(&self) {
+        self.shed(LOOKS_PER_LOAD);
     }
 
     fn load(&self, id: EntityId) -> Option<Arc<Entity>> {

@@ -184,6 +184,13 @@ impl Content {
         self.changed_in == 0 && self.captured.is_none() && self.captured_in <= durable
     }
 
+    /// Sees what is in memory alone; `None` when that is not enough.
+    pub(crate) fn glance<T>(&mut self, see: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.batches.keep_to_memory();
+        let seen = see(self);
+        (!self.batches.was_short()).then_some(seen)
+    }
+
     /// Drops chunks that the index has and nobody used lately.
     pub(crate) fn unload(&mut self) {
         if self.captured.is_none() && self.captured_in <= self.source.ground.durable() {

@@ -1,10 +1,11 @@
 //! What all entities of a store stand on: the index below them, the count of what each log file is
 //! still needed for, and the memory that their chunks take together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use fairlead_canon::EntityId;
 use fairlead_canon::Timestamp;
 use parking_lot::Mutex;
 
@@ -39,6 +40,10 @@ pub(crate) struct Ground {
     durable: AtomicU64,
     /// Of this stay of a process.
     epoch: AtomicU64,
+    /// Entities whose class changed: what is sealed of them belongs elsewhere.
+    pub(crate) moved: Mutex<BTreeSet<EntityId>>,
+    /// Whether class `object` has a place.
+    has_objects: AtomicBool,
     chunks: Arc<AtomicUsize>,
     is_faulty: AtomicBool,
 }
@@ -76,6 +81,8 @@ impl Ground {
             generation: AtomicU64::new(1),
             durable: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
+            moved: Mutex::default(),
+            has_objects: AtomicBool::new(false),
             chunks: Arc::default(),
             is_faulty: AtomicBool::new(false),
         })
@@ -159,6 +166,15 @@ impl Ground {
     /// The index has these.
     pub(crate) fn set_written_homes(&self, homes: &Homes) {
         *self.written_homes.lock() = homes.clone();
+    }
+
+    pub(crate) fn has_objects(&self) -> bool {
+        self.has_objects.load(Ordering::Relaxed)
+    }
+
+    /// Class `object` has a place.
+    pub(crate) fn set_has_objects(&self) {
+        self.has_objects.store(true, Ordering::Relaxed);
     }
 
     /// Chunks in memory.

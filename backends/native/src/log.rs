@@ -24,21 +24,19 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    fn look<T>(
+    /// Sees the entity: at once if what is in memory is enough, else on a reader thread.
+    fn look<T: Send + 'static>(
         &self,
-        see: impl FnOnce(&mut Content) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let entity = self
-            .shared
-            .state
-            .entity(self.entity)
-            .ok_or(StoreError::NoEntity(self.entity))?;
-        let seen = see(&mut entity.content.lock());
-        // What the index did not give must not be taken for what is there.
-        if self.shared.state.ground.is_faulty() {
-            return Err(StoreError::Poisoned);
+        see: impl Fn(&mut Content) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        let (shared, id) = (Arc::clone(&self.shared), self.entity);
+        let seen = shared.state.glance(id, &see);
+        async move {
+            match seen {
+                Some(seen) => seen,
+                None => self.reads.look(move || shared.state.look(id, see)).await,
+            }
         }
-        seen
     }
 
     /// The batches that were found, from memory where they are there.
@@ -76,7 +74,9 @@ impl Handle {
     /// out, or it has moved meanwhile.
     async fn moved(&self, found: &Found) -> Result<Option<Batch>, StoreError> {
         for _ in 0..MOVES_MAX {
-            if !self.look(|content| Ok(content.keeps(found.base, found.at.lsn)))? {
+            let (base, lsn) = (found.base, found.at.lsn);
+            let is_kept = self.look(move |content| Ok(content.keeps(base, lsn)));
+            if !is_kept.await? {
                 return Ok(None);
             }
             let read = self.reads.read(vec![found.at]).await?;
@@ -104,7 +104,7 @@ impl Handle {
         after: Option<Bytes>,
         max: usize,
     ) -> Result<KeyPage, StoreError> {
-        let (found, changed_at) = self.look(|content| match content.spec.kind {
+        let found = self.look(move |content| match content.spec.kind {
             Kind::Latest => Ok((
                 content.latest(&prefix, after.as_ref(), max),
                 content.changed_at(),
@@ -112,7 +112,8 @@ impl Handle {
             Kind::Log | Kind::Queue => Err(StoreError::Unsupported {
                 what: "latest values of this kind",
             }),
-        })?;
+        });
+        let (found, changed_at) = found.await?;
         // The message that a newer one displaced is gone already, so wait for the newer one.
         self.shared.durable(changed_at).await?;
         let FoundKeys { entries, is_cut } = found;
@@ -127,15 +128,15 @@ impl Handle {
 
 impl Log for Handle {
     fn marks(&self) -> BoxFuture<'_, Result<Marks, StoreError>> {
-        let seen = self.look(|content| Ok((content.marks(), content.txn_ended_at())));
+        let seen = self.look(move |content| Ok((content.marks(), content.txn_ended_at())));
         Box::pin(async move {
-            let (marks, ended_at) = seen?;
+            let (marks, ended_at) = seen.await?;
             self.stable(ended_at).await.map(|()| marks)
         })
     }
 
     fn read(&self, from: Offset, want: Want) -> BoxFuture<'_, Result<Chunk, StoreError>> {
-        let found = self.look(|content| {
+        let found = self.look(move |content| {
             let found = content.read(from, want)?;
             let (aborted, ended_at) = match want.view {
                 View::All => (Vec::new(), Lsn(0)),
@@ -144,7 +145,7 @@ impl Log for Handle {
             Ok((found, aborted, content.marks(), ended_at))
         });
         Box::pin(async move {
-            let (found, aborted, marks, ended_at) = found?;
+            let (found, aborted, marks, ended_at) = found.await?;
             self.stable(ended_at).await?;
             Ok(Chunk {
                 batches: self.bodies(found).await?,
@@ -155,8 +156,8 @@ impl Log for Handle {
     }
 
     fn fetch(&self, at: Vec<Offset>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
-        let found = self.look(|content| Ok(content.fetch(&at)));
-        Box::pin(async move { self.bodies(found?).await })
+        let found = self.look(move |content| Ok(content.fetch(&at)));
+        Box::pin(async move { self.bodies(found.await?).await })
     }
 
     fn backlog(
@@ -165,15 +166,12 @@ impl Log for Handle {
         from: Offset,
         max: usize,
     ) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
-        let entries = self.look(|content| Ok(content.backlog(cursor, from, max)));
-        Box::pin(std::future::ready(entries))
+        Box::pin(self.look(move |content| Ok(content.backlog(cursor, from, max))))
     }
 
     fn find(&self, by: By) -> BoxFuture<'_, Result<Option<Offset>, StoreError>> {
         let By::Time(time) = by;
-        Box::pin(std::future::ready(
-            self.look(|content| Ok(content.first_at(time))),
-        ))
+        Box::pin(self.look(move |content| Ok(content.first_at(time))))
     }
 
     fn latest(

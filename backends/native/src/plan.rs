@@ -5,7 +5,7 @@ mod draft;
 
 use bytes::Bytes;
 use fairlead_canon::{
-    Batch, DeadReason, EntityId, EpochTag, Kind, Offset, Outcome, Overflow, Spec,
+    Batch, Class, DeadReason, EntityId, EpochTag, Kind, Offset, Outcome, Overflow, Spec,
 };
 use fairlead_ports::{
     CursorId, Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version,
@@ -181,11 +181,23 @@ impl<'a> Planner<'a> {
 
     fn create(&mut self, entity: EntityId, spec: Spec) -> Result<Record, StoreError> {
         self.has_room()?;
+        self.may_be(spec.class)?;
         self.draft.create(self.state, entity, spec)?;
         Ok(Record::Create { entity, spec })
     }
 
+    /// Whether an entity can be of this class here.
+    fn may_be(&self, class: Class) -> Result<(), StoreError> {
+        if class == Class::Object && !self.state.ground.has_objects() {
+            return Err(StoreError::Unsupported {
+                what: "class object without an object store",
+            });
+        }
+        Ok(())
+    }
+
     fn alter(&mut self, entity: EntityId, spec: Spec) -> Result<Record, StoreError> {
+        self.may_be(spec.class)?;
         let sketch = self.draft.live(self.state, entity)?;
         match sketch.spec {
             Some(old) if old.kind != spec.kind => Err(StoreError::Unsupported {

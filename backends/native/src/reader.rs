@@ -44,10 +44,14 @@ struct Lookup {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-struct Read {
-    places: Vec<Location>,
-    answer: oneshot::Sender<Vec<Answer>>,
+/// What a reader thread is asked for.
+enum Read {
+    Batches {
+        places: Vec<Location>,
+        answer: oneshot::Sender<Vec<Answer>>,
+    },
+    /// A look at the index.
+    Look(Box<dyn FnOnce() + Send>),
 }
 
 #[derive(Debug)]
@@ -77,6 +81,19 @@ impl Reads {
             objects: objects.transpose()?,
             lookup,
         })
+    }
+
+    /// Does something that may read from the index, on a thread that may wait for the disk.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        // Nobody waits any more when the reader was cancelled.
+        let look = Box::new(move || drop(answer.send(look())));
+        let sent = self.disk.send(Read::Look(look)).await;
+        sent.map_err(|_ended| StoreError::Unavailable)?;
+        answered.await.unwrap_or(Err(StoreError::Unavailable))
     }
 
     /// The batches at these places, in this order.
@@ -113,7 +130,7 @@ async fn ask(
     places: Vec<Location>,
 ) -> Result<Vec<Answer>, StoreError> {
     let (answer, answered) = oneshot::channel();
-    let sent = threads.send(Read { places, answer }).await;
+    let sent = threads.send(Read::Batches { places, answer }).await;
     sent.map_err(|_ended| StoreError::Unavailable)?;
     answered.await.map_err(|_ended| StoreError::Unavailable)
 }
@@ -137,12 +154,15 @@ impl Reader {
     fn run(&self) {
         loop {
             let read = self.reads.lock().blocking_recv();
-            let Some(Read { places, answer }) = read else {
-                return;
-            };
-            let batches = places.iter().map(|at| self.lookup.batch(*at)).collect();
-            // Nobody waits any more when the reader was cancelled.
-            drop(answer.send(batches));
+            match read {
+                None => return,
+                Some(Read::Look(look)) => look(),
+                Some(Read::Batches { places, answer }) => {
+                    let batches = places.iter().map(|at| self.lookup.batch(*at)).collect();
+                    // Nobody waits any more when the reader was cancelled.
+                    drop(answer.send(batches));
+                }
+            }
         }
     }
 }

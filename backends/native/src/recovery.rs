@@ -145,6 +145,9 @@ fn sites(
     log: LogId,
 ) -> Result<Sites, OpenError> {
     let sites = Sites::new(&world.vfs, &settings.dir, log, settings.objects.as_ref());
+    if sites.has_objects() {
+        state.ground.set_has_objects();
+    }
     let homes = state.ground.homes.lock().clone();
     match sites.missing(&homes.segments()) {
         Some(Home {

@@ -12,10 +12,11 @@
 
 mod bench;
 mod grave;
+mod restless;
 mod survey;
 mod thread;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ use crate::sites::Sites;
 use crate::state::State;
 
 pub(crate) use bench::Bench;
+pub(crate) use restless::Restless;
 pub(crate) use thread::SealThread;
 
 /// What a durable checkpoint has.
@@ -132,13 +134,13 @@ impl Sealer {
 
     /// Segments to be written anew: those under half alive, and those in which something has to move
     /// to another site; together about as large as a file.
-    pub(crate) fn thin(&self, view: &View, restless: &BTreeSet<FileNo>) -> Vec<Home> {
+    pub(crate) fn thin(&self, view: &View, restless: &Restless) -> Vec<Home> {
         let mut alive: BTreeMap<Home, (u64, bool)> = BTreeMap::new();
         for (file, homes) in view.homes.all() {
             for home in homes {
                 let (bytes, moves) = alive.entry(*home).or_default();
                 *bytes = bytes.saturating_add(view.uses.of(file).bytes);
-                *moves |= restless.contains(&file);
+                *moves |= restless.has(file, home);
             }
         }
         let mut room = self.file_bytes;
@@ -239,6 +241,14 @@ impl Live {
 }
 
 impl Site {
+    /// The one that is not this.
+    fn other(self) -> Self {
+        match self {
+            Self::Directory => Self::Objects,
+            Self::Objects => Self::Directory,
+        }
+    }
+
     /// Where messages of a class belong once they leave the log.
     pub(crate) fn of_class(class: Class) -> Self {
         match class {

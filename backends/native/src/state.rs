@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Kind, Offset, ProducerId};
-use fairlead_ports::{Appended, Decision, Lsn};
+use fairlead_ports::{Appended, Decision, Lsn, StoreError};
 use parking_lot::Mutex;
 
 use crate::documents::Documents;
@@ -82,6 +82,41 @@ impl State {
         self.entities.all()
     }
 
+    /// Sees what is in memory alone; `None` when that is not enough to say anything.
+    pub(crate) fn glance<T>(
+        &self,
+        id: EntityId,
+        see: impl FnOnce(&mut Content) -> Result<T, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
+        let entity = self.entities.in_memory(id)?;
+        if entity.is_deleted() {
+            return Some(Err(StoreError::NoEntity(id)));
+        }
+        entity.content.lock().glance(see)
+    }
+
+    /// Sees an entity, wherever it is. May read from disk.
+    pub(crate) fn look<T>(
+        &self,
+        id: EntityId,
+        see: impl FnOnce(&mut Content) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let entity = self.entity(id);
+        let seen = entity.map(|entity| see(&mut entity.content.lock()));
+        self.entities.relieve();
+        self.trusted(())?;
+        seen.unwrap_or(Err(StoreError::NoEntity(id)))
+    }
+
+    /// What was seen, unless the index has failed: what it did not give must not be taken for what
+    /// is there.
+    pub(crate) fn trusted<T>(&self, seen: T) -> Result<T, StoreError> {
+        if self.ground.is_faulty() {
+            return Err(StoreError::Poisoned);
+        }
+        Ok(seen)
+    }
+
     /// Entities in memory.
     #[cfg(test)]
     pub(crate) fn hot(&self) -> usize {
@@ -109,7 +144,12 @@ impl State {
             Record::Data(data) => self.append(at, data, hidden),
             Record::Create { entity, spec } => self.entities.create(*entity, *spec),
             Record::Alter { entity, spec } => {
-                self.change(*entity, |content| content.alter(*spec));
+                self.change(*entity, |content| {
+                    if content.spec.class != spec.class {
+                        self.ground.moved.lock().insert(*entity);
+                    }
+                    content.alter(*spec);
+                });
             }
             Record::Delete { entity } => self.entities.delete(*entity),
             Record::Settle {

@@ -70,21 +70,21 @@ impl Native {
         self.threads.pool.look();
     }
 
-    /// Looks at the documents, and tells what was seen once it is durable.
+    /// Looks at the documents on a reader thread, and tells what was seen once it is durable.
     fn look<T: Send + 'static>(
         &self,
-        see: impl FnOnce(&documents::Documents) -> T,
+        see: impl FnOnce(&documents::Documents) -> T + Send + 'static,
     ) -> BoxFuture<'_, Result<T, StoreError>> {
-        let documents = self.shared.state.documents.lock();
-        let (seen, changed_at) = (see(&documents), documents.changed_at());
-        drop(documents);
+        let shared = Arc::clone(&self.shared);
+        let look = move || {
+            let documents = shared.state.documents.lock();
+            let seen = (see(&documents), documents.changed_at());
+            drop(documents);
+            shared.state.trusted(seen)
+        };
         Box::pin(async move {
-            self.shared.durable(changed_at).await?;
-            // What the index did not give must not be taken for what is there.
-            if self.shared.state.ground.is_faulty() {
-                return Err(StoreError::Poisoned);
-            }
-            Ok(seen)
+            let (seen, changed_at) = self.reads.look(look).await?;
+            self.shared.durable(changed_at).await.map(|()| seen)
         })
     }
 }
@@ -154,7 +154,23 @@ impl Store for Native {
 
 impl Documents for Native {
     fn get(&self, space: Space, key: Bytes) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
-        self.look(move |documents| documents.get(space, &key))
+        let documents = self.shared.state.documents.lock();
+        let (changed, changed_at) = (documents.changed(space, &key), documents.changed_at());
+        drop(documents);
+        let shared = Arc::clone(&self.shared);
+        // Read without the lock: what has changed meanwhile is in the index once it is durable.
+        let stored = move || {
+            let stored = documents::stored(&shared.state.ground, space, &key);
+            let stored = shared.state.ground.trust(stored);
+            shared.state.trusted(stored)
+        };
+        Box::pin(async move {
+            let seen = match changed {
+                Some(changed) => changed,
+                None => self.reads.look(stored).await?,
+            };
+            self.shared.durable(changed_at).await.map(|()| seen)
+        })
     }
 
     fn list(

@@ -21,6 +21,7 @@ use std::task::{Context, Poll, Waker};
 use fairlead_canon::{SyncMode, Timestamp};
 use fairlead_memory::Memory;
 use fairlead_ports::{Clock, Entropy, Unit};
+use fairlead_segment::Segments;
 use fairlead_testkit::Subject;
 use fairlead_testkit::trace::{Trace, digest};
 use parking_lot::Mutex;
@@ -36,7 +37,7 @@ use crate::inbox::{Inbox, Job, Outcomes};
 use crate::lsn::{PAGE, at};
 use crate::pool::{Filled, Pool};
 use crate::recovery::{Recovered, recover};
-use crate::seal::{Bench, Sealer};
+use crate::seal::{Bench, Restless, Sealer};
 use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
 use crate::settings::{Settings, Spare, World};
 use crate::state::Progress;
@@ -97,13 +98,22 @@ struct Inline {
     index: Checkpointer,
     files: Arc<Files>,
     sealer: Sealer,
+    restless: Restless,
     superblock: SuperblockFile,
     _lock: Box<dyn Lock>,
 }
 
 impl Inline {
     fn open(fs: &SimFs) -> Result<Self, OpenError> {
+        Self::open_with(fs, None)
+    }
+
+    fn open_with(fs: &SimFs, objects: Option<Arc<dyn Segments>>) -> Result<Self, OpenError> {
         let world = world(fs, 1);
+        let settings = Settings {
+            objects,
+            ..settings()
+        };
         let Recovered {
             lock,
             state,
@@ -113,7 +123,7 @@ impl Inline {
             files,
             sites,
             end,
-        } = recover(&settings(), &world)?;
+        } = recover(&settings, &world)?;
         let (progress, _) = watch::channel(Progress::Durable(wal.synced()));
         let shared = Arc::new(Shared {
             state,
@@ -134,8 +144,8 @@ impl Inline {
             clock: Arc::clone(&world.clock),
             entropy: Arc::clone(&world.entropy),
             // Every file that is full is one too many.
-            log_bytes: settings().file_bytes,
-            file_bytes: settings().file_bytes,
+            log_bytes: settings.file_bytes,
+            file_bytes: settings.file_bytes,
         };
         let (clock, shelf) = (world.clock, Arc::clone(&pool));
         let sequencer = Sequencer::new(Arc::clone(&shared), shelf, clock, end);
@@ -147,6 +157,7 @@ impl Inline {
             index,
             files,
             sealer,
+            restless: Restless::default(),
             superblock,
             _lock: lock,
         })

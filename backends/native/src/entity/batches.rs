@@ -21,6 +21,17 @@ pub(crate) struct Batches {
     changed: Vec<u64>,
     /// Rows that are to go at the next one.
     gone: Vec<u64>,
+    reach: Reach,
+}
+
+/// Where batches may be looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reach {
+    #[default]
+    Index,
+    Memory,
+    /// In memory, and that was not enough.
+    Short,
 }
 
 #[derive(Debug)]
@@ -76,9 +87,15 @@ impl Source {
 }
 
 impl Slot {
-    fn load(&mut self, source: &Source) -> &Chunk {
+    /// `None` when it is out of reach.
+    fn load(&mut self, source: &Source, reach: &mut Reach) -> Option<&Chunk> {
+        if self.chunk.is_none() && *reach != Reach::Index {
+            *reach = Reach::Short;
+            return None;
+        }
         self.is_used = true;
-        self.chunk.get_or_insert_with(|| source.chunk(self.first))
+        let chunk = self.chunk.get_or_insert_with(|| source.chunk(self.first));
+        Some(chunk)
     }
 
     /// The chunk, to be changed: a checkpoint that holds it keeps the old one.
@@ -125,12 +142,22 @@ impl Batches {
     pub(crate) fn next(&mut self, source: &Source, offset: u64) -> Option<Kept> {
         let from = self.slots.partition_point(|slot| slot.end <= offset);
         for slot in self.slots.range_mut(from..) {
-            let chunk = slot.load(source);
+            let chunk = slot.load(source, &mut self.reach)?;
             if let Some(kept) = chunk.batches.get(chunk.place(offset)) {
                 return Some(*kept);
             }
         }
         None
+    }
+
+    /// From now on nothing is loaded: what would be found in the index is not found.
+    pub(crate) fn keep_to_memory(&mut self) {
+        self.reach = Reach::Memory;
+    }
+
+    /// Ends that; returns whether something would have been loaded.
+    pub(crate) fn was_short(&mut self) -> bool {
+        std::mem::take(&mut self.reach) == Reach::Short
     }
 
     /// The batch that holds an offset.
@@ -140,11 +167,13 @@ impl Batches {
 
     /// The first batch whose time is at or after this one.
     pub(crate) fn first_at(&mut self, source: &Source, time: Timestamp) -> Option<Kept> {
-        let mut later = self.slots.iter_mut().filter(|slot| slot.latest >= time);
-        later.find_map(|slot| {
-            let mut batches = slot.load(source).batches.iter();
-            batches.find(|kept| kept.time >= time).copied()
-        })
+        for slot in self.slots.iter_mut().filter(|slot| slot.latest >= time) {
+            let mut batches = slot.load(source, &mut self.reach)?.batches.iter();
+            if let Some(kept) = batches.find(|kept| kept.time >= time) {
+                return Some(*kept);
+            }
+        }
+        None
     }
 
     /// Adds a batch behind all others.
@@ -178,8 +207,8 @@ impl Batches {
         let Some(slot) = self.slots.get_mut(at) else {
             return;
         };
-        let place = slot.load(source).place(base);
         let chunk = slot.change(source, &mut self.changed);
+        let place = chunk.place(base);
         if let Some(kept) = chunk.batches.get_mut(place) {
             change(kept);
         }
@@ -189,7 +218,7 @@ impl Batches {
     pub(crate) fn remove(&mut self, source: &Source, base: u64) -> Option<Kept> {
         let at = self.slots.partition_point(|slot| slot.end <= base);
         let slot = self.slots.get_mut(at)?;
-        let chunk = slot.load(source);
+        let chunk = slot.load(source, &mut self.reach)?;
         let place = chunk.place(base);
         chunk.batches.get(place).filter(|kept| kept.base == base)?;
         let removed = slot

@@ -1,8 +1,5 @@
 //! Where the thread that seals waits for checkpoints.
 
-use std::collections::BTreeSet;
-
-use fairlead_canon::EntityId;
 use parking_lot::{Condvar, Mutex};
 use tokio::time::Instant;
 
@@ -18,16 +15,14 @@ pub(crate) struct Bench {
 struct Content {
     /// The newest checkpoint that was not looked at.
     view: Option<View>,
-    /// Entities whose sealed records belong elsewhere.
-    moved: BTreeSet<EntityId>,
     is_closed: bool,
 }
 
 /// What the thread woke up for.
 #[derive(Debug)]
 pub(super) enum News {
-    /// A checkpoint, and entities that moved to another site since the last.
-    View(View, BTreeSet<EntityId>),
+    /// A checkpoint.
+    View(View),
     /// The time has come.
     Due,
     Closed,
@@ -38,11 +33,6 @@ impl Bench {
     pub(crate) fn put(&self, view: View) {
         self.content.lock().view = Some(view);
         self.changed.notify_one();
-    }
-
-    /// The sealed records of an entity belong to another site. They follow after the next checkpoint.
-    pub(crate) fn moved(&self, entity: EntityId) {
-        self.content.lock().moved.insert(entity);
     }
 
     pub(crate) fn close(&self) {
@@ -62,7 +52,7 @@ impl Bench {
                 return News::Closed;
             }
             if let Some(view) = content.view.take() {
-                return News::View(view, std::mem::take(&mut content.moved));
+                return News::View(view);
             }
             if until <= Instant::now() {
                 return News::Due;

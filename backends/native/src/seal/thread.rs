@@ -3,17 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fairlead_canon::EntityId;
 use fairlead_segment::SegmentId;
 use tokio::time::Instant;
 
 use super::bench::News;
 use super::grave::Grave;
-use super::{SealError, Sealer, View};
+use super::{Restless, SealError, Sealer, View};
 use crate::homes::{Home, Sealed};
 use crate::inbox::Job;
 use crate::limits::{ORPHANS_EVERY, SEGMENT_GRACE};
-use crate::lsn::{FileNo, file_of};
+use crate::lsn::FileNo;
 use crate::sequencer::Shared;
 
 #[derive(Debug)]
@@ -21,8 +20,7 @@ pub(crate) struct SealThread {
     shared: Arc<Shared>,
     sealer: Sealer,
     grave: Grave,
-    /// Files in which something has to move to another site.
-    restless: BTreeSet<FileNo>,
+    restless: Restless,
     /// What could not be read: it is not tried again by this process.
     damaged: BTreeSet<FileNo>,
     damaged_segments: BTreeSet<SegmentId>,
@@ -38,7 +36,7 @@ impl SealThread {
             shared,
             sealer,
             grave,
-            restless: BTreeSet::new(),
+            restless: Restless::default(),
             damaged: BTreeSet::new(),
             damaged_segments: BTreeSet::new(),
         }
@@ -51,8 +49,8 @@ impl SealThread {
             let until = self.grave.next().map_or(sweep, |due| due.min(sweep));
             match self.shared.bench.wait(until) {
                 News::Closed => return,
-                News::View(view, moved) => {
-                    if self.look(&view, moved).is_err() {
+                News::View(view) => {
+                    if self.look(&view).is_err() {
                         return;
                     }
                 }
@@ -66,9 +64,14 @@ impl SealThread {
         }
     }
 
-    fn look(&mut self, view: &View, moved: BTreeSet<EntityId>) -> Result<(), Closed> {
+    fn look(&mut self, view: &View) -> Result<(), Closed> {
         self.grave.learn(view);
-        self.disturb(view, moved);
+        // The checkpoint may be older than what was sealed last.
+        let view = &View {
+            homes: self.shared.state.ground.homes.lock().clone(),
+            ..view.clone()
+        };
+        self.restless.learn(&self.shared.state, &view.homes);
         for file in self.sealer.due(view) {
             if self.shared.bench.is_closed() {
                 return Err(Closed);
@@ -102,9 +105,8 @@ impl SealThread {
         }
         match self.sealer.rewrite(&self.shared.state, &view.homes, &thin) {
             Ok(sealed) => {
-                let moved: BTreeSet<_> = sealed.0.iter().map(|(file, _)| *file).collect();
+                self.restless.settle(&thin, &sealed);
                 self.commit(sealed)?;
-                self.restless.retain(|file| !moved.contains(file));
             }
             Err(error) => {
                 self.failed(&error, "segments");
@@ -115,19 +117,6 @@ impl SealThread {
             }
         }
         Ok(())
-    }
-
-    /// Finds the files that hold records of entities whose records belong elsewhere now.
-    fn disturb(&mut self, view: &View, moved: BTreeSet<EntityId>) {
-        for id in moved {
-            let Some(entity) = self.shared.state.entity(id) else {
-                continue;
-            };
-            let mut content = entity.content.lock();
-            let files = content.places().map(|at| file_of(at.lsn));
-            let sealed = files.filter(|file| !view.homes.of(*file).is_empty());
-            self.restless.extend(sealed);
-        }
     }
 
     /// Puts it in the log, and waits until it is durable.

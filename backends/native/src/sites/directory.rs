@@ -108,10 +108,10 @@ impl Segments for Directory {
 }
 
 fn failed(error: &io::Error) -> SegmentError {
-    match error.kind() {
-        io::ErrorKind::NotFound => SegmentError::Missing,
-        _ => SegmentError::Unavailable {
-            what: error.to_string(),
-        },
+    if error.kind() == io::ErrorKind::NotFound {
+        return SegmentError::Missing;
+    }
+    SegmentError::Unavailable {
+        what: error.to_string(),
     }
 }

@@ -2,17 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
-use fairlead_canon::{EntityId, Kind, Offset, Outcome, Promise};
-use fairlead_ports::{Op, Unit};
+use fairlead_canon::{Batch, Class, EntityId, Kind, Offset, Outcome, Promise, Spec};
+use fairlead_ports::{Op, StoreError, Unit};
 use fairlead_testkit::make::{A, B, append, create, message, settle};
 use fairlead_testkit::trace::digest;
 
 use super::{Inline, Script, open};
-use crate::homes::{Home, Sealed};
+use crate::entity::Location;
+use crate::homes::{Home, Sealed, Site};
 use crate::inbox::Job;
+use crate::lsn::{file_of, position_of};
 use crate::pool::Filled;
+use crate::record;
 use crate::sequencer::{Press, Taken};
+use crate::sites::Directory;
 use crate::vfs::Vfs;
 use crate::vfs::sim::{Loss, SimFs};
 
@@ -44,11 +49,15 @@ impl Inline {
             self.commit_sealed(sealed.map_err(std::io::Error::other)?)?;
         }
         self.commit_sealed(self.sealer.emptied(&view))?;
-        let thin = self.sealer.thin(&view, &BTreeSet::new());
+        let homes = self.shared.state.ground.homes.lock().clone();
+        self.restless.learn(&self.shared.state, &homes);
+        let thin = self.sealer.thin(&view, &self.restless);
         if !thin.is_empty() {
             let homes = self.shared.state.ground.homes.lock().clone();
             let sealed = self.sealer.rewrite(&self.shared.state, &homes, &thin);
-            self.commit_sealed(sealed.map_err(std::io::Error::other)?)?;
+            let sealed = sealed.map_err(std::io::Error::other)?;
+            self.restless.settle(&thin, &sealed);
+            self.commit_sealed(sealed)?;
         }
         self.checkpoint()?;
         let now = self.shared.state.ground.homes.lock().segments();
@@ -193,4 +202,73 @@ async fn a_missing_segment_refuses_the_start_and_names_it() {
     fs.remove(&Path::new("data/sealed").join(&name)).unwrap();
     let refusal = open(&fs).unwrap_err().to_string();
     assert_eq!(refusal, format!("data/sealed/{name} is missing"));
+}
+
+#[tokio::test]
+async fn an_entity_can_only_be_of_class_object_where_there_is_an_object_store() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    let spec = Spec::new(Kind::Log, Class::Object);
+    store.done(vec![create(B, Kind::Log)]);
+    for op in [
+        Op::Create { entity: A, spec },
+        Op::Alter { entity: B, spec },
+    ] {
+        let promise = Promise::Durable;
+        let ops = vec![op];
+        let outcomes = store.commit(Unit { ops, promise }).unwrap();
+        let what = "class object without an object store";
+        assert_eq!(outcomes, [Err(StoreError::Unsupported { what })]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_sealed_follows_its_entity_into_the_object_store_and_back() {
+    let fs = SimFs::default();
+    let far = Arc::new(SimFs::default());
+    let objects = Directory::new(Arc::new(SimFs::clone(&far)), "objects".into());
+    let mut store = Inline::open_with(&fs, Some(Arc::new(objects))).unwrap();
+    filled(&mut store);
+    store.seal().unwrap();
+    assert_eq!(files_of(&far, "objects"), Vec::<String>::new());
+    for (class, site) in [
+        (Class::Object, Site::Objects),
+        (Class::Local, Site::Directory),
+    ] {
+        let entity = B;
+        let spec = Spec::new(Kind::Log, class);
+        store.done(vec![Op::Alter { entity, spec }]);
+        assert!(store.shared.state.ground.moved.lock().contains(&B));
+        // About as much as a file at a time.
+        for _ in 0..8 {
+            store.seal().unwrap();
+        }
+        let homes = store.segments();
+        let (here, there) = (files_of(&fs, "data/sealed"), files_of(&far, "objects"));
+        assert_eq!(homes.len(), here.len() + there.len());
+        // A stays here, where B goes.
+        assert_eq!(there.is_empty(), site == Site::Directory, "{there:?}");
+        let bodies = read_all(&store, B);
+        assert_eq!(bodies.len(), 30);
+        assert!(bodies.iter().all(|batch| batch.bytes.len() > 3_000));
+    }
+}
+
+/// What the segments and the log have of an entity, read as a reader would.
+fn read_all(store: &Inline, entity: EntityId) -> Vec<Batch> {
+    let entity = store.shared.state.entity(entity).unwrap();
+    let places: Vec<_> = entity.content.lock().places().collect();
+    let sites = &store.sealer.sites;
+    let homes = store.shared.state.ground.homes.lock().clone();
+    let find = |at: Location| {
+        if let Some(file) = store.files.get(file_of(at.lsn)) {
+            let mut bytes = vec![0; at.len as usize];
+            file.file.read_at(position_of(at.lsn), &mut bytes).unwrap();
+            return record::batch_of(&bytes.into()).unwrap();
+        }
+        let mut homes = homes.of(file_of(at.lsn)).iter();
+        let found = homes.find_map(|home| sites.record(home, at.lsn, at.len).unwrap());
+        record::batch_of(&found.expect("a record in one of its homes")).unwrap()
+    };
+    places.into_iter().map(find).collect()
 }
