@@ -191,13 +191,7 @@ fn command(program: Program) -> Command {
         Program::Paho => "clients/mqtt.py",
         Program::Librdkafka => "clients/kafka.py",
         Program::Pika => "clients/amqp.py",
-        Program::Java => {
-            let mut command = Command::new("java");
-            // One small message at a time: the smaller heap and the simple collector start faster.
-            command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
-            command.arg("-cp").arg(tools::java_path()).arg("Client");
-            return command;
-        }
+        Program::Java => return tools::java("Client"),
     };
     let mut command = Command::new(tools::python());
     command.arg(tools::home().join(script));

@@ -1,6 +1,7 @@
 //! Where `tests/tools` put the clients.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The folder `tests/` of the project.
 pub fn home() -> &'static Path {
@@ -24,7 +25,16 @@ pub(crate) fn java_classes() -> PathBuf {
     home().join(".tools/java/classes")
 }
 
-pub(crate) fn java_path() -> String {
+/// A class of ours in a JVM of its own.
+pub fn java(class: &str) -> Command {
+    let mut command = Command::new("java");
+    // Little at a time: the smaller heap and the simple collector start faster.
+    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    command.arg("-cp").arg(java_path()).arg(class);
+    command
+}
+
+fn java_path() -> String {
     let home = home().display();
     format!("{home}/.tools/java/lib/*:{home}/.tools/java/classes")
 }
