@@ -24,6 +24,8 @@ pub struct Settings {
     pub memory_bytes_max: u64,
     /// Bytes of recent log kept in memory for readers.
     pub tail_bytes_max: usize,
+    /// Where class `object` is kept.
+    pub objects: Option<Arc<Objects>>,
 }
 
 /// The stores of a process.
@@ -56,6 +58,7 @@ pub fn open(
     };
     let native = NativeSettings {
         tail_bytes_max: settings.tail_bytes_max,
+        objects: settings.objects.clone().map(|objects| objects as _),
         ..NativeSettings::new(&settings.dir)
     };
     let native = Arc::new(Native::open(&native, &world)?);

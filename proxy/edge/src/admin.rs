@@ -2,6 +2,7 @@
 //!
 //! Reading is open to loopback; everything else needs the token that lies in the data directory.
 
+mod class;
 mod entries;
 mod guard;
 mod health;
@@ -74,6 +75,7 @@ impl Admin {
             .route("/readyz", get(health::ready))
             .route("/metrics", get(health::metrics))
             .route("/v1/streams", get(streams::list))
+            .route("/v1/streams/{name}/class", put(class::set))
             .route(
                 "/v1/sessions/{name}",
                 get(sessions::show).delete(sessions::forget),

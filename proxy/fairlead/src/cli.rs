@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::node::Start;
 
@@ -66,6 +66,26 @@ pub(crate) struct Home {
 pub(crate) enum Listing {
     /// List them with their sizes
     List(List),
+    /// Keep one elsewhere from now on, with everything that it holds, while it is used
+    SetClass(SetClass),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SetClass {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// In memory; on the local disk; in the object store, with the local log in front of it
+    pub(crate) class: StorageClass,
+    /// In memory, what it holds is gone after a restart: say that this is meant
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum StorageClass {
+    Memory,
+    Local,
+    Object,
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) connections_max: u32,
     pub(crate) drain_max: Duration,
     pub(crate) memory_bytes_max: u64,
+    /// URL of the object store.
+    pub(crate) objects: Option<String>,
     pub(crate) anonymous: Anonymous,
     pub(crate) admin: Admin,
     pub(crate) listeners: Vec<Listener>,

@@ -3,6 +3,7 @@
 mod address;
 mod ask;
 mod banner;
+mod class;
 mod cli;
 mod config;
 mod exit;
@@ -40,13 +41,20 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.verb {
         Verb::Serve(serve) => node::serve(Config::load(&serve.home)?, serve.start()),
         Verb::Check(home) => check(&Config::load(&home)?),
-        Verb::Topics(Listing::List(list)) => lists::print("log", &list),
-        Verb::Queues(Listing::List(list)) => lists::print("queue", &list),
+        Verb::Topics(verb) => streams("log", verb),
+        Verb::Queues(verb) => streams("queue", verb),
         Verb::Sessions(verb) => sessions::run(verb),
         Verb::Users(verb) => users::run(verb),
         Verb::Grants(verb) => grants::run(verb),
         Verb::Store(verb) => store::run(verb),
         Verb::Version => say(concat!("fairlead ", env!("CARGO_PKG_VERSION"))),
+    }
+}
+
+fn streams(family: &str, verb: Listing) -> Result<(), Failure> {
+    match verb {
+        Listing::List(list) => lists::print(family, &list),
+        Listing::SetClass(wanted) => class::set(family, &wanted),
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use fairlead_backends::{Objects, Patience, Place};
 use fairlead_edge::{Admin, Cause, Edge, Gate, Keeper, Listener, Settings, Socket, Taken, Token};
 use fairlead_ports::Entropy;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -78,7 +79,7 @@ pub(crate) fn serve(config: Config, start: Start) -> Result<(), Failure> {
     let banner = Banner::of(&config.data_dir, &sockets.listeners, &sockets.admin);
     let (keeper, gate) = fairlead_edge::gate();
     let opening = Opening {
-        stores: stores(&config),
+        stores: stores(&config)?,
         lock_patience: config.drain_max + LOCK_PATIENCE,
         anonymous: config.anonymous,
         entropy,
@@ -202,12 +203,25 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn stores(config: &Config) -> fairlead_backends::Settings {
-    fairlead_backends::Settings {
+fn stores(config: &Config) -> Result<fairlead_backends::Settings, Failure> {
+    let objects = config.objects.as_deref().map(objects).transpose()?;
+    Ok(fairlead_backends::Settings {
         dir: config.data_dir.clone(),
         memory_bytes_max: config.memory_bytes_max,
         tail_bytes_max: TAIL_BYTES_MAX,
-    }
+        objects: objects.map(Arc::new),
+    })
+}
+
+/// The object store at a URL, with what the environment says about it.
+pub(crate) fn objects(url: &str) -> Result<Objects, Failure> {
+    let of_stores = |(name, _): &(String, String)| name.starts_with("AWS_");
+    let place = Place {
+        url: url.to_owned(),
+        options: std::env::vars().filter(of_stores).collect(),
+        patience: Patience::default(),
+    };
+    Objects::open(&place).map_err(Failure::of(format!("cannot use {url}")))
 }
 
 fn background() -> io::Result<Runtime> {

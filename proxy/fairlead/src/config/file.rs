@@ -16,6 +16,7 @@ pub(super) struct File {
     pub(super) tls: BTreeMap<String, Tls>,
     pub(super) auth: Auth,
     pub(super) limits: Limits,
+    pub(super) store: Store,
     pub(super) log: Log,
 }
 
@@ -105,6 +106,14 @@ pub(super) struct Auth {
 pub(super) struct Limits {
     /// What messages that are kept in memory only may take.
     pub(super) memory_bytes: Option<Spanned<u64>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Store {
+    /// Where class `object` is kept: `s3://bucket/prefix` (endpoint, region and keys by their AWS_ names
+    /// in the environment) or `file:///directory`.
+    pub(super) objects: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

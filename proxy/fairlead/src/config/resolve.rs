@@ -49,6 +49,7 @@ pub(super) fn resolve(file: File, translators: &[Arc<dyn Translator>]) -> Result
         connections_max: connections.unwrap_or(CONNECTIONS_MAX),
         drain_max: drain_ms.map_or(DRAIN_MAX, Duration::from_millis),
         memory_bytes_max: memory.unwrap_or(MEMORY_BYTES_MAX),
+        objects: file.store.objects,
         anonymous: match file.auth.anonymous {
             AnonymousWord::Never => Anonymous::Never,
             AnonymousWord::Loopback => Anonymous::Loopback,

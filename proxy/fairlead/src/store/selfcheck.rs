@@ -2,42 +2,28 @@
 
 use std::io::{self, Write};
 
-use fairlead_backends::{Finding, LogId, Objects, Patience, Place, self_check};
+use fairlead_backends::{Finding, LogId, self_check};
 use fairlead_ports::Entropy;
 
 use super::printed;
 use crate::cli::SelfCheck;
 use crate::exit::Failure;
+use crate::node::objects;
 use crate::system::SystemEntropy;
 
 pub(super) fn run(check: &SelfCheck) -> Result<(), Failure> {
     let what = format!("cannot check {}", check.url);
-    let place = Place {
-        url: check.url.clone(),
-        options: options(std::env::vars()),
-        patience: Patience::default(),
-    };
-    let objects = Objects::open(&place).map_err(Failure::of(&*what))?;
+    let objects = objects(&check.url)?;
     let mut scratch = LogId([0; 16]);
     let entropy = SystemEntropy::new().map_err(Failure::of(&*what))?;
     entropy.fill(&mut scratch.0);
-    let findings = self_check(&objects, scratch, check.rounds)
-        .map_err(Failure::of(what))?;
+    let findings = self_check(&objects, scratch, check.rounds).map_err(Failure::of(what))?;
     printed(print(&mut io::stdout().lock(), check.rounds, &findings))?;
     if findings.is_empty() {
         return Ok(());
     }
     let broken = format!("{} must not be used: it breaks its promises", check.url);
     Err(Failure::Refused(broken))
-}
-
-/// What the environment says about object stores.
-pub(crate) fn options(
-    environment: impl Iterator<Item = (String, String)>,
-) -> Vec<(String, String)> {
-    environment
-        .filter(|(name, _)| name.starts_with("AWS_"))
-        .collect()
 }
 
 fn print(out: &mut impl Write, rounds: u32, findings: &[Finding]) -> io::Result<()> {
@@ -52,16 +38,4 @@ fn print(out: &mut impl Write, rounds: u32, findings: &[Finding]) -> io::Result<
         )?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_concerns_object_stores_is_taken_from_the_environment() {
-        let pair = |name: &str| (name.to_owned(), "x".to_owned());
-        let all = ["HOME", "AWS_ENDPOINT", "XAWS_REGION"].map(pair);
-        assert_eq!(options(all.into_iter()), [pair("AWS_ENDPOINT")]);
-    }
 }
