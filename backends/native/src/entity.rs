@@ -10,13 +10,15 @@ mod keys;
 mod read;
 mod retain;
 mod row;
+mod settle;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fairlead_canon::{Batch, DeadReason, Kind, Offset, Outcome, ProducerId, Spec, Timestamp};
-use fairlead_ports::{Aborted, CursorId, Decision, Lsn, Marks};
+use fairlead_canon::{Batch, Kind, Offset, Spec, Timestamp};
+use fairlead_ports::{CursorId, Lsn, Marks};
 use parking_lot::Mutex;
 
 use crate::cursor::Cursor;
@@ -29,6 +31,7 @@ use batches::Batches;
 use chunk::Kept;
 use dead::Dead;
 use keys::Keys;
+use upkeep::Upkeep;
 
 pub(crate) use batches::Source;
 pub(crate) use read::{Found, FoundKeys};
@@ -70,6 +73,7 @@ pub(crate) struct Content {
     cursors: BTreeMap<CursorId, Cursor>,
     dead: Dead,
     aborted: AbortedTxns,
+    upkeep: Option<Box<Upkeep>>,
     /// The record that ended a transaction last, in this process.
     txn_ended_at: Lsn,
     count: u64,
@@ -140,6 +144,7 @@ impl Content {
             cursors: BTreeMap::new(),
             dead: Dead::default(),
             aborted: AbortedTxns::default(),
+            upkeep: None,
             txn_ended_at: Lsn(0),
             count: 0,
             bytes: 0,
@@ -213,6 +218,8 @@ impl Content {
         self.aborted = AbortedTxns::default();
         let Source { ground, entity } = &self.source;
         ground.open_txns.lock().forget(*entity);
+        ground.chores.set(*entity, None);
+        self.upkeep = None;
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -272,6 +279,7 @@ impl Content {
         };
         self.batches.push(&self.source, kept);
         self.retain();
+        self.grown(bytes);
         deadline
     }
 
@@ -293,163 +301,6 @@ impl Content {
             }
         }
         live
-    }
-
-    /// Ends the deliveries of a range, as seen by one cursor.
-    pub(crate) fn settle(&mut self, cursor: CursorId, range: Range<u64>, outcome: Outcome) {
-        let range = range.start.max(self.floor.0)..range.end.min(self.end.0);
-        if range.is_empty() {
-            return;
-        }
-        let is_queue = self.spec.kind == Kind::Queue;
-        match outcome {
-            Outcome::Returned if cursor == CursorId::DEAD => {}
-            Outcome::Returned => self.give_back(cursor, range),
-            Outcome::Done | Outcome::Dead(_) if cursor == CursorId::DEAD => self.bury(range),
-            Outcome::Done | Outcome::Dead(_) if cursor == CursorId::CLEANER => self.clean(range),
-            Outcome::Dead(reason) if is_queue && self.spec.keeps_dead => {
-                self.consume(range, Some(reason));
-            }
-            Outcome::Done | Outcome::Dead(_) if is_queue => self.consume(range, None),
-            Outcome::Done | Outcome::Dead(_) => {
-                self.cursors.entry(cursor).or_default().settle(range);
-            }
-        }
-    }
-
-    /// Removes batches that lie wholly in a range.
-    fn clean(&mut self, range: Range<u64>) {
-        let mut at = range.start;
-        while let Some(kept) = self.batches.next(&self.source, at)
-            && kept.after() <= range.end
-        {
-            at = kept.after();
-            if kept.base >= range.start {
-                self.remove(kept.base);
-            }
-        }
-    }
-
-    /// Ends a producer's open transaction here, by the record at `lsn`. A higher epoch shuts the old
-    /// one out.
-    pub(crate) fn end_txn(&mut self, lsn: Lsn, who: (ProducerId, i16), decision: Decision) {
-        let (producer, epoch) = who;
-        let Source { ground, entity } = &self.source;
-        let first = ground.open_txns.lock().end(*entity, producer);
-        if let Some(first) = first.filter(|_| decision == Decision::Abort) {
-            // Its marker is what was appended last.
-            let last = Offset(self.end.0.saturating_sub(1));
-            self.aborted.add(Aborted {
-                producer,
-                first,
-                last,
-            });
-        }
-        self.producers.raise(producer, epoch);
-        self.txn_ended_at = lsn;
-        self.retain();
-    }
-
-    /// Where the oldest open transaction began.
-    fn first_open(&self) -> Option<Offset> {
-        let Source { ground, entity } = &self.source;
-        ground.open_txns.lock().first_in(*entity)
-    }
-
-    /// The record whose durability makes the end of every transaction durable that has ended.
-    pub(crate) fn txn_ended_at(&self) -> Lsn {
-        self.txn_ended_at
-    }
-
-    fn give_back(&mut self, cursor: CursorId, range: Range<u64>) {
-        let cursor = self.cursors.entry(cursor).or_default();
-        let mut at = range.start;
-        while let Some(kept) = self.batches.next(&self.source, at) {
-            let mut rest = kept.base.max(range.start)..kept.after().min(range.end);
-            if rest.is_empty() {
-                break;
-            }
-            while let Some((stretch, _)) = cursor.stretch(rest.clone()) {
-                rest.start = stretch.end;
-                cursor.give_back(stretch);
-            }
-            at = kept.after();
-        }
-    }
-
-    /// Settles offsets of a queue, which keeps them as dead if there is a reason. A batch without
-    /// messages goes.
-    fn consume(&mut self, range: Range<u64>, dead: Option<DeadReason>) {
-        let mut at = range.start;
-        while let Some(kept) = self.batches.next(&self.source, at) {
-            if kept.base >= range.end {
-                break;
-            }
-            let part = kept.base.max(range.start)..kept.after().min(range.end);
-            let is_whole = part == (kept.base..kept.after());
-            if is_whole && dead.is_none() && !self.has_dead(&kept) {
-                self.remove(kept.base);
-            } else {
-                self.consume_part(part, dead);
-            }
-            at = kept.after();
-        }
-    }
-
-    /// Settles some of the offsets of one batch of a queue.
-    fn consume_part(&mut self, mut rest: Range<u64>, dead: Option<DeadReason>) {
-        while let Some((stretch, _)) = {
-            let own = self.cursors.entry(CursorId::default()).or_default();
-            own.stretch(rest.clone())
-        } {
-            rest.start = stretch.end;
-            let lost = u32::try_from(stretch.end - stretch.start).unwrap_or(u32::MAX);
-            let own = self.cursors.entry(CursorId::default()).or_default();
-            own.settle(stretch.clone());
-            let at = stretch.start;
-            if let Some(reason) = dead {
-                self.dead.add(stretch, reason);
-            }
-            self.release(at, lost);
-        }
-    }
-
-    /// `lost` messages no longer keep the batch that holds `at`.
-    fn release(&mut self, at: u64, lost: u32) {
-        let Some(kept) = self.batches.holding(&self.source, at) else {
-            return;
-        };
-        self.count = self.count.saturating_sub(u64::from(lost));
-        let live = kept.live.saturating_sub(lost);
-        let batches = &mut self.batches;
-        batches.change(&self.source, kept.base, |kept| kept.live = live);
-        if live == 0 {
-            self.bytes = self.bytes.saturating_sub(u64::from(kept.bytes));
-            if !self.has_dead(&kept) {
-                self.remove(kept.base);
-            }
-        }
-    }
-
-    fn remove(&mut self, base: u64) {
-        let Some(kept) = self.batches.remove(&self.source, base) else {
-            return;
-        };
-        // Without living messages, it does not count any more.
-        if kept.live > 0 {
-            self.count = self.count.saturating_sub(u64::from(kept.live));
-            self.bytes = self.bytes.saturating_sub(u64::from(kept.bytes));
-        }
-        self.let_go(&kept);
-        for cursor in self.cursors.values_mut() {
-            cursor.forget(base..kept.after());
-        }
-    }
-
-    /// Its record is not needed for this entity any more.
-    fn let_go(&self, kept: &Kept) {
-        let mut uses = self.source.ground.uses.lock();
-        uses.remove(kept.at, kept.share);
     }
 
     /// Forgets everything below an offset.
@@ -479,6 +330,7 @@ impl Content {
         }
         self.floor = to;
         self.aborted.forget(to);
+        self.reschedule();
     }
 
     pub(crate) fn mark(&mut self, upto: Offset) {

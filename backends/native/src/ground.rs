@@ -9,6 +9,7 @@ use fairlead_canon::EntityId;
 use fairlead_canon::Timestamp;
 use parking_lot::Mutex;
 
+use crate::chores::Chores;
 use crate::entity::{Location, each};
 use crate::homes::{self, Homes};
 use crate::index::pack::{Pack, Unpack};
@@ -32,6 +33,8 @@ pub(crate) struct Ground {
     pub(crate) open_txns: Mutex<OpenTxns>,
     /// As the index has them.
     written_txns: Mutex<OpenTxns>,
+    /// When entities are to be tended to.
+    pub(crate) chores: Chores,
     /// Wall clock of the frame that is applied.
     now: AtomicU64,
     /// Changes belong to the checkpoint of this number.
@@ -73,6 +76,7 @@ impl Ground {
         Ok(Self {
             open_txns: Mutex::new(open_txns.clone()),
             written_txns: Mutex::new(open_txns),
+            chores: Chores::default(),
             now: AtomicU64::new(0),
             uses: Mutex::new(Uses::load(&index)?),
             homes: Mutex::new(homes.clone()),

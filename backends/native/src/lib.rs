@@ -12,6 +12,8 @@
 //! [`Inspection`].
 
 mod checkpoint;
+mod chores;
+mod compaction;
 mod condition;
 mod crc;
 mod cursor;
@@ -28,6 +30,7 @@ mod homes;
 mod inbox;
 mod index;
 mod inspect;
+mod keeper;
 mod limits;
 mod log;
 mod log_file;

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
+use tokio::runtime::Builder;
 use tokio::sync::watch;
 
 use crate::checkpoint::{Checkpointer, Desk};
@@ -12,6 +13,7 @@ use crate::condition::Told;
 use crate::engine::{self, Engine};
 use crate::error::OpenError;
 use crate::inbox::{Inbox, Resting, Wants};
+use crate::keeper::Keeper;
 use crate::lsn::{PAGE, at};
 use crate::reader::Reads;
 use crate::recovery::{Recovered, recover};
@@ -93,7 +95,10 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
     };
     let sealing = SealThread::new(Arc::clone(&shared), sealer);
     let filling = (Arc::clone(&pool), Arc::clone(&shared));
+    let keeper = Keeper::new(Arc::clone(&shared), reads.clone(), Arc::clone(&world.clock));
+    let runtime = Builder::new_current_thread().build()?;
     let threads = Threads {
+        keeper: vec![spawn("log-keeper", move || keeper.run(&runtime))?],
         log: vec![take_turns()?, take_turns()?],
         seal: vec![spawn("log-seal", move || sealing.run())?],
         index: vec![spawn("log-index", move || checkpointer.run())?],

@@ -14,6 +14,8 @@ pub(crate) struct Threads {
     pub(crate) shared: Arc<Shared>,
     /// Those that take turns at the engine.
     pub(crate) log: Vec<JoinHandle<()>>,
+    /// Does what is due.
+    pub(crate) keeper: Vec<JoinHandle<()>>,
     /// Moves records out of the log.
     pub(crate) seal: Vec<JoinHandle<()>>,
     /// Writes checkpoints.
@@ -28,6 +30,8 @@ pub(crate) struct Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         // First, so that nothing new is begun.
+        self.shared.state.ground.chores.close();
+        join(&mut self.keeper);
         self.shared.bench.close();
         self.shared.inbox.close();
         join(&mut self.log);

@@ -1,10 +1,12 @@
-//! Aborted transactions of a log, for readers of committed messages to pass over.
+//! Transactions in a log: aborted ones, for readers of committed messages to pass over. Open ones are
+//! known to the whole store ([`crate::txn`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fairlead_canon::{Offset, ProducerId};
-use fairlead_ports::Aborted;
+use fairlead_ports::{Aborted, Decision, Lsn};
 
+use super::{Content, Source};
 use crate::index::pack::{Pack, Unpack};
 
 /// By the offset at which each began. At most one for each batch that is kept, or was compacted away.
@@ -74,5 +76,39 @@ impl AbortedTxns {
         let mut unpack = Unpack::new(row);
         self.lasts.insert(place, Offset(unpack.uint()?));
         unpack.done(())
+    }
+}
+
+impl Content {
+    /// Ends a producer's open transaction here, by the record at `lsn`. A higher epoch shuts the old
+    /// one out.
+    pub(crate) fn end_txn(&mut self, lsn: Lsn, who: (ProducerId, i16), decision: Decision) {
+        let (producer, epoch) = who;
+        let Source { ground, entity } = &self.source;
+        let first = ground.open_txns.lock().end(*entity, producer);
+        if let Some(first) = first.filter(|_| decision == Decision::Abort) {
+            // Its marker is what was appended last.
+            let last = Offset(self.end.0.saturating_sub(1));
+            self.aborted.add(Aborted {
+                producer,
+                first,
+                last,
+            });
+        }
+        self.producers.raise(producer, epoch);
+        self.txn_ended_at = lsn;
+        self.retain();
+        self.reschedule();
+    }
+
+    /// Where the oldest open transaction began.
+    pub(super) fn first_open(&self) -> Option<Offset> {
+        let Source { ground, entity } = &self.source;
+        ground.open_txns.lock().first_in(*entity)
+    }
+
+    /// The record whose durability makes the end of every transaction durable that has ended.
+    pub(crate) fn txn_ended_at(&self) -> Lsn {
+        self.txn_ended_at
     }
 }

@@ -19,6 +19,7 @@ impl Content {
     pub(crate) fn alter(&mut self, spec: Spec) {
         self.spec = spec;
         self.retain();
+        self.reschedule();
     }
 
     /// Forgets the oldest batches of a log that are too old or too much.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use bytes::{Bytes, BytesMut};
-use fairlead_canon::{EntityId, Offset, ProducerId};
+use fairlead_canon::{EntityId, Offset, ProducerId, Timestamp};
 use fairlead_ports::{CursorId, Lsn};
 
 use super::aborted::Place;
@@ -38,6 +38,8 @@ pub(crate) enum Captured {
         producers: Vec<(ProducerId, Option<Vec<u8>>)>,
         keys: BTreeMap<Bytes, Option<u64>>,
         aborted: Vec<(Place, Option<Vec<u8>>)>,
+        /// When it is to be tended to, if that has changed.
+        due: Option<Option<Timestamp>>,
     },
 }
 
@@ -50,9 +52,11 @@ impl Captured {
             producers,
             keys,
             aborted,
+            due,
         } = self
         else {
             batch.delete(rows::entity(id));
+            batch.delete(rows::chore(id));
             let all = [
                 rows::chunks,
                 rows::cursors,
@@ -77,6 +81,14 @@ impl Captured {
         }
         for ((first, producer), row) in aborted {
             batch.set(rows::aborted_txn(id, first, producer), row);
+        }
+        if let Some(due) = due {
+            let row = due.map(|due| {
+                let mut pack = Pack::default();
+                pack.uint(due.0);
+                pack.done()
+            });
+            batch.set(rows::chore(id), row);
         }
     }
 }
@@ -103,6 +115,7 @@ impl Content {
             producers,
             keys,
             aborted: self.aborted.capture(),
+            due: self.capture_upkeep(),
         }
     }
 

@@ -10,6 +10,7 @@
 //! | `P` | entity, producer | epoch, latest batches |
 //! | `O` | entity, producer | offset at which its open transaction began |
 //! | `A` | entity, offset, producer | last offset of the aborted transaction that began there |
+//! | `R` | entity | when it is to be tended to ([`crate::chores`]) |
 //! | `K` | entity, key | offset of the newest message |
 //! | `D` | space, key | a document |
 //! | `T` | due, space, key | nothing: documents by when they are due |
@@ -28,6 +29,7 @@ const CURSOR: u8 = b'S';
 const PRODUCER: u8 = b'P';
 const OPEN_TXN: u8 = b'O';
 const ABORTED_TXN: u8 = b'A';
+const CHORE: u8 = b'R';
 const LATEST: u8 = b'K';
 const DOCUMENT: u8 = b'D';
 const DUE: u8 = b'T';
@@ -129,6 +131,15 @@ pub(crate) fn aborted_txns(id: EntityId) -> Vec<u8> {
 pub(crate) fn aborted_txn(id: EntityId, first: Offset, producer: ProducerId) -> Vec<u8> {
     let key = Key::new(ABORTED_TXN).number(id.0).number(first.0);
     key.number(producer.0.cast_unsigned()).0
+}
+
+/// Begins the keys of all that is to be tended to some time.
+pub(crate) fn chores() -> Vec<u8> {
+    vec![CHORE]
+}
+
+pub(crate) fn chore(id: EntityId) -> Vec<u8> {
+    Key::new(CHORE).number(id.0).0
 }
 
 /// Begins the keys of an entity's latest values.

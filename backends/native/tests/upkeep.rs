@@ -1,0 +1,164 @@
+//! What a store does by itself as time passes.
+
+#![expect(clippy::expect_used, reason = "a test that cannot begin fails")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fairlead_canon::{Batch, Compaction, EntityId, Kind, Retention, Spec, Timestamp};
+use fairlead_native::vfs::Disk;
+use fairlead_native::{Native, Settings, Spare, World};
+use fairlead_ports::{Clock, Entropy, Op};
+use fairlead_testkit::Subject;
+use fairlead_testkit::make::{A, B, append, keyed, message, put, spec};
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use tempfile::TempDir;
+
+/// Looks at a store before a test gives up; between two of them it makes something durable.
+const LOOKS_MAX: usize = 100_000;
+
+#[derive(Clone, Debug, Default)]
+struct Time(Arc<AtomicU64>);
+
+impl Time {
+    fn set(&self, wall: u64) {
+        self.0.store(wall, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Time {
+    fn wall(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[derive(Debug)]
+struct Seeded;
+
+impl Entropy for Seeded {
+    fn fill(&self, out: &mut [u8]) {
+        StdRng::from_os_rng().fill_bytes(out);
+    }
+}
+
+fn open(dir: &Path, time: &Time) -> Subject {
+    let world = World {
+        clock: Arc::new(time.clone()),
+        entropy: Arc::new(Seeded),
+        vfs: Arc::new(Disk),
+    };
+    let settings = Settings {
+        file_bytes: 4 << 20,
+        spare: Spare::NOTHING,
+        ..Settings::new(dir)
+    };
+    let native = Native::open(&settings, &world).expect("the directory opens");
+    Subject::new(Arc::new(native), ())
+}
+
+fn log(entity: EntityId, age_ms: Option<u64>, compaction: Option<Compaction>) -> Op {
+    let retention = Retention {
+        age_ms,
+        bytes: None,
+    };
+    let spec = Spec {
+        retention,
+        compaction,
+        ..spec(Kind::Log)
+    };
+    Op::Create { entity, spec }
+}
+
+fn at(time: u64, batch: Batch) -> Batch {
+    Batch {
+        time: Timestamp(time),
+        ..batch
+    }
+}
+
+async fn wait_for<F: Future<Output = bool>>(subject: &Subject, reached: impl Fn() -> F) {
+    for _ in 0..LOOKS_MAX {
+        if reached().await {
+            return;
+        }
+        subject.done(vec![put(1, "look", "again")]).await;
+    }
+    panic!("it does not happen");
+}
+
+async fn starts_at(subject: &Subject, entity: EntityId, start: u64) {
+    wait_for(subject, || async {
+        subject.marks(entity).await.start.0 == start
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_touches_forgets_what_is_too_old() {
+    let (dir, time) = (TempDir::new().expect("a directory"), Time::default());
+    time.set(1_000);
+    let subject = open(dir.path(), &time);
+    subject
+        .done(vec![
+            log(A, Some(100), None),
+            append(A, at(1_000, message("a"))),
+            append(A, at(1_050, message("b"))),
+            append(A, at(1_200, message("c"))),
+        ])
+        .await;
+    assert_eq!(subject.marks(A).await.start.0, 0);
+    time.set(1_160);
+    starts_at(&subject, A, 2).await;
+    time.set(1_301);
+    starts_at(&subject, A, 3).await;
+}
+
+#[tokio::test]
+async fn what_is_due_is_known_after_a_restart() {
+    let (dir, time) = (TempDir::new().expect("a directory"), Time::default());
+    time.set(1_000);
+    let subject = open(dir.path(), &time);
+    subject
+        .done(vec![
+            log(A, Some(100), None),
+            log(B, Some(500), None),
+            append(A, at(1_000, message("a"))),
+            append(B, at(1_000, message("b"))),
+        ])
+        .await;
+    drop(subject);
+    time.set(1_200);
+    let subject = open(dir.path(), &time);
+    starts_at(&subject, A, 1).await;
+    assert_eq!(subject.marks(B).await.start.0, 0);
+    drop(subject);
+    time.set(1_600);
+    let subject = open(dir.path(), &time);
+    starts_at(&subject, B, 1).await;
+}
+
+#[tokio::test]
+async fn a_compacted_log_loses_what_was_replaced() {
+    let (dir, time) = (TempDir::new().expect("a directory"), Time::default());
+    time.set(1_000);
+    let subject = open(dir.path(), &time);
+    let rules = Compaction {
+        lag_min_ms: 0,
+        deletes_kept_ms: 1_000,
+    };
+    subject.done(vec![log(A, None, Some(rules))]).await;
+    for (key, body) in [("a", "1"), ("b", "1"), ("a", "2"), ("b", ""), ("c", "1")] {
+        subject
+            .done(vec![append(A, at(1_000, keyed(key, body)))])
+            .await;
+    }
+    time.set(20_000);
+    let left = || async {
+        let bodies = subject.bodies(A).await.into_iter();
+        bodies.map(|(at, _)| at).collect::<Vec<_>>() == [2, 4]
+    };
+    wait_for(&subject, left).await;
+    assert_eq!(subject.marks(A).await.end.0, 5);
+}
