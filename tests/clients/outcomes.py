@@ -28,7 +28,8 @@ def scenario(act):
 
 
 def connect():
-    return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", PORT, heartbeat=30))
+    where = pika.ConnectionParameters("127.0.0.1", PORT, heartbeat=30, blocked_connection_timeout=PATIENCE_SECONDS)
+    return pika.BlockingConnection(where)
 
 
 def plain(value):
@@ -69,6 +70,16 @@ def take(channel, queue, acked=True):
 
 def taken(channel, queue):
     return seen(*take(channel, queue))
+
+
+def wait_for(count, arrived, *connections):
+    """Lets connections hear until so many have arrived."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while len(arrived) < count:
+        if time.monotonic() > end:
+            raise TimeoutError(f"only {arrived} arrived")
+        for connection in connections:
+            connection.process_data_events(0.01)
 
 
 def bodies(channel, queue, count):
@@ -112,7 +123,7 @@ def refusal(act):
         act(connection.channel())
         return "accepted"
     except (AMQPChannelError, AMQPConnectionError) as error:
-        return [error.reply_code, error.reply_text]
+        return [getattr(error, "reply_code", None), getattr(error, "reply_text", repr(error))]
     finally:
         if connection.is_open:
             connection.close()
@@ -277,8 +288,7 @@ def no_time_to_live_at_all():
     outcome = [taken(channel, "dead")]
     channel.basic_consume("work", lambda channel, *message: outcome.append(seen(*message)), auto_ack=True)
     channel.basic_publish("", "work", b"somebody waits", Properties(expiration="0"))
-    while len(outcome) < 2:
-        channel.connection.process_data_events(0.01)
+    wait_for(2, outcome, channel.connection)
     return outcome
 
 
@@ -319,6 +329,22 @@ def pushed_out_by_bytes():
     for body in [b"a" * 60_000, b"b" * 30_000, b"c" * 60_000]:
         channel.basic_publish("", "work", body)
     return [taken(channel, "dead")["body"][0], [body[0] for body in bodies(channel, "work", 2)]]
+
+
+@scenario
+def what_is_held_at_the_limit():
+    channel = connect().channel()
+    outcome = []
+    for overflow in ["drop-head", "reject-publish"]:
+        make_dead(channel, x_max_length=1, x_overflow=overflow)
+        channel.basic_publish("", "work", b"held")
+        method, _, _ = take(channel, "work", acked=False)
+        channel.basic_publish("", "work", b"ready")
+        outcome.append(settles_at(channel, "work", 1))
+        channel.basic_reject(method.delivery_tag, requeue=True)
+        outcome += [settles_at(channel, "work", 1), channel.queue_purge("work").method.message_count]
+        channel.queue_delete("work")
+    return outcome
 
 
 @scenario
@@ -432,10 +458,7 @@ def one_active_consumer():
     other.channel().basic_consume("work", heard("second"), auto_ack=True)
     for round, cancelled in [(b"1", False), (b"2", True), (b"3", False)]:
         channel.basic_publish("", "work", round)
-        before = len(outcome)
-        while len(outcome) == before:
-            connection.process_data_events(0.01)
-            other.process_data_events(0.01)
+        wait_for(len(outcome) + 1, outcome, connection, other)
         if cancelled:
             channel.basic_cancel(first)
     return outcome
@@ -455,9 +478,7 @@ def consumers_of_different_priority():
         )
     for body in [b"1", b"2", b"3"]:
         channel.basic_publish("", "work", body)
-        before = len(outcome)
-        while len(outcome) == before:
-            channel.connection.process_data_events(0.01)
+        wait_for(len(outcome) + 1, outcome, channel.connection)
 
     def bad(value):
         def act(channel):
@@ -591,9 +612,9 @@ def common_prefetch():
     channel.basic_consume("two", heard)
     channel.connection.process_data_events(0.2)
     together = len(arrived)
-    while len(arrived) < 10:
-        channel.basic_ack(arrived[-1][0], multiple=True)
-        channel.connection.process_data_events(0.05)
+    for count in range(together, 11):
+        wait_for(min(count, 10), arrived, channel.connection)
+        channel.basic_ack(arrived[count - together][0])
     return [alone, together, sorted(body for _, body in arrived)]
 
 

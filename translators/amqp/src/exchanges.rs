@@ -249,8 +249,9 @@ fn document(declare: &exchange::Declare) -> Result<Bytes, Refusal> {
         ..declare.clone()
     };
     let mut document = BytesMut::new();
+    let internal = u8::from(declare.internal) * INTERNAL;
     let delayed = u8::from(declare.kind.as_bytes() == DELAYED_TYPE) * DELAYED;
-    document.put_u8(u8::from(declare.internal) * INTERNAL | delayed);
+    document.put_u8(internal | delayed);
     let written = Method::from(said).encode(&mut fairlead_wire::Writer::new(&mut document));
     written.map_err(|error| ReplyCode::InternalError.because(error.to_string()))?;
     Ok(document.freeze())

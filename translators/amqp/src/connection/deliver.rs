@@ -134,7 +134,7 @@ impl Peer {
         if self.out.content(channel, method, &mut header, body)? {
             loss.add(LossCode::HdrSize);
         }
-        self.caller.meters().lost(loss);
+        self.caller.meters().lost(message.origin, loss);
         Ok(())
     }
 

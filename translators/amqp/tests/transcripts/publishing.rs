@@ -312,7 +312,11 @@ async fn headers_that_do_not_fit_a_readers_frame_are_dropped_largest_first_and_c
         (Some(short("m")), b"body".to_vec())
     );
     let page = mesh.kernel.metrics_page();
-    assert!(page.contains("fairlead_translate_loss_total{code=\"HDR_SIZE\",to=\"amqp\"} 1"));
+    assert!(
+        page.contains(
+            "fairlead_translate_loss_total{code=\"HDR_SIZE\",from=\"amqp\",to=\"amqp\"} 1"
+        )
+    );
 }
 
 fn keys(names: &[&str]) -> Value {
