@@ -30,6 +30,7 @@ impl Native {
     /// the threads. Refuses, changing nothing, when anything that had been durable is damaged.
     pub fn open(settings: &Settings, world: &World) -> Result<Self, OpenError> {
         let recovered = recover(settings, world)?;
+        tracing::info!(sync = ?settings.sync, "when durable promises are kept");
         start(settings, world, recovered).map_err(|error| OpenError::io(&settings.dir, error))
     }
 }

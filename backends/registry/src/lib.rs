@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fairlead_canon::SyncMode;
 use fairlead_memory::Memory;
 use fairlead_native::vfs::{Disk, ReadOnly};
 use fairlead_native::{Native, Settings as NativeSettings, World};
 use fairlead_placement::ByClass;
 use fairlead_ports::{BoxFuture, Clock, Documents, Entropy, Store};
 
-pub use fairlead_native::{Damage, Entry, Inspection, Measures, OpenError, Report, Sum};
+pub use fairlead_native::{
+    Damage, Entry, Inspection, Measures, OpenError, Report, SYNC_TIMES_US, Spare, Stats, Sum,
+};
 pub use fairlead_objects::{
     Finding, Objects, OpenError as PlaceError, Patience, Place, self_check,
 };
@@ -26,6 +29,12 @@ pub struct Settings {
     pub tail_bytes_max: usize,
     /// Where class `object` is kept.
     pub objects: Option<Arc<Objects>>,
+    /// Bytes of log at which appends are refused; from half of it on, old log is sealed.
+    pub log_bytes_max: u64,
+    /// What must stay free on the disk.
+    pub spare: Spare,
+    /// When a durable promise is kept, for entities that ask for nothing weaker.
+    pub sync: SyncMode,
 }
 
 /// The stores of a process.
@@ -43,6 +52,12 @@ impl Backends {
     pub fn poisoned(&self) -> BoxFuture<'static, ()> {
         self.native.poisoned()
     }
+
+    /// Reads what the durable store has done, whenever it is called.
+    pub fn stats(&self) -> impl Fn() -> Stats + Send + Sync + 'static {
+        let native = Arc::clone(&self.native);
+        move || native.stats()
+    }
 }
 
 /// Opens every store. Blocks while the log is read.
@@ -59,6 +74,9 @@ pub fn open(
     let native = NativeSettings {
         tail_bytes_max: settings.tail_bytes_max,
         objects: settings.objects.clone().map(|objects| objects as _),
+        log_bytes_max: settings.log_bytes_max,
+        spare: settings.spare,
+        sync: settings.sync,
         ..NativeSettings::new(&settings.dir)
     };
     let native = Arc::new(Native::open(&native, &world)?);

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fairlead_backends::Spare;
+use fairlead_canon::SyncMode;
 use fairlead_edge::{Identity, Network};
 use fairlead_kernel::{Carrier, Translator};
 use fairlead_policy::Anonymous;
@@ -30,10 +32,19 @@ pub(crate) struct Config {
     pub(crate) memory_bytes_max: u64,
     /// URL of the object store.
     pub(crate) objects: Option<String>,
+    pub(crate) store: Store,
     pub(crate) anonymous: Anonymous,
     pub(crate) admin: Admin,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) logs: Logs,
+}
+
+/// How messages are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Store {
+    pub(crate) sync: SyncMode,
+    pub(crate) log_bytes_max: u64,
+    pub(crate) spare: Spare,
 }
 
 /// Where the admin page is.
@@ -140,6 +151,11 @@ impl Config {
         let admin = admin.map(|bind| {
             format!("the admin page ({bind}) is open to the network without TLS: its token can be read on its way")
         });
-        bare.chain(admin).collect()
+        let weak = Some(self.store.sync).filter(|sync| *sync == SyncMode::Interval);
+        let weak = weak.map(|_| {
+            "store.sync is interval: a power cut may take what was acknowledged in the last 50 ms"
+                .to_owned()
+        });
+        bare.chain(admin).chain(weak).collect()
     }
 }

@@ -10,6 +10,7 @@ mod exit;
 mod grants;
 mod lists;
 mod logging;
+mod measures;
 mod node;
 mod opening;
 mod password;

@@ -210,6 +210,9 @@ fn stores(config: &Config) -> Result<fairlead_backends::Settings, Failure> {
         memory_bytes_max: config.memory_bytes_max,
         tail_bytes_max: TAIL_BYTES_MAX,
         objects: objects.map(Arc::new),
+        log_bytes_max: config.store.log_bytes_max,
+        spare: config.store.spare,
+        sync: config.store.sync,
     })
 }
 

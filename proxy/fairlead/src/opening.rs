@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::address;
 use crate::banner::Banner;
 use crate::exit::Failure;
+use crate::measures::Measures;
 use crate::node::Start;
 use crate::system::SystemClock;
 
@@ -47,6 +48,7 @@ impl Opening {
         let rules = Rules::start(self.anonymous, Arc::clone(&self.entropy))
             .map_err(Failure::of("cannot start threads"))?;
         let poisoned = opened.poisoned();
+        let measures = Measures::new(opened.stats()).map_err(Failure::of("metrics"))?;
         let backing = Backing {
             store: opened.store,
             documents: opened.documents,
@@ -57,6 +59,10 @@ impl Opening {
             .block_on(Kernel::open(backing, |directory| rules.over(directory)))
             .map_err(Failure::of("cannot read what exists"))?;
         counters.register(&kernel).map_err(Failure::of("metrics"))?;
+        kernel
+            .metrics_registry()
+            .register(Box::new(measures))
+            .map_err(Failure::of("metrics"))?;
         address::write(&self.stores.dir, self.admin).map_err(Failure::of("admin.address"))?;
         keeper.open(kernel);
         background.spawn(async move {

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
-use fairlead_backends::{Backends, Settings};
+use fairlead_backends::{Backends, Settings, Spare};
 use fairlead_canon::{
-    Address, Class, Kind, Message, Origin, Path as Place, Principal, Promise, RealmId, Terms,
-    Timestamp,
+    Address, Class, Kind, Message, Origin, Path as Place, Principal, Promise, RealmId, SyncMode,
+    Terms, Timestamp,
 };
 use fairlead_kernel::testing::{CountingEntropy, ManualClock, OpenHouse, conn_info};
 use fairlead_kernel::{
@@ -41,6 +41,10 @@ impl Home {
             dir: self.0.path().to_owned(),
             memory_bytes_max: 1 << 20,
             tail_bytes_max: 1 << 20,
+            objects: None,
+            log_bytes_max: 1 << 30,
+            spare: Spare::NOTHING,
+            sync: SyncMode::Always,
         };
         let clock = Arc::new(ManualClock::at(1_000));
         fairlead_backends::open(&settings, clock, Arc::new(CountingEntropy::default())).unwrap()

@@ -114,6 +114,24 @@ pub(super) struct Store {
     /// Where class `object` is kept: `s3://bucket/prefix` (endpoint, region and keys by their AWS_ names
     /// in the environment) or `file:///directory`.
     pub(super) objects: Option<String>,
+    pub(super) sync: SyncWord,
+    /// Where publishes are refused; from half of it on, the oldest log is sealed.
+    pub(super) log_bytes_max: Option<Spanned<u64>>,
+    /// What must stay free on the disk, whatever else is on it.
+    pub(super) free_bytes_min: Option<Spanned<u64>>,
+    /// The same, as a part of the disk; the greater holds.
+    pub(super) free_percent_min: Option<Spanned<u8>>,
+}
+
+/// When a durable promise is kept.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SyncWord {
+    /// When it is on the disk.
+    #[default]
+    Always,
+    /// When it is written: a power cut may take the last 50 ms.
+    Interval,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use fairlead_backends::Spare;
+use fairlead_canon::SyncMode;
 use fairlead_edge::{BadNetwork, Clients, Identity, LISTENERS_MAX, NameFrom, Network};
 use fairlead_kernel::{Carrier, Door, Translator};
 use fairlead_policy::Anonymous;
 use toml::Spanned;
 
-use super::file::{self, AnonymousWord, File, NameWord, Transport};
-use super::{Admin, Config, Fault, Listener, Logs};
+use super::file::{self, AnonymousWord, File, NameWord, SyncWord, Transport};
+use super::{Admin, Config, Fault, Listener, Logs, Store};
 
 const ADMIN_PORT: u16 = 9080;
 const DATA_DIR: &str = "./data";
@@ -30,6 +32,13 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Below it a single large message fills the store; above it is a slip of the finger.
 const MEMORY_BYTES: RangeInclusive<u64> = 64 << 20..=1 << 40;
 const MEMORY_BYTES_MAX: u64 = 256 << 20;
+
+/// Below it there is no room for two files beside the one in use; above it is a slip of the finger.
+const LOG_BYTES: RangeInclusive<u64> = 512 << 20..=1 << 50;
+const LOG_BYTES_MAX: u64 = 8 << 30;
+/// Nothing, for a disk that somebody else watches, or up to all that a large disk has.
+const FREE_BYTES: RangeInclusive<u64> = 0..=1 << 50;
+const FREE_PERCENT: RangeInclusive<u64> = 0..=50;
 
 pub(super) fn resolve(file: File, translators: &[Arc<dyn Translator>]) -> Result<Config, Fault> {
     let node = &file.node;
@@ -49,6 +58,7 @@ pub(super) fn resolve(file: File, translators: &[Arc<dyn Translator>]) -> Result
         connections_max: connections.unwrap_or(CONNECTIONS_MAX),
         drain_max: drain_ms.map_or(DRAIN_MAX, Duration::from_millis),
         memory_bytes_max: memory.unwrap_or(MEMORY_BYTES_MAX),
+        store: store(&file.store)?,
         objects: file.store.objects,
         anonymous: match file.auth.anonymous {
             AnonymousWord::Never => Anonymous::Never,
@@ -62,6 +72,25 @@ pub(super) fn resolve(file: File, translators: &[Arc<dyn Translator>]) -> Result
         logs: Logs {
             level: file.log.level.word().to_owned(),
             format: file.log.format,
+        },
+    })
+}
+
+fn store(said: &file::Store) -> Result<Store, Fault> {
+    let usual = Spare::default();
+    let log_bytes = within(said.log_bytes_max.as_ref(), LOG_BYTES)?;
+    let free_bytes = within(said.free_bytes_min.as_ref(), FREE_BYTES)?;
+    let free_percent = within(said.free_percent_min.as_ref(), FREE_PERCENT)?;
+    Ok(Store {
+        sync: match said.sync {
+            SyncWord::Always => SyncMode::Always,
+            SyncWord::Interval => SyncMode::Interval,
+        },
+        log_bytes_max: log_bytes.unwrap_or(LOG_BYTES_MAX),
+        spare: Spare {
+            bytes: free_bytes.unwrap_or(usual.bytes),
+            percent: free_percent.unwrap_or(usual.percent),
+            ..usual
         },
     })
 }

@@ -201,3 +201,18 @@ fn a_plain_listener_on_the_network_is_warned_about() {
     let warnings = config.warnings();
     assert!(warnings[0].contains("without TLS"), "{warnings:?}");
 }
+
+#[test]
+fn a_weaker_promise_is_kept_by_name_only_and_warned_of() {
+    assert_eq!(parse("").unwrap().store.sync, SyncMode::Always);
+    let config = parse("[store]\nsync = 'interval'\nfree_percent_min = 0\n").unwrap();
+    assert_eq!(config.store.sync, SyncMode::Interval);
+    assert_eq!(config.store.spare.percent, 0);
+    assert!(
+        config.warnings()[0].contains("power cut"),
+        "{:?}",
+        config.warnings()
+    );
+    assert!(parse("[store]\nsync = 'never'\n").is_err());
+    assert!(parse("[store]\nlog_bytes_max = 1\n").is_err());
+}
