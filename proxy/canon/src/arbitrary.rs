@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use crate::{
-    Address, BodyFormat, Deaths, EventTime, Headers, HeadersBuilder, Message, Path, Promise,
-    Properties, ReplyTo, Terms, Text, Timestamp, TraceContext, User, Value,
+    Address, BodyFormat, DeadReason, Death, Deaths, EventTime, Headers, HeadersBuilder, Message,
+    Path, Promise, Properties, ReplyTo, Terms, Text, Timestamp, TraceContext, User, Value,
 };
 
 /// A generator whose seed is printed by the test that fails.
@@ -238,6 +238,25 @@ impl Random {
             format: self.maybe(|random| random.pick(&[BodyFormat::Bytes, BodyFormat::Text])),
             // No carrier has a place for them.
             deaths: Deaths::default(),
+        }
+    }
+
+    pub(crate) fn death(&mut self) -> Death {
+        let at = Timestamp(self.next());
+        Death {
+            stream: self.text(),
+            reason: self.pick(&[
+                DeadReason::Rejected,
+                DeadReason::Expired,
+                DeadReason::MaxLen,
+            ]),
+            count: 1,
+            first_at: at,
+            last_at: at,
+            realm: self.text(),
+            path: self.path(),
+            life_ms: self.maybe(Self::next),
+            is_first: false,
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Message {
     pub properties: Option<Box<Properties>>,
     /// The publisher's own headers.
     pub headers: Headers,
+    /// By which translator it came; [`Origin::NOBODY`] when that is not known.
+    pub origin: Origin,
     /// What only its own protocol can say.
     pub home: Option<Home>,
 }
@@ -55,6 +57,11 @@ pub struct Home {
     pub bytes: Bytes,
 }
 
+impl Origin {
+    /// No translator.
+    pub const NOBODY: Self = Self(0);
+}
+
 impl Message {
     /// A message with a body and nothing else.
     pub fn new(address: Address, body: Bytes, terms: Terms) -> Self {
@@ -65,6 +72,7 @@ impl Message {
             terms,
             properties: None,
             headers: Headers::default(),
+            origin: Origin::NOBODY,
             home: None,
         }
     }

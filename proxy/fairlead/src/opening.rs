@@ -58,6 +58,9 @@ impl Opening {
         let kernel = background
             .block_on(Kernel::open(backing, |directory| rules.over(directory)))
             .map_err(Failure::of("cannot read what exists"))?;
+        for translator in fairlead_translators::all() {
+            kernel.introduce(translator.name(), translator.origin());
+        }
         counters.register(&kernel).map_err(Failure::of("metrics"))?;
         kernel
             .metrics_registry()

@@ -217,7 +217,7 @@ impl Caller {
     /// wait. A message that has a deadline and outlives it while it waits is dropped.
     pub fn publish_later(&mut self, later: Later) -> Result<Pending, Error> {
         let Later {
-            message,
+            mut message,
             at,
             promise,
             with,
@@ -230,6 +230,7 @@ impl Caller {
             return Err(Error::peer(Reason::OutOfRange, detail));
         }
         self.meters.published.inc();
+        message.origin = self.origin;
         let mut batch = envelope::seal(&message);
         batch.deadline = Some(at);
         let bytes = batch.bytes.len();

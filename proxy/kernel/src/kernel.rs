@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use fairlead_canon::{Class, EntityId, Kind, Origin, Principal, SizeLimits, Text};
 use fairlead_ports::{
@@ -9,6 +10,7 @@ use fairlead_ports::{
 };
 use fairlead_topology::{Change, Family, NewStream, Stream, StreamKey, Topology};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use crate::arrivals::Arrivals;
 use crate::atlas::{Atlas, AtlasDirectory};
@@ -61,6 +63,7 @@ pub struct Kernel {
     /// Holds the latest value of every address.
     pub(crate) latest: EntityId,
     callers: AtomicU64,
+    opened: Instant,
 }
 
 /// One stream with its sizes, for lists.
@@ -155,6 +158,7 @@ impl Kernel {
             registrar,
             latest,
             callers: AtomicU64::new(1),
+            opened: Instant::now(),
         }))
     }
 
@@ -184,9 +188,15 @@ impl Kernel {
         if let Verdict::No(denied) = self.policy.admit(&who, &Action::Connect(conn)) {
             return Err(denied.into());
         }
+        self.introduce(protocol, origin);
         let meters = self.meters(protocol)?;
         let id = self.callers.fetch_add(1, Ordering::Relaxed);
         Ok(Caller::new(Arc::clone(self), id, (who, origin), meters))
+    }
+
+    /// Names the protocol by which messages of an origin come, before any of its connections does.
+    pub fn introduce(&self, protocol: &'static str, origin: Origin) {
+        self.metrics.introduce(origin, protocol);
     }
 
     /// The counters of a protocol; looked up once per connection and held.
@@ -205,6 +215,11 @@ impl Kernel {
     /// Where other rooms register what they count.
     pub fn metrics_registry(&self) -> &prometheus::Registry {
         self.metrics.registry()
+    }
+
+    /// How long it has been open.
+    pub fn uptime(&self) -> Duration {
+        self.opened.elapsed()
     }
 
     /// The clock that stamps messages.

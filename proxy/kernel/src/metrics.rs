@@ -1,8 +1,9 @@
 //! What is counted. Labels come from closed sets; counters are looked up once and held.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fairlead_canon::{Loss, LossCode};
+use fairlead_canon::{Loss, LossCode, Origin};
 use fairlead_ports::Condition;
 use parking_lot::Mutex;
 use prometheus::{
@@ -15,7 +16,7 @@ use crate::{Blame, ClosedReason, Error, Reason};
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
-    families: Families,
+    families: Arc<Families>,
     /// By translator's name; as many as there are translators.
     held: Mutex<Vec<(&'static str, Arc<Meters>)>>,
     condition: IntGaugeVec,
@@ -37,6 +38,8 @@ struct Families {
     errors: IntCounterVec,
     logins: IntCounterVec,
     losses: IntCounterVec,
+    /// The words of those from whom messages come.
+    origins: Mutex<BTreeMap<Origin, &'static str>>,
 }
 
 /// The counters of one protocol.
@@ -66,7 +69,10 @@ pub struct Meters {
     closed: [IntCounter; ClosedReason::ALL.len()],
     errors_peer: [IntCounter; Reason::ALL.len()],
     errors_us: [IntCounter; Reason::ALL.len()],
-    losses: Vec<IntCounter>,
+    /// By whose message it was, one for each code; looked up at the first loss.
+    losses: Mutex<BTreeMap<Origin, Vec<IntCounter>>>,
+    protocol: &'static str,
+    families: Arc<Families>,
 }
 
 /// Why a message that nobody was promised did not arrive.
@@ -186,13 +192,14 @@ impl Metrics {
             logins: counter("fairlead_logins_refused_total", "Logins refused.", one)?,
             losses: counter(
                 "fairlead_translate_loss_total",
-                "Fields that a conversion could not carry, by protocol of the reader and code.",
-                &["to", "code"],
+                "Fields that a conversion could not carry, by protocols of publisher and reader and code.",
+                &["from", "to", "code"],
             )?,
+            origins: Mutex::default(),
         };
         Ok(Self {
             registry,
-            families,
+            families: Arc::new(families),
             held: Mutex::new(Vec::new()),
             condition,
         })
@@ -225,14 +232,34 @@ impl Metrics {
         Ok(String::from_utf8_lossy(&page).into_owned())
     }
 
+    /// Messages of this origin come by this protocol.
+    pub(crate) fn introduce(&self, origin: Origin, protocol: &'static str) {
+        self.families.origins.lock().insert(origin, protocol);
+    }
+
     /// Where other rooms register what they count.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }
 }
 
+impl Families {
+    /// A counter for each code.
+    fn losses(&self, from: Origin, to: &'static str) -> Vec<IntCounter> {
+        let from = self.origins.lock().get(&from).copied().unwrap_or("unknown");
+        let codes = LossCode::ALL.iter();
+        // Three labels were declared and three are given, so none is left out.
+        codes
+            .filter_map(|code| {
+                let labels = &[from, to, code.name()];
+                self.losses.get_metric_with_label_values(labels).ok()
+            })
+            .collect()
+    }
+}
+
 impl Meters {
-    fn new(families: &Families, protocol: &'static str) -> Result<Self, prometheus::Error> {
+    fn new(families: &Arc<Families>, protocol: &'static str) -> Result<Self, prometheus::Error> {
         let one = |family: &IntCounterVec| family.get_metric_with_label_values(&[protocol]);
         let errors = |blame: &'static str| {
             lookup(Reason::ALL, |reason| {
@@ -241,11 +268,6 @@ impl Meters {
                     .get_metric_with_label_values(&[protocol, reason.word(), blame])
             })
         };
-        let losses = LossCode::ALL.iter().map(|code| {
-            families
-                .losses
-                .get_metric_with_label_values(&[protocol, code.name()])
-        });
         Ok(Self {
             connections: families
                 .connections
@@ -271,16 +293,22 @@ impl Meters {
             })?,
             errors_peer: errors("peer")?,
             errors_us: errors("us")?,
-            losses: losses.collect::<Result<_, _>>()?,
+            losses: Mutex::default(),
+            protocol,
+            families: Arc::clone(families),
         })
     }
 
-    /// Counts what one conversion for a reader of this protocol lost.
-    pub fn lost(&self, loss: Loss) {
+    /// Counts what one conversion of a message from `from` for a reader of this protocol lost.
+    pub fn lost(&self, from: Origin, loss: Loss) {
         if loss.is_none() {
             return;
         }
-        for (code, counter) in LossCode::ALL.iter().zip(&self.losses) {
+        let mut losses = self.losses.lock();
+        let counters = losses
+            .entry(from)
+            .or_insert_with(|| self.families.losses(from, self.protocol));
+        for (code, counter) in LossCode::ALL.iter().zip(counters) {
             if loss.has(*code) {
                 counter.inc();
             }

@@ -85,7 +85,10 @@ impl Caller {
         check_size(content.len())?;
         let mut ops = documents(self.space, with);
         let (matched, bytes) = match content {
-            Content::Message(message) => self.publish_message(message, &aim, &mut ops),
+            Content::Message(mut message) => {
+                message.origin = self.origin;
+                self.publish_message(message, &aim, &mut ops)
+            }
             Content::Batch(batch) => self.publish_batch(batch, to, &aim, &mut ops)?,
         };
         let pending = self.outbox.next();
@@ -262,8 +265,11 @@ impl Caller {
             })?;
             let mut reached = 0;
             for opened in opened {
-                self.meters.lost(opened.loss);
-                let message = opened.message;
+                self.meters.lost(self.origin, opened.loss);
+                let message = Message {
+                    origin: self.origin,
+                    ..opened.message
+                };
                 let to: Vec<Target> = self.targets(&message, aim).collect();
                 reached = reached.max(to.len());
                 if !to.is_empty() {

@@ -12,7 +12,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_canon::codec::records;
-use fairlead_canon::{Address, Codec, Damage, Loss};
+use fairlead_canon::{Address, Codec, Damage, Loss, Origin};
 use fairlead_kernel::Stored;
 
 /// The pieces of one partition's answer.
@@ -22,7 +22,7 @@ pub(crate) struct Shown {
     /// Bytes in all pieces.
     pub(crate) size: usize,
     /// Fields that records have no place for.
-    pub(crate) losses: Vec<Loss>,
+    pub(crate) losses: Vec<(Origin, Loss)>,
 }
 
 /// There is one leader and it never changes.
@@ -95,7 +95,7 @@ impl Shown {
                 let (record, loss) = records::record(&opened.message, place, delta);
                 gathered.push(record);
                 if !loss.is_none() {
-                    self.losses.push(loss);
+                    self.losses.push((opened.message.origin, loss));
                 }
             }
         }

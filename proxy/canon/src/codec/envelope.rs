@@ -4,7 +4,7 @@
 //! |---|---|---|---|---|---|
 //! | 0 | 4 | length of the whole | 28 | 8 | event time, in the unit its flag says |
 //! | 4 | 1 | version, 1 | 36 | 8 | accepted, ms |
-//! | 5 | 1 | origin of `home`; 0 none | 44 | 8 | deadline, ms |
+//! | 5 | 1 | origin; 0 nobody | 44 | 8 | deadline, ms |
 //! | 6 | 1 | flags | 52 | … | realm u64, path |
 //! | 7 | 1 | priority | … | … | key |
 //! | 8 | 4 | length of realm and path | … | … | properties |
@@ -27,7 +27,6 @@ use crate::{
 const VERSION: u8 = 1;
 const HEAD: usize = 52;
 const NO_KEY: u32 = u32::MAX;
-const NOBODY: Origin = Origin(0);
 
 const NULL_BODY: u8 = 1;
 const LATEST: u8 = 2;
@@ -140,7 +139,8 @@ fn write_head(message: &Message, lengths: &Lengths, head: &mut &mut [u8]) {
         | flag(terms.deadline.is_some(), DEADLINE);
 
     head.put_u8(VERSION);
-    head.put_u8(message.home.as_ref().map_or(NOBODY, |home| home.origin).0);
+    let home = message.home.as_ref();
+    head.put_u8(home.map_or(message.origin, |home| home.origin).0);
     head.put_u8(flags);
     head.put_u8(terms.priority.unwrap_or(0));
     head.put_u32_le(lengths.address);
@@ -180,6 +180,7 @@ fn read(from: &mut Reader) -> Result<Message, Damage> {
             _ => Some(Box::new(stored::read(properties)?)),
         },
         headers: Headers::from_stored(headers)?,
+        origin,
         home: read_home(origin, lengths.home, &mut part)?,
         body: match flags & NULL_BODY {
             0 => Some(part.rest()),
@@ -235,8 +236,8 @@ fn read_address(len: u32, from: &mut Reader) -> Result<Address, Damage> {
 fn read_home(origin: Origin, len: u32, from: &mut Reader) -> Result<Option<Home>, Damage> {
     let mut part = from.part(len as usize, "home")?;
     match (origin, len) {
-        (NOBODY, 0) => Ok(None),
-        (NOBODY, _) => Err(part.damage("home of nobody")),
+        (_, 0) => Ok(None),
+        (Origin::NOBODY, _) => Err(part.damage("home of nobody")),
         _ => Ok(Some(Home {
             origin,
             revision: part.byte("home revision")?,

@@ -20,8 +20,8 @@ use super::reader::Reader;
 use super::{Damage, Opened};
 use crate::carry::{self, Carried};
 use crate::{
-    Address, Batch, BatchFlags, Codec, EventTime, Headers, Loss, LossCode, Message, ProducerId,
-    Promise, Stamp, Terms, Timestamp,
+    Address, Batch, BatchFlags, Codec, EventTime, Headers, Loss, LossCode, Message, Origin,
+    ProducerId, Promise, Stamp, Terms, Timestamp,
 };
 
 /// Checks one whole batch as it arrived: length, magic, checksum, attributes, counts. Its records
@@ -168,6 +168,7 @@ fn opened(accepted_at: Timestamp, head: &Head, record: Record, place: &Address) 
         terms,
         properties: None,
         headers: Headers::default(),
+        origin: Origin::NOBODY,
         home: None,
     };
     let restored = carry::read(&RecordList { place }, base, &record.headers);

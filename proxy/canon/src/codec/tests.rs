@@ -27,6 +27,11 @@ fn an_envelope_gives_back_every_field() {
             revision: 1,
             bytes: random.bytes(9),
         });
+        message.origin = message.home.as_ref().map_or(Origin(9), |home| home.origin);
+        if random.one_in(4) {
+            let deaths = &mut message.properties_mut().deaths;
+            (0..3).for_each(|_| deaths.record(random.death()));
+        }
         if let Some(at) = message.terms.event_at.filter(|_| random.one_in(2)) {
             message.terms.event_at = Some(EventTime::Seconds(at.as_millis()));
         }

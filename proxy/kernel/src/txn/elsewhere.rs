@@ -114,8 +114,11 @@ impl Caller {
             from = last.base.plus(u64::from(last.batch.span));
             for stored in chunk.batches.iter().filter(|s| part.has(&s.batch)) {
                 for opened in stored.batch.open(address)? {
-                    self.meters.lost(opened.loss);
-                    let message = opened.message;
+                    self.meters.lost(self.origin, opened.loss);
+                    let message = Message {
+                        origin: self.origin,
+                        ..opened.message
+                    };
                     let plan = self.plan(address, Some(&message.headers));
                     found.bytes +=
                         self.stage_beyond((part.lane, key), (&message, &plan), &mut found.ops);

@@ -261,7 +261,7 @@ fn show(
     shown
         .losses
         .iter()
-        .for_each(|loss| caller.meters().lost(*loss));
+        .for_each(|(from, loss)| caller.meters().lost(*from, *loss));
     let signed = |offset: Offset| i64::try_from(offset.0).unwrap_or(i64::MAX);
     Ok(Found {
         start: signed(chunk.marks.start),

@@ -164,7 +164,7 @@ impl<I: Io> Session<I> {
             loss.add(LossCode::Large);
             self.caller.meters().dropped(DropReason::TooLargeForReader);
         }
-        self.caller.meters().lost(loss);
+        self.caller.meters().lost(message.origin, loss);
         Ok(fits)
     }
 

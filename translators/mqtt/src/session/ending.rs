@@ -258,6 +258,6 @@ fn message(caller: &Caller, will: &Will) -> Result<Message, Fault> {
         payload: will.payload.clone(),
     };
     let (message, loss) = map::ingest(inbound, caller.kernel().clock().wall())?;
-    caller.meters().lost(loss);
+    caller.meters().lost(map::ORIGIN, loss);
     Ok(message)
 }

@@ -130,7 +130,7 @@ impl<I: Io> Session<I> {
         };
         let now = self.caller.kernel().clock().wall();
         let (message, loss) = map::ingest(inbound, now)?;
-        self.caller.meters().lost(loss);
+        self.caller.meters().lost(map::ORIGIN, loss);
         if let Some(delay) = delay {
             return Ok(self.caller.publish_later(Later {
                 message,
