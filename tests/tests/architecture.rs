@@ -5,7 +5,7 @@ use std::process::Command;
 
 use fairlead_tests::Value;
 
-/// What each room may depend on; dev-dependencies are not arrows. A later row for the same room adds to it.
+/// What each room may depend on; dev-dependencies are not arrows.
 /// `*` at the end of a room is any folder there, at the end of a target any folder there but the room itself.
 const ARROWS: &[(&str, &[&str])] = &[
     ("proxy/canon", &[]),
@@ -44,8 +44,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("translators/registry", &["proxy/kernel", "translators/*"]),
     ("backends/*", &["proxy/canon", "proxy/ports"]),
     // What is sealed is written and read as a segment, wherever that is kept.
-    ("backends/native", &["backends/segment"]),
-    ("backends/objects", &["backends/segment"]),
+    (
+        "backends/native",
+        &["proxy/canon", "proxy/ports", "backends/segment"],
+    ),
+    ("backends/objects", &["proxy/ports", "backends/segment"]),
     (
         "backends/registry",
         &["proxy/canon", "proxy/ports", "backends/*"],

@@ -241,7 +241,12 @@ fn a_directory_that_is_no_data_directory_is_not_made_one() {
 /// What a node needs of its directory, lock file included.
 fn copy_files(from: &Path, to: &Path) {
     fs::create_dir(to.join("wal")).unwrap();
-    for name in ["LOCK", "superblock", "wal/0000000000000001.wal"] {
+    for name in [
+        "LOCK",
+        "superblock",
+        "index.redb",
+        "wal/0000000000000001.wal",
+    ] {
         fs::copy(from.join(name), to.join(name)).unwrap();
     }
 }
