@@ -22,6 +22,7 @@ mod output;
 mod pace;
 mod resume;
 mod share;
+mod status;
 mod subscribe;
 mod subscriptions;
 mod topics;
@@ -73,6 +74,8 @@ struct Session<I> {
     settings: Arc<Settings>,
     /// Until then its publishes have used up what it may publish.
     paced: Option<Instant>,
+    /// When the server next says how it is, to a client that asked.
+    status_due: Option<Instant>,
     /// How the client may show again who it is.
     method: Option<Box<Method>>,
 }
@@ -163,6 +166,7 @@ impl<I: Io> Session<I> {
                         heard_at = Instant::now();
                     }
                     self.check_silence(heard_at)
+                        .and_then(|()| Ok(self.report_status()?))
                 }
                 Turn::Drain => return End::drained(self.settings.server_reference.clone()),
             };
@@ -192,7 +196,7 @@ impl<I: Io> Session<I> {
     fn alarm(&self, heard_at: Instant) -> Option<Instant> {
         let silence = self.client.silence_max.map(|max| heard_at + max);
         let pace = self.paced.filter(|_| self.is_ahead()).map(|at| at - BURST);
-        [silence, pace].into_iter().flatten().min()
+        [silence, pace, self.status_due].into_iter().flatten().min()
     }
 
     fn check_silence(&self, heard_at: Instant) -> Result<(), End> {

@@ -116,6 +116,12 @@ impl<I: Io> Session<I> {
         Ok(())
     }
 
+    /// A message that nobody published, for a subscription of any QoS.
+    pub(super) fn send_fresh(&mut self, message: &Message, grant: &Grant) -> Result<(), Fault> {
+        let sending = Sending::at_most_once(self.now());
+        self.send(message, grant, sending).map(drop)
+    }
+
     /// A retained message for a subscription of QoS 0.
     pub(super) fn send_retained(&mut self, message: &Message, grant: &Grant) -> Result<(), Fault> {
         let sending = Sending {

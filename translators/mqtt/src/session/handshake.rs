@@ -226,6 +226,7 @@ impl<I: Io> Session<I> {
             will: connect.will.clone().map(Box::new),
             settings,
             paced: None,
+            status_due: None,
             method: Method::of(connect, &place.info),
         }
     }

@@ -55,6 +55,7 @@ impl<I: Io> Session<I> {
                 Err(error) => return Err(error.into()),
             };
         }
+        self.follow_status();
         Ok(is_present)
     }
 

@@ -83,8 +83,12 @@ impl<I: Io> Session<I> {
         };
         self.link.send(&Packet::SubAck(answer))?;
         for entry in &replays {
+            for message in self.status(entry) {
+                self.send_retained(&message, &entry.grant())?;
+            }
             self.replay(entry).await?;
         }
+        self.follow_status();
         Ok(())
     }
 
@@ -102,6 +106,7 @@ impl<I: Io> Session<I> {
             });
         }
         self.declare_subscriptions(changes).await?;
+        self.follow_status();
         let properties = Properties::NONE;
         let answer = UnsubAck {
             packet_id: packet.packet_id,

@@ -191,7 +191,7 @@ impl Entry {
         Grant::of(std::iter::once(self))
     }
 
-    fn matches(&self, path: &Path) -> bool {
+    pub(super) fn matches(&self, path: &Path) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(path))
     }
 }

@@ -15,6 +15,7 @@ mod qos2;
 mod retained;
 mod session;
 mod share;
+mod status;
 mod subscribe;
 mod terms;
 mod will;

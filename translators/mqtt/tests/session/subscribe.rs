@@ -72,6 +72,27 @@ async fn overlapping_subscriptions_that_are_served_apart_tell_their_own_identifi
     reader.expect_nothing().await;
 }
 
+#[tokio::test]
+async fn no_local_of_one_client_hides_nothing_from_another() {
+    let mesh = Mesh::start().await;
+    for qos in [Qos::AtMostOnce, Qos::ExactlyOnce] {
+        let mut both = Vec::new();
+        for name in ["first", "second"] {
+            let mut peer = mesh.client(Version::V5, name).await;
+            let wanted = Subscription {
+                no_local: true,
+                ..Subscription::new("t", qos)
+            };
+            peer.subscribe_as(wanted, Properties::NONE).await;
+            both.push(peer);
+        }
+        both[0].send(qos1(1, "t", b"x")).await;
+        assert_eq!(both[1].next_publish().await.payload, "x");
+        assert!(matches!(both[0].next().await, Packet::PubAck(_)));
+        both[0].expect_nothing().await;
+    }
+}
+
 //= MQTT-3.10.4-3
 #[tokio::test]
 async fn a_delivery_that_has_begun_is_completed_after_unsubscribing() {
