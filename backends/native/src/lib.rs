@@ -11,6 +11,7 @@
 //! Begin with [`Native`] and `sequencer`; what looks at a directory without opening it is
 //! [`Inspection`].
 
+mod backup;
 mod checkpoint;
 mod chores;
 mod compaction;
@@ -65,6 +66,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use backup::Backup;
 pub use error::OpenError;
 pub use inspect::{Damage, Entry, Inspection, Measures, Report, Sum};
 pub use meter::{SYNC_TIMES_US, Stats};

@@ -61,6 +61,7 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         desk,
         bench: Bench::default(),
         told: Told::default(),
+        holds: Arc::clone(pool.held_by()),
     });
     let sequencer = Sequencer::new(
         Arc::clone(&shared),

@@ -9,17 +9,20 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::backup::Holds;
 use crate::file_wal::Files;
 use crate::log_file::LogFile;
 use crate::lsn::FileNo;
 use crate::mould::Mould;
 use crate::plan::Room;
 use crate::space::Space;
+use crate::vfs::Vfs;
 
 /// Files kept ready: one to move into, and one so that a burst does not wait for the next.
 const AHEAD: usize = 2;
@@ -38,6 +41,7 @@ pub(crate) struct Pool {
     mould: Mould,
     files: Arc<Files>,
     pub(crate) space: Space,
+    holds: Arc<Holds>,
     /// No more than so many files exist at once: the most that the log may take.
     count_max: u64,
     shelf: Mutex<Shelf>,
@@ -93,10 +97,22 @@ impl Pool {
             mould,
             files,
             space,
+            holds: Arc::default(),
             count_max,
             shelf: Mutex::new(shelf),
             changed: Condvar::new(),
         }
+    }
+
+    /// Who holds files back from being used again.
+    pub(crate) fn held_by(&self) -> &Arc<Holds> {
+        &self.holds
+    }
+
+    /// The data directory.
+    pub(crate) fn place(&self) -> (&dyn Vfs, &Path) {
+        let dir = self.mould.dir.parent().unwrap_or(&self.mould.dir);
+        (self.mould.vfs.as_ref(), dir)
     }
 
     pub(crate) fn file_bytes(&self) -> u64 {
@@ -178,7 +194,14 @@ impl Pool {
         } else {
             self.count_max
         };
-        let task = self.shelf.lock().task(count_max, self.mould.file_bytes);
+        let is_held = self.holds.any();
+        let mut shelf = self.shelf.lock();
+        let task = if is_held {
+            shelf.task_while_held(count_max)
+        } else {
+            shelf.task(count_max, self.mould.file_bytes)
+        };
+        drop(shelf);
         let made = match task {
             Task::Nothing(filled) => return Ok(filled),
             Task::Make(number) => self.mould.cast(number),
@@ -255,6 +278,19 @@ impl Shelf {
         if let Some(file) = self.unused(|_| true) {
             return Task::Reuse(file, self.next);
         }
+        self.make(count_max)
+    }
+
+    /// While files are held back, what is spare is neither used nor removed.
+    fn task_while_held(&mut self, count_max: u64) -> Task {
+        self.has_changed = false;
+        if self.is_closed || self.ready.len() >= AHEAD {
+            return Task::Nothing(Filled::Enough);
+        }
+        self.make(count_max)
+    }
+
+    fn make(&mut self, count_max: u64) -> Task {
         if self.count < count_max {
             self.count += 1;
             return Task::Make(self.next);

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::backup::Holds;
 use crate::checkpoint::{Checkpoint, Desk};
 use crate::condition::Told;
 use crate::entity::Location;
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) desk: Desk,
     pub(crate) bench: Bench,
     pub(crate) told: Told,
+    /// Who holds back what the store needs no more.
+    pub(crate) holds: Arc<Holds>,
 }
 
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use crate::documents;
 use crate::inbox::Job;
 use crate::log::Handle;
 use crate::meter::Stats;
+use crate::pool::Pool;
 use crate::reader::Reads;
 use crate::sequencer::Shared;
 use crate::state::Progress;
@@ -50,6 +51,14 @@ impl Native {
                 std::future::pending().await
             }
         })
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.threads.pool
     }
 
     /// What the log has done since it was opened.

@@ -1,5 +1,6 @@
 //! Crashes, damage and failed disks, over the simulated file system.
 
+mod backup;
 mod checkpoint;
 mod crash;
 mod damage;
@@ -136,6 +137,7 @@ impl Inline {
             desk: Desk::new(at(end.0, end.1 - PAGE), true),
             bench: Bench::default(),
             told: Told::default(),
+            holds: Arc::clone(pool.held_by()),
         });
         let index = Checkpointer::new(Arc::clone(&shared), Arc::clone(&files), Arc::clone(&pool));
         let sealer = Sealer {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fairlead_segment::SegmentId;
 use tokio::time::Instant;
@@ -26,6 +27,9 @@ pub(crate) struct SealThread {
     damaged_segments: BTreeSet<SegmentId>,
 }
 
+/// How long to wait before looking again at what somebody copies.
+const HELD_FOR: Duration = Duration::from_secs(1);
+
 /// The store takes no more.
 struct Closed;
 
@@ -46,7 +50,10 @@ impl SealThread {
     pub(crate) fn run(mut self) {
         let mut sweep = Instant::now() + SEGMENT_GRACE;
         loop {
-            let until = self.grave.next().map_or(sweep, |due| due.min(sweep));
+            let mut until = self.grave.next().map_or(sweep, |due| due.min(sweep));
+            if self.shared.holds.any() {
+                until = until.max(Instant::now() + HELD_FOR);
+            }
             match self.shared.bench.wait(until) {
                 News::Closed => return,
                 News::View(view) => {
@@ -55,6 +62,10 @@ impl SealThread {
                     }
                 }
                 News::Due => {}
+            }
+            if self.shared.holds.any() {
+                // What somebody copies stays until a later look.
+                continue;
             }
             self.grave.bury(&self.sealer.sites);
             if sweep <= Instant::now() {

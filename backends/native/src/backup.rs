@@ -1,0 +1,216 @@
+//! A copy of a store that goes on working. Nothing is given back meanwhile: what the index refers to
+//! when the copy begins is there until it ends.
+//!
+//! First the index, as of its last checkpoint; then the log, up to what is durable by now; then the
+//! segments that either may name; and the superblock, without which the copy is refused, at the end.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use fairlead_ports::Lsn;
+
+use crate::error::OpenError;
+use crate::index::{self, Batch, Index};
+use crate::lsn::{FileNo, file_of, position_of};
+use crate::state::Progress;
+use crate::store::Native;
+use crate::superblock::{self, Superblock, SuperblockFile};
+use crate::vfs::Vfs;
+
+/// Rows of the index that are written at once.
+const ROWS: usize = 16 * 1024;
+/// What is read at once.
+const PIECE_BYTES: u64 = 1024 * 1024;
+
+/// What a backup holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backup {
+    /// Files of the log and segments.
+    pub files: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+/// Counts those for whom files must stay that the store needs no more.
+#[derive(Debug, Default)]
+pub(crate) struct Holds(AtomicU32);
+
+/// Files stay for as long as this lives.
+struct Held(Arc<Holds>);
+
+/// Where a copy goes.
+struct Copy<'a> {
+    vfs: &'a dyn Vfs,
+    from: &'a Path,
+    to: &'a Path,
+    done: Backup,
+}
+
+impl Holds {
+    pub(crate) fn any(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 0
+    }
+
+    fn begin(self: &Arc<Self>) -> Held {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Held(Arc::clone(self))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Native {
+    /// Copies the data directory into `to`, which must be empty or not there; a store can be opened on
+    /// the copy. It holds everything that was durable when this was called, and nothing half. Segments
+    /// in an object store are not copied. Blocks for as long as it takes.
+    pub fn backup(&self, to: &Path) -> Result<Backup, OpenError> {
+        let pool = self.pool();
+        let _held = pool.held_by().begin();
+        let (vfs, from) = pool.place();
+        let mut copy = Copy {
+            vfs,
+            from,
+            to,
+            done: Backup::default(),
+        };
+        let content = copy.begin()?;
+        let index = &self.shared().state.ground.index;
+        copy.index(index, &content)?;
+        let Progress::Durable(end) = *self.shared().progress.borrow() else {
+            return Err(OpenError::io(from, io::ErrorKind::BrokenPipe.into()));
+        };
+        copy.log(end)?;
+        copy.segments()?;
+        let content = Superblock {
+            synced: end,
+            ..content
+        };
+        SuperblockFile::create(vfs, to, content)?;
+        Ok(copy.done)
+    }
+}
+
+impl Copy<'_> {
+    fn begin(&self) -> Result<Superblock, OpenError> {
+        let failed = |error| OpenError::io(self.to, error);
+        self.vfs.make_dir(&self.to.join("wal")).map_err(failed)?;
+        let names = self.vfs.list(self.to).map_err(failed)?;
+        let logs = self.vfs.list(&self.to.join("wal")).map_err(failed)?;
+        if names.iter().any(|name| name != "wal") || !logs.is_empty() {
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        }
+        let superblock = SuperblockFile::open(self.vfs, self.from)?;
+        let missing = || OpenError::Missing {
+            file: self.from.join(superblock::NAME),
+        };
+        superblock.map(|file| file.content).ok_or_else(missing)
+    }
+
+    /// One reading transaction, so one state.
+    fn index(&self, index: &Index, content: &Superblock) -> Result<(), OpenError> {
+        let refused = |error| index::refused(self.to.join(index::NAME), error);
+        let copy = Index::create(self.vfs, self.to, content.log)?;
+        let (mut batch, mut rows, mut written) = (Batch::default(), 0, Ok(()));
+        let read = index.scan(&[], &[], &mut |key, value| {
+            batch.put(key.to_vec(), value.to_vec());
+            rows += 1;
+            if rows % ROWS == 0 {
+                written = copy.checkpoint(std::mem::take(&mut batch));
+            }
+            if written.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        read.and(written)
+            .and_then(|()| copy.checkpoint(batch))
+            .map_err(refused)?;
+        copy.close();
+        Ok(())
+    }
+
+    /// Files of the log up to `end`. What lies behind it in the last one may be half of a frame.
+    fn log(&mut self, end: Lsn) -> Result<(), OpenError> {
+        let dir = self.from.join("wal");
+        let names = self.vfs.list(&dir);
+        let names = names.map_err(|error| OpenError::io(&dir, error))?;
+        let last = file_of(Lsn(end.0.saturating_sub(1)));
+        for name in names {
+            match FileNo::of_name(&name) {
+                Some(number) if number < last => self.file("wal", &name, u64::MAX)?,
+                Some(number) if number == last => {
+                    let is_full = file_of(end) > last;
+                    let most = if is_full { u64::MAX } else { position_of(end) };
+                    self.file("wal", &name, most)?;
+                }
+                // Prepared for later, or not a file of the log.
+                Some(_) | None => {}
+            }
+        }
+        self.synced("wal")
+    }
+
+    fn segments(&mut self) -> Result<(), OpenError> {
+        let dir = self.from.join("sealed");
+        let names = match self.vfs.list(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            names => names.map_err(|error| OpenError::io(&dir, error))?,
+        };
+        let made = self.vfs.make_dir(&self.to.join("sealed"));
+        made.map_err(|error| OpenError::io(self.to, error))?;
+        for name in names {
+            self.file("sealed", &name, u64::MAX)?;
+        }
+        self.synced("sealed")
+    }
+
+    /// Copies the first `most` bytes of a file; the copy is as long, with zeros behind them.
+    fn file(&mut self, dir: &str, name: &str, most: u64) -> Result<(), OpenError> {
+        let path = self.from.join(dir).join(name);
+        let copied = self.copied(dir, name, most);
+        let bytes = match copied {
+            // It was on its way to another name, so nothing refers to it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            copied => copied.map_err(|error| OpenError::io(&path, error))?,
+        };
+        self.done.files += 1;
+        self.done.bytes += bytes;
+        Ok(())
+    }
+
+    fn copied(&self, dir: &str, name: &str, most: u64) -> io::Result<u64> {
+        let from = self.vfs.open(&self.from.join(dir).join(name))?;
+        let to = self.vfs.create(&self.to.join(dir).join(name))?;
+        let length = from.length()?;
+        let end = length.min(most);
+        let mut at = 0;
+        while at < end {
+            let piece = usize::try_from(PIECE_BYTES.min(end - at)).unwrap_or(usize::MAX);
+            let mut bytes = vec![0; piece];
+            let read = from.read_at(at, &mut bytes)?;
+            bytes.truncate(read);
+            if bytes.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            to.write_at(at, &[&bytes])?;
+            at += read as u64;
+        }
+        to.resize(length)?;
+        to.sync()?;
+        Ok(end)
+    }
+
+    fn synced(&self, dir: &str) -> Result<(), OpenError> {
+        let dir = self.to.join(dir);
+        let synced = self.vfs.sync_dir(&dir);
+        synced.map_err(|error| OpenError::io(&dir, error))
+    }
+}
