@@ -1,0 +1,101 @@
+//! A running store that seals by itself: to its directory and to an object store.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot begin fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fairlead_canon::{Class, EntityId, Kind, Spec, Timestamp};
+use fairlead_native::vfs::Disk;
+use fairlead_native::{Native, Settings, World};
+use fairlead_objects::{Objects, Place};
+use fairlead_ports::{Clock, Entropy, Op, StoreError};
+use fairlead_testkit::Subject;
+use fairlead_testkit::make::{A, B, append, message};
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use tokio::time::Instant;
+
+#[derive(Debug)]
+struct Tests;
+
+impl Clock for Tests {
+    fn wall(&self) -> Timestamp {
+        Timestamp(1)
+    }
+}
+
+impl Entropy for Tests {
+    fn fill(&self, out: &mut [u8]) {
+        StdRng::from_os_rng().fill_bytes(out);
+    }
+}
+
+/// Sealing follows a checkpoint, which comes after a second.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn open(dir: &std::path::Path) -> Subject {
+    let place = Place {
+        url: format!("file://{}/objects", dir.display()),
+        ..Place::default()
+    };
+    let settings = Settings {
+        file_bytes: 64 * 1024,
+        log_bytes_max: 32 * 64 * 1024,
+        // So that bodies come from where they are kept.
+        tail_bytes_max: 0,
+        objects: Some(Arc::new(Objects::open(&place).unwrap())),
+        ..Settings::new(dir.join("data"))
+    };
+    let world = World {
+        clock: Arc::new(Tests),
+        entropy: Arc::new(Tests),
+        vfs: Arc::new(Disk),
+    };
+    Subject::new(Arc::new(Native::open(&settings, &world).unwrap()), ())
+}
+
+fn segments(dir: &std::path::Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return 0;
+    };
+    let inside = entries.map(|entry| entry.unwrap().path());
+    inside
+        .map(|path| if path.is_dir() { segments(&path) } else { 1 })
+        .sum()
+}
+
+#[tokio::test]
+async fn a_store_that_runs_seals_by_itself_and_keeps_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let (near, far) = (dir.path().join("data/sealed"), dir.path().join("objects"));
+    let subject = open(dir.path());
+    for (entity, class) in [(A, Class::Object), (B, Class::Local)] {
+        let spec = Spec::new(Kind::Log, class);
+        subject.done(vec![Op::Create { entity, spec }]).await;
+    }
+    let body = |n: u32| format!("{n} {}", "x".repeat(3_000));
+    let (mut count, began) = (0, Instant::now());
+    while segments(&near) == 0 || segments(&far) == 0 {
+        assert!(began.elapsed() < PATIENCE, "nothing is sealed");
+        let to = |entity: EntityId| append(entity, message(body(count)));
+        match subject.commit(vec![to(A), to(B)]).await {
+            Ok(_) => count += 1,
+            // Faster than sealing: it makes room soon.
+            Err(StoreError::Full { .. }) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let is_whole = async |subject: &Subject, entity| {
+        let bodies = subject.bodies(entity).await;
+        bodies.len() == count as usize
+            && bodies
+                .iter()
+                .zip(0..)
+                .all(|((offset, is), n)| *offset == u64::from(n) && *is == body(n))
+    };
+    assert!(is_whole(&subject, A).await && is_whole(&subject, B).await);
+    drop(subject);
+    let again = open(dir.path());
+    assert!(is_whole(&again, A).await && is_whole(&again, B).await);
+}
