@@ -19,6 +19,7 @@ use crate::record::{Data, Record};
 use crate::state::State;
 
 pub(crate) use draft::Draft;
+use draft::Sketch;
 
 /// The longest record without lists or values in it.
 const FACT_BYTES_MAX: usize = 32;
@@ -225,7 +226,9 @@ impl<'a> Planner<'a> {
     fn append(&mut self, to: &[Target], batch: Batch) -> Result<(), StoreError> {
         self.has_room()?;
         sane(&batch)?;
-        let mut targets = SmallVec::new();
+        self.draft.expect(to.len());
+        self.plan.placed.reserve(to.len());
+        let mut targets = SmallVec::with_capacity(to.len());
         let mut is_placed = false;
         for target in to {
             let placed = self.place(target, &batch)?;
@@ -247,11 +250,33 @@ impl<'a> Planner<'a> {
 
     fn place(&mut self, target: &Target, batch: &Batch) -> Result<Placed, StoreError> {
         let entity = target.entity;
-        let sketch = *self.draft.live(self.state, entity)?;
-        let spec = sketch.spec.ok_or(StoreError::NoEntity(entity))?;
+        let sketch = self.draft.live(self.state, entity)?;
+        let spec = sketch.spec.as_ref().ok_or(StoreError::NoEntity(entity))?;
         fenced(spec.tag, target.tag)?;
         keyed(spec.kind, batch)?;
         transacted(spec.kind, batch)?;
+        // The usual case, which a wide fan-out meets at each of its targets.
+        if target.place == Place::Next && batch.stamp.is_none() && sketch.fits(spec, batch) {
+            let base = sketch.end;
+            sketch.append(base, batch);
+            return Ok(Placed {
+                entity,
+                base,
+                how: Placement::New,
+            });
+        }
+        let (sketch, spec) = (*sketch, *spec);
+        self.place_with_care(target, batch, (sketch, spec))
+    }
+
+    /// A batch that is placed by its publisher, may have come before, or makes others go.
+    fn place_with_care(
+        &mut self,
+        target: &Target,
+        batch: &Batch,
+        (sketch, spec): (Sketch, Spec),
+    ) -> Result<Placed, StoreError> {
+        let entity = target.entity;
         let span = u64::from(batch.span);
         let base = match target.place {
             Place::At(at) if at < sketch.end || at.0.checked_add(span).is_none() => {

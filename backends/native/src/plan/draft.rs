@@ -13,7 +13,7 @@ use crate::producer::{Judgement, Producer};
 use crate::state::State;
 
 /// Entities whose room is kept for the next unit.
-const KEPT_CAPACITY: usize = 1_024;
+const KEPT_CAPACITY: usize = 2_048;
 
 /// Facts that differ from the state. Kept between units for its room, and emptied before each.
 #[derive(Debug, Default)]
@@ -71,7 +71,13 @@ impl Sketch {
         }
     }
 
-    fn fits(&self, spec: &Spec, batch: &Batch) -> bool {
+    pub(crate) fn append(&mut self, base: Offset, batch: &Batch) {
+        self.end = base.plus(u64::from(batch.span));
+        self.count = self.count.saturating_add(u64::from(batch.count));
+        self.bytes = self.bytes.saturating_add(batch.bytes.len() as u64);
+    }
+
+    pub(crate) fn fits(&self, spec: &Spec, batch: &Batch) -> bool {
         let count = self.count.saturating_add(u64::from(batch.count));
         let bytes = self.bytes.saturating_add(batch.bytes.len() as u64);
         count <= spec.limits.count_max.unwrap_or(u64::MAX)
@@ -105,6 +111,11 @@ impl Draft {
         self.producers.clear();
         self.documents.clear();
         self.opened.clear();
+    }
+
+    /// Makes room for so many entities at once.
+    pub(crate) fn expect(&mut self, entities: usize) {
+        self.entities.reserve(entities);
     }
 
     fn sketch(&mut self, state: &State, entity: EntityId) -> &mut Sketch {
@@ -235,9 +246,7 @@ impl Draft {
 
     pub(crate) fn append(&mut self, state: &State, entity: EntityId, base: Offset, batch: &Batch) {
         let sketch = self.sketch(state, entity);
-        sketch.end = base.plus(u64::from(batch.span));
-        sketch.count = sketch.count.saturating_add(u64::from(batch.count));
-        sketch.bytes = sketch.bytes.saturating_add(batch.bytes.len() as u64);
+        sketch.append(base, batch);
         let is_fresh = sketch.is_fresh;
         let Some(stamp) = batch.stamp else { return };
         let drafted = self.producers.entry((entity, stamp.producer));
