@@ -13,12 +13,11 @@ use fairlead_canon::{
     Address, EntityId, Message, Offset, Outcome, Overflow, Path, Promise, RealmId, SizeLimits,
     Timestamp,
 };
-use fairlead_ports::{Action, Clock, CursorId, Log, Op, Store, StoreError, Stored, Unit};
+use fairlead_ports::{Action, CursorId, Log, Op, StoreError, Stored, Unit};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::atlas::Atlas;
-use crate::live::Subscriptions;
+use crate::house::House;
 use crate::publish::{check_size, documents, stage_append, target, targets_of};
 use crate::verb::{Later, Pending, ranges};
 use crate::{Caller, Error, Reason};
@@ -32,15 +31,8 @@ pub(crate) struct Delays {
     wake: Notify,
 }
 
-/// What the task works with.
-pub(crate) struct Waiting {
-    pub(crate) atlas: Arc<Atlas>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) subscriptions: Arc<Subscriptions>,
-    /// Holds the latest value of every address.
-    pub(crate) latest: EntityId,
-}
+/// The task's work.
+struct Posting(Arc<House>);
 
 /// Messages published at a time.
 const PAGE: usize = 64;
@@ -72,8 +64,8 @@ impl Delays {
     }
 
     /// Starts the task on the current runtime, after reading what waited when the process stopped.
-    pub(crate) async fn start(self: &Arc<Self>, waiting: Waiting) -> Result<(), StoreError> {
-        let log = waiting.store.open(self.entity)?;
+    pub(crate) async fn start(self: &Arc<Self>, house: &Arc<House>) -> Result<(), StoreError> {
+        let log = house.store.open(self.entity)?;
         let mut from = Offset(0);
         loop {
             let page = log.backlog(CursorId(0), from, BACKLOG_PAGE).await?;
@@ -83,7 +75,7 @@ impl Delays {
                 self.note(entry.base, entry.deadline.unwrap_or_default());
             }
         }
-        tokio::spawn(Arc::clone(self).run(waiting, log));
+        tokio::spawn(Arc::clone(self).run(Posting(Arc::clone(house)), log));
         Ok(())
     }
 
@@ -108,12 +100,12 @@ impl Delays {
         self.due.lock().remove(&(due, offset))
     }
 
-    async fn run(self: Arc<Self>, waiting: Waiting, log: Arc<dyn Log>) {
+    async fn run(self: Arc<Self>, posting: Posting, log: Arc<dyn Log>) {
         loop {
-            let now = waiting.clock.wall();
+            let now = posting.0.clock.wall();
             let due = self.take_due(now);
             if !due.is_empty() {
-                if let Err(error) = waiting.publish(self.entity, &*log, &due, now).await {
+                if let Err(error) = posting.publish(self.entity, &*log, &due, now).await {
                     tracing::warn!(%error, "delayed messages wait on");
                     let retry = now.after(RETRY);
                     due.into_iter().for_each(|offset| self.note(offset, retry));
@@ -144,7 +136,7 @@ impl Delays {
     }
 }
 
-impl Waiting {
+impl Posting {
     /// Publishes what is due: everything, or nothing but an error.
     async fn publish(
         &self,
@@ -161,11 +153,11 @@ impl Waiting {
             units.push(self.unit(entity, stored.base, message.as_ref(), now));
             messages.push(message.map(Arc::new));
         }
-        let results = self.store.commit(units).await;
+        let results = self.0.store.commit(units).await;
         let mut refused = Ok(());
         for (message, result) in messages.into_iter().zip(results) {
             match result {
-                Ok(_) => drop(message.map(|message| self.subscriptions.serve(&message))),
+                Ok(_) => drop(message.map(|message| self.0.subscriptions.serve(&message))),
                 Err(error) => refused = Err(error),
             }
         }
@@ -183,10 +175,11 @@ impl Waiting {
         let mut ops = Vec::with_capacity(2);
         if let Some(message) = message {
             let mut to = self
+                .0
                 .atlas
                 .read(|topology| targets_of(topology, message, &[], |_| true));
             if message.terms.latest {
-                to.push(target(self.latest));
+                to.push(target(self.0.latest));
             }
             if !to.is_empty() {
                 stage_append(message, to, &mut ops);

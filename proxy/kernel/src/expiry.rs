@@ -11,15 +11,13 @@ use std::time::Duration;
 
 use fairlead_canon::{DeadReason, EntityId, Offset, Outcome, Promise, Timestamp};
 use fairlead_delivery::Place;
-use fairlead_ports::{Clock, CursorId, Entry, Op, Store, StoreError, Unit};
+use fairlead_ports::{CursorId, Entry, Op, StoreError, Unit};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::atlas::Atlas;
-use crate::hub::Hub;
-use crate::undertaker::Undertaker;
+use crate::house::House;
 use crate::verb::ranges;
 
 /// The timers: one per entity at most.
@@ -35,14 +33,8 @@ struct Schedule {
     times: HashMap<EntityId, Timestamp, RandomState>,
 }
 
-/// What the task works with.
-pub(crate) struct Rounds {
-    pub(crate) atlas: Arc<Atlas>,
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) undertaker: Arc<Undertaker>,
-}
+/// The task's work.
+struct Rounds(Arc<House>);
 
 /// How much of a queue is looked through at a time, from its head.
 const PAGE: usize = 64;
@@ -54,15 +46,15 @@ const RETRY: Duration = Duration::from_secs(1);
 impl Expiry {
     /// Starts the task on the current runtime. Queues that outlived the process are looked through
     /// once, for those which have a life of their own or dead letters; others wait for a reader.
-    pub(crate) fn start(self: &Arc<Self>, rounds: Rounds) {
-        let now = rounds.clock.wall();
-        let kept: Vec<EntityId> = rounds.atlas.read(|topology| {
+    pub(crate) fn start(self: &Arc<Self>, house: &Arc<House>) {
+        let now = house.clock.wall();
+        let kept: Vec<EntityId> = house.atlas.read(|topology| {
             let told = topology.streams().filter(|stream| stream.told.is_some());
             let kept = told.filter(|stream| stream.is_watched());
             kept.flat_map(|stream| stream.lanes.to_vec()).collect()
         });
         kept.into_iter().for_each(|entity| self.note(entity, now));
-        tokio::spawn(Arc::clone(self).run(rounds));
+        tokio::spawn(Arc::clone(self).run(Rounds(Arc::clone(house))));
     }
 
     /// A message of this entity has a deadline.
@@ -74,7 +66,7 @@ impl Expiry {
 
     async fn run(self: Arc<Self>, rounds: Rounds) {
         loop {
-            let now = rounds.clock.wall();
+            let now = rounds.0.clock.wall();
             let next = self.schedule.lock().due.first().copied();
             match next {
                 Some((deadline, entity)) if deadline <= now => {
@@ -132,7 +124,7 @@ impl Rounds {
         let Some(is_mourned) = self.is_mourned(entity) else {
             return Ok(None);
         };
-        let log = self.store.open(entity)?;
+        let log = self.0.store.open(entity)?;
         let mut from = Offset(0);
         let mut later: Option<Timestamp> = None;
         loop {
@@ -159,8 +151,9 @@ impl Rounds {
             let stream = topology.stream_of(entity).filter(|s| s.is_watched())?;
             Some(stream.settings().dead_letter.is_some())
         };
-        let is_hot = || self.hub.get(entity).is_some();
-        self.atlas
+        let is_hot = || self.0.hub.get(entity).is_some();
+        self.0
+            .atlas
             .read(watched)
             .or_else(|| is_hot().then_some(false))
     }
@@ -170,7 +163,7 @@ impl Rounds {
     fn unheld(&self, entity: EntityId, page: &[Entry], now: Timestamp) -> Vec<u64> {
         let past = page.iter().filter(|entry| is_past(entry, now));
         let offsets = past.flat_map(|entry| entry.base.0..entry.base.0 + u64::from(entry.span));
-        match self.hub.get(entity) {
+        match self.0.hub.get(entity) {
             None => offsets.collect(),
             Some(hot) => {
                 let lane = hot.number_of(entity);
@@ -209,12 +202,12 @@ impl Rounds {
                 false => Promise::Accepted,
             },
         };
-        let results = self.store.commit(vec![unit]).await;
+        let results = self.0.store.commit(vec![unit]).await;
         results
             .into_iter()
             .try_for_each(|result| result.map(drop))?;
         if is_mourned {
-            self.undertaker.look_at([entity]);
+            self.0.undertaker.look_at([entity]);
         }
         Ok(())
     }

@@ -17,16 +17,16 @@ use crate::atlas::{Atlas, AtlasDirectory};
 use crate::caller::Caller;
 use crate::claim::Claims;
 use crate::condition::Conditions;
-use crate::delay::{Delays, Waiting};
-use crate::expiry::Rounds;
+use crate::delay::Delays;
 use crate::group::Groups;
+use crate::house::House;
 use crate::hub::Hub;
 use crate::janitor::Janitor;
 use crate::live::Subscriptions;
 use crate::metrics::{Meters, Metrics};
 use crate::registrar::{Registrar, Request, restore};
 use crate::txn::Transactions;
-use crate::undertaker::{Grounds, Undertaker};
+use crate::undertaker::Undertaker;
 use crate::{Depth, Error, Reason};
 
 /// What a kernel stands on.
@@ -113,32 +113,20 @@ impl Kernel {
         let conditions = Arc::clone(hub.conditions());
         let janitor = Janitor::start(Arc::clone(&atlas), Arc::clone(&hub), registrar.clone());
         let subscriptions = Arc::new(Subscriptions::default());
-        undertaker.start(Grounds {
+        let metrics =
+            Metrics::new().map_err(|error| Error::us(Reason::Unavailable, error.to_string()))?;
+        let house = House {
             atlas: Arc::clone(&atlas),
+            hub: Arc::clone(&hub),
             store: Arc::clone(&backing.store),
             clock: Arc::clone(&backing.clock),
             subscriptions: Arc::clone(&subscriptions),
-            hub: Arc::clone(&hub),
-        });
-        hub.expiry().start(Rounds {
-            atlas: Arc::clone(&atlas),
-            hub: Arc::clone(&hub),
-            store: Arc::clone(&backing.store),
-            clock: Arc::clone(&backing.clock),
             undertaker: Arc::clone(&undertaker),
-        });
-        delays
-            .start(Waiting {
-                atlas: Arc::clone(&atlas),
-                store: Arc::clone(&backing.store),
-                clock: Arc::clone(&backing.clock),
-                subscriptions: Arc::clone(&subscriptions),
-                latest,
-            })
-            .await?;
+            latest,
+            buried: metrics.buried(),
+        };
+        house.start(&delays).await?;
         let directory: Arc<dyn Directory> = Arc::new(AtlasDirectory(Arc::clone(&atlas)));
-        let metrics =
-            Metrics::new().map_err(|error| Error::us(Reason::Unavailable, error.to_string()))?;
         let transactions = Transactions::open(backing.clone(), metrics.registry()).await?;
         Ok(Arc::new(Self {
             backing,

@@ -18,6 +18,8 @@ use crate::verb::ranges;
 pub(crate) struct Letter {
     /// Appends it to its targets, if it has any, and settles it.
     pub(crate) unit: Unit,
+    /// Why it died.
+    pub(crate) reason: DeadReason,
     /// What happens when one of the targets is full.
     pub(crate) at_full: AtFull,
     /// It, for whoever listens where it goes.
@@ -54,9 +56,9 @@ pub(crate) fn letters(
         let end = entry.base.plus(u64::from(entry.span));
         let stored = bodies.next_if(|stored| stored.base < end);
         let messages = stored.map_or_else(Vec::new, |stored| messages_of(&stored, entry));
+        let reason = entry.dead.unwrap_or(DeadReason::Rejected);
         match &way {
             Some(way) if !messages.is_empty() => {
-                let reason = entry.dead.unwrap_or(DeadReason::Rejected);
                 let posted = messages
                     .into_iter()
                     .map(|(offset, message)| way.post((entity, offset), message, reason));
@@ -65,6 +67,7 @@ pub(crate) fn letters(
             // Nobody wants it any more, or it cannot be read.
             _ => letters.push(Letter {
                 unit: unit(None, (entity, entry.base.0..end.0)),
+                reason,
                 at_full: AtFull::Drop,
                 message: None,
             }),
@@ -96,6 +99,7 @@ pub(crate) fn refused(
             ops: append.into_iter().collect(),
             promise: Promise::Durable,
         },
+        reason: DeadReason::MaxLen,
         at_full: AtFull::Drop,
         message: Some(Arc::new(message)),
     })
@@ -126,12 +130,14 @@ impl Way<'_> {
         let Some(message) = self.readdress(message, reason) else {
             return Letter {
                 unit: unit(None, settled),
+                reason,
                 at_full,
                 message: None,
             };
         };
         Letter {
             unit: unit(self.append(&message, reason), settled),
+            reason,
             at_full,
             message: Some(Arc::new(message)),
         }

@@ -23,6 +23,7 @@ mod event;
 mod expiry;
 mod fetch;
 mod group;
+mod house;
 mod hub;
 mod inbox;
 mod janitor;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fairlead_canon::{Loss, LossCode, Origin};
+use fairlead_canon::{DeadReason, Loss, LossCode, Origin};
 use fairlead_ports::Condition;
 use parking_lot::Mutex;
 use prometheus::{
@@ -20,6 +20,18 @@ pub(crate) struct Metrics {
     /// By translator's name; as many as there are translators.
     held: Mutex<Vec<(&'static str, Arc<Meters>)>>,
     condition: IntGaugeVec,
+    buried: Buried,
+}
+
+/// Dead messages that were moved on, by why they died.
+#[derive(Clone, Debug)]
+pub(crate) struct Buried([(DeadReason, IntCounter); 4]);
+
+impl Buried {
+    pub(crate) fn count(&self, why: DeadReason) {
+        let counters = self.0.iter().filter(|(reason, _)| *reason == why);
+        counters.for_each(|(_, counter)| counter.inc());
+    }
 }
 
 #[derive(Debug)]
@@ -123,6 +135,21 @@ impl Metrics {
             &["condition"],
         )?;
         registry.register(Box::new(condition.clone()))?;
+        let buried = counter(
+            "fairlead_messages_dead_lettered_total",
+            "Dead messages moved to where their queue's dead letters go, or dropped there, by reason.",
+            &["reason"],
+        )?;
+        let buried = |reason: DeadReason| {
+            let counter = buried.get_metric_with_label_values(&[reason.word()])?;
+            Ok::<_, prometheus::Error>((reason, counter))
+        };
+        let buried = Buried([
+            buried(DeadReason::Rejected)?,
+            buried(DeadReason::Expired)?,
+            buried(DeadReason::MaxLen)?,
+            buried(DeadReason::DeliveryLimit)?,
+        ]);
         let build = IntGaugeVec::new(
             Opts::new("fairlead_build_info", "1, labelled with the version."),
             &["version"],
@@ -202,6 +229,7 @@ impl Metrics {
             families: Arc::new(families),
             held: Mutex::new(Vec::new()),
             condition,
+            buried,
         })
     }
 
@@ -230,6 +258,11 @@ impl Metrics {
         let mut page = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
         Ok(String::from_utf8_lossy(&page).into_owned())
+    }
+
+    /// The counters of dead messages.
+    pub(crate) fn buried(&self) -> Buried {
+        self.buried.clone()
     }
 
     /// Messages of this origin come by this protocol.

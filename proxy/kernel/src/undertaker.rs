@@ -8,17 +8,15 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_canon::{Batch, EntityId, Offset};
+use fairlead_canon::{Batch, EntityId, Message, Offset};
 use fairlead_delivery::Place;
-use fairlead_ports::{Clock, CursorId, Entry, Op, Store, StoreError};
+use fairlead_ports::{CursorId, Entry, Op, StoreError};
 use fairlead_topology::AtFull;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::atlas::Atlas;
-use crate::hub::Hub;
+use crate::house::House;
 use crate::letter::{Letter, letters, refused};
-use crate::live::Subscriptions;
 
 /// Entities with dead messages to look at. Bounded by the number of queues.
 #[derive(Debug, Default)]
@@ -29,14 +27,8 @@ pub(crate) struct Undertaker {
     wake: Notify,
 }
 
-/// What the task works with.
-pub(crate) struct Grounds {
-    pub(crate) atlas: Arc<Atlas>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) subscriptions: Arc<Subscriptions>,
-    pub(crate) hub: Arc<Hub>,
-}
+/// The task's work.
+struct Burial(Arc<House>);
 
 /// Some of the dead messages of an entity were looked at.
 struct Page {
@@ -56,14 +48,14 @@ const RETRY: Duration = Duration::from_millis(250);
 impl Undertaker {
     /// Starts the task on the current runtime. What was left when the process stopped is looked at
     /// first.
-    pub(crate) fn start(self: &Arc<Self>, grounds: Grounds) {
-        let kept: Vec<EntityId> = grounds.atlas.read(|topology| {
+    pub(crate) fn start(self: &Arc<Self>, house: &Arc<House>) {
+        let kept: Vec<EntityId> = house.atlas.read(|topology| {
             let streams = topology.streams();
             let keeping = streams.filter(|stream| stream.settings().dead_letter.is_some());
             keeping.flat_map(|stream| stream.lanes.to_vec()).collect()
         });
         self.look_at(kept);
-        tokio::spawn(Arc::clone(self).run(grounds));
+        tokio::spawn(Arc::clone(self).run(Burial(Arc::clone(house))));
     }
 
     /// Messages died in these entities.
@@ -82,11 +74,11 @@ impl Undertaker {
         }
     }
 
-    async fn run(self: Arc<Self>, grounds: Grounds) {
+    async fn run(self: Arc<Self>, burial: Burial) {
         loop {
             let refused = std::mem::take(&mut *self.refused.lock());
             for (entity, batch) in refused {
-                if let Err(error) = grounds.forward(entity, &batch).await {
+                if let Err(error) = burial.forward(entity, &batch).await {
                     tracing::debug!(%error, entity = entity.0, "a refused message is dropped");
                 }
             }
@@ -97,7 +89,7 @@ impl Undertaker {
             }
             let mut again = BTreeSet::new();
             for entity in now {
-                if !grounds.bury_all(entity).await {
+                if !burial.bury_all(entity).await {
                     again.insert(entity);
                 }
             }
@@ -110,10 +102,10 @@ impl Undertaker {
     }
 }
 
-impl Grounds {
+impl Burial {
     /// Leaves out what a consumer has: it died, but he may be through with it before he knows.
     fn unheld(&self, entity: EntityId, mut dead: Vec<Entry>) -> Vec<Entry> {
-        if let Some(hot) = self.hub.get(entity) {
+        if let Some(hot) = self.0.hub.get(entity) {
             let lane = hot.number_of(entity);
             hot.with(|queue| {
                 dead.retain(|entry| {
@@ -147,7 +139,7 @@ impl Grounds {
     }
 
     async fn bury_page(&self, entity: EntityId, from: Offset) -> Result<Option<Page>, StoreError> {
-        let log = self.store.open(entity)?;
+        let log = self.0.store.open(entity)?;
         let dead = log.backlog(CursorId::DEAD, from, PAGE).await?;
         let Some(last) = dead.last() else {
             return Ok(None);
@@ -156,12 +148,13 @@ impl Grounds {
         let dead = self.unheld(entity, dead);
         let bodies = log.fetch(dead.iter().map(|entry| entry.base).collect());
         let bodies = bodies.await?;
-        let now = self.clock.wall();
+        let now = self.0.clock.wall();
         let letters = self
+            .0
             .atlas
             .read(|topology| letters(topology, (entity, now), &dead, bodies));
         let units = letters.iter().map(|letter| letter.unit.clone()).collect();
-        let results = self.store.commit(units).await;
+        let results = self.0.store.commit(units).await;
         let mut is_whole = true;
         for (letter, result) in letters.into_iter().zip(results) {
             let is_kept = match result {
@@ -175,8 +168,9 @@ impl Grounds {
                 }
             };
             is_whole &= is_kept;
-            if let Some(message) = letter.message.filter(|_| is_kept) {
-                self.subscriptions.serve(&message);
+            if is_kept {
+                self.0.buried.count(letter.reason);
+                self.tell_live(letter.message);
             }
         }
         Ok(Some(Page { next, is_whole }))
@@ -187,21 +181,27 @@ impl Grounds {
         if !self.is_full(entity, batch.bytes.len() as u64).await? {
             return Ok(());
         }
-        let now = self.clock.wall();
+        let now = self.0.clock.wall();
         let letter = self
+            .0
             .atlas
             .read(|topology| refused(topology, (entity, now), batch));
         let Some(letter) = letter else {
             return Ok(());
         };
-        let results = self.store.commit(vec![letter.unit]).await;
+        let results = self.0.store.commit(vec![letter.unit]).await;
         results
             .into_iter()
             .try_for_each(|result| result.map(drop))?;
-        if let Some(message) = letter.message {
-            self.subscriptions.serve(&message);
-        }
+        self.0.buried.count(letter.reason);
+        self.tell_live(letter.message);
         Ok(())
+    }
+
+    fn tell_live(&self, message: Option<Arc<Message>>) {
+        if let Some(message) = message {
+            self.0.subscriptions.serve(&message);
+        }
     }
 
     /// Tries once more without the targets that are full; whether that was kept.
@@ -227,19 +227,20 @@ impl Grounds {
         if !is_any_full {
             return Ok(false);
         }
-        let results = self.store.commit(vec![unit]).await;
+        let results = self.0.store.commit(vec![unit]).await;
         Ok(results.iter().all(Result::is_ok))
     }
 
     /// Whether a queue has no room for one more message of so many bytes.
     async fn is_full(&self, entity: EntityId, bytes: u64) -> Result<bool, StoreError> {
         let limits = self
+            .0
             .atlas
             .read(|topology| topology.stream_of(entity).map(|stream| stream.limits));
         let Some(limits) = limits else {
             return Ok(false);
         };
-        let marks = self.store.open(entity)?.marks().await?;
+        let marks = self.0.store.open(entity)?.marks().await?;
         Ok(limits.count_max.is_some_and(|max| marks.count >= max)
             || limits
                 .bytes_max

@@ -58,25 +58,28 @@ async fn what_is_bound_counts_when_it_is_due() {
     assert_quiet(&mut caller);
 }
 
-#[tokio::test(start_paused = true)]
-async fn delayed_messages_outlive_the_process_and_reach_live_readers() {
+#[test]
+fn delayed_messages_outlive_the_process_and_reach_live_readers() {
     let store = Arc::new(Memory::new(1 << 30));
-    let (kernel, mut caller) = paused_mesh_over(Arc::clone(&store), 1_000_000).await;
-    publish_in(&mut caller, (&shared("a/b"), "x"), 5_000)
-        .await
-        .unwrap();
-    drop((kernel, caller));
-    let (_kernel, mut caller) = paused_mesh_over(store, 1_010_000).await;
-    caller
-        .attach(Attach::new(Source::Live(pattern("a/#")), u32::MAX))
-        .await
-        .unwrap();
-    match event(&mut caller).await {
-        Event::Live(live) => assert_eq!(live.len(), 1),
-        other => panic!("not a live message: {other:?}"),
-    }
-    pass(10_000).await;
-    assert_quiet(&mut caller);
+    in_a_process(async {
+        let (_kernel, mut caller) = paused_mesh_over(Arc::clone(&store), 1_000_000).await;
+        publish_in(&mut caller, (&shared("a/b"), "x"), 5_000)
+            .await
+            .unwrap();
+    });
+    in_a_process(async {
+        let (_kernel, mut caller) = paused_mesh_over(Arc::clone(&store), 1_004_000).await;
+        caller
+            .attach(Attach::new(Source::Live(pattern("a/#")), u32::MAX))
+            .await
+            .unwrap();
+        match event(&mut caller).await {
+            Event::Live(live) => assert_eq!(live.len(), 1),
+            other => panic!("not a live message: {other:?}"),
+        }
+        pass(10_000).await;
+        assert_quiet(&mut caller);
+    });
 }
 
 #[tokio::test(start_paused = true)]

@@ -214,6 +214,8 @@ async fn what_a_queue_has_no_room_or_time_for_goes_to_the_grave() {
         exhume(&kernel, "grave").await,
         [dead("a", &["jobs maxlen 1"])]
     );
+    let counted = "fairlead_messages_dead_lettered_total{reason=\"maxlen\"} 1";
+    assert!(kernel.metrics_page().contains(counted));
     pass(998).await;
     assert_eq!(ready(&mut caller, "jobs").await, 2);
     pass(2).await;
@@ -362,27 +364,29 @@ async fn a_full_grave_takes_nothing_or_lets_the_dead_wait() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_dead_are_moved_by_the_next_process_and_only_once() {
+#[test]
+fn the_dead_are_moved_by_the_next_process_and_only_once() {
     let store = Arc::new(Memory::new(1 << 30));
-    let (kernel, mut caller) = paused_mesh_over(Arc::clone(&store), 1_000_000).await;
-    declare_mortal(&mut caller).await;
-    for body in ["a", "b", "c"] {
-        published(&mut caller, &to_queue("jobs"), body).await;
-    }
-    consume(&mut caller, "jobs", 10).await;
-    let all = deliveries(&mut caller, 3).await;
-    end(&mut caller, &all, Outcome::Dead(DeadReason::Rejected));
-    // The task that moves them has not run since: it ends with everything else here.
-    drop((kernel, caller));
-    let (kernel, caller) = paused_mesh_over(store, 1_000_100).await;
-    let graves: Vec<_> = ["a", "b", "c"]
-        .map(|body| dead(body, &["jobs rejected 1"]))
-        .into();
-    assert_eq!(exhume(&kernel, "grave").await, graves);
-    pass(1_000).await;
-    assert_eq!(exhume(&kernel, "grave").await, []);
-    drop(caller);
+    in_a_process(async {
+        let (_kernel, mut caller) = paused_mesh_over(Arc::clone(&store), 1_000_000).await;
+        declare_mortal(&mut caller).await;
+        for body in ["a", "b", "c"] {
+            published(&mut caller, &to_queue("jobs"), body).await;
+        }
+        consume(&mut caller, "jobs", 10).await;
+        let all = deliveries(&mut caller, 3).await;
+        // Whoever moves them gets no turn any more.
+        end(&mut caller, &all, Outcome::Dead(DeadReason::Rejected));
+    });
+    in_a_process(async {
+        let (kernel, _caller) = paused_mesh_over(Arc::clone(&store), 1_000_100).await;
+        let graves: Vec<_> = ["a", "b", "c"]
+            .map(|body| dead(body, &["jobs rejected 1"]))
+            .into();
+        assert_eq!(exhume(&kernel, "grave").await, graves);
+        pass(1_000).await;
+        assert_eq!(exhume(&kernel, "grave").await, []);
+    });
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use fairlead_canon::{DeadReason, Outcome, Overflow, Retention, SizeLimits, Text, Timestamp};
 use fairlead_kernel::{AtFull, DeadLetter, Realm, Settings, Settle, Settling};
 use proptest::prelude::*;
-use tokio::runtime;
 
 use crate::*;
 
@@ -242,12 +241,7 @@ proptest! {
         make in makes(),
         trace in prop::collection::vec(steps(), 1..60),
     ) {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        let (fates, found) = runtime.block_on(async {
+        let (fates, found) = in_a_process(async {
             let mut world = World::new(make).await;
             for step in trace {
                 world.step(step).await;

@@ -50,6 +50,16 @@ async fn paused_mesh_over(store: Arc<Memory>, now_ms: u64) -> (Arc<Kernel>, Call
     (kernel, caller)
 }
 
+/// Runs one process to its end: its tasks end with it. Its time is paused.
+fn in_a_process<T>(life: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(life)
+}
+
 async fn pass(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
