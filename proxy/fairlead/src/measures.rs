@@ -5,7 +5,6 @@ use std::fmt;
 
 use fairlead_backends::{SYNC_TIMES_US, Stats};
 use fairlead_canon::SyncMode;
-use fairlead_ports::Condition;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
@@ -65,20 +64,11 @@ const SYNC: (&str, &str) = (
     "fairlead_store_sync_seconds",
     "How long each sync of the log took.",
 );
-const CONDITION: (&str, &str) = (
-    "fairlead_store_condition",
-    "1 for the condition that the store is in.",
-);
 const MODE: (&str, &str) = (
     "fairlead_store_sync_mode",
     "1 for when durable promises are kept, unless an entity asks for less.",
 );
 
-const CONDITIONS: [(Condition, &str); 3] = [
-    (Condition::Well, "ok"),
-    (Condition::Full, "full"),
-    (Condition::Poisoned, "poisoned"),
-];
 const MODES: [(SyncMode, &str); 2] = [
     (SyncMode::Always, "always"),
     (SyncMode::Interval, "interval"),
@@ -102,7 +92,7 @@ impl Measures {
     ) -> prometheus::Result<Self> {
         let plain = COUNTERS.iter().chain(&GAUGES);
         let plain = plain.map(|(name, help, _)| (*name, *help));
-        let about = plain.chain([SYNC, CONDITION, MODE]).map(|(name, help)| {
+        let about = plain.chain([SYNC, MODE]).map(|(name, help)| {
             Desc::new(name.into(), help.into(), Vec::new(), Default::default())
         });
         Ok(Self {
@@ -133,18 +123,11 @@ impl Collector for Measures {
                 vec![gauge(of(&stats), None)],
             )
         });
-        let conditions = CONDITIONS.iter().map(|(condition, word)| {
-            gauge(
-                u64::from(*condition == stats.condition),
-                Some(("condition", word)),
-            )
-        });
         let modes = MODES
             .iter()
             .map(|(mode, word)| gauge(u64::from(*mode == stats.sync), Some(("mode", word))));
         let rest = [
             family(SYNC, MetricType::HISTOGRAM, vec![syncs(&stats)]),
-            family(CONDITION, MetricType::GAUGE, conditions.collect()),
             family(MODE, MetricType::GAUGE, modes.collect()),
         ];
         counters.chain(gauges).chain(rest).collect()
@@ -212,7 +195,6 @@ mod tests {
             frames: 7,
             syncs: 3,
             sync_micros: 1_000_400,
-            condition: Condition::Full,
             ..Stats::default()
         };
         stats.sync_times[1] = 2;
@@ -227,8 +209,6 @@ mod tests {
         let page = String::from_utf8(page).unwrap();
         for line in [
             "fairlead_store_frames_total 7",
-            "fairlead_store_condition{condition=\"full\"} 1",
-            "fairlead_store_condition{condition=\"ok\"} 0",
             "fairlead_store_sync_mode{mode=\"always\"} 1",
             "fairlead_store_sync_seconds_bucket{le=\"0.00025\"} 2",
             "fairlead_store_sync_seconds_bucket{le=\"+Inf\"} 3",
