@@ -6,17 +6,20 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
 use fairlead_ports::Lsn;
+use tokio::sync::oneshot;
 
 use crate::error::OpenError;
 use crate::index::{self, Batch, Index};
 use crate::lsn::{FileNo, file_of, position_of};
+use crate::pool::Pool;
+use crate::sequencer::Shared;
 use crate::state::Progress;
-use crate::store::Native;
 use crate::superblock::{self, Superblock, SuperblockFile};
 use crate::vfs::Vfs;
 
@@ -27,11 +30,11 @@ const PIECE_BYTES: u64 = 1024 * 1024;
 
 /// What a backup holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Backup {
+pub(crate) struct Backup {
     /// Files of the log and segments.
-    pub files: u64,
+    files: u64,
     /// Bytes of them.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Counts those for whom files must stay that the store needs no more.
@@ -66,14 +69,20 @@ impl Drop for Held {
     }
 }
 
-impl Native {
+/// What a copy is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pool: Arc<Pool>,
+}
+
+impl Origin {
     /// Copies the data directory into `to`, which must be empty or not there; a store can be opened on
     /// the copy. It holds everything that was durable when this was called, and nothing half. Segments
     /// in an object store are not copied. Blocks for as long as it takes.
-    pub fn backup(&self, to: &Path) -> Result<Backup, OpenError> {
-        let pool = self.pool();
-        let _held = pool.held_by().begin();
-        let (vfs, from) = pool.place();
+    pub(crate) fn copy(&self, to: &Path) -> Result<Backup, OpenError> {
+        let _held = self.pool.held_by().begin();
+        let (vfs, from) = self.pool.place();
         let mut copy = Copy {
             vfs,
             from,
@@ -81,9 +90,9 @@ impl Native {
             done: Backup::default(),
         };
         let content = copy.begin()?;
-        let index = &self.shared().state.ground.index;
+        let index = &self.shared.state.ground.index;
         copy.index(index, &content)?;
-        let Progress::Durable(end) = *self.shared().progress.borrow() else {
+        let Progress::Durable(end) = *self.shared.progress.borrow() else {
             return Err(OpenError::io(from, io::ErrorKind::BrokenPipe.into()));
         };
         copy.log(end)?;
@@ -93,7 +102,28 @@ impl Native {
             ..content
         };
         SuperblockFile::create(vfs, to, content)?;
+        let Backup { files, bytes } = copy.done;
+        tracing::info!(files, bytes, to = %to.display(), "the store was copied");
         Ok(copy.done)
+    }
+
+    /// The same, on a thread of its own. One at a time.
+    pub(crate) async fn copy_aside(self, to: PathBuf) -> io::Result<Backup> {
+        if self.pool.held_by().any() {
+            let why = "a backup is being made already";
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, why));
+        }
+        let (done, copied) = oneshot::channel();
+        let copy = move || {
+            // Whoever asked may have gone; the copy is there.
+            drop(done.send(self.copy(&to)));
+        };
+        thread::Builder::new()
+            .name("log-backup".into())
+            .spawn(copy)?;
+        let copied = copied.await;
+        let copied = copied.map_err(|_gone| io::Error::other("the copy was not finished"))?;
+        copied.map_err(io::Error::other)
     }
 }
 

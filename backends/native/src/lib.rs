@@ -66,7 +66,6 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use backup::Backup;
 pub use error::OpenError;
 pub use inspect::{Damage, Entry, Inspection, Measures, Report, Sum};
 pub use meter::{SYNC_TIMES_US, Stats};

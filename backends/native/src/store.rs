@@ -1,5 +1,7 @@
 //! The ports `Store` and `Documents`.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,11 +11,11 @@ use fairlead_ports::{
     Watcher,
 };
 
+use crate::backup::Origin;
 use crate::documents;
 use crate::inbox::Job;
 use crate::log::Handle;
 use crate::meter::Stats;
-use crate::pool::Pool;
 use crate::reader::Reads;
 use crate::sequencer::Shared;
 use crate::state::Progress;
@@ -53,12 +55,11 @@ impl Native {
         })
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.threads.pool
+    fn origin(&self) -> Origin {
+        Origin {
+            shared: Arc::clone(&self.shared),
+            pool: Arc::clone(&self.threads.pool),
+        }
     }
 
     /// What the log has done since it was opened.
@@ -133,6 +134,11 @@ impl Store for Native {
 
     fn is_busy(&self) -> bool {
         self.shared.inbox.is_busy()
+    }
+
+    fn backup(&self, to: PathBuf) -> BoxFuture<'static, io::Result<u64>> {
+        let origin = self.origin();
+        Box::pin(async move { origin.copy_aside(to).await.map(|backup| backup.bytes) })
     }
 
     fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {

@@ -1,5 +1,7 @@
 //! The store that routes by class.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -180,6 +182,14 @@ impl Store for ByClass {
         let places = &self.0;
         let passage = |units: &[Unit]| places.passage(units);
         places.gate.pass(units, passage, |units| places.hand(units))
+    }
+
+    fn is_busy(&self) -> bool {
+        self.0.durable.is_busy()
+    }
+
+    fn backup(&self, to: PathBuf) -> BoxFuture<'static, io::Result<u64>> {
+        self.0.durable.backup(to)
     }
 
     fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {

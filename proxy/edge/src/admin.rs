@@ -2,6 +2,7 @@
 //!
 //! Reading is open to loopback; everything else needs the token that lies in the data directory.
 
+mod backup;
 mod class;
 mod entries;
 mod guard;
@@ -16,7 +17,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Router, middleware};
 use fairlead_kernel::DrainWatch;
 use tokio::net::TcpListener;
@@ -76,6 +77,7 @@ impl Admin {
             .route("/metrics", get(health::metrics))
             .route("/v1/streams", get(streams::list))
             .route("/v1/streams/{name}/class", put(class::set))
+            .route("/v1/backup", post(backup::make))
             .route(
                 "/v1/sessions/{name}",
                 get(sessions::show).delete(sessions::forget),

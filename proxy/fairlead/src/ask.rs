@@ -31,6 +31,7 @@ pub(crate) struct Node {
     address: SocketAddr,
     token: Token,
     runtime: Runtime,
+    patience: Duration,
 }
 
 impl Node {
@@ -53,7 +54,13 @@ impl Node {
                 .enable_all()
                 .build()
                 .map_err(Failure::of("cannot start"))?,
+            patience: ANSWER_TIME,
         })
+    }
+
+    /// Waits so long for each answer.
+    pub(crate) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The answer to one request; one without a body is `Null`. Refusals are failures.
@@ -67,7 +74,7 @@ impl Node {
             .map_err(Failure::of("not a request"))?;
         let answer = self
             .runtime
-            .block_on(async { timeout(ANSWER_TIME, self.send(request)).await });
+            .block_on(async { timeout(self.patience, self.send(request)).await });
         let what = format!("the node at {} does not answer", self.address);
         let response = answer.map_err(Failure::of(what))??;
         let value = match response.body().as_ref() {

@@ -180,8 +180,18 @@ pub(crate) enum Store {
     Stat(List),
     /// Print the records of the log, oldest first
     Dump(Dump),
+    /// Copy what the running node keeps, while it goes on; start a node on the copy to restore it
+    Backup(Backup),
     /// Try out whether an object store keeps what class `object` rests on; needs no data directory
     Selfcheck(SelfCheck),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// Where to, on the node's own disk: empty, or not there
+    pub(crate) dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) home: Home,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! `store check`, `store stat`, `store dump`: looking into a data directory that no node has open.
 
+mod backup;
 mod check;
 mod dump;
 mod names;
@@ -20,6 +21,7 @@ pub(crate) fn run(verb: Store) -> Result<(), Failure> {
         Store::Check(list) => check::run(&list),
         Store::Stat(list) => stat::run(&list),
         Store::Dump(dump) => dump::run(&dump),
+        Store::Backup(backup) => backup::run(&backup),
         Store::Selfcheck(check) => selfcheck::run(&check),
     }
 }

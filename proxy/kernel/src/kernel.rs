@@ -1,12 +1,15 @@
 //! The kernel: what all callers share.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fairlead_canon::{Class, EntityId, Kind, Origin, Principal, SizeLimits, Text};
 use fairlead_ports::{
-    Action, Clock, ConnInfo, Directory, Documents, Entropy, Login, Policy, Store, Verdict,
+    Action, BoxFuture, Clock, ConnInfo, Directory, Documents, Entropy, Login, Policy, Store,
+    Verdict,
 };
 use fairlead_topology::{Change, Family, NewStream, Stream, StreamKey, Topology};
 use tokio::sync::mpsc;
@@ -198,6 +201,12 @@ impl Kernel {
         self.metrics
             .page(self.condition())
             .unwrap_or_else(|error| format!("# {error}\n"))
+    }
+
+    /// Copies what the durable store holds into a directory of the node's disk, while it goes on.
+    /// Resolves to the bytes copied.
+    pub fn backup(&self, to: PathBuf) -> BoxFuture<'static, io::Result<u64>> {
+        self.backing.store.backup(to)
     }
 
     /// Where other rooms register what they count.

@@ -1,7 +1,10 @@
 //! Where messages live (`storage.md` section 4).
 
 use std::fmt::Debug;
+use std::future::ready;
+use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,6 +35,13 @@ pub trait Store: Debug + Send + Sync {
     /// on, so none is turned away: this is what keeps the line short.
     fn is_busy(&self) -> bool {
         false
+    }
+
+    /// Copies everything that is durable into a directory, which must be empty or not there, while the
+    /// store goes on; a store can be opened on the copy. Resolves to the bytes copied.
+    fn backup(&self, to: PathBuf) -> BoxFuture<'static, io::Result<u64>> {
+        drop(to);
+        Box::pin(ready(Err(io::ErrorKind::Unsupported.into())))
     }
 
     /// A handle for reading: opens no file, starts no task, creates nothing.
