@@ -14,6 +14,7 @@ mod parsers;
 mod recycling;
 mod sealing;
 mod syncing;
+mod traces;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
