@@ -360,9 +360,9 @@ def refused_at_the_limit():
                 outcome.append("acked")
             except NackError:
                 outcome.append("nacked")
-        outcome.append(bodies(channel, "work", 1))
         if overflow == "reject-publish-dlx":
             outcome.append(taken(channel, "dead"))
+        outcome.append(bodies(channel, "work", 1))
         channel.queue_delete("work")
     return outcome
 

@@ -15,6 +15,7 @@ mod entities;
 mod fan_out;
 mod idle;
 mod recovery;
+mod switch;
 
 use bench::Bench;
 
@@ -24,12 +25,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Scenario = fn(&Bench);
 
-const SCENARIOS: [(&str, Scenario); 6] = [
+const SCENARIOS: [(&str, Scenario); 7] = [
     ("commit", commit::run),
     ("fan-out", fan_out::run),
     ("entities", entities::run),
     ("backlog", backlog::run),
     ("idle", idle::run),
+    ("switch", switch::run),
     ("recovery", recovery::run),
 ];
 
