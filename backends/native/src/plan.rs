@@ -364,7 +364,7 @@ fn displaced(entity: EntityId, to: Offset) -> Record {
     Record::Settle {
         entity,
         cursor: CursorId::default(),
-        ranges: SmallVec::from_buf([0..to.0]),
+        ranges: std::iter::once(0..to.0).collect(),
         outcome: Outcome::Dead(DeadReason::MaxLen),
     }
 }

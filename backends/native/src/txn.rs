@@ -82,7 +82,7 @@ impl OpenTxns {
 
     /// Adds what leads from `before` to this.
     pub(crate) fn write(&self, before: &Self, batch: &mut Batch) {
-        for (key @ (entity, producer), _) in &before.firsts {
+        for key @ (entity, producer) in before.firsts.keys() {
             if !self.firsts.contains_key(key) {
                 batch.delete(rows::open_txn(*entity, *producer));
             }
