@@ -159,6 +159,26 @@ fn users_outlive_the_process_even_when_it_is_killed() {
 }
 
 #[test]
+fn a_backup_of_a_running_node_is_whole_and_serves() {
+    let (home, restored) = (Home::new(), Home::new());
+    let node = home.serve(&[]);
+    add_user(&home, "ada");
+    let dir = restored.data_dir();
+    let backup = home.ask(&["store", "backup", dir.to_str().unwrap()]);
+    assert!(backup.status.success(), "{}", text(&backup));
+    let removed = home.ask(&["users", "remove", "ada"]);
+    assert!(removed.status.success(), "{}", text(&removed));
+    let again = home.ask(&["store", "backup", dir.to_str().unwrap()]);
+    assert!(!again.status.success(), "never over what is there");
+    let check = restored.ask(&["store", "check"]);
+    assert!(check.status.success(), "{}", text(&check));
+    let copy = restored.serve(&[]);
+    assert_eq!(text(&restored.ask(&["users", "list"])), "ada\n");
+    assert_eq!(copy.stop(), Some(0));
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
 fn a_data_directory_has_one_node() {
     let home = Home::new();
     let node = home.serve(&[]);
