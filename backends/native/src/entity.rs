@@ -205,11 +205,11 @@ impl Content {
 
     fn delete(&mut self) {
         self.is_deleted = true;
-        let mut at = 0;
-        while let Some(kept) = self.batches.next(&self.source, at) {
-            at = kept.after();
-            self.let_go(&kept);
+        let mut uses = self.source.ground.uses.lock();
+        for kept in self.batches.all(&self.source) {
+            uses.remove(kept.at, kept.share);
         }
+        drop(uses);
         self.batches = Batches::default();
         self.cursors = BTreeMap::new();
         self.keys = Keys::default();
@@ -406,8 +406,8 @@ impl Content {
 
     /// Counts what log files are needed for.
     #[cfg(test)]
-    pub(crate) fn count_uses(&mut self, uses: &mut Uses) {
-        for kept in self.holding(0..u64::MAX) {
+    pub(crate) fn count_uses(&self, uses: &mut Uses) {
+        for kept in self.batches.all(&self.source) {
             uses.add(kept.at, kept.share);
         }
     }
@@ -419,8 +419,8 @@ impl Content {
     }
 
     /// Where the batches that are kept lie.
-    pub(crate) fn places(&mut self) -> impl Iterator<Item = Location> {
-        self.holding(0..u64::MAX).map(|kept| kept.at)
+    pub(crate) fn places(&self) -> impl Iterator<Item = Location> {
+        self.batches.all(&self.source).map(|kept| kept.at)
     }
 
     /// Batches that hold an offset of the range, in order.

@@ -14,6 +14,7 @@ use crate::engine::{self, Engine};
 use crate::error::OpenError;
 use crate::inbox::{Inbox, Resting, Wants};
 use crate::keeper::Keeper;
+use crate::limits::CHECKPOINT_AFTER;
 use crate::lsn::{PAGE, at};
 use crate::reader::Reads;
 use crate::recovery::{Recovered, recover};
@@ -49,7 +50,7 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
     let (progress, _) = watch::channel(Progress::Durable(wal.synced()));
     // The first frame of this stay takes one page.
     let first = at(end.0, end.1.saturating_sub(PAGE));
-    let desk = Desk::new(first, state.changes() > 0);
+    let desk = Desk::new(first, state.changes() > 0, CHECKPOINT_AFTER);
     let shared = Arc::new(Shared {
         state,
         tail: Tail::new(settings.tail_bytes_max),

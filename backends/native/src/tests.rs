@@ -19,6 +19,7 @@ mod traces;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use fairlead_canon::{SyncMode, Timestamp};
 use fairlead_memory::Memory;
@@ -135,7 +136,7 @@ impl Inline {
             inbox: Inbox::default(),
             meter: Arc::clone(wal.meter()),
             sync: SyncMode::Always,
-            desk: Desk::new(at(end.0, end.1 - PAGE), true),
+            desk: Desk::new(at(end.0, end.1 - PAGE), true, Duration::from_millis(1)),
             bench: Bench::default(),
             told: Told::default(),
             holds: Arc::clone(pool.held_by()),

@@ -2,15 +2,18 @@
 //! hands it over between two frames.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use fairlead_ports::Lsn;
 use parking_lot::{Condvar, Mutex};
 
 use super::Checkpoint;
-use crate::limits::{CHECKPOINT_AFTER, CHECKPOINT_BYTES, CHECKPOINT_CHANGES};
+use crate::limits::{CHECKPOINT_BYTES, CHECKPOINT_CHANGES};
 
 #[derive(Debug)]
 pub(crate) struct Desk {
+    /// How long after the first change a checkpoint follows.
+    after: Duration,
     /// Looked at by the engine after each frame.
     is_wanted: AtomicBool,
     content: Mutex<Content>,
@@ -30,8 +33,9 @@ struct Content {
 }
 
 impl Desk {
-    /// `last` is the last frame of the log, and `has_changes` whether it told anything new.
-    pub(crate) fn new(last: Lsn, has_changes: bool) -> Self {
+    /// `last` is the last frame of the log, and `has_changes` whether it told anything new. A
+    /// checkpoint follows the first change `after` so long.
+    pub(crate) fn new(last: Lsn, has_changes: bool, after: Duration) -> Self {
         let content = Content {
             last,
             bytes: 0,
@@ -41,6 +45,7 @@ impl Desk {
             is_closed: false,
         };
         Self {
+            after,
             is_wanted: AtomicBool::new(false),
             content: Mutex::new(content),
             changed: Condvar::new(),
@@ -93,7 +98,7 @@ impl Desk {
         }
         let is_open = |content: &mut Content| !content.is_urgent && !content.is_closed;
         self.changed
-            .wait_while_for(&mut content, is_open, CHECKPOINT_AFTER);
+            .wait_while_for(&mut content, is_open, self.after);
         !content.is_closed
     }
 

@@ -160,6 +160,15 @@ impl Batches {
         std::mem::take(&mut self.reach) == Reach::Short
     }
 
+    /// Every batch, in order. What is not in memory is read and does not stay.
+    pub(crate) fn all(&self, source: &Source) -> impl Iterator<Item = Kept> {
+        self.slots.iter().flat_map(move |slot| {
+            let chunk = slot.chunk.as_ref().map(Arc::clone);
+            let chunk = chunk.unwrap_or_else(|| source.chunk(slot.first));
+            (0..slot.len).filter_map(move |at| chunk.batches.get(at).copied())
+        })
+    }
+
     /// The batch that holds an offset.
     pub(crate) fn holding(&mut self, source: &Source, offset: u64) -> Option<Kept> {
         self.next(source, offset).filter(|kept| kept.base <= offset)

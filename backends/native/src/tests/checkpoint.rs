@@ -1,6 +1,7 @@
 //! The index together with what follows in the log is what the records say, however they are divided.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Kind, Outcome, Promise};
 use fairlead_ports::{Op, Unit};
@@ -10,10 +11,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{Inline, Script, open, settings, world};
+use crate::checkpoint::Checkpointer;
 use crate::error::OpenError;
 use crate::ground::Uses;
 use crate::index::{Batch, rows};
 use crate::inspect::Inspection;
+use crate::sequencer::Press;
 use crate::vfs::Vfs;
 use crate::vfs::sim::{Loss, SimFs};
 
@@ -266,5 +269,36 @@ pub(super) async fn a_crash_while_a_checkpoint_is_written_finds_every_file_that_
             let marks = subject.marks(EntityId(1)).await;
             assert_eq!((marks.end.0, marks.count), (14, 0), "{context}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_trace_beside_a_thread_that_writes_checkpoints_ends_as_in_memory() {
+    for seed in 100..104 {
+        let script = Script::new(seed, 1_000).await;
+        let fs = SimFs::default();
+        let mut store = Inline::open(&fs).unwrap();
+        let shared = Arc::clone(&store.shared);
+        let (files, pool) = (Arc::clone(&store.files), Arc::clone(&store.pool));
+        let checkpointer = Checkpointer::new(Arc::clone(&shared), files, pool);
+        std::thread::scope(|scope| {
+            scope.spawn(move || checkpointer.run());
+            for units in script.units.chunks(100) {
+                let before = shared.state.ground.durable();
+                for unit in units {
+                    store.commit(unit.clone()).unwrap();
+                }
+                // However slow the thread is, one checkpoint is written in the middle of it all.
+                while shared.state.ground.durable() == before {
+                    store.work(Press::All).unwrap();
+                    std::thread::yield_now();
+                }
+            }
+            shared.desk.close();
+        });
+        assert_eq!(*shared.state.ground.uses.lock(), counted(&store));
+        drop((store, shared));
+        let seen = digest(&open(&fs).unwrap()).await;
+        assert_eq!(Some(&seen), script.digests.last(), "seed {seed}");
     }
 }
