@@ -9,6 +9,7 @@ mod concern;
 mod measure;
 mod report;
 mod rows;
+mod segments;
 mod walk;
 
 use std::io;
@@ -26,6 +27,7 @@ use crate::lsn::{FileNo, file_of, position_of};
 use crate::record::Record;
 use crate::recovery::lock;
 use crate::scan::Begin;
+use crate::sites::Sites;
 use crate::state::State;
 use crate::superblock::{self, LogId, Slot, Superblock};
 use crate::vfs::{File, Lock, Vfs};
@@ -37,6 +39,7 @@ use walk::{Seen, Walk};
 /// A data directory, locked against a node for as long as this lives.
 #[derive(Debug)]
 pub struct Inspection {
+    vfs: Arc<dyn Vfs>,
     dir: PathBuf,
     files: Vec<LogFile>,
     /// The file of the index, and of which log it must be.
@@ -68,9 +71,10 @@ pub struct Entry {
 impl Inspection {
     /// Takes the lock and opens the files. An error when the directory is not there, cannot be
     /// read, or is open in a node; damage is no error, but part of each [`Report`].
-    pub fn open(dir: &Path, vfs: &dyn Vfs) -> Result<Self, OpenError> {
+    pub fn open(dir: &Path, vfs: &(impl Vfs + Clone + 'static)) -> Result<Self, OpenError> {
         let lock = lock(vfs, dir)?;
         let mut inspection = Self {
+            vfs: Arc::new(vfs.clone()),
             dir: dir.join("wal"),
             files: Vec::new(),
             index: None,
@@ -150,6 +154,16 @@ impl Inspection {
         walk.passing_gaps_before(first).run(visit)
     }
 
+    fn check_segments(&self, state: &State, report: &mut Report) -> Result<(), OpenError> {
+        let dir = self.dir.parent().unwrap_or(&self.dir);
+        let Some((_, log)) = &self.index else {
+            return Ok(());
+        };
+        let sites = Sites::new(&self.vfs, dir, *log, None);
+        let homes = state.ground.homes.lock().clone();
+        segments::check(dir, &sites, &homes, report)
+    }
+
     /// Index of the first file that a start reads; those before may have gaps, where nothing refers
     /// to a file any more. Adds what a start would say of the index to the report.
     fn first_to_apply(&self, report: &mut Report) -> Result<usize, OpenError> {
@@ -159,6 +173,7 @@ impl Inspection {
             None => (index, 0, "the index"),
             Some(state) => {
                 rows::check(&index, &state, report);
+                self.check_segments(&state, report)?;
                 match Begin::find(&self.dir, &self.files, &state, self.proven) {
                     Ok(begin) => return Ok(begin.file),
                     Err(OpenError::Damaged { file, at, what }) => (file, at, what),

@@ -17,6 +17,8 @@ pub struct Report {
     pub frames: u64,
     /// Records in them.
     pub records: u64,
+    /// Segments of the data directory that the index names.
+    pub segments: u64,
     /// Slots of the superblock that do not validate. One such is what a write that was cut off
     /// leaves, and the other one holds.
     pub unreadable_slots: usize,

@@ -10,6 +10,7 @@ use fairlead_testkit::make::{A, B, append, create, message, settle};
 use fairlead_testkit::trace::digest;
 
 use super::{Inline, Script, open};
+use crate::Inspection;
 use crate::entity::Location;
 use crate::homes::{Home, Sealed, Site};
 use crate::inbox::Job;
@@ -271,4 +272,29 @@ fn read_all(store: &Inline, entity: EntityId) -> Vec<Batch> {
         record::batch_of(&found.expect("a record in one of its homes")).unwrap()
     };
     places.into_iter().map(find).collect()
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_a_segment_is_found_by_file_when_nobody_reads_it() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    filled(&mut store);
+    store.seal().unwrap();
+    store.close().unwrap();
+    let check = |fs: &SimFs| {
+        let inspection = Inspection::open(Path::new("data"), fs).unwrap();
+        inspection.read(&mut |_| {}).unwrap()
+    };
+    let whole = check(&fs);
+    let names = files_of(&fs, "data/sealed");
+    assert_eq!(whole.segments, names.len() as u64);
+    assert!(whole.damages.is_empty(), "{:?}", whole.damages);
+    let path = Path::new("data/sealed").join(&names[0]);
+    let file = fs.open(&path).unwrap();
+    let mut byte = [0];
+    file.read_at(5_000, &mut byte).unwrap();
+    file.write_at(5_000, &[&[byte[0] ^ 4]]).unwrap();
+    let damages = check(&fs).damages;
+    assert_eq!(damages.len(), 1, "{damages:?}");
+    assert_eq!(damages[0].file, path);
 }

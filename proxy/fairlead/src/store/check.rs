@@ -31,8 +31,8 @@ pub(super) fn run(list: &List) -> Result<(), Failure> {
 fn readable(out: &mut impl Write, report: &Report, names: &Names) -> io::Result<()> {
     writeln!(
         out,
-        "{} log files, {} frames, {} records",
-        report.files, report.frames, report.records
+        "{} log files, {} frames, {} records, {} segments",
+        report.files, report.frames, report.records, report.segments
     )?;
     if report.unreadable_slots == 1 {
         writeln!(
@@ -118,6 +118,7 @@ fn json(report: &Report, names: &Names) -> Value {
         "files": report.files,
         "frames": report.frames,
         "records": report.records,
+        "segments": report.segments,
         "end": end.map(|(file, byte)| json!({ "file": file.display().to_string(), "byte": byte })),
         "damages": report.damages.iter().map(damage).collect::<Vec<_>>(),
     })
