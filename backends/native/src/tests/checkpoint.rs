@@ -145,7 +145,7 @@ fn a_deleted_entity_stays_deleted_and_may_be_made_anew_around_a_checkpoint() {
     store.write_checkpoint(begun).unwrap();
     let count = |store: &Inline| {
         let entity = store.shared.state.entity(id).expect("made anew");
-        let mut content = entity.content.lock();
+        let content = entity.content.lock();
         (content.count(), content.places().count())
     };
     assert_eq!(count(&store), (1, 1));
