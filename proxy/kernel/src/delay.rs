@@ -113,9 +113,12 @@ impl Delays {
                 continue;
             }
             let next = self.due.lock().first().map(|(due, _)| *due);
-            let rest = next.map_or(SLEEP_MAX, |due| due.since(now).min(SLEEP_MAX));
+            let Some(next) = next else {
+                self.wake.notified().await;
+                continue;
+            };
             tokio::select! {
-                () = tokio::time::sleep(rest) => {}
+                () = tokio::time::sleep(next.since(now).min(SLEEP_MAX)) => {}
                 () = self.wake.notified() => {}
             }
         }
