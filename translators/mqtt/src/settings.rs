@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) queue_bytes_max: u64,
     /// What one client may publish in a second; a faster one is not read from.
     pub(crate) publish_rate: Option<Rate>,
+    /// Whether a payload that says that it is text has to be.
+    pub(crate) checks_payload: bool,
 }
 
 /// So many messages in a second.
@@ -51,6 +53,7 @@ impl Default for Settings {
             queue_messages_max: 1_000_000,
             queue_bytes_max: 4 << 30,
             publish_rate: None,
+            checks_payload: false,
         }
     }
 }
@@ -82,6 +85,9 @@ impl Settings {
             "queue_messages_max" => self.queue_messages_max = number(value, 1..=1 << 32)?,
             "queue_bytes_max" => self.queue_bytes_max = number(value, QUEUE_BYTES)?,
             "publish_rate" => self.publish_rate = Some(Rate(number(value, 1..=1_000_000)?)),
+            "checks_payload" => {
+                self.checks_payload = value.parse().map_err(|_word| "is neither true nor false")?;
+            }
             _ => return Err("is no setting of this protocol"),
         }
         Ok(())

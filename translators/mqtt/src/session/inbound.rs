@@ -14,7 +14,7 @@ use super::client::Remembered;
 use super::delayed::{self, When};
 use super::ending::End;
 use super::window::Expects;
-use crate::codec::{Ack, Delivery, Publish, ReasonCode, Version};
+use crate::codec::{Ack, Delivery, Property, Publish, ReasonCode, Version};
 use crate::errors::{Fault, code_of};
 use crate::map::{self, Inbound};
 
@@ -32,6 +32,9 @@ impl<I: Io> Session<I> {
         }
         self.check_receive_maximum(delivery)?;
         self.pace();
+        if self.settings.checks_payload && is_false_text(&publish) {
+            return self.refused(delivery, ReasonCode::PAYLOAD_FORMAT_INVALID);
+        }
         let delay = match delayed::read(&publish.topic) {
             When::Now => None,
             // An alias would stand for the topic and forget the delay.
@@ -307,6 +310,13 @@ impl<I: Io> Session<I> {
         self.answers.wait(pending, answer);
         Ok(())
     }
+}
+
+/// Whether a payload says that it is text, and is none.
+fn is_false_text(publish: &Publish) -> bool {
+    let mut properties = publish.properties.iter();
+    let says_text = properties.any(|one| one == Property::PayloadFormat(true));
+    says_text && std::str::from_utf8(&publish.payload).is_err()
 }
 
 /// Whether PUBACK and PUBREC may say this; anything else ends the connection.

@@ -9,7 +9,7 @@ use fairlead_mqtt::codec::{
 };
 use tokio::time::Instant;
 
-use crate::peer::{Mesh, Peer, hello, kept, message, qos0, qos1, with};
+use crate::peer::{Mesh, Peer, hello, kept, message, puback, qos0, qos1, with};
 
 fn has(answer: &ConnAck, wanted: &Property) -> bool {
     answer.properties.iter().any(|one| one == *wanted)
@@ -210,6 +210,33 @@ async fn a_client_that_publishes_too_fast_is_slowed_and_loses_nothing() {
     }
     let took = started.elapsed();
     assert!((2_900..=3_100).contains(&took.as_millis()), "{took:?}");
+}
+
+#[tokio::test]
+async fn text_that_is_none_is_refused_where_that_was_asked_for() {
+    let properties = with([Property::PayloadFormat(true)]);
+    for (settings, code) in [
+        (&[][..], ReasonCode::NO_MATCHING_SUBSCRIBERS),
+        (
+            &[("checks_payload", "true")],
+            ReasonCode::PAYLOAD_FORMAT_INVALID,
+        ),
+    ] {
+        let mesh = Mesh::set(settings).await;
+        let mut writer = mesh.client(Version::V5, "writer").await;
+        let publish = |payload: &[u8]| {
+            let delivery = Delivery::AtLeastOnce(crate::peer::id(1));
+            Packet::Publish(Publish {
+                properties: properties.clone(),
+                ..message("t", delivery, payload)
+            })
+        };
+        writer.send(publish(b"\xff")).await;
+        writer.expect(puback(1, code)).await;
+        writer.send(publish("ü".as_bytes())).await;
+        let fine = puback(1, ReasonCode::NO_MATCHING_SUBSCRIBERS);
+        writer.expect(fine).await;
+    }
 }
 
 #[tokio::test]
