@@ -151,6 +151,7 @@ async fn run(seed: u64) {
 }
 
 /// Every second seed from `first` on, so that two threads share the work.
+#[expect(clippy::disallowed_methods, reason = "a seed to repeat")]
 fn run_half(first: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.expect("a runtime");
