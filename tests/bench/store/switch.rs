@@ -14,7 +14,9 @@ use crate::bench::{Bench, all, append, create, durable};
 /// Messages of 1 KiB that the entity holds when it is moved first.
 const HELD: u64 = 20_000;
 const TOGETHER: u64 = 100;
-const TIME: Duration = Duration::from_secs(2);
+const TIME: Duration = Duration::from_secs(4);
+/// Between two messages of the writer, so that it does not fill the memory.
+const PACE: Duration = Duration::from_millis(1);
 
 pub(crate) fn run(bench: &Bench) {
     let durable_store = bench.open() as Arc<dyn Store>;
@@ -55,7 +57,7 @@ async fn write(store: Arc<dyn Store>, body: Bytes) -> (u64, Duration) {
         all(store.commit(vec![durable(vec![append([1], &body)])]).await);
         longest = longest.max(one.elapsed());
         written += 1;
-        tokio::task::yield_now().await;
+        tokio::time::sleep(PACE).await;
     }
     (written, longest)
 }
