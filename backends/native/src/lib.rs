@@ -1,10 +1,10 @@
 //! The durable store: one commit log in a data directory, shared by all entities.
 //!
-//! A commit goes `store` → `inbox` → `engine` thread: `plan` decides, `record`s go into the
-//! open frame, `state` applies them → writer thread: `file_wal`, one `fdatasync` for the frame →
-//! what it appended becomes visible, and everybody who waited is told. Opening a directory
-//! (`open`, `recovery`, `scan`) applies the same records again. Formats stand beside their code: the
-//! superblock, the header of a log file, frames, records.
+//! A commit goes `store` → `inbox`; one of the two threads of `engine` takes it: `plan` decides,
+//! `record`s go into the open frame, `state` applies them. Then it writes the frame (`file_wal`, one
+//! `fdatasync`) while the other goes on; what was appended becomes visible, and everybody who
+//! waited is told. Opening a directory (`open`, `recovery`, `scan`) applies the same records again.
+//! Formats stand beside their code: the superblock, the header of a log file, frames, records.
 //!
 //! What is known about entities and documents is rows of the `index`, brought up by each
 //! `checkpoint`, and in memory what changed since and what was used lately (`entities`, `ground`).

@@ -316,10 +316,9 @@ pub(super) async fn a_frame_behind_a_torn_one_is_never_taken_up_again() {
     let fs = SimFs::default();
     let mut store = Inline::open(&fs).unwrap();
     let at = unsynced(&mut store, ["torn", "behind"]);
+    let torn = usize::try_from(at[0]).unwrap();
     let survivor = fs.copy();
-    survivor.damage(FIRST.as_ref(), |bytes| {
-        bytes[at[0] as usize + HEADER_BYTES + 8] ^= 1
-    });
+    survivor.damage(FIRST.as_ref(), |bytes| bytes[torn + HEADER_BYTES + 8] ^= 1);
     // The frame that begins a stay takes the place of the torn one, and is as long.
     for start in 1..3 {
         let store = Inline::open(&survivor).unwrap();

@@ -130,7 +130,10 @@ fn durable(ops: Vec<Op>) -> Unit {
 
 fn names(fs: &SimFs) -> Vec<String> {
     let is_log = |path: &PathBuf| path.extension().is_some_and(|end| end == "wal");
-    let name = |path: PathBuf| path.file_stem().unwrap().to_str().unwrap()[12..].to_owned();
+    let name = |path: PathBuf| {
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        stem.strip_prefix("000000000000").unwrap().to_owned()
+    };
     fs.paths().into_iter().filter(is_log).map(name).collect()
 }
 
