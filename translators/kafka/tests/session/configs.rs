@@ -247,3 +247,23 @@ async fn records_below_an_offset_are_deleted_when_somebody_says_so() {
     assert_eq!(fetch(&mut peer, "t", 2).await.error_code, 1, "it is gone");
     assert_eq!(fetch(&mut peer, "t", 3).await.log_start_offset, 3);
 }
+
+//= CreateTopics.retention
+#[tokio::test(start_paused = true)]
+async fn the_oldest_records_go_when_a_topic_is_told_how_many_bytes_it_keeps() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.dial();
+    topic(&mut peer, "t", 1).await;
+    for value in ["a", "b"] {
+        produce(&mut peer, 9, to("t", 0, batch(&[value]))).await;
+    }
+    assert_eq!(fetch(&mut peer, "t", 0).await.log_start_offset, 0);
+    let one = batch(&["a"]).len().to_string();
+    let keep = (0, Some(&*one));
+    assert_eq!(edit(&mut peer, "t", "retention.bytes", keep).await, 0);
+    produce(&mut peer, 9, to("t", 0, batch(&["c"]))).await;
+    while fetch(&mut peer, "t", 2).await.log_start_offset != 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(fetch(&mut peer, "t", 1).await.error_code, 1, "it is gone");
+}
