@@ -205,10 +205,7 @@ async fn bad_declarations_are_refused_with_their_own_codes() {
     let mut peer = mesh.connect().await;
     peer.send(1, declare("x", "x-odd")).await;
     let text = peer.closes_connection(503).await;
-    assert_eq!(
-        text,
-        "COMMAND_INVALID - unknown exchange type 'x-odd'"
-    );
+    assert_eq!(text, "COMMAND_INVALID - unknown exchange type 'x-odd'");
 }
 
 //= exchange.delete.if-unused
