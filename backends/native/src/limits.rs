@@ -58,6 +58,10 @@ pub(crate) const SEGMENT_GRACE: Duration = Duration::from_secs(60);
 pub(crate) const ORPHAN_AGE_MS: u64 = 24 * 60 * 60 * 1000;
 /// How often those are looked for.
 pub(crate) const ORPHANS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often everything that is kept is read and verified.
+pub(crate) const SCRUB_EVERY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Between two files or segments of that, each at most 64 MiB or so: about 16 MiB a second.
+pub(crate) const SCRUB_PAUSE: Duration = Duration::from_secs(4);
 /// Longest unit, in bytes: below the longest frame, so that every unit fits one.
 const UNIT_BYTES_MAX: u64 = 24 * 1024 * 1024;
 /// Longest body: what one publish may carry, and what surrounds it in a stored batch.

@@ -13,6 +13,7 @@
 mod bench;
 mod grave;
 mod restless;
+mod scrub;
 mod survey;
 mod thread;
 
@@ -38,6 +39,8 @@ use crate::state::State;
 
 pub(crate) use bench::Bench;
 pub(crate) use restless::Restless;
+#[cfg(test)]
+pub(crate) use scrub::Scrub;
 pub(crate) use thread::SealThread;
 
 /// What a durable checkpoint has.
@@ -111,14 +114,7 @@ impl Sealer {
     pub(crate) fn seal(&self, state: &State, number: FileNo) -> Result<Sealed, SealError> {
         let file = self.files.get(number);
         let file = file.ok_or(io::Error::from(io::ErrorKind::NotFound))?;
-        let survey = survey::of_file(state, &file)?;
-        // Counted after the survey: it can only have become less meanwhile.
-        let needed = state.ground.uses.lock().of(number).references;
-        if survey.references < needed || state.ground.is_faulty() {
-            return Err(SealError::Damaged {
-                what: file.number.name(),
-            });
-        }
+        let survey = self.check_file(state, number)?;
         let read = |live: &Live| survey::record_in(&file, live);
         let homes = self.write(survey.live, read)?;
         Ok(Sealed(vec![(number, homes)]))

@@ -18,7 +18,7 @@ impl Restless {
             let Some(entity) = state.entity(id) else {
                 continue;
             };
-            let mut content = entity.content.lock();
+            let content = entity.content.lock();
             let from = Site::of_class(content.spec.class).other();
             let files = content.places().map(|at| file_of(at.lsn));
             let sealed = files.filter(|file| homes.of(*file).iter().any(|home| home.site == from));

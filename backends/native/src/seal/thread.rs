@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::bench::News;
 use super::grave::Grave;
+use super::scrub::Scrub;
 use super::{Restless, SealError, Sealer, View};
 use crate::homes::{Home, Sealed};
 use crate::inbox::Job;
@@ -21,6 +22,9 @@ pub(crate) struct SealThread {
     shared: Arc<Shared>,
     sealer: Sealer,
     grave: Grave,
+    scrub: Scrub,
+    /// The newest checkpoint.
+    view: Option<View>,
     restless: Restless,
     /// What could not be read: it is not tried again by this process.
     damaged: BTreeSet<FileNo>,
@@ -40,6 +44,8 @@ impl SealThread {
             shared,
             sealer,
             grave,
+            scrub: Scrub::new(Instant::now()),
+            view: None,
             restless: Restless::default(),
             damaged: BTreeSet::new(),
             damaged_segments: BTreeSet::new(),
@@ -50,7 +56,8 @@ impl SealThread {
     pub(crate) fn run(mut self) {
         let mut sweep = Instant::now() + SEGMENT_GRACE;
         loop {
-            let mut until = self.grave.next().map_or(sweep, |due| due.min(sweep));
+            let soonest = sweep.min(self.scrub.next());
+            let mut until = self.grave.next().map_or(soonest, |due| due.min(soonest));
             if self.shared.holds.any() {
                 until = until.max(Instant::now() + HELD_FOR);
             }
@@ -60,6 +67,7 @@ impl SealThread {
                     if self.look(&view).is_err() {
                         return;
                     }
+                    self.view = Some(view);
                 }
                 News::Due => {}
             }
@@ -68,10 +76,25 @@ impl SealThread {
                 continue;
             }
             self.grave.bury(&self.sealer.sites);
+            self.verify();
             if sweep <= Instant::now() {
                 self.grave.sweep(&self.sealer.sites, self.sealer.wall());
                 sweep = Instant::now() + ORPHANS_EVERY;
             }
+        }
+    }
+
+    /// Reads a little of what is kept, if it is time.
+    fn verify(&mut self) {
+        let state = &self.shared.state;
+        let view = self.view.clone().unwrap_or_else(|| View {
+            uses: state.ground.uses.lock().clone(),
+            homes: state.ground.homes.lock().clone(),
+            applied: self.shared.desk.last(),
+        });
+        let step = self.scrub.step(Instant::now(), &self.sealer, state, &view);
+        if let Err(error) = step {
+            self.failed(&error, "what is kept");
         }
     }
 
@@ -153,7 +176,7 @@ impl SealThread {
         tracing::error!(
             error,
             what,
-            "sealing failed; the records stay where they are"
+            "not everything that is kept could be read; it stays where it is"
         );
     }
 }

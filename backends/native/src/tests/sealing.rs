@@ -1,22 +1,25 @@
 //! Records leave the log for segments, at any moment of which the power may fail.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fairlead_canon::{Batch, Class, EntityId, Kind, Offset, Outcome, Promise, Spec};
 use fairlead_ports::{Op, StoreError, Unit};
 use fairlead_testkit::make::{A, B, append, create, message, settle};
 use fairlead_testkit::trace::digest;
+use tokio::time::Instant;
 
 use super::{Inline, Script, open};
 use crate::Inspection;
 use crate::entity::Location;
 use crate::homes::{Home, Sealed, Site};
 use crate::inbox::Job;
-use crate::lsn::{file_of, position_of};
+use crate::lsn::{FileNo, file_of, position_of};
 use crate::pool::Filled;
 use crate::record;
+use crate::seal::{Scrub, View};
 use crate::sequencer::{Press, Taken};
 use crate::sites::Directory;
 use crate::vfs::Vfs;
@@ -297,4 +300,46 @@ async fn a_flipped_bit_in_a_segment_is_found_by_file_when_nobody_reads_it() {
     let damages = check(&fs).damages;
     assert_eq!(damages.len(), 1, "{damages:?}");
     assert_eq!(damages[0].file, path);
+}
+
+#[tokio::test]
+async fn the_scrubber_reads_every_file_and_segment_and_names_what_is_damaged() {
+    for damage in ["data/sealed", "data/wal", ""] {
+        let fs = SimFs::default();
+        let mut store = Inline::open(&fs).unwrap();
+        filled(&mut store);
+        store.seal().unwrap();
+        store.checkpoint().unwrap();
+        for n in 0..40 {
+            let body = "y".repeat(3_000) + &n.to_string();
+            store.done(vec![append(B, message(body))]);
+        }
+        store.checkpoint().unwrap();
+        let view = store.shared.bench.take().unwrap();
+        if !damage.is_empty() {
+            let file = fs.open(&oldest_in(&fs, damage, &view)).unwrap();
+            let mut byte = [0];
+            file.read_at(9_000, &mut byte).unwrap();
+            file.write_at(9_000, &[&[byte[0] ^ 4]]).unwrap();
+        }
+        let state = &store.shared.state;
+        let mut scrub = Scrub::new(Instant::now());
+        let (mut wrong, begin) = (0, scrub.next());
+        let mut now = begin;
+        while now < begin + Duration::from_secs(3_600) {
+            wrong += usize::from(scrub.step(now, &store.sealer, state, &view).is_err());
+            now = scrub.next();
+        }
+        assert_eq!(wrong, usize::from(!damage.is_empty()), "{damage}");
+    }
+}
+
+/// A segment, or the oldest file of the log that something is needed of.
+fn oldest_in(fs: &SimFs, dir: &str, view: &View) -> PathBuf {
+    let is_needed = |name: &String| {
+        let file = FileNo::of_name(name);
+        file.is_none_or(|file| !view.uses.is_free(file) && view.homes.of(file).is_empty())
+    };
+    let name = files_of(fs, dir).into_iter().find(is_needed);
+    Path::new(dir).join(name.unwrap())
 }
