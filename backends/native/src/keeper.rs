@@ -49,7 +49,7 @@ impl Keeper {
             match runtime.block_on(self.tend(entity)) {
                 // It was deleted meanwhile.
                 Ok(()) | Err(StoreError::NoEntity(_)) => {}
-                Err(StoreError::Poisoned | StoreError::Unavailable) => return,
+                Err(StoreError::Poisoned) => return,
                 Err(error) => {
                     tracing::warn!(%error, entity = entity.0, "a log was not tended to");
                 }
@@ -65,12 +65,14 @@ impl Keeper {
         if let Some(to) = task.trim {
             self.shared.keep(Op::Trim { entity: id, to }).await?;
         }
-        let mut clean_at = None;
-        if let Some(rules) = task.clean {
-            clean_at = self.clean(id, rules, now).await?;
-        }
+        let cleaned = match task.clean {
+            Some(rules) => self.clean(id, rules, now).await,
+            None => Ok(None),
+        };
+        // What failed is tried again after the usual pause.
+        let clean_at = cleaned.as_ref().map_or(Some(now), |clean_at| *clean_at);
         entity.content.lock().tended(now, clean_at);
-        Ok(())
+        cleaned.map(drop)
     }
 
     async fn clean(
