@@ -7,11 +7,11 @@
 #[expect(dead_code, reason = "the store benchmark uses the rest")]
 mod bench;
 
-use bench::{Bench, accepted, append, create, durable, settle};
+use bench::{Bench, append, create, durable, settle};
 use bytes::Bytes;
 use divan::{AllocProfiler, Bencher};
-use fairlead_canon::{Class, EntityId, Kind, Offset};
-use fairlead_ports::{Store, Want};
+use fairlead_canon::{Class, EntityId, Kind, Offset, Promise};
+use fairlead_ports::{Op, Store, Unit, Want};
 use mimalloc::MiMalloc;
 
 #[global_allocator]
@@ -95,4 +95,11 @@ fn read_from_the_tail(bencher: Bencher<'_, '_>) {
             .runtime
             .block_on(log.read(Offset(0), Want::bytes(1 << 20)))
     });
+}
+
+fn accepted(ops: Vec<Op>) -> Unit {
+    Unit {
+        promise: Promise::Accepted,
+        ..durable(ops)
+    }
 }

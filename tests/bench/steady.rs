@@ -5,11 +5,11 @@
 #[expect(dead_code, reason = "the store benchmark uses the rest")]
 mod bench;
 
-use bench::{Bench, accepted, append, create, durable, settle};
+use bench::{Bench, append, create, durable, settle};
 use bytes::Bytes;
-use fairlead_canon::{Class, EntityId, Kind, Offset};
+use fairlead_canon::{Class, EntityId, Kind, Offset, Promise};
 use fairlead_native::Native;
-use fairlead_ports::{Store, Unit, Want};
+use fairlead_ports::{Op, Store, Unit, Want};
 
 /// Messages of one call: what one read of a busy socket gives.
 const TOGETHER: u64 = 1_000;
@@ -69,4 +69,11 @@ fn read(bench: &Bench, store: &Native, round: u64) {
         .block_on(log.read(Offset(0), Want::bytes(1 << 20)))
         .unwrap();
     assert_eq!(read.batches.len(), usize::try_from(TOGETHER).unwrap());
+}
+
+fn accepted(ops: Vec<Op>) -> Unit {
+    Unit {
+        promise: Promise::Accepted,
+        ..durable(ops)
+    }
 }

@@ -85,7 +85,7 @@ async fn wait_for<F: Future<Output = bool>>(subject: &Subject, reached: impl Fn(
         }
         subject.done(vec![put(1, "look", "again")]).await;
     }
-    panic!("it does not happen");
+    assert!(reached().await, "it does not happen");
 }
 
 async fn starts_at(subject: &Subject, entity: EntityId, start: u64) {

@@ -136,13 +136,6 @@ pub(crate) fn all(outcomes: Vec<Result<Committed, StoreError>>) -> Vec<Committed
         .collect()
 }
 
-pub(crate) fn accepted(ops: Vec<Op>) -> Unit {
-    Unit {
-        ops,
-        promise: Promise::Accepted,
-    }
-}
-
 pub(crate) fn durable(ops: Vec<Op>) -> Unit {
     Unit {
         ops,

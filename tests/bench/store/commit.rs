@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_canon::{Class, Kind};
 use fairlead_native::Native;
 use fairlead_ports::Store as _;
+use tokio::time::Instant;
 
 use crate::bench::{Bench, all, append, create, durable, median};
 

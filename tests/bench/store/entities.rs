@@ -1,12 +1,13 @@
 //! B9, B10 and the million: entities created, used once, and destroyed.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_canon::{Class, Kind, Offset};
 use fairlead_memory::Memory;
 use fairlead_ports::{Op, Store};
+use tokio::time::Instant;
 
 use crate::bench::{Bench, append, cpu, create, delete, durable, mib, resident, settle};
 

@@ -1,9 +1,10 @@
 //! B14: a million entities that nobody uses.
 
 use std::io::Read as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fairlead_canon::{Class, Kind};
+use tokio::time::Instant;
 
 use crate::bench::{Bench, cpu, create, durable, mib, resident};
 

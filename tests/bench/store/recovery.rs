@@ -1,12 +1,12 @@
 //! How long a data directory of 10 GB takes to open after `kill -9` in the middle of writing.
 
 use std::io::{BufRead as _, BufReader};
-use std::time::Instant;
 
 use bytes::Bytes;
 use fairlead_canon::{Class, EntityId, Kind, Offset};
 use fairlead_native::Native;
 use fairlead_ports::{Store as _, Want};
+use tokio::time::Instant;
 
 use crate::bench::{Bench, append, create, durable, mib};
 

@@ -1,13 +1,14 @@
 //! B13: an entity changes its class while it is written to; how long its writer waits at most.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_canon::{Class, EntityId, Kind, Offset, Spec};
 use fairlead_memory::Memory;
 use fairlead_placement::ByClass;
 use fairlead_ports::{Op, Store, Want};
+use tokio::time::Instant;
 
 use crate::bench::{Bench, all, append, create, durable};
 
