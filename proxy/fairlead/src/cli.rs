@@ -136,7 +136,7 @@ pub(crate) enum Grants {
 
 #[derive(Debug, Args)]
 pub(crate) struct SetGrants {
-    /// {"rules": [{"allow": "both", "at": "plant/%u/#"}, {"deny": "subscribe", "is": "#"}]}
+    /// `{"rules": [{"allow": "both", "at": "plant/%u/#"}, {"deny": "subscribe", "is": "#"}]}`
     #[arg(long, value_name = "FILE")]
     pub(crate) file: PathBuf,
     #[command(flatten)]
