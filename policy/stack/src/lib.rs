@@ -7,8 +7,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-pub use fairlead_authn::Anonymous;
 use fairlead_acl::Acl;
+pub use fairlead_authn::Anonymous;
 use fairlead_authn::{Authn, Verifier};
 use fairlead_canon::Principal;
 use fairlead_ports::{Action, ConnInfo, Directory, Entropy, Login, Policy, Verdict};

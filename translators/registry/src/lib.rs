@@ -9,5 +9,9 @@ use fairlead_mqtt::Mqtt;
 
 /// Every translator, in the order in which people are told of them.
 pub fn all() -> Vec<Arc<dyn Translator>> {
-    vec![Arc::new(Mqtt::default()), Arc::new(Kafka::default()), Arc::new(Amqp)]
+    vec![
+        Arc::new(Mqtt::default()),
+        Arc::new(Kafka::default()),
+        Arc::new(Amqp),
+    ]
 }
