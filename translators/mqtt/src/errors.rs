@@ -42,7 +42,10 @@ pub(crate) fn code_of(reason: Reason) -> ReasonCode {
 /// What CONNACK says in this version; 3.1.1 knows five refusals.
 pub(crate) fn connack_code(version: Version, code: ReasonCode) -> ReasonCode {
     match version {
-        Version::V5 => code,
+        Version::V5 if code == ReasonCode::SUCCESS || code.is_failure() => code,
+        // What CONNACK has no word for, such as a session that is removed at this very moment: the
+        // client comes again.
+        Version::V5 => ReasonCode::SERVER_BUSY,
         Version::V31 | Version::V311 => match code {
             ReasonCode::SUCCESS => code,
             ReasonCode::UNSUPPORTED_VERSION => ReasonCode(1),
@@ -145,5 +148,25 @@ impl From<std::io::Error> for Fault {
             ClosedReason::Lost,
             error.to_string(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_connect_is_never_told_a_code_that_connack_does_not_have() {
+        let unknown = code_of(Reason::Unknown);
+        assert!(!unknown.is_failure());
+        for version in [Version::V31, Version::V311, Version::V5] {
+            let told = connack_code(version, unknown);
+            assert!(
+                told != unknown && told != ReasonCode::SUCCESS,
+                "{version:?}"
+            );
+        }
+        let full = code_of(Reason::Full);
+        assert_eq!(connack_code(Version::V5, full), full);
     }
 }
