@@ -4,10 +4,9 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use fairlead_canon::{Batch, EntityId, EpochTag, Kind, Offset, Overflow, ProducerId, Spec};
-use fairlead_ports::{
-    CursorId, Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version,
-};
+use fairlead_canon::{Batch, EntityId, EpochTag, Offset, Overflow, ProducerId, Spec};
+use fairlead_ports::terms::{few, keyed, sane, settles, transacted, within};
+use fairlead_ports::{Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -18,8 +17,6 @@ use crate::world::World;
 const KEY_BYTES_MAX: usize = 4 * 1024;
 /// Longest value of a document, in bytes.
 const VALUE_BYTES_MAX: usize = 1024 * 1024;
-/// Longest key of a message in an entity that keeps the newest per key, in bytes.
-const MESSAGE_KEY_BYTES_MAX: usize = 64 * 1024 - 1;
 /// Longest body of a batch, in bytes.
 const BODY_BYTES_MAX: usize = fairlead_canon::limits::BODY_BYTES_MAX + 1024 * 1024;
 /// Transactions that are open at once, each in one entity.
@@ -429,77 +426,5 @@ fn fenced(has: EpochTag, said: EpochTag) -> Result<(), StoreError> {
         Ok(())
     } else {
         Err(StoreError::Fenced)
-    }
-}
-
-/// What a batch must be to be kept at all, wherever it goes.
-fn sane(batch: &Batch) -> Result<(), StoreError> {
-    let refused = |what| Err(StoreError::Unsupported { what });
-    if batch.flags.transactional && !batch.flags.control && batch.stamp.is_none() {
-        return refused("a transaction of nobody");
-    }
-    if batch.count == 0 || batch.span < batch.count {
-        return refused("a batch that takes fewer offsets than it has messages");
-    }
-    if !batch.keys.is_empty() && batch.keys.len() != batch.count as usize {
-        return refused("keys for some of the messages of a batch");
-    }
-    let longest = batch
-        .keys
-        .iter()
-        .filter_map(|key| key.key.as_ref())
-        .map(Bytes::len)
-        .max();
-    within(longest.unwrap_or(0), MESSAGE_KEY_BYTES_MAX)
-}
-
-/// An entity that keeps the newest per key can only take messages that have one.
-fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
-    let has_all = !batch.keys.is_empty() && batch.keys.iter().all(|key| key.key.is_some());
-    if kind == Kind::Latest && !(has_all && batch.count == batch.span) {
-        return Err(StoreError::Unsupported {
-            what: "a message without a key in an entity of latest values",
-        });
-    }
-    Ok(())
-}
-
-/// Only a log can be read up to where transactions are open.
-fn transacted(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
-    if batch.flags.transactional && kind != Kind::Log {
-        return Err(StoreError::Unsupported {
-            what: "a transaction in an entity that is not a log",
-        });
-    }
-    Ok(())
-}
-
-/// Which cursors a kind has.
-fn settles(kind: Kind, cursor: CursorId) -> Result<(), StoreError> {
-    let refused = |what| Err(StoreError::Unsupported { what });
-    match (kind, cursor) {
-        (Kind::Queue, CursorId(0) | CursorId::DEAD) => Ok(()),
-        (Kind::Queue, _) => refused("a second cursor on a queue"),
-        (_, CursorId::DEAD) => refused("dead messages of what is not a queue"),
-        (Kind::Latest, CursorId::CLEANER) => refused("cleaning what is not a log"),
-        (Kind::Log | Kind::Latest, _) => Ok(()),
-    }
-}
-
-fn few(len: usize, max: usize) -> Result<(), StoreError> {
-    if len <= max {
-        Ok(())
-    } else {
-        Err(StoreError::Unsupported {
-            what: "so many operations or targets in one unit",
-        })
-    }
-}
-
-fn within(len: usize, max: usize) -> Result<(), StoreError> {
-    if len <= max {
-        Ok(())
-    } else {
-        Err(StoreError::TooLarge { max: max as u64 })
     }
 }

@@ -6,8 +6,6 @@ use std::time::Duration;
 pub(crate) const KEY_BYTES_MAX: usize = 4 * 1024;
 /// Longest value of a document, in bytes: documents live in memory.
 pub(crate) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
-/// Longest key of a message in an entity of latest values: its length is 16 bits on disk.
-pub(crate) const LATEST_KEY_BYTES_MAX: usize = 64 * 1024 - 1;
 /// A frame is closed once it holds so many bytes or units, so that no publisher waits long.
 pub(crate) const FRAME_BYTES_TARGET: usize = 1024 * 1024;
 /// See [`FRAME_BYTES_TARGET`].

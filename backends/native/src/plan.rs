@@ -5,14 +5,15 @@ mod draft;
 
 use bytes::Bytes;
 use fairlead_canon::{
-    Batch, Class, DeadReason, EntityId, EpochTag, Kind, Offset, Outcome, Overflow, Spec,
+    Batch, Class, DeadReason, EntityId, EpochTag, Offset, Outcome, Overflow, Spec,
 };
+use fairlead_ports::terms::{few, keyed, sane, settles, transacted, within};
 use fairlead_ports::{
     CursorId, Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version,
 };
 use smallvec::SmallVec;
 
-use crate::limits::{DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, LATEST_KEY_BYTES_MAX, Limits};
+use crate::limits::{DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, Limits};
 use crate::mutation::{Mutation, is_on};
 use crate::producer::Judgement;
 use crate::record::{Data, Record};
@@ -374,77 +375,5 @@ fn fenced(has: EpochTag, said: EpochTag) -> Result<(), StoreError> {
         Ok(())
     } else {
         Err(StoreError::Fenced)
-    }
-}
-
-/// What a batch must be to be kept at all, wherever it goes.
-fn sane(batch: &Batch) -> Result<(), StoreError> {
-    let refused = |what| Err(StoreError::Unsupported { what });
-    if batch.flags.transactional && !batch.flags.control && batch.stamp.is_none() {
-        return refused("a transaction of nobody");
-    }
-    if batch.count == 0 || batch.span < batch.count {
-        return refused("a batch that takes fewer offsets than it has messages");
-    }
-    if !batch.keys.is_empty() && batch.keys.len() != batch.count as usize {
-        return refused("keys for some of the messages of a batch");
-    }
-    let longest = batch
-        .keys
-        .iter()
-        .filter_map(|key| key.key.as_ref())
-        .map(Bytes::len)
-        .max();
-    within(longest.unwrap_or(0), LATEST_KEY_BYTES_MAX)
-}
-
-/// An entity that keeps the newest per key can only take messages that have one.
-fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
-    let has_all = !batch.keys.is_empty() && batch.keys.iter().all(|key| key.key.is_some());
-    if kind == Kind::Latest && !(has_all && batch.count == batch.span) {
-        return Err(StoreError::Unsupported {
-            what: "a message without a key in an entity of latest values",
-        });
-    }
-    Ok(())
-}
-
-/// Only a log can be read up to where transactions are open.
-fn transacted(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
-    if batch.flags.transactional && kind != Kind::Log {
-        return Err(StoreError::Unsupported {
-            what: "a transaction in an entity that is not a log",
-        });
-    }
-    Ok(())
-}
-
-/// Which cursors a kind has.
-fn settles(kind: Kind, cursor: CursorId) -> Result<(), StoreError> {
-    let refused = |what| Err(StoreError::Unsupported { what });
-    match (kind, cursor) {
-        (Kind::Queue, CursorId(0) | CursorId::DEAD) => Ok(()),
-        (Kind::Queue, _) => refused("a second cursor on a queue"),
-        (_, CursorId::DEAD) => refused("dead messages of what is not a queue"),
-        (Kind::Latest, CursorId::CLEANER) => refused("cleaning what is not a log"),
-        (Kind::Log | Kind::Latest, _) => Ok(()),
-    }
-}
-
-fn few(len: usize, max: usize) -> Result<(), StoreError> {
-    if len <= max {
-        Ok(())
-    } else {
-        Err(StoreError::Unsupported {
-            what: "so many operations or targets in one unit",
-        })
-    }
-}
-
-fn within(len: usize, max: usize) -> Result<(), StoreError> {
-    if len <= max {
-        Ok(())
-    } else {
-        Err(StoreError::TooLarge { max: max as u64 })
     }
 }

@@ -1,5 +1,8 @@
 //! Where messages live (`storage.md` section 4).
 
+mod error;
+pub mod terms;
+
 use std::fmt::Debug;
 use std::future::ready;
 use std::io;
@@ -12,9 +15,10 @@ use fairlead_canon::{
     Batch, DeadReason, EntityId, EpochTag, Offset, Outcome, ProducerId, Promise, Spec, Timestamp,
 };
 use smallvec::SmallVec;
-use thiserror::Error;
 
 use crate::BoxFuture;
+
+pub use error::StoreError;
 
 /// A place where entities live.
 ///
@@ -432,74 +436,6 @@ impl CursorId {
     pub const DEAD: Self = Self(u64::MAX - 1);
     /// Settling as this cursor removes whole batches from the middle of a `Log`: compaction.
     pub const CLEANER: Self = Self(u64::MAX);
-}
-
-/// Why a store refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum StoreError {
-    /// Away for now; nothing was kept.
-    #[error("the store is not available")]
-    Unavailable,
-    /// There is no such entity.
-    #[error("no entity {}", .0.0)]
-    NoEntity(EntityId),
-    /// There is one already.
-    #[error("entity {} exists", .0.0)]
-    Exists(EntityId),
-    /// Outside the entity's bounds.
-    #[error("offset outside {} to {}", .start.0, .end.0)]
-    OutOfRange {
-        /// First offset kept.
-        start: Offset,
-        /// One above the last.
-        end: Offset,
-    },
-    /// A document has another version.
-    #[error("a document has another version than expected")]
-    Conflict,
-    /// The entity's epoch is another.
-    #[error("another epoch owns the entity")]
-    Fenced,
-    /// A gap in a producer's sequence.
-    #[error("producer sequence {got} does not follow {last}")]
-    OutOfSequence {
-        /// The last sequence seen.
-        last: i32,
-        /// The one that came.
-        got: i32,
-    },
-    /// A newer instance of the producer took over.
-    #[error("a newer epoch of the producer took over")]
-    ProducerFenced,
-    /// A limit is reached; nothing was kept.
-    #[error("full: {limit}")]
-    Full {
-        /// The limit's name.
-        limit: &'static str,
-    },
-    /// Larger than can ever be kept.
-    #[error("larger than {max} bytes")]
-    TooLarge {
-        /// The most, in bytes.
-        max: u64,
-    },
-    /// This store cannot do that.
-    #[error("the store does not support {what}")]
-    Unsupported {
-        /// What was asked for.
-        what: &'static str,
-    },
-    /// What was read is not what was written.
-    #[error("damage in {file} at byte {at}")]
-    Corrupt {
-        /// The file.
-        file: String,
-        /// The byte.
-        at: u64,
-    },
-    /// A write or sync failed; nothing is acknowledged any more.
-    #[error("the log is poisoned: a write or sync failed")]
-    Poisoned,
 }
 
 impl Unit {
