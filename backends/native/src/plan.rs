@@ -215,11 +215,9 @@ impl<'a> Planner<'a> {
 
     fn trim(&mut self, entity: EntityId, to: Offset) -> Result<Record, StoreError> {
         let sketch = self.draft.live(self.state, entity)?;
-        if to > sketch.end {
-            return Err(StoreError::OutOfRange {
-                start: sketch.start,
-                end: sketch.end,
-            });
+        let end = sketch.end;
+        if to > end {
+            return Err(self.out_of_range(entity, end));
         }
         Ok(Record::Trim { entity, to })
     }
@@ -270,6 +268,12 @@ impl<'a> Planner<'a> {
         self.place_with_care(target, batch, (sketch, spec))
     }
 
+    fn out_of_range(&self, entity: EntityId, end: Offset) -> StoreError {
+        let kept = self.state.entity(entity);
+        let start = kept.map_or(Offset(0), |kept| kept.content.lock().start());
+        StoreError::OutOfRange { start, end }
+    }
+
     /// A batch that is placed by its publisher, may have come before, or makes others go.
     fn place_with_care(
         &mut self,
@@ -281,17 +285,11 @@ impl<'a> Planner<'a> {
         let span = u64::from(batch.span);
         let base = match target.place {
             Place::At(at) if at < sketch.end || at.0.checked_add(span).is_none() => {
-                return Err(StoreError::OutOfRange {
-                    start: sketch.start,
-                    end: sketch.end,
-                });
+                return Err(self.out_of_range(entity, sketch.end));
             }
             Place::At(at) => at,
             Place::Expect(at) if at != sketch.end => {
-                return Err(StoreError::OutOfRange {
-                    start: sketch.start,
-                    end: sketch.end,
-                });
+                return Err(self.out_of_range(entity, sketch.end));
             }
             Place::Next | Place::Expect(_) => {
                 if let Judgement::Duplicate(base) =

@@ -31,7 +31,6 @@ pub(crate) struct Draft {
 pub(crate) struct Sketch {
     /// `None`: there is no such entity.
     pub(crate) spec: Option<Spec>,
-    pub(crate) start: Offset,
     pub(crate) end: Offset,
     count: u64,
     bytes: u64,
@@ -46,10 +45,9 @@ impl Sketch {
         let Some(entity) = state.entity(entity) else {
             return Self::absent();
         };
-        let mut content = entity.content.lock();
+        let content = entity.content.lock();
         Self {
             spec: Some(content.spec),
-            start: content.start(),
             end: content.end,
             count: content.count(),
             bytes: content.bytes(),
@@ -59,10 +57,9 @@ impl Sketch {
     }
 
     fn absent() -> Self {
-        let (start, end, displaced) = (Offset(0), Offset(0), Offset(0));
+        let (end, displaced) = (Offset(0), Offset(0));
         Self {
             spec: None,
-            start,
             end,
             count: 0,
             bytes: 0,
