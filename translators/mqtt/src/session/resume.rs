@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_canon::Text;
-use fairlead_kernel::{Change, ClosedReason, Io, PutDocument, Reason, Stream};
+use fairlead_kernel::{Change, ClosedReason, Error, Io, PutDocument, Reason, Stream, StreamKey};
 use smallvec::SmallVec;
 
 use super::Session;
@@ -12,6 +12,7 @@ use super::answers::Answer;
 use super::client::{Client, Remembered, waiting_will};
 use super::subscribe::{attach_mailbox, listen, mailbox};
 use super::subscriptions::{Entry, Subscriptions};
+use super::window::Window;
 use crate::codec::ReasonCode;
 use crate::errors::Fault;
 
@@ -23,28 +24,20 @@ impl<I: Io> Session<I> {
     /// Whether there was one.
     pub(super) async fn restore(&mut self, clean_start: bool) -> Result<bool, Fault> {
         // Before anybody is displaced, and of what is there when he has gone.
-        self.check_owner(self.kept_mailbox().as_deref())?;
+        self.look()?;
         self.caller.claim(self.client.id.as_bytes()).await?;
-        let kept = self.kept_mailbox();
-        self.check_owner(kept.as_deref())?;
-        let resumed = kept.as_deref().and_then(read).filter(|_| !clean_start);
-        let is_present = resumed.is_some();
-        if let Some((_, subscriptions)) = resumed {
-            self.subscriptions = subscriptions;
-            self.client.mailbox = Client::mailbox_of(&self.client.id);
-        }
-        let changes = self.changes(kept.as_deref(), is_present)?;
-        if !changes.is_empty() {
-            self.caller.declare(changes).await?;
-        }
-        let is_kept = is_present || self.client.expiry.is_some();
-        if is_kept || kept.is_some() {
-            self.recall(is_present).await?;
-        }
-        if is_kept {
-            let attach = attach_mailbox(&self.client.mailbox, self.window.max());
-            self.mailbox = Some(self.caller.attach(attach).await?);
-        }
+        let own = self.client.mailbox.clone();
+        let kept = self.look()?;
+        let is_present = match self.take_over(kept.as_deref(), clean_start).await {
+            // It was removed between the look and the use, as when its time is over. Nobody else
+            // makes one while the name is claimed, so a second look is enough.
+            Err(error) if error.reason == Reason::Unknown => {
+                self.leave_behind(own);
+                let kept = self.look()?;
+                self.take_over(kept.as_deref(), clean_start).await?
+            }
+            taken => taken?,
+        };
         let live = |entry: &&mut Entry| !entry.fills_mailbox();
         let room = self.room();
         for entry in self.subscriptions.iter_mut().filter(live) {
@@ -67,6 +60,45 @@ impl<I: Io> Session<I> {
                 .send(&Answer::PubRel(id).packet(ReasonCode::SUCCESS))?;
         }
         Ok(())
+    }
+
+    /// Takes over what is kept, or ends it and begins a session. Whether it was taken over;
+    /// `Unknown` when it was removed in the meantime.
+    async fn take_over(&mut self, kept: Option<&Stream>, clean_start: bool) -> Result<bool, Error> {
+        let resumed = kept.and_then(read).filter(|_| !clean_start);
+        let is_present = resumed.is_some();
+        if let Some((_, subscriptions)) = resumed {
+            self.subscriptions = subscriptions;
+            self.client.mailbox = Client::mailbox_of(&self.client.id);
+        }
+        let changes = self.changes(kept, is_present)?;
+        if !changes.is_empty() {
+            self.caller.declare(changes).await?;
+        }
+        let is_kept = is_present || self.client.expiry.is_some();
+        if is_kept || kept.is_some() {
+            self.recall(is_present).await?;
+        }
+        if is_kept {
+            let attach = attach_mailbox(&self.client.mailbox, self.window.max());
+            self.mailbox = Some(self.caller.attach(attach).await?);
+        }
+        Ok(is_present)
+    }
+
+    /// Forgets what was taken over of a session that is gone; `own` is the mailbox without it.
+    fn leave_behind(&mut self, own: StreamKey) {
+        self.subscriptions = Subscriptions::default();
+        self.client.mailbox = own;
+        self.received.clear();
+        self.window = Window::new(self.window.max());
+    }
+
+    /// The mailbox of this client's session, which has to be the client's own.
+    fn look(&self) -> Result<Option<Arc<Stream>>, Fault> {
+        let kept = self.kept_mailbox();
+        self.check_owner(kept.as_deref())?;
+        Ok(kept)
     }
 
     /// The mailbox of this client's session.
@@ -92,7 +124,7 @@ impl<I: Io> Session<I> {
     }
 
     /// What has to change for the session that this connection asks for.
-    fn changes(&self, kept: Option<&Stream>, is_present: bool) -> Result<Vec<Change>, Fault> {
+    fn changes(&self, kept: Option<&Stream>, is_present: bool) -> Result<Vec<Change>, Error> {
         let (key, lifetime) = (self.client.mailbox.clone(), self.client.expiry.lifetime());
         let mut changes = Vec::new();
         match kept {
@@ -118,7 +150,7 @@ impl<I: Io> Session<I> {
     }
 
     /// Reads the packet ids that an earlier connection left; a new session forgets them.
-    async fn recall(&mut self, is_present: bool) -> Result<(), Fault> {
+    async fn recall(&mut self, is_present: bool) -> Result<(), Error> {
         let prefix = self.client.remembered_prefix();
         let mut after: Option<Bytes> = None;
         loop {
@@ -149,13 +181,13 @@ impl<I: Io> Session<I> {
     }
 
     /// The client is back: the will that waits for the end of its delay is not published.
-    async fn take_will_back(&mut self, document: &[u8]) -> Result<(), Fault> {
+    async fn take_will_back(&mut self, document: &[u8]) -> Result<(), Error> {
         if let Some((offset, due)) = waiting_will(document) {
             //= MQTT-3.1.3-9: a client that is back in time has no will published.
             self.caller.recall(offset, due).await?;
         }
         let end = self.client.will_document(None);
-        Ok(self.caller.put_documents(vec![end]).await?)
+        self.caller.put_documents(vec![end]).await
     }
 
     fn take_up(&mut self, what: Remembered) {

@@ -196,11 +196,9 @@ impl<I: Io> Session<I> {
     }
 
     /// What is kept of this session.
-    pub(super) fn document(&self) -> Result<Bytes, Fault> {
+    pub(super) fn document(&self) -> Result<Bytes, Error> {
         let document = self.subscriptions.to_document(&self.caller.who().name);
-        document.map_err(|error| {
-            Error::peer(fairlead_kernel::Reason::TooLarge, error.to_string()).into()
-        })
+        document.map_err(|error| Error::peer(fairlead_kernel::Reason::TooLarge, error.to_string()))
     }
 
     /// Sends what is retained at the addresses of a new subscription: to a subscription of QoS 1

@@ -8,6 +8,7 @@
 
 mod auth;
 mod connect;
+mod gone;
 mod grants;
 mod peer;
 mod publish;

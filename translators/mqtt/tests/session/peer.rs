@@ -18,6 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::gone::Held;
+
 /// A running mesh.
 pub(crate) struct Mesh {
     pub(crate) kernel: Arc<Kernel>,
@@ -39,6 +41,15 @@ pub(crate) struct Peer {
 impl Mesh {
     pub(crate) async fn start() -> Self {
         Self::over(Arc::new(Memory::new(1 << 28))).await
+    }
+
+    /// A mesh whose store a test can hold.
+    pub(crate) async fn held() -> (Self, Arc<Held>) {
+        let clock = Arc::new(ManualClock::at(1_000_000));
+        let store = Arc::new(Memory::new(1 << 28));
+        let held = Arc::new(Held::over(Arc::clone(&store)));
+        let kernel = kernel(Arc::clone(&held), Arc::clone(&clock));
+        (Self::of(kernel.await.unwrap(), clock, store), held)
     }
 
     async fn over(store: Arc<Memory>) -> Self {

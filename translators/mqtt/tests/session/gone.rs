@@ -1,0 +1,224 @@
+//! A session that is removed while its client comes back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fairlead_canon::{Class, EntityId, Kind, Origin, Principal, Text, Timestamp};
+use fairlead_kernel::testing::conn_info;
+use fairlead_kernel::{Caller, Change, Family, NewStream, StreamKey};
+use fairlead_memory::Memory;
+use fairlead_mqtt::codec::{ConnAck, Connect, Property, Qos, ReasonCode, Version};
+use fairlead_ports::{
+    BoxFuture, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
+};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::peer::{Mesh, Peer, hello, kept, puback, pubrec, qos1, qos2, with};
+
+/// Of what the tests declare themselves.
+const ORIGIN: Origin = Origin(200);
+
+/// A store in memory that keeps its callers waiting while a test says so.
+#[derive(Debug)]
+pub(crate) struct Held {
+    inner: Arc<Memory>,
+    /// Commits have taken effect, and nobody is told.
+    pub(crate) commits: watch::Sender<bool>,
+    /// Documents are not listed.
+    pub(crate) lists: watch::Sender<bool>,
+}
+
+impl Held {
+    pub(crate) fn over(inner: Arc<Memory>) -> Self {
+        Self {
+            inner,
+            commits: watch::Sender::new(false),
+            lists: watch::Sender::new(false),
+        }
+    }
+}
+
+async fn until_let_go(mut is_held: watch::Receiver<bool>) {
+    // A store that is gone holds nobody.
+    let _gone = is_held.wait_for(|is_held| !is_held).await;
+}
+
+impl Store for Held {
+    fn name(&self) -> &'static str {
+        "held"
+    }
+
+    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
+        let (committed, is_held) = (self.inner.commit(units), self.commits.subscribe());
+        Box::pin(async move {
+            until_let_go(is_held).await;
+            committed.await
+        })
+    }
+
+    fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {
+        self.inner.open(entity)
+    }
+
+    fn watch(&self, watcher: Arc<dyn Watcher>) {
+        self.inner.watch(watcher);
+    }
+}
+
+impl Documents for Held {
+    fn get(&self, space: Space, key: Bytes) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
+        self.inner.get(space, key)
+    }
+
+    fn list(
+        &self,
+        space: Space,
+        prefix: Bytes,
+        after: Option<Bytes>,
+        max: usize,
+    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        Box::pin(async move {
+            until_let_go(self.lists.subscribe()).await;
+            self.inner.list(space, prefix, after, max).await
+        })
+    }
+
+    fn due(&self, now: Timestamp, max: usize) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        self.inner.due(now, max)
+    }
+}
+
+/// Paused time goes on only when nobody can do anything more.
+async fn all_wait() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+fn somebody(mesh: &Mesh) -> Caller {
+    let who = Principal::anonymous();
+    let entered = mesh.kernel.enter(&conn_info(1_000), who, ("test", ORIGIN));
+    entered.unwrap()
+}
+
+fn declare(mesh: &Mesh, change: Change) -> JoinHandle<()> {
+    let mut caller = somebody(mesh);
+    tokio::spawn(async move {
+        caller.declare(vec![change]).await.unwrap();
+    })
+}
+
+fn mailbox(name: &'static str) -> StreamKey {
+    StreamKey::new(Family::Mailbox, Text::from_static(name))
+}
+
+/// A session with subscriptions of both kinds and a remembered packet id, whose client is away.
+async fn leave_session(mesh: &Mesh) {
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("kept", Qos::AtLeastOnce).await;
+    reader.subscribe("live", Qos::AtMostOnce).await;
+    reader.send(qos2(7, "t", b"x")).await;
+    let nobody = ReasonCode::NO_MATCHING_SUBSCRIBERS;
+    reader.expect(pubrec(7, nobody)).await;
+    reader.vanish().await;
+}
+
+/// The client was let in, with a session of which the one before it is no part.
+async fn expect_new_session(mesh: &Mesh, (mut reader, answer): (Peer, ConnAck)) {
+    assert!(!answer.session_present);
+    let nobody = ReasonCode::NO_MATCHING_SUBSCRIBERS;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for topic in ["kept", "live"] {
+        writer.send(qos1(1, topic, b"x")).await;
+        writer.expect(puback(1, nobody)).await;
+    }
+    // Were the packet id remembered, this would not be published.
+    reader.send(qos2(7, "t", b"x")).await;
+    reader.expect(pubrec(7, nobody)).await;
+    reader.expect_nothing().await;
+}
+
+async fn expect_kept(mesh: &Mesh, connect: Connect) {
+    let (mut reader, answer) = mesh.accepted(connect).await;
+    assert!(answer.session_present);
+    reader.expect_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_removed_before_it_is_attached_is_begun_anew() {
+    let (mesh, store) = Mesh::held().await;
+    leave_session(&mesh).await;
+    store.lists.send_replace(true);
+    let remove = async {
+        all_wait().await;
+        let removed = declare(&mesh, Change::RemoveStream(mailbox("reader")));
+        removed.await.unwrap();
+        store.lists.send_replace(false);
+    };
+    let (came, ()) = tokio::join!(mesh.accepted(kept(Version::V5, "reader")), remove);
+    expect_new_session(&mesh, came).await;
+    expect_kept(&mesh, kept(Version::V5, "reader")).await;
+}
+
+/// Comes back while the removal of its session waits for its turn, before its own declaration.
+async fn come_back_behind_a_removal(
+    mesh: &Mesh,
+    store: &Held,
+    connect: Connect,
+) -> (Peer, ConnAck) {
+    leave_session(mesh).await;
+    store.commits.send_replace(true);
+    let other = NewStream::new(mailbox("other"), Kind::Queue, Class::Local, ORIGIN);
+    let first = declare(mesh, Change::CreateStream(other));
+    all_wait().await;
+    let second = declare(mesh, Change::RemoveStream(mailbox("reader")));
+    all_wait().await;
+    let go_on = async {
+        all_wait().await;
+        store.commits.send_replace(false);
+    };
+    let (came, ()) = tokio::join!(mesh.accepted(connect), go_on);
+    first.await.unwrap();
+    second.await.unwrap();
+    came
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_removed_before_its_terms_change_is_begun_anew() {
+    let (mesh, store) = Mesh::held().await;
+    let longer = || Connect {
+        properties: with([Property::SessionExpiry(7_200)]),
+        ..kept(Version::V5, "reader")
+    };
+    let came = come_back_behind_a_removal(&mesh, &store, longer()).await;
+    expect_new_session(&mesh, came).await;
+    expect_kept(&mesh, longer()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_removed_before_a_clean_start_ends_it_hinders_nobody() {
+    let (mesh, store) = Mesh::held().await;
+    let clean = hello(Version::V5, "reader");
+    let came = come_back_behind_a_removal(&mesh, &store, clean).await;
+    expect_new_session(&mesh, came).await;
+    let (_, answer) = mesh.accepted(kept(Version::V5, "reader")).await;
+    assert!(!answer.session_present);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_session_that_was_to_end_with_the_connection_leaves_no_mailbox() {
+    let (mesh, store) = Mesh::held().await;
+    let ending = Connect {
+        clean_start: false,
+        ..hello(Version::V5, "reader")
+    };
+    let (mut reader, answer) = come_back_behind_a_removal(&mesh, &store, ending).await;
+    reader.subscribe("kept", Qos::AtLeastOnce).await;
+    assert!(!answer.session_present);
+    let is_there = |name| {
+        mesh.kernel
+            .topology(|topology| topology.stream(&mailbox(name)).is_some())
+    };
+    assert!(!is_there("reader"), "its mailbox has a name of its own");
+    reader.goodbye().await;
+}
