@@ -8,8 +8,10 @@
 mod desk;
 mod thread;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use fairlead_canon::EntityId;
 use fairlead_ports::Lsn;
 
 use crate::documents::Layer;
@@ -18,7 +20,7 @@ use crate::ground::Uses;
 use crate::homes::Homes;
 use crate::index::{Applied, Batch, KvError, rows};
 use crate::lsn::FileNo;
-use crate::seal::View;
+use crate::seal::{View, moved};
 use crate::state::State;
 use crate::txn::OpenTxns;
 
@@ -36,6 +38,7 @@ pub(crate) struct Checkpoint {
     uses: Uses,
     homes: Homes,
     open_txns: OpenTxns,
+    moved: BTreeSet<EntityId>,
 }
 
 impl Checkpoint {
@@ -50,6 +53,7 @@ impl Checkpoint {
             uses: state.ground.uses.lock().clone(),
             homes: state.ground.homes.lock().clone(),
             open_txns: state.ground.open_txns.lock().clone(),
+            moved: state.ground.moved.lock().all(),
         }
     }
 
@@ -68,6 +72,7 @@ impl Checkpoint {
         self.uses.write(&mut batch);
         state.ground.write_homes(&self.homes, &mut batch);
         state.ground.write_txns(&self.open_txns, &mut batch);
+        moved::write(&self.moved, &mut batch);
         applied.write(&mut batch);
         if state.ground.is_faulty() {
             return Err(KvError::Damaged {

@@ -1,11 +1,10 @@
 //! What all entities of a store stand on: the index below them, the count of what each log file is
 //! still needed for, and the memory that their chunks take together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use fairlead_canon::EntityId;
 use fairlead_canon::Timestamp;
 use parking_lot::Mutex;
 
@@ -16,6 +15,7 @@ use crate::index::pack::{Pack, Unpack};
 use crate::index::{Batch, Index, KvError, rows};
 use crate::lsn::{FileNo, file_of};
 use crate::mutation::{Mutation, is_on};
+use crate::seal::Moved;
 use crate::superblock::Epoch;
 use crate::txn::OpenTxns;
 
@@ -43,8 +43,8 @@ pub(crate) struct Ground {
     durable: AtomicU64,
     /// Of this stay of a process.
     epoch: AtomicU64,
-    /// Entities whose class changed: what is sealed of them belongs elsewhere.
-    pub(crate) moved: Mutex<BTreeSet<EntityId>>,
+    /// Entities whose class changed.
+    pub(crate) moved: Mutex<Moved>,
     /// Whether class `object` has a place.
     has_objects: AtomicBool,
     chunks: Arc<AtomicUsize>,
@@ -73,6 +73,7 @@ impl Ground {
     pub(crate) fn new(index: Index) -> Result<Self, KvError> {
         let homes = Homes::load(&index)?;
         let open_txns = OpenTxns::load(&index)?;
+        let moved = Moved::load(&index)?;
         Ok(Self {
             open_txns: Mutex::new(open_txns.clone()),
             written_txns: Mutex::new(open_txns),
@@ -85,7 +86,7 @@ impl Ground {
             generation: AtomicU64::new(1),
             durable: AtomicU64::new(0),
             epoch: AtomicU64::new(0),
-            moved: Mutex::default(),
+            moved: Mutex::new(moved),
             has_objects: AtomicBool::new(false),
             chunks: Arc::default(),
             is_faulty: AtomicBool::new(false),

@@ -12,6 +12,7 @@
 
 mod bench;
 mod grave;
+pub(crate) mod moved;
 mod restless;
 mod scrub;
 mod survey;
@@ -38,6 +39,7 @@ use crate::sites::Sites;
 use crate::state::State;
 
 pub(crate) use bench::Bench;
+pub(crate) use moved::Moved;
 pub(crate) use restless::Restless;
 #[cfg(test)]
 pub(crate) use scrub::Scrub;

@@ -146,7 +146,7 @@ impl State {
             Record::Alter { entity, spec } => {
                 self.change(*entity, |content| {
                     if content.spec.class != spec.class {
-                        self.ground.moved.lock().insert(*entity);
+                        self.ground.moved.lock().add(*entity);
                     }
                     content.alter(*spec);
                 });

@@ -112,7 +112,8 @@ impl Inline {
     }
 
     fn open_with(fs: &SimFs, objects: Option<Arc<dyn Segments>>) -> Result<Self, OpenError> {
-        let world = world(fs, 1);
+        // Each stay draws other names for its segments.
+        let world = world(fs, fs.operations());
         let settings = Settings {
             objects,
             ..settings()

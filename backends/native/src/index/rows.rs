@@ -16,6 +16,7 @@
 //! | `T` | due, space, key | nothing: documents by when they are due |
 //! | `F` | log file | references and bytes that are still needed |
 //! | `H` | log file | segments that hold its records ([`crate::homes`]) |
+//! | `M` | entity | nothing: its class changed, and some of it may have to follow ([`crate::seal`]) |
 //! | `Z` | name | which log this is, and how far it is applied |
 
 use fairlead_canon::{EntityId, Offset, ProducerId, Timestamp};
@@ -35,6 +36,7 @@ const DOCUMENT: u8 = b'D';
 const DUE: u8 = b'T';
 const FILE: u8 = b'F';
 const HOMES: u8 = b'H';
+const MOVED: u8 = b'M';
 
 /// Of which log, and in which version.
 pub(crate) const LOG: &[u8] = b"Zlog";
@@ -186,6 +188,15 @@ pub(crate) fn all_homes() -> Vec<u8> {
 
 pub(crate) fn homes(number: FileNo) -> Vec<u8> {
     Key::new(HOMES).number(number.0).0
+}
+
+/// Begins the keys of all entities whose class changed.
+pub(crate) fn all_moved() -> Vec<u8> {
+    vec![MOVED]
+}
+
+pub(crate) fn moved(id: EntityId) -> Vec<u8> {
+    Key::new(MOVED).number(id.0).0
 }
 
 /// The number that begins a key behind its letter and `skip` more bytes.

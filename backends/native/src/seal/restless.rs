@@ -13,7 +13,7 @@ pub(crate) struct Restless(BTreeSet<(FileNo, Site)>);
 impl Restless {
     /// Adds what the changes of class since the last time disturb.
     pub(crate) fn learn(&mut self, state: &State, homes: &Homes) {
-        let moved = std::mem::take(&mut *state.ground.moved.lock());
+        let moved = state.ground.moved.lock().look();
         for id in moved {
             let Some(entity) = state.entity(id) else {
                 continue;
@@ -40,8 +40,9 @@ impl Restless {
         }
     }
 
-    /// Nothing of it can be moved.
-    pub(super) fn clear(&mut self) {
+    /// Nothing of it is left, or can be moved.
+    pub(crate) fn clear(&mut self, state: &State) {
         self.0.clear();
+        state.ground.moved.lock().settle();
     }
 }

@@ -54,6 +54,9 @@ impl SealThread {
 
     /// Works until the store is closed.
     pub(crate) fn run(mut self) {
+        if self.resume().is_err() {
+            return;
+        }
         let mut sweep = Instant::now() + SEGMENT_GRACE;
         loop {
             let soonest = sweep.min(self.scrub.next());
@@ -84,17 +87,33 @@ impl SealThread {
         }
     }
 
+    /// Goes on with what the last process was moving, which an idle store would never come to.
+    fn resume(&mut self) -> Result<(), Closed> {
+        if !self.shared.state.ground.moved.lock().any() {
+            return Ok(());
+        }
+        let view = self.now();
+        self.restless.learn(&self.shared.state, &view.homes);
+        self.rewrite(&view)
+    }
+
     /// Reads a little of what is kept, if it is time.
     fn verify(&mut self) {
         let state = &self.shared.state;
-        let view = self.view.clone().unwrap_or_else(|| View {
-            uses: state.ground.uses.lock().clone(),
-            homes: state.ground.homes.lock().clone(),
-            applied: self.shared.desk.last(),
-        });
+        let view = self.view.clone().unwrap_or_else(|| self.now());
         let step = self.scrub.step(Instant::now(), &self.sealer, state, &view);
         if let Err(error) = step {
             self.failed(&error, "what is kept");
+        }
+    }
+
+    /// How everything is before the first checkpoint.
+    fn now(&self) -> View {
+        let ground = &self.shared.state.ground;
+        View {
+            uses: ground.uses.lock().clone(),
+            homes: ground.homes.lock().clone(),
+            applied: self.shared.desk.last(),
         }
     }
 
@@ -134,7 +153,7 @@ impl SealThread {
         let mut thin = self.sealer.thin(view, &self.restless);
         thin.retain(is_sound);
         if thin.is_empty() {
-            self.restless.clear();
+            self.restless.clear(&self.shared.state);
             return Ok(());
         }
         match self.sealer.rewrite(&self.shared.state, &view.homes, &thin) {
