@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use crate::cursor::Cursor;
 use crate::ground::Uses;
 use crate::index::{KvError, rows};
+use crate::mutation::{Mutation, is_on};
 use crate::producer::Producers;
 
 use aborted::AbortedTxns;
@@ -366,7 +367,9 @@ impl Content {
 
     pub(crate) fn marks(&mut self) -> Marks {
         let start = self.start().min(self.visible);
-        let stable = self.first_open().unwrap_or(self.visible);
+        let open = self.first_open();
+        let open = open.filter(|_| !is_on(Mutation::StableTooHigh));
+        let stable = open.unwrap_or(self.visible);
         Marks {
             start,
             end: self.visible,

@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::file_wal::FileWal;
 use crate::homes::Sealed;
 use crate::limits::{CROWD, LINE_BYTES_MAX, LINE_UNITS_MAX};
+use crate::mutation::{Mutation, is_on};
 
 pub(crate) type Outcomes = Vec<Result<Committed, StoreError>>;
 
@@ -124,6 +125,11 @@ pub(crate) struct News {
 
 impl Job {
     pub(crate) fn new(units: Vec<Unit>) -> (Self, oneshot::Receiver<Outcomes>) {
+        let units = if is_on(Mutation::SplitUnits) {
+            apart(units)
+        } else {
+            units
+        };
         let (reply, replied) = oneshot::channel();
         let outcomes = Vec::with_capacity(units.len());
         let is_durable = units.iter().any(|unit| unit.promise == Promise::Durable);
@@ -153,6 +159,19 @@ impl Job {
     pub(crate) fn waited(&self) -> Duration {
         self.since.elapsed()
     }
+}
+
+/// Each operation as a unit of its own.
+fn apart(units: Vec<Unit>) -> Vec<Unit> {
+    let alone = |unit: Unit| {
+        let promise = unit.promise;
+        let alone = move |op| Unit {
+            ops: std::iter::once(op).collect(),
+            promise,
+        };
+        unit.ops.into_iter().map(alone)
+    };
+    units.into_iter().flat_map(alone).collect()
 }
 
 impl Weight {

@@ -16,6 +16,8 @@ pub(crate) enum Mutation {
     RecycleBeforeCheckpoint,
     NoLiveCountDecrement,
     ShowBeforeDurable,
+    SplitUnits,
+    StableTooHigh,
 }
 
 /// Whether this is taken away from the running thread.

@@ -171,6 +171,9 @@ impl Sequencer {
             return Taken::Part;
         }
         while let Some(unit) = job.units.front() {
+            if is_on(Mutation::SplitUnits) && self.open.count > 0 {
+                return Taken::Part;
+            }
             match self.fit_unit(unit) {
                 Fit::Later => return Taken::Part,
                 Fit::Never(error) => {

@@ -171,7 +171,9 @@ impl Inline {
     fn commit(&mut self, unit: Unit) -> std::io::Result<Outcomes> {
         while self.pool.fill()? == Filled::More {}
         let (mut job, mut replied) = Job::new(vec![unit]);
-        assert_eq!(self.sequencer.take(&mut job), Taken::All);
+        while self.sequencer.take(&mut job) == Taken::Part {
+            self.work(Press::Frame)?;
+        }
         self.sequencer.answer(job);
         self.work(Press::All)?;
         Ok(replied

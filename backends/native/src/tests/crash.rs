@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use fairlead_canon::{Kind, Outcome, Promise};
+use fairlead_ports::{Op, Unit};
+use fairlead_testkit::make::{A, B, append, create, message, settle};
 use fairlead_testkit::trace::digest;
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Runtime};
@@ -158,4 +161,45 @@ pub(super) async fn what_a_start_has_shown_survives_although_a_sync_had_failed()
             "sync {lost_at} lost, {answered} answered"
         );
     }
+}
+
+/// As whoever moves a dead letter does it: one unit settles it here and appends it there.
+#[tokio::test]
+pub(super) async fn a_message_that_moves_is_in_one_place_after_a_crash() {
+    let moves = || {
+        unit(vec![
+            settle(A, 0..1, Outcome::Done),
+            append(B, message("m")),
+        ])
+    };
+    let creations = vec![create(A, Kind::Queue), create(B, Kind::Queue)];
+    let begin = |fs: &SimFs| {
+        let mut store = Inline::open(fs).unwrap();
+        store.commit(unit(creations.clone())).unwrap();
+        store.commit(unit(vec![append(A, message("m"))])).unwrap();
+        store
+    };
+    let fs = SimFs::default();
+    let mut store = begin(&fs);
+    let before = fs.operations();
+    store.commit(moves()).unwrap();
+    for fails_at in before + 1..=fs.operations() {
+        let fs = SimFs::default();
+        let mut store = begin(&fs);
+        fs.fail_at(fails_at);
+        assert!(store.commit(moves()).is_err());
+        for loss in losses(fails_at) {
+            let subject = open(&fs.after_crash(loss)).unwrap();
+            let there = [subject.marks(A).await.count, subject.marks(B).await.count];
+            assert!(
+                there == [1, 0] || there == [0, 1],
+                "crash at {fails_at}, {loss:?}: {there:?}"
+            );
+        }
+    }
+}
+
+fn unit(ops: Vec<Op>) -> Unit {
+    let promise = Promise::Durable;
+    Unit { ops, promise }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fairlead_canon::{EpochTag, Kind, Promise, Spec};
 use fairlead_ports::{Op, Place, StoreError, Target, Unit};
 use fairlead_testkit::Subject;
+use fairlead_testkit::laws::transactions;
 use fairlead_testkit::make::{A, append, create, message, spec};
 
 use super::{open, settings, world};
@@ -232,4 +233,10 @@ pub(super) async fn an_append_of_another_epoch_is_fenced() {
         assert_eq!(refused, Err(StoreError::Fenced), "{tag}");
     }
     subject.done(vec![append(2)]).await;
+}
+
+#[tokio::test]
+pub(super) async fn readers_of_what_is_committed_stop_where_a_transaction_is_open() {
+    let subject = open(&SimFs::default()).unwrap();
+    transactions::a_committed_read_ends_at_the_oldest_open_transaction(&subject).await;
 }

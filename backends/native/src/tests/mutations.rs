@@ -6,7 +6,7 @@ use super::{checkpoint, crash, damage, failure, grouping, recycling, syncing};
 use crate::mutation::{self, Mutation};
 
 /// A protection, and tests of which at least one fails without it.
-const MISSED: [(Mutation, &[fn()]); 12] = [
+const MISSED: [(Mutation, &[fn()]); 14] = [
     (
         Mutation::SkipSync,
         &[crash::what_a_start_has_shown_survives_although_a_sync_had_failed],
@@ -54,6 +54,14 @@ const MISSED: [(Mutation, &[fn()]); 12] = [
     (
         Mutation::ShowBeforeDurable,
         &[syncing::what_is_not_durable_is_not_shown],
+    ),
+    (
+        Mutation::SplitUnits,
+        &[crash::a_message_that_moves_is_in_one_place_after_a_crash],
+    ),
+    (
+        Mutation::StableTooHigh,
+        &[failure::readers_of_what_is_committed_stop_where_a_transaction_is_open],
     ),
 ];
 
