@@ -116,6 +116,12 @@ impl Load {
         struck
     }
 
+    /// Whether this could be a record of the load: one that it publishes, byte for byte.
+    pub fn has_sent(&self, arrived: &Record) -> bool {
+        sent(arrived)
+            .is_some_and(|sent| sent.round < self.round && record(sent).body == arrived.body)
+    }
+
     /// Everything acknowledged is in its topic, in the order of its key and without a gap in the offsets, and in the
     /// queue. Reads the queue empty, so it is the last word on a data directory.
     ///

@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::PATIENCE;
@@ -86,6 +88,19 @@ impl Node {
         let output = self.here(&mut command).output().expect("the binary runs");
         let said = [output.stdout, output.stderr].concat();
         (output.status, String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// Runs `store` with a verb on the data directory, and gives back how that ended and the lines that it printed.
+    ///
+    /// # Panics
+    /// When they are not JSON.
+    pub fn look(&self, verb: &str) -> (ExitStatus, Vec<Value>) {
+        let mut command = Command::new(binary());
+        command.args(["store", verb, "--json"]).stdin(Stdio::null());
+        let output = self.here(&mut command).output().expect("the binary runs");
+        let lines = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+        let lines = lines.collect::<Result<_, _>>().expect("JSON");
+        (output.status, lines)
     }
 
     /// Starts the binary where it is expected to refuse, and gives back how it ended and what it logged.
@@ -247,6 +262,13 @@ impl Mesh {
             .try_wait()
             .expect("a child can be asked")
             .is_none()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn stop(mut self) -> ExitStatus {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("it runs");
+        self.child.wait().expect("a child can be waited for")
     }
 
     /// `kill -9`.

@@ -1,14 +1,29 @@
 //! `kill -9` under load, again and again on one data directory: what was acknowledged is there afterwards.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use fairlead_tests::{Load, Mesh, Node, tools};
+use fairlead_tests::{Client, Line, Load, Mesh, Node, PATIENCE, Program, tools};
+use serde_json::Value;
+use tokio::time::Instant;
 
 /// Kills on one data directory: about two seconds each.
 const ROUNDS: usize = 200;
 /// Every so often the log may become warm before it is struck.
 const LONG_EVERY: usize = 25;
+
+/// A topic of the load with one lane.
+const TOPIC: &str = "load.amqp";
+/// A byte of a frame's header that its checksum covers.
+const HEADER_BYTE: u64 = 30;
+/// Log behind a checkpoint: many frames, each of which says how far syncs had come before it.
+const UNCHECKPOINTED: u64 = 64 * 1024;
+/// Checkpoints come once a second, and a round takes a fraction of that.
+const TRIES: usize = 30;
+/// How long a reader is listened to at a time.
+const TURN: Duration = Duration::from_millis(5);
 
 #[test]
 fn what_was_acknowledged_survives_two_hundred_kills_under_load() {
@@ -32,61 +47,134 @@ fn what_was_acknowledged_survives_two_hundred_kills_under_load() {
 }
 
 #[test]
-fn a_flipped_byte_below_what_was_synced_is_refused_by_file_and_offset() {
+fn a_flipped_byte_above_the_checkpoint_is_refused_by_file_and_offset() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let (file, byte) = log_above_a_checkpoint(&node);
+    flip(&file, byte + HEADER_BYTE);
+
+    let (status, said) = node.refuses_to_start();
+    assert!(!status.success(), "it started on a damaged log");
+    let named = format!("damage in {} at byte {byte}:", file.display());
+    assert!(said.contains(&named), "it does not say {named:?}: {said}");
+}
+
+#[test]
+fn a_flipped_byte_below_the_checkpoint_is_named_by_who_lost_what_and_never_read() {
     if !tools::ready() {
         return;
     }
     let node = Node::new();
     let mesh = node.start();
-    Load::prepare(&mesh).round(mesh, 500, Mesh::kill);
-    let log = first_log_file(&node);
-    let mut bytes = fs::read(&log).expect("the log can be read");
-    // Zeros may be the filling between frames, which says nothing; any other byte is part of one.
-    let content = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .expect("something was written")
-    };
-    let flipped = content(&bytes[..content(&bytes) / 2]);
-    bytes[flipped] ^= 1;
-    fs::write(&log, bytes).expect("the log can be written");
+    let mut load = Load::prepare(&mesh);
+    load.round(mesh, 300, Mesh::kill);
+    // A stop in order ends with a checkpoint of everything.
+    assert!(node.start().stop().success());
+    let lost = append_in_the_middle(&node, TOPIC);
+    let (file, byte) = (lost.file.display().to_string(), lost.byte);
+    flip(&lost.file, byte + lost.len - 1);
 
-    let (status, said) = node.refuses_to_start();
-    assert!(!status.success(), "it started on a damaged log");
-    let name = log
-        .file_name()
-        .and_then(|name| name.to_str())
-        .expect("a name");
-    assert!(
-        said.contains(name),
-        "the file {name} is not named in: {said}"
-    );
-    let offset = said
-        .split("at byte ")
-        .nth(1)
-        .and_then(|rest| rest.split(':').next());
-    let offset: usize = offset
-        .and_then(|digits| digits.parse().ok())
-        .expect("an offset is named");
-    assert!(
-        offset <= flipped,
-        "byte {flipped} was flipped, but byte {offset} is blamed"
-    );
+    let (status, found) = node.look("check");
+    assert!(!status.success(), "{found:?}");
+    let [damage] = found[0]["damages"].as_array().expect("a list").as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!(damage["file"], *file);
+    assert_eq!(damage["record_byte"], byte);
+    let entities = damage["entities"].as_array().expect("a list");
+    let is_lost = |entity: &&Value| {
+        let offsets =
+            [&entity["from"], &entity["below"]].map(|offset| offset.as_u64().expect("a number"));
+        entity["of"]["stream"] == TOPIC && offsets == [lost.offset, lost.offset + 1]
+    };
+    assert_eq!(entities.iter().filter(is_lost).count(), 1, "{damage}");
+
+    assert_never_read(&node.start(), &load, lost.offset);
 }
 
-fn first_log_file(node: &Node) -> PathBuf {
-    let mut files = Vec::new();
-    let mut folders = vec![node.data_dir()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("the data directory can be read") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "wal") {
-                files.push(path);
+/// A reader of a topic gets what was published, and never the message at this offset, whose bytes are not those that
+/// were kept.
+fn assert_never_read(mesh: &Mesh, load: &Load, lost: u64) {
+    let reader = Client::start(
+        Program::Librdkafka,
+        &["consume", &mesh.port("kafka"), TOPIC],
+    );
+    let began = Instant::now();
+    while mesh.metric("fairlead_store_corrupt_total", &[]) == 0.0 {
+        assert!(began.elapsed() < PATIENCE, "nobody met the damage");
+        match reader.line_within(TURN) {
+            Some(Line::Arrived(record)) => {
+                assert!(record.offset.is_some_and(|offset| offset < lost));
+                assert!(load.has_sent(&record), "nobody published {record:?}");
             }
+            Some(other) => panic!("the reader said {other:?}"),
+            None => {}
         }
     }
-    files.into_iter().min().expect("the store has a log")
+}
+
+/// A log of whose end no checkpoint was taken before the node was killed: its file, and the byte where the next start
+/// begins to read it. Behind that are so many frames that some were synced before the last.
+fn log_above_a_checkpoint(node: &Node) -> (PathBuf, u64) {
+    let mesh = node.start();
+    let mut load = Load::prepare(&mesh);
+    load.round(mesh, 200, Mesh::kill);
+    for _ in 0..TRIES {
+        let (status, found) = node.look("check");
+        assert!(status.success(), "{found:?}");
+        let ([begin, end], report) = (["begin", "end"].map(|place| &found[0][place]), &found[0]);
+        let [from, to] = [begin, end].map(|place| place["byte"].as_u64().expect("a place"));
+        if begin["file"] == end["file"] && to - from >= UNCHECKPOINTED {
+            let file = begin["file"].as_str().expect("a name");
+            return (file.into(), from);
+        }
+        println!("a checkpoint came first: {report}");
+        load.round(node.start(), 200, Mesh::kill);
+    }
+    panic!("each of {TRIES} kills came right behind a checkpoint");
+}
+
+/// A record of one message to a topic.
+struct Appended {
+    file: PathBuf,
+    byte: u64,
+    len: u64,
+    offset: u64,
+}
+
+fn append_in_the_middle(node: &Node, topic: &str) -> Appended {
+    let (status, records) = node.look("dump");
+    assert!(status.success());
+    let offset = |record: &Value| {
+        let targets = record["detail"]["to"].as_array()?;
+        let target = targets
+            .iter()
+            .find(|target| target["of"]["stream"] == topic)?;
+        target["offset"].as_u64()
+    };
+    let appended: Vec<_> = records
+        .iter()
+        .filter_map(|record| Some((record, offset(record)?)))
+        .collect();
+    let (record, offset) = appended[appended.len() / 2];
+    let number = |field: &str| record[field].as_u64().expect("a number");
+    let name = record["file"].as_str().expect("a name");
+    Appended {
+        file: node.data_dir().join("wal").join(name),
+        byte: number("byte"),
+        len: number("len"),
+        offset,
+    }
+}
+
+fn flip(file: &Path, byte: u64) {
+    let file = File::options().read(true).write(true).open(file);
+    let file = file.expect("the log can be written");
+    let mut content = [0];
+    file.read_exact_at(&mut content, byte)
+        .expect("the log can be read");
+    file.write_all_at(&[!content[0]], byte)
+        .expect("the log can be written");
 }

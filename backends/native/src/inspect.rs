@@ -175,7 +175,12 @@ impl Inspection {
                 rows::check(&index, &state, report);
                 self.check_segments(&state, report)?;
                 match Begin::find(&self.dir, &self.files, &state, self.proven) {
-                    Ok(begin) => return Ok(begin.file),
+                    Ok(begin) => {
+                        let file = self.files.get(begin.file);
+                        report.begin =
+                            file.map(|file| (self.dir.join(file.number.name()), begin.position));
+                        return Ok(begin.file);
+                    }
                     Err(OpenError::Damaged { file, at, what }) => (file, at, what),
                     Err(OpenError::Missing { file }) => (file, 0, "this log file is missing"),
                     Err(OpenError::Index { file, .. }) => (file, 0, "the index"),

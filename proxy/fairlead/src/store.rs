@@ -7,10 +7,11 @@ mod names;
 mod selfcheck;
 mod stat;
 
-use std::io;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use fairlead_backends::{Inspection, OpenError, Report};
+use serde_json::{Value, json};
 
 use crate::cli::{Home, Store};
 use crate::config::Config;
@@ -42,6 +43,29 @@ fn refused(dir: &Path, error: OpenError) -> Failure {
         format!("cannot look into {}", dir.display())
     };
     Failure::of(what)(error)
+}
+
+/// From where to where a start reads the log, for people.
+fn extent(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    if let Some((file, byte)) = &report.begin {
+        let file = file.display();
+        writeln!(
+            out,
+            "the next start reads the log from {file} at byte {byte}"
+        )?;
+    }
+    if let Some((file, byte)) = &report.end {
+        writeln!(out, "the log ends in {} at byte {byte}", file.display())?;
+    }
+    Ok(())
+}
+
+/// A place in a file, for programs.
+fn place(place: Option<&(PathBuf, u64)>) -> Value {
+    place.map_or(
+        Value::Null,
+        |(file, byte)| json!({ "file": file.display().to_string(), "byte": byte }),
+    )
 }
 
 /// Damage that was met, as the end of a command.

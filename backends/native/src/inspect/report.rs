@@ -22,6 +22,9 @@ pub struct Report {
     /// Slots of the superblock that do not validate. One such is what a write that was cut off
     /// leaves, and the other one holds.
     pub unreadable_slots: usize,
+    /// Where the next start begins to read the log, behind the last checkpoint: a file and the byte
+    /// of a frame. What lies before is read only when somebody asks for it.
+    pub begin: Option<(PathBuf, u64)>,
     /// Where the log ends: a file and the byte where the next frame goes.
     pub end: Option<(PathBuf, u64)>,
     /// Whether a write was cut off there. The next start drops what is left of it; it was never

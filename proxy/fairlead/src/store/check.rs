@@ -6,7 +6,7 @@ use fairlead_backends::{Damage, Report};
 use serde_json::{Value, json};
 
 use super::names::Names;
-use super::{open, printed, unreadable, verdict};
+use super::{extent, open, place, printed, unreadable, verdict};
 use crate::cli::List;
 use crate::exit::Failure;
 
@@ -43,9 +43,7 @@ fn readable(out: &mut impl Write, report: &Report, names: &Names) -> io::Result<
     for damage in &report.damages {
         damaged(out, damage, names)?;
     }
-    if let Some((file, byte)) = &report.end {
-        writeln!(out, "the log ends in {} at byte {byte}", file.display())?;
-    }
+    extent(out, report)?;
     if report.is_torn {
         writeln!(
             out,
@@ -110,7 +108,6 @@ fn json(report: &Report, names: &Names) -> Value {
             "documents": damage.documents,
         })
     };
-    let end = report.end.as_ref();
     json!({
         "whole": report.damages.is_empty(),
         "torn": report.is_torn,
@@ -119,7 +116,8 @@ fn json(report: &Report, names: &Names) -> Value {
         "frames": report.frames,
         "records": report.records,
         "segments": report.segments,
-        "end": end.map(|(file, byte)| json!({ "file": file.display().to_string(), "byte": byte })),
+        "begin": place(report.begin.as_ref()),
+        "end": place(report.end.as_ref()),
         "damages": report.damages.iter().map(damage).collect::<Vec<_>>(),
     })
 }

@@ -8,7 +8,7 @@ use fairlead_ports::Marks;
 use serde_json::{Map, Value, json};
 
 use super::names::Names;
-use super::{open, printed, unreadable, verdict};
+use super::{extent, open, place, printed, unreadable, verdict};
 use crate::cli::List;
 use crate::exit::Failure;
 
@@ -36,6 +36,7 @@ fn readable(
 ) -> io::Result<()> {
     let (files, bytes, frames) = (report.files, measures.file_bytes, report.frames);
     writeln!(out, "{files} log files of {bytes} bytes, {frames} frames")?;
+    extent(out, report)?;
     writeln!(out, "\n{:>10} {:>14}  RECORDS", "COUNT", "BYTES")?;
     for (kind, sum) in &measures.records {
         row(out, *sum, kind)?;
@@ -93,6 +94,8 @@ fn json(report: &Report, measures: &Measures, names: &Names) -> Value {
         "files": report.files,
         "file_bytes": measures.file_bytes,
         "frames": report.frames,
+        "begin": place(report.begin.as_ref()),
+        "end": place(report.end.as_ref()),
         "records": records.map(|(kind, of)| ((*kind).to_owned(), sum(of))).collect::<Map<_, _>>(),
         "entities": measures.entities.iter().map(entity).collect::<Vec<_>>(),
         "documents": documents.map(|(space, of)| (space.0.to_string(), sum(of))).collect::<Map<_, _>>(),
