@@ -129,12 +129,8 @@ impl<I: Io> Session<I> {
         }
         self.client.expiry = expiry;
         if expiry.is_some() {
-            let change = Change::AlterStream {
-                key: self.client.mailbox.clone(),
-                document: self.document()?,
-                lifetime: expiry.lifetime(),
-            };
-            self.caller.declare(vec![change]).await?;
+            let altered = self.altered()?;
+            self.caller.declare(vec![altered]).await?;
         }
         Ok(())
     }

@@ -71,9 +71,8 @@ impl<I: Io> Session<I> {
             self.subscriptions = subscriptions;
             self.client.mailbox = Client::mailbox_of(&self.client.id);
         }
-        let changes = self.changes(kept, is_present)?;
-        if !changes.is_empty() {
-            self.caller.declare(changes).await?;
+        if !is_present {
+            self.begin(kept).await?;
         }
         let is_kept = is_present || self.client.expiry.is_some();
         if is_kept || kept.is_some() {
@@ -83,6 +82,12 @@ impl<I: Io> Session<I> {
             let attach = attach_mailbox(&self.client.mailbox, self.window.max());
             self.mailbox = Some(self.caller.attach(attach).await?);
         }
+        let lifetime = self.client.expiry.lifetime();
+        if kept.is_some_and(|stream| is_present && stream.lifetime != lifetime) {
+            // Attached first: what is to end with this connection would otherwise end at once.
+            let altered = self.altered()?;
+            self.caller.declare(vec![altered]).await?;
+        }
         Ok(is_present)
     }
 
@@ -90,6 +95,7 @@ impl<I: Io> Session<I> {
     fn leave_behind(&mut self, own: StreamKey) {
         self.subscriptions = Subscriptions::default();
         self.client.mailbox = own;
+        self.mailbox = None;
         self.received.clear();
         self.window = Window::new(self.window.max());
     }
@@ -123,30 +129,26 @@ impl<I: Io> Session<I> {
         }
     }
 
-    /// What has to change for the session that this connection asks for.
-    fn changes(&self, kept: Option<&Stream>, is_present: bool) -> Result<Vec<Change>, Error> {
-        let (key, lifetime) = (self.client.mailbox.clone(), self.client.expiry.lifetime());
+    /// Ends the session that was kept, if there was one, and makes the one that is to be kept.
+    async fn begin(&mut self, kept: Option<&Stream>) -> Result<(), Error> {
         let mut changes = Vec::new();
-        match kept {
-            Some(stream) if is_present && stream.lifetime == lifetime => {}
-            Some(_) if is_present => {
-                let document = self.document()?;
-                changes.push(Change::AlterStream {
-                    key,
-                    document,
-                    lifetime,
-                });
-                return Ok(changes);
-            }
-            Some(stream) => changes.push(Change::RemoveStream(stream.key.clone())),
-            None => {}
+        if let Some(stream) = kept {
+            changes.push(Change::RemoveStream(stream.key.clone()));
         }
-        if !is_present && self.client.expiry.is_some() {
-            let (expiry, document) = (self.client.expiry, self.document()?);
-            let new = mailbox(&self.client.mailbox, expiry, document, &self.settings);
+        let expiry = self.client.expiry;
+        if expiry.is_some() {
+            let new = mailbox(
+                &self.client.mailbox,
+                expiry,
+                self.document()?,
+                &self.settings,
+            );
             changes.push(Change::CreateStream(new));
         }
-        Ok(changes)
+        if !changes.is_empty() {
+            self.caller.declare(changes).await?;
+        }
+        Ok(())
     }
 
     /// Reads the packet ids that an earlier connection left; a new session forgets them.

@@ -179,11 +179,7 @@ impl<I: Io> Session<I> {
             changes.insert(0, Change::CreateStream(inbox));
         }
         if self.client.expiry.is_some() {
-            changes.push(Change::AlterStream {
-                key: self.client.mailbox.clone(),
-                document: self.document()?,
-                lifetime: self.client.expiry.lifetime(),
-            });
+            changes.push(self.altered()?);
         }
         if !changes.is_empty() {
             self.caller.declare(changes).await?;
@@ -193,6 +189,15 @@ impl<I: Io> Session<I> {
             self.mailbox = Some(self.caller.attach(attach).await?);
         }
         Ok(())
+    }
+
+    /// The kept session as it stands, in the place of what is kept of it.
+    pub(super) fn altered(&self) -> Result<Change, Error> {
+        Ok(Change::AlterStream {
+            key: self.client.mailbox.clone(),
+            document: self.document()?,
+            lifetime: self.client.expiry.lifetime(),
+        })
     }
 
     /// What is kept of this session.

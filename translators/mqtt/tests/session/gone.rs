@@ -222,3 +222,24 @@ async fn a_removed_session_that_was_to_end_with_the_connection_leaves_no_mailbox
     assert!(!is_there("reader"), "its mailbox has a name of its own");
     reader.goodbye().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_to_end_with_the_connection_does_not_end_before_it_is_attached() {
+    let (mesh, store) = Mesh::held().await;
+    leave_session(&mesh).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos1(1, "kept", b"x")).await;
+    writer.expect(puback(1, ReasonCode::SUCCESS)).await;
+    store.lists.send_replace(true);
+    let go_on = async {
+        all_wait().await;
+        store.lists.send_replace(false);
+    };
+    let ending = Connect {
+        clean_start: false,
+        ..hello(Version::V5, "reader")
+    };
+    let ((mut reader, answer), ()) = tokio::join!(mesh.accepted(ending), go_on);
+    assert!(answer.session_present);
+    assert_eq!(&reader.next_publish().await.payload[..], b"x");
+}

@@ -39,6 +39,30 @@ async fn messages_wait_for_a_session_that_is_away() {
     }
 }
 
+//= MQTT-3.1.2-5
+//= MQTT-3.2.2-3
+#[tokio::test]
+async fn who_comes_back_without_an_expiry_gets_what_waits_and_ends_the_session() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
+    reader.goodbye().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos1(1, "t", b"x")).await;
+    writer.expect(puback(1, ReasonCode::SUCCESS)).await;
+
+    let once_more = || Connect {
+        clean_start: false,
+        ..hello(Version::V5, "reader")
+    };
+    let (mut reader, answer) = mesh.accepted(once_more()).await;
+    assert!(answer.session_present);
+    assert_eq!(&reader.next_publish().await.payload[..], b"x");
+    reader.goodbye().await;
+    let (_reader, answer) = mesh.accepted(once_more()).await;
+    assert!(!answer.session_present);
+}
+
 //= MQTT-3.3.1-1
 //= MQTT-4.3.2-3
 //= MQTT-4.4.0-1
