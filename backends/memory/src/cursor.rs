@@ -40,16 +40,18 @@ impl Cursor {
 
     /// Drops what is known of a range that can no longer be read.
     pub(crate) fn forget(&mut self, range: Range<u64>) {
-        self.settle(range.clone());
-        if let Some((&from, &to)) = self.settled.range(..=range.start).next_back() {
+        while let Some((&from, &to)) = self.settled.range(..range.end).next_back()
+            && to > range.start
+        {
             self.settled.remove(&from);
-            if from < range.start {
-                self.settled.insert(from, range.start);
-            }
             if to > range.end {
                 self.settled.insert(range.end, to);
             }
+            if from < range.start {
+                self.settled.insert(from, range.start);
+            }
         }
+        self.forget_requeues(range);
     }
 
     /// The first stretch of unsettled offsets in a range that came back equally often.

@@ -54,6 +54,13 @@ struct Item {
     weight: u64,
 }
 
+/// What became of a batch that lost messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Gone,
+    Stays,
+}
+
 impl Entity {
     /// One that holds nothing and ends here.
     pub(crate) fn empty(spec: Spec, end: Offset) -> Self {
@@ -226,7 +233,9 @@ impl Entity {
             };
             match older {
                 Some(older) if older >= base.0 => live = live.saturating_sub(1),
-                Some(older) => self.release(older, 1),
+                Some(older) => {
+                    self.release(older, 1);
+                }
                 None => {}
             }
         }
@@ -314,31 +323,36 @@ impl Entity {
         let own = CursorId::default();
         for stretch in self.unsettled(own, range) {
             let lost = u32::try_from(stretch.end - stretch.start).unwrap_or(u32::MAX);
-            self.cursors.entry(own).or_default().settle(stretch.clone());
             let at = stretch.start;
             if let Some(reason) = dead {
-                self.dead.extend(stretch.map(|at| (at, reason)));
+                self.dead.extend(stretch.clone().map(|at| (at, reason)));
                 if let Some((_, item)) = self.batches.range_mut(..=at).next_back() {
                     item.dead += lost;
                 }
             }
-            self.release(at, lost);
+            // Of a batch that is gone, which is most, nothing has to be known.
+            if self.release(at, lost) == Fate::Stays {
+                self.cursors.entry(own).or_default().settle(stretch);
+            }
         }
     }
 
     /// `lost` messages no longer keep the batch that holds `at`.
-    fn release(&mut self, at: u64, lost: u32) {
+    fn release(&mut self, at: u64, lost: u32) -> Fate {
         let Some((&base, item)) = self.batches.range_mut(..=at).next_back() else {
-            return;
+            return Fate::Gone;
         };
         self.count = self.count.saturating_sub(u64::from(lost));
         item.live = item.live.saturating_sub(lost);
-        if item.live == 0 {
-            self.bytes = self.bytes.saturating_sub(bytes_of(&item.batch));
-            if item.dead == 0 {
-                self.remove(base);
-            }
+        if item.live > 0 {
+            return Fate::Stays;
         }
+        self.bytes = self.bytes.saturating_sub(bytes_of(&item.batch));
+        if item.dead > 0 {
+            return Fate::Stays;
+        }
+        self.remove(base);
+        Fate::Gone
     }
 
     fn remove(&mut self, base: u64) {

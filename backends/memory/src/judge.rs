@@ -9,6 +9,7 @@ use fairlead_ports::terms::{few, keyed, sane, settles, transacted, within};
 use fairlead_ports::{Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use crate::producer::{Judgement, Producer};
 use crate::world::World;
@@ -31,7 +32,7 @@ pub(crate) enum Effect {
     Plain,
     /// A batch is appended where `placed` says so, after the heads that it displaces are trimmed.
     Append {
-        placed: Vec<Placed>,
+        placed: SmallVec<[Placed; 1]>,
         trims: Vec<(EntityId, Offset)>,
         weight: u64,
     },
@@ -39,9 +40,13 @@ pub(crate) enum Effect {
     Version(Version),
 }
 
-/// Facts about entities and documents as the operations judged so far leave them.
+/// What becomes of the operations of a unit, in their order.
+pub(crate) type Effects = SmallVec<[Effect; 1]>;
+
+/// Facts about entities and documents as the operations judged so far leave them. Kept from unit to
+/// unit for its memory.
 #[derive(Debug, Default)]
-struct Draft {
+pub(crate) struct Draft {
     entities: HashMap<EntityId, Sketch, FixedState>,
     producers: HashMap<(EntityId, ProducerId), Producer, FixedState>,
     versions: HashMap<(Space, Bytes), Version, FixedState>,
@@ -62,11 +67,13 @@ struct Sketch {
     is_fresh: bool,
 }
 
-pub(crate) fn judge(world: &World, unit: &Unit) -> Result<Vec<Effect>, StoreError> {
+/// Judges a unit, with a draft whose content does not matter.
+pub(crate) fn judge(world: &World, draft: &mut Draft, unit: &Unit) -> Result<Effects, StoreError> {
     few(unit.ops.len(), Unit::OPS_MAX)?;
+    draft.clear();
     let mut judge = Judge {
         world,
-        draft: Draft::default(),
+        draft,
         writes: 0,
     };
     unit.ops.iter().map(|op| judge.op(op)).collect()
@@ -74,8 +81,29 @@ pub(crate) fn judge(world: &World, unit: &Unit) -> Result<Vec<Effect>, StoreErro
 
 struct Judge<'a> {
     world: &'a World,
-    draft: Draft,
+    draft: &'a mut Draft,
     writes: u64,
+}
+
+impl Draft {
+    /// One that grew beyond this is not kept.
+    const KEPT_MAX: usize = 1_024;
+
+    fn clear(&mut self) {
+        let sizes = [
+            self.entities.capacity(),
+            self.producers.capacity(),
+            self.versions.capacity(),
+        ];
+        if sizes.into_iter().any(|size| size > Self::KEPT_MAX) {
+            *self = Self::default();
+        }
+        self.entities.clear();
+        self.producers.clear();
+        self.versions.clear();
+        self.opened.clear();
+        self.weight = 0;
+    }
 }
 
 impl Judge<'_> {
@@ -213,7 +241,7 @@ impl Judge<'_> {
         sane(batch)?;
         let share = (batch.bytes.len() as u64).div_ceil(to.len().max(1) as u64);
         let weight = MESSAGE_WEIGHT * u64::from(batch.count) + share;
-        let mut placed = Vec::with_capacity(to.len());
+        let mut placed: SmallVec<[Placed; 1]> = SmallVec::with_capacity(to.len());
         let mut trims = Vec::new();
         for target in to {
             placed.push(self.place(target, batch, &mut trims)?);
@@ -265,7 +293,7 @@ impl Judge<'_> {
                     end: sketch.end,
                 });
             }
-            Place::Next | Place::Expect(_) => sketch.end,
+            Place::Next | Place::IfRoom | Place::Expect(_) => sketch.end,
         };
         if !matches!(target.place, Place::At(_))
             && let Judgement::Duplicate(base) = self.stamped(entity, sketch.is_fresh, batch)?
@@ -276,12 +304,12 @@ impl Judge<'_> {
                 how: Placement::Duplicate,
             });
         }
-        let Some(trim) = self.room(entity, &spec, batch)? else {
-            return Ok(Placed {
-                entity,
-                base: sketch.end,
-                how: Placement::Dropped,
-            });
+        let trim = match self.room(target, &spec, batch)? {
+            Ok(trim) => trim,
+            Err(how) => {
+                let base = sketch.end;
+                return Ok(Placed { entity, base, how });
+            }
         };
         if trim > sketch.floor {
             trims.push((entity, trim));
@@ -333,13 +361,15 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Where the entity must be trimmed to so that the batch fits; `None` when it is to be dropped.
+    /// Where the entity must be trimmed to so that the batch fits, or what becomes of the batch there
+    /// otherwise.
     fn room(
         &mut self,
-        entity: EntityId,
+        target: &Target,
         spec: &Spec,
         batch: &Batch,
-    ) -> Result<Option<Offset>, StoreError> {
+    ) -> Result<Result<Offset, Placement>, StoreError> {
+        let entity = target.entity;
         let world = self.world;
         let sketch = self.sketch(entity);
         let count_max = spec.limits.count_max.unwrap_or(u64::MAX);
@@ -351,11 +381,14 @@ impl Judge<'_> {
         };
         // A marker must find its place, or its transaction would never end.
         if fits(sketch) || batch.flags.control {
-            return Ok(Some(sketch.floor));
+            return Ok(Ok(sketch.floor));
         }
         match spec.limits.overflow {
+            Overflow::Reject if target.place == Place::IfRoom => {
+                return Ok(Err(Placement::Refused));
+            }
             Overflow::Reject => return Err(StoreError::Full { limit: "entity" }),
-            Overflow::DropNew => return Ok(None),
+            Overflow::DropNew => return Ok(Err(Placement::Dropped)),
             Overflow::DropHead => {}
         }
         if let Some(kept) = world.entities.get(entity).filter(|_| !sketch.is_fresh) {
@@ -368,7 +401,7 @@ impl Judge<'_> {
                 sketch.bytes = sketch.bytes.saturating_sub(bytes);
             }
         }
-        Ok(fits(sketch).then_some(sketch.floor))
+        Ok(fits(sketch).then_some(sketch.floor).ok_or(Placement::Dropped))
     }
 
     fn record(&mut self, entity: EntityId, base: Offset, batch: &Batch) {

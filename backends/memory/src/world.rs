@@ -1,6 +1,7 @@
 //! Everything the store holds, and how a judged unit changes it.
 
 use std::collections::BTreeSet;
+use std::mem;
 use std::sync::Arc;
 
 use fairlead_canon::{Batch, DeadReason, EntityId, Offset, Outcome, ProducerId, Timestamp};
@@ -13,7 +14,7 @@ use smallvec::SmallVec;
 use crate::documents::Documents;
 use crate::entities::Entities;
 use crate::entity::Entity;
-use crate::judge::{Effect, judge};
+use crate::judge::{Draft, Effect, judge};
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -27,6 +28,7 @@ pub(crate) struct World {
     /// Open transactions.
     pub(crate) open: BTreeSet<(ProducerId, EntityId)>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
+    draft: Draft,
 }
 
 /// What there is to tell a watcher.
@@ -57,12 +59,16 @@ impl World {
             weight_max,
             open: BTreeSet::new(),
             clock: None,
+            draft: Draft::default(),
         }
     }
 
     /// Takes a unit, or leaves everything as it was. What is to be told is added to `told`.
     pub(crate) fn take(&mut self, unit: Unit, told: &mut Told) -> Result<Committed, StoreError> {
-        let effects = judge(self, &unit)?;
+        let mut draft = mem::take(&mut self.draft);
+        let effects = judge(self, &mut draft, &unit);
+        self.draft = draft;
+        let effects = effects?;
         let mut committed = Committed {
             lsn: Lsn(0),
             placed: SmallVec::new(),
