@@ -11,7 +11,7 @@ use bench::{Bench, append, create, durable, settle};
 use bytes::Bytes;
 use divan::{AllocProfiler, Bencher};
 use fairlead_canon::{Class, EntityId, Kind, Offset, Promise};
-use fairlead_ports::{Op, Store, Unit, Want};
+use fairlead_ports::{Ops, Store, Unit, Want};
 use mimalloc::MiMalloc;
 
 #[global_allocator]
@@ -97,7 +97,7 @@ fn read_from_the_tail(bencher: Bencher<'_, '_>) {
     });
 }
 
-fn accepted(ops: Vec<Op>) -> Unit {
+fn accepted(ops: impl Into<Ops>) -> Unit {
     Unit {
         promise: Promise::Accepted,
         ..durable(ops)

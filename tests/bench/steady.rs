@@ -9,7 +9,7 @@ use bench::{Bench, append, create, durable, settle};
 use bytes::Bytes;
 use fairlead_canon::{Class, EntityId, Kind, Offset, Promise};
 use fairlead_native::Native;
-use fairlead_ports::{Op, Store, Unit, Want};
+use fairlead_ports::{Ops, Store, Unit, Want};
 
 /// Messages of one call: what one read of a busy socket gives.
 const TOGETHER: u64 = 1_000;
@@ -71,7 +71,7 @@ fn read(bench: &Bench, store: &Native, round: u64) {
     assert_eq!(read.batches.len(), usize::try_from(TOGETHER).unwrap());
 }
 
-fn accepted(ops: Vec<Op>) -> Unit {
+fn accepted(ops: impl Into<Ops>) -> Unit {
     Unit {
         promise: Promise::Accepted,
         ..durable(ops)

@@ -128,7 +128,7 @@ impl Shared {
     /// Commits what the store itself decides. Nobody waits for it to be durable.
     async fn keep(&self, op: Op) -> Result<(), StoreError> {
         let (job, replied) = Job::new(vec![Unit {
-            ops: vec![op],
+            ops: [op].into(),
             promise: Promise::Accepted,
         }]);
         self.inbox.push(job);

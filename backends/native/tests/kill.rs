@@ -67,7 +67,7 @@ async fn writer() {
     let mut flying = std::collections::VecDeque::new();
     let mut out = std::io::stdout();
     loop {
-        let ops = vec![append(A, message(next.to_string()))];
+        let ops = [append(A, message(next.to_string()))].into();
         flying.push_back(subject.store.commit(vec![Unit {
             ops,
             promise: Promise::Durable,

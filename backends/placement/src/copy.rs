@@ -1,14 +1,17 @@
 //! Everything that is kept of an entity, as operations on an empty one elsewhere.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_canon::{
     Batch, BatchFlags, Codec, EntityId, EpochTag, Key, Kind, Offset, Outcome, Retention,
-    SizeLimits, Spec, Timestamp,
+    SizeLimits, Spec, Stamp, Timestamp,
 };
-use fairlead_ports::{CursorId, Entry, Log, Marks, Op, Place, StoreError, Stored, Target, Want};
+use fairlead_ports::{
+    CursorId, Entry, Log, Marks, Op, Ops, Place, StoreError, Stored, Target, Want,
+};
 use smallvec::smallvec;
 
 /// Entries and keys asked for at a time.
@@ -21,9 +24,12 @@ const READ_BYTES: u32 = 4 << 20;
 pub(crate) struct Copier {
     log: Arc<dyn Log>,
     entity: EntityId,
+    kind: Kind,
     tag: EpochTag,
+    /// What is remembered of producers, as far as it does not come with a batch that is kept.
+    remembered: BTreeMap<Offset, Stamp>,
     /// In the order in which they are to be done.
-    ops: Vec<Op>,
+    ops: Ops,
     /// The end of what was appended so far.
     end: Offset,
 }
@@ -34,7 +40,7 @@ impl Copier {
         log: Arc<dyn Log>,
         entity: EntityId,
         spec: Spec,
-    ) -> Result<Vec<Op>, StoreError> {
+    ) -> Result<Ops, StoreError> {
         let marks = log.marks().await?;
         if marks.stable < marks.end {
             return Err(unsupported("a change of class during a transaction"));
@@ -45,11 +51,14 @@ impl Copier {
             retention: Retention::default(),
             ..spec
         };
+        let remembered = log.producers().await?;
         let mut copy = Self {
             log,
             entity,
+            kind: spec.kind,
             tag: spec.tag,
-            ops: vec![Op::Create { entity, spec: free }],
+            remembered: remembered.into_iter().collect(),
+            ops: [Op::Create { entity, spec: free }].into(),
             end: Offset(0),
         };
         match spec.kind {
@@ -57,6 +66,7 @@ impl Copier {
             Kind::Queue => copy.queue(&marks).await?,
             Kind::Latest => copy.latest(&marks).await?,
         }
+        copy.reach(marks.end);
         let to = marks.start;
         copy.ops.push(Op::Trim { entity, to });
         copy.ops.push(Op::Alter { entity, spec });
@@ -79,10 +89,9 @@ impl Copier {
                 if stored.batch.flags != BatchFlags::default() {
                     return Err(unsupported("a change of class with transactions"));
                 }
-                self.append(stored);
+                self.copy(stored);
             }
         }
-        self.reach(marks.end);
         Ok(())
     }
 
@@ -105,12 +114,9 @@ impl Copier {
             // What the age of its queue made of it goes with it.
             let deadline = of_batch.iter().filter_map(|entry| entry.deadline).min();
             stored.batch.deadline = deadline.or(stored.batch.deadline);
-            self.append(stored);
+            self.copy(stored);
             self.settle_gaps(base, after, of_batch);
             of_batch.iter().for_each(|entry| self.mark_entry(entry));
-        }
-        if let Some(filler) = self.reach(marks.end) {
-            self.settle(filler.0..marks.end.0, Outcome::Done);
         }
         let (entity, upto) = (self.entity, marks.end);
         // Rather said of too many than of too few.
@@ -138,12 +144,13 @@ impl Copier {
         }
         let first = batches.keys().next().unwrap_or(&marks.end);
         if *first > marks.start {
+            self.remember(marks.start.plus(1));
             // The start is where the first message was, kept or not.
-            self.fill(marks.start);
+            if self.end <= marks.start {
+                self.fill(marks.start, None);
+            }
         }
-        batches.into_values().for_each(|stored| self.append(stored));
-        // It clears what is not there, so nothing of it is kept.
-        self.reach(marks.end);
+        batches.into_values().for_each(|stored| self.copy(stored));
         Ok(())
     }
 
@@ -162,15 +169,33 @@ impl Copier {
         }
     }
 
-    fn append(&mut self, stored: Stored) {
-        let Stored { base, batch, .. } = stored;
+    fn copy(&mut self, stored: Stored) {
+        self.remembered.remove(&stored.base);
+        self.remember(stored.base);
+        self.append(stored.base, stored.batch);
+    }
+
+    /// Lets a message that nobody gets to see stand for each batch that is gone and lay below.
+    fn remember(&mut self, below: Offset) {
+        while let Some(first) = self.remembered.first_entry()
+            && *first.key() < below
+        {
+            let (base, stamp) = first.remove_entry();
+            // Where two producers claim one offset, the later one is the one that is there.
+            if base >= self.end {
+                self.fill(base, Some(stamp));
+            }
+        }
+    }
+
+    fn append(&mut self, base: Offset, batch: Batch) {
         self.end = base.plus(u64::from(batch.span));
         let target = Target {
             entity: self.entity,
             place: Place::At(base),
             tag: self.tag,
         };
-        let to = vec![target];
+        let to = [target].into();
         self.ops.push(Op::Append { to, batch });
     }
 
@@ -195,36 +220,45 @@ impl Copier {
         }
     }
 
-    fn settle(&mut self, range: std::ops::Range<u64>, outcome: Outcome) {
+    fn settle(&mut self, range: Range<u64>, outcome: Outcome) {
+        self.settle_as(CursorId::default(), range, outcome);
+    }
+
+    fn settle_as(&mut self, cursor: CursorId, range: Range<u64>, outcome: Outcome) {
         if range.is_empty() {
             return;
         }
         self.ops.push(Op::Settle {
             entity: self.entity,
-            cursor: CursorId::default(),
+            cursor,
             ranges: smallvec![range],
             outcome,
         });
     }
 
-    /// Brings the end to an offset, with a message that nobody may get to see; tells where it is.
-    fn reach(&mut self, end: Offset) -> Option<Offset> {
-        let last = end.0.checked_sub(1).filter(|last| *last >= self.end.0)?;
-        self.fill(Offset(last));
-        Some(Offset(last))
+    /// Brings the end to an offset.
+    fn reach(&mut self, end: Offset) {
+        self.remember(end);
+        if let Some(last) = end.0.checked_sub(1).filter(|last| *last >= self.end.0) {
+            self.fill(Offset(last), None);
+        }
     }
 
-    fn fill(&mut self, base: Offset) {
-        self.append(Stored {
-            base,
-            batch: filler(),
-            requeued: 0,
-        });
+    /// Takes an offset with a message that nobody gets to see.
+    fn fill(&mut self, base: Offset, stamp: Option<Stamp>) {
+        self.append(base, filler(stamp));
+        let range = base.0..self.end.0;
+        match self.kind {
+            Kind::Log => self.settle_as(CursorId::CLEANER, range, Outcome::Done),
+            Kind::Queue => self.settle(range, Outcome::Done),
+            // It clears what is not there, so nothing of it is kept.
+            Kind::Latest => {}
+        }
     }
 }
 
 /// Clears a key that no name can have, since it is no text.
-fn filler() -> Batch {
+fn filler(stamp: Option<Stamp>) -> Batch {
     Batch {
         codec: Codec::Envelope,
         bytes: Bytes::new(),
@@ -232,7 +266,7 @@ fn filler() -> Batch {
         span: 1,
         time: Timestamp(0),
         deadline: None,
-        stamp: None,
+        stamp,
         flags: BatchFlags::default(),
         keys: vec![Key {
             key: Some(Bytes::from_static(&[0xff])),

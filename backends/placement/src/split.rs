@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fairlead_canon::EntityId;
-use fairlead_ports::{BoxFuture, Committed, Op, Store, StoreError, Target, Unit};
+use fairlead_ports::{BoxFuture, Committed, Op, Ops, Store, StoreError, Targets, Unit};
 use futures_util::future::join;
 
 /// One of the two stores.
@@ -74,7 +74,7 @@ impl Split {
 impl Halves {
     fn add(&mut self, unit: &Unit, side: &impl Fn(EntityId) -> Side) {
         let half = || Unit {
-            ops: Vec::new(),
+            ops: Ops::new(),
             promise: unit.promise,
         };
         let (mut memory, mut durable) = (half(), half());
@@ -141,7 +141,7 @@ fn admitted(
             unit
         } else {
             Unit {
-                ops: Vec::new(),
+                ops: Ops::new(),
                 ..unit
             }
         }
@@ -209,7 +209,7 @@ fn part(op: &Op, wanted: Side, side: &impl Fn(EntityId) -> Side) -> Option<Op> {
     let Op::Append { to, batch } = op else {
         return (side_of(op, side) == wanted).then(|| op.clone());
     };
-    let to: Vec<Target> = to
+    let to: Targets = to
         .iter()
         .copied()
         .filter(|target| side(target.entity) == wanted)

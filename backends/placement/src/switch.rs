@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use fairlead_canon::{Class, EntityId, Offset, Promise, Spec};
-use fairlead_ports::{Committed, Op, Store, StoreError, Unit};
+use fairlead_ports::{Committed, Op, Ops, Store, StoreError, Unit};
 
 use crate::by_class::Places;
 use crate::copy::Copier;
@@ -22,7 +22,7 @@ pub(crate) struct Switch {
     to: Side,
     entities: Vec<(EntityId, Spec)>,
     /// What else the unit asks for, in order.
-    rest: Vec<Op>,
+    rest: Ops,
     promise: Promise,
 }
 
@@ -56,7 +56,7 @@ fn one(outcomes: Outcomes) -> Result<Committed, StoreError> {
 
 async fn commit(
     store: &Arc<dyn Store>,
-    ops: Vec<Op>,
+    ops: Ops,
     promise: Promise,
 ) -> Result<Committed, StoreError> {
     one(store.commit(vec![Unit { ops, promise }]).await)
@@ -76,7 +76,7 @@ impl Switch {
         }
         let moving = |entity| crossing.iter().any(|(id, ..)| *id == entity);
         let rest = unit.ops.iter().filter(|op| places.crossing(op).is_none());
-        let rest: Vec<_> = rest.cloned().collect();
+        let rest: Ops = rest.cloned().collect();
         // It is judged by the durable store alone, before the entities are there or gone.
         let is_apart = |entity| !moving(entity) && places.side(entity) == Side::Durable;
         if !rest.iter().all(|op| is_durable(op, &is_apart)) {
@@ -114,7 +114,7 @@ impl Switch {
             to
         };
         for delete in delete() {
-            drop(commit(abandoned, vec![delete], Promise::Accepted).await);
+            drop(commit(abandoned, [delete].into(), Promise::Accepted).await);
         }
         places.unmute();
         moved
@@ -123,14 +123,14 @@ impl Switch {
     /// Copies everything; the last unit of the durable store decides.
     async fn copy(&mut self, places: &Places) -> Result<Committed, StoreError> {
         let (from, to) = (places.store(self.to.other()), places.store(self.to));
-        let mut ops = Vec::new();
+        let mut ops = Ops::new();
         for (entity, spec) in &self.entities {
             // What an earlier try may have left there.
-            let left = vec![Op::Delete { entity: *entity }];
+            let left = [Op::Delete { entity: *entity }].into();
             drop(commit(to, left, Promise::Accepted).await);
             // Resolves when everything before it can be seen.
             let (entity, upto) = (*entity, Offset(0));
-            let nothing = vec![Op::Mark { entity, upto }];
+            let nothing = [Op::Mark { entity, upto }].into();
             commit(from, nothing, Promise::Durable).await?;
             ops.extend(Copier::of(from.open(entity)?, entity, *spec).await?);
         }
@@ -140,7 +140,7 @@ impl Switch {
         if self.to == Side::Durable {
             let mut last = slices.pop().unwrap_or_default();
             // What the unit expects is judged before anything of it is done.
-            last.splice(0..0, decides);
+            last.insert_many(0, decides);
             for slice in slices {
                 commit(to, slice, Promise::Accepted).await?;
             }
@@ -177,8 +177,8 @@ fn is_durable(op: &Op, is_apart: &impl Fn(EntityId) -> bool) -> bool {
 }
 
 /// In units of a size that any store takes.
-fn slices(ops: Vec<Op>) -> Vec<Vec<Op>> {
-    let mut slices = vec![Vec::new()];
+fn slices(ops: Ops) -> Vec<Ops> {
+    let mut slices = vec![Ops::new()];
     let mut bytes = 0;
     for op in ops {
         let size = if let Op::Append { batch, .. } = &op {
@@ -186,11 +186,11 @@ fn slices(ops: Vec<Op>) -> Vec<Vec<Op>> {
         } else {
             0
         };
-        let is_full = slices.last().is_some_and(|slice: &Vec<_>| {
+        let is_full = slices.last().is_some_and(|slice: &Ops| {
             slice.len() >= SLICE_OPS || (!slice.is_empty() && bytes + size > SLICE_BYTES)
         });
         if is_full {
-            slices.push(Vec::new());
+            slices.push(Ops::new());
             bytes = 0;
         }
         bytes += size;

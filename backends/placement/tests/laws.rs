@@ -223,7 +223,7 @@ mod moves {
             .await;
         subject.done(vec![append(A, message("a"))]).await;
         let unit = || Unit {
-            ops: vec![as_class(A, Kind::Queue, Class::Local)],
+            ops: [as_class(A, Kind::Queue, Class::Local)].into(),
             promise: Promise::Durable,
         };
         drop(subject.store.commit(vec![unit()]));
@@ -240,19 +240,19 @@ mod moves {
             create(B, Kind::Log),
         ];
         subject.done(ops).await;
-        let unit = |ops| {
-            let promise = Promise::Durable;
+        let unit = |op| {
+            let (ops, promise) = ([op].into(), Promise::Durable);
             vec![Unit { ops, promise }]
         };
         let mut waiting = Vec::new();
         for round in 0..20_u64 {
             let class = [Class::Local, Class::Memory][usize::from(round % 2 == 1)];
             let moves = as_class(A, Kind::Queue, class);
-            waiting.push(subject.store.commit(unit(vec![moves])));
+            waiting.push(subject.store.commit(unit(moves)));
             for n in 0..5 {
                 let body = format!("{round}/{n}");
                 let op = append_to(&[A, B], message(body));
-                waiting.push(subject.store.commit(unit(vec![op])));
+                waiting.push(subject.store.commit(unit(op)));
             }
         }
         // Those who wait at the gate are handed over by the moves before them.
@@ -301,11 +301,11 @@ mod moves {
     /// The same unit on both; the same answer, but for what a move does not do.
     async fn both(reference: &Subject, tested: &Subject, unit: &Unit, when: &str) -> bool {
         let placed = |outcome: Result<Committed, _>| outcome.map(|committed| committed.placed);
-        let got = tested.commit_as(unit.promise, unit.ops.clone()).await;
+        let got = tested.commit_as(unit.promise, unit.ops.to_vec()).await;
         if matches!(got, Err(StoreError::Unsupported { .. })) {
             return false;
         }
-        let expected = reference.commit_as(unit.promise, unit.ops.clone()).await;
+        let expected = reference.commit_as(unit.promise, unit.ops.to_vec()).await;
         let is_done = expected.is_ok();
         assert_eq!(placed(got), placed(expected), "{when}: {unit:?}");
         is_done
@@ -325,7 +325,7 @@ mod moves {
                     _ => trace.unit(),
                 };
                 if step > 0 {
-                    unit.ops.retain(is_carried);
+                    unit.ops.retain(|op| is_carried(op));
                     unit.ops.truncate(1);
                     unit.ops.iter_mut().for_each(to_one);
                 }

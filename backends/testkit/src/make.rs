@@ -124,11 +124,12 @@ pub fn append_to(entities: &[EntityId], batch: Batch) -> Op {
 pub fn append_at(entity: EntityId, at: u64, batch: Batch) -> Op {
     let place = Place::At(Offset(at));
     Op::Append {
-        to: vec![Target {
+        to: [Target {
             entity,
             place,
             tag: EpochTag(0),
-        }],
+        }]
+        .into(),
         batch,
     }
 }

@@ -13,7 +13,7 @@ use fairlead_canon::{
     Address, EntityId, Message, Offset, Outcome, Overflow, Path, Promise, RealmId, SizeLimits,
     Timestamp,
 };
-use fairlead_ports::{Action, CursorId, Log, Op, StoreError, Stored, Unit};
+use fairlead_ports::{Action, CursorId, Log, Op, Ops, StoreError, Stored, Unit};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -175,7 +175,7 @@ impl Posting {
         message: Option<&Message>,
         now: Timestamp,
     ) -> Unit {
-        let mut ops = Vec::with_capacity(2);
+        let mut ops = Ops::with_capacity(2);
         if let Some(message) = message {
             let mut to = self
                 .0
@@ -232,7 +232,7 @@ impl Caller {
         let bytes = batch.bytes.len();
         let mut ops = documents(self.space, with);
         ops.push(Op::Append {
-            to: vec![target(self.kernel.delays.entity())],
+            to: [target(self.kernel.delays.entity())].into(),
             batch,
         });
         let pending = self.outbox.next();
@@ -258,7 +258,7 @@ impl Caller {
             outcome: Outcome::Done,
         };
         let unit = Unit {
-            ops: vec![settle],
+            ops: [settle].into(),
             promise: Promise::Durable,
         };
         let settled = self.kernel.commit_one(unit).await;

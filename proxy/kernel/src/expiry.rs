@@ -196,7 +196,7 @@ impl Rounds {
             outcome: Outcome::Dead(DeadReason::Expired),
         };
         let unit = Unit {
-            ops: vec![op],
+            ops: [op].into(),
             promise: match is_mourned {
                 true => Promise::Durable,
                 false => Promise::Accepted,

@@ -7,7 +7,7 @@ use fairlead_canon::{
     Address, Batch, DeadReason, Death, EntityId, Kind, Message, Offset, Outcome, Path, Promise,
     RealmId, Text, Timestamp,
 };
-use fairlead_ports::{CursorId, Entry, Op, Stored, Target, Unit};
+use fairlead_ports::{CursorId, Entry, Op, Stored, Targets, Unit};
 use fairlead_topology::{AtFull, DeadLetter, Stream, Topology};
 
 use crate::publish::targets_of;
@@ -179,7 +179,7 @@ impl Way<'_> {
 
     /// Where it goes. A queue in which it died already is left out, unless somebody rejected it on
     /// the way: otherwise it would go round for ever.
-    fn targets(&self, message: &Message, reason: DeadReason) -> Vec<Target> {
+    fn targets(&self, message: &Message, reason: DeadReason) -> Targets {
         let deaths = message.properties.as_deref().map(|p| &p.deaths);
         let is_cycle = |stream: &Stream| {
             stream.kind == Kind::Queue

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use fairlead_canon::{EntityId, Offset, Outcome, Promise};
-use fairlead_ports::{BoxFuture, Committed, CursorId, Op, Placement, Store, StoreError, Unit};
+use fairlead_ports::{BoxFuture, Committed, CursorId, Op, Ops, Placement, Store, StoreError, Unit};
 
 use crate::aftermath::Aftermath;
 use crate::solo::Solo;
@@ -43,7 +43,7 @@ struct Turn {
 /// A unit that is being put together.
 #[derive(Debug)]
 struct Joint {
-    ops: Vec<Op>,
+    ops: Ops,
     /// What was staged before it began.
     turns_before: usize,
     bytes_before: usize,
@@ -105,7 +105,7 @@ impl Outbox {
     /// From here on, everything staged becomes one unit.
     pub(crate) fn join(&mut self) {
         self.joint = Some(Box::new(Joint {
-            ops: Vec::new(),
+            ops: Ops::new(),
             turns_before: self.turns.len(),
             bytes_before: self.staged_bytes,
         }));
@@ -133,7 +133,7 @@ impl Outbox {
 
     /// Stages what was joined as one unit, with a receipt.
     pub(crate) fn seal(&mut self, promise: Promise, pending: Pending) {
-        let ops = self.joint.take().map_or_else(Vec::new, |joint| joint.ops);
+        let ops = self.joint.take().map_or_else(Ops::new, |joint| joint.ops);
         if ops.is_empty() {
             return self.stage_receipt(pending, 0);
         }
@@ -163,7 +163,7 @@ impl Outbox {
 
     /// Stages a hand-out mark, which nobody waits for.
     pub(crate) fn stage_mark(&mut self, entity: EntityId, upto: Offset) {
-        let ops = vec![Op::Mark { entity, upto }];
+        let ops = [Op::Mark { entity, upto }].into();
         self.stage(
             Unit {
                 ops,
@@ -214,7 +214,7 @@ impl Outbox {
         };
         self.stage(
             Unit {
-                ops: vec![op],
+                ops: [op].into(),
                 promise: Promise::Accepted,
             },
             0,

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_canon::{EntityId, Promise, Text};
-use fairlead_ports::{Document, Op, Space, Unit};
+use fairlead_ports::{Document, Op, Ops, Space, Unit};
 
 use crate::verb::Position;
 use crate::{Caller, Error, Kernel, Reason};
@@ -26,7 +26,7 @@ impl Caller {
             value: Some(encode(position)),
             due: None,
         };
-        let ops: Vec<Op> = positions.iter().map(put).collect();
+        let ops: Ops = positions.iter().map(put).collect();
         if ops.is_empty() {
             return Ok(());
         }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_canon::codec::envelope;
 use fairlead_canon::{Address, Batch, EntityId, EpochTag, Headers, Key, Kind, Message, Promise};
-use fairlead_ports::{Action, Op, Place, Target, Unit};
+use fairlead_ports::{Action, Op, Ops, Place, Target, Targets, Unit};
 use fairlead_topology::{Stream, StreamKey, Topology};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use smallvec::SmallVec;
 
 use crate::inbox::Room;
 use crate::live::Listener;
@@ -211,14 +210,9 @@ impl Caller {
         plan
     }
 
-    fn publish_message(
-        &mut self,
-        message: Message,
-        aim: &Aim<'_>,
-        ops: &mut Vec<Op>,
-    ) -> (u32, usize) {
+    fn publish_message(&mut self, message: Message, aim: &Aim<'_>, ops: &mut Ops) -> (u32, usize) {
         self.meters.published.inc();
-        let mut to: Vec<Target> = Vec::new();
+        let mut to = Targets::new();
         if let Some((entity, _)) = aim.lane {
             to.push(target(entity));
         }
@@ -246,7 +240,7 @@ impl Caller {
         batch: Batch,
         to: To<'_>,
         aim: &Aim<'_>,
-        ops: &mut Vec<Op>,
+        ops: &mut Ops,
     ) -> Result<(u32, usize), Error> {
         self.meters.published.inc_by(u64::from(batch.count));
         let (entity, address) = match (aim.lane, to) {
@@ -270,7 +264,7 @@ impl Caller {
                     origin: self.origin,
                     ..opened.message
                 };
-                let to: Vec<Target> = self.targets(&message, aim).collect();
+                let to: Targets = self.targets(&message, aim).collect();
                 reached = reached.max(to.len());
                 if !to.is_empty() {
                     bytes += stage_append(&message, to, ops);
@@ -287,8 +281,8 @@ impl Caller {
             true => Some(self.kernel.transactions.admit(&batch, entity)?),
             false => None,
         };
-        let to = vec![target(entity)];
-        ops.splice(0..0, expected.into_iter().chain([Op::Append { to, batch }]));
+        let to = [target(entity)].into();
+        ops.insert_many(0, expected.into_iter().chain([Op::Append { to, batch }]));
         Ok((u32::try_from(matched).unwrap_or(u32::MAX), bytes))
     }
 
@@ -315,14 +309,14 @@ impl Caller {
         &self,
         lane: (EntityId, &StreamKey),
         (message, plan): (&Message, &Arc<Plan>),
-        ops: &mut Vec<Op>,
+        ops: &mut Ops,
     ) -> usize {
         let aim = Aim {
             plan: Some(Arc::clone(plan)),
             lane: Some(lane),
             own_mailbox: None,
         };
-        let to: Vec<Target> = self.targets(message, &aim).collect();
+        let to: Targets = self.targets(message, &aim).collect();
         if to.is_empty() {
             return 0;
         }
@@ -371,7 +365,7 @@ pub(crate) fn targets_of(
     message: &Message,
     publisher: &[u8],
     is_wanted: impl Fn(&Stream) -> bool,
-) -> Vec<Target> {
+) -> Targets {
     let route = topology.route(&message.address, &message.headers);
     let streams = route.streams.iter().map(|(stream, _)| stream);
     streams
@@ -382,7 +376,7 @@ pub(crate) fn targets_of(
 }
 
 /// Seals a message once for all its targets; the bytes it takes.
-pub(crate) fn stage_append(message: &Message, to: Vec<Target>, ops: &mut Vec<Op>) -> usize {
+pub(crate) fn stage_append(message: &Message, to: Targets, ops: &mut Ops) -> usize {
     let mut batch = envelope::seal(message);
     if message.terms.latest {
         let has_value = message.body.as_ref().is_some_and(|body| !body.is_empty());
@@ -392,9 +386,13 @@ pub(crate) fn stage_append(message: &Message, to: Vec<Target>, ops: &mut Vec<Op>
         }];
     }
     let bytes = batch.bytes.len();
+    if to.len() <= Unit::TARGETS_MAX {
+        ops.push(Op::Append { to, batch });
+        return bytes;
+    }
     for to in to.chunks(Unit::TARGETS_MAX) {
         ops.push(Op::Append {
-            to: to.to_vec(),
+            to: to.into(),
             batch: batch.clone(),
         });
     }
@@ -411,8 +409,8 @@ pub(crate) fn latest_key(address: &Address) -> Bytes {
     key.freeze()
 }
 
-pub(crate) fn documents(space: fairlead_ports::Space, with: Vec<PutDocument>) -> Vec<Op> {
-    let mut ops: SmallVec<[Op; 4]> = SmallVec::new();
+pub(crate) fn documents(space: fairlead_ports::Space, with: Vec<PutDocument>) -> Ops {
+    let mut ops = Ops::new();
     for document in &with {
         if let Some(version) = document.expect {
             ops.push(Op::Expect {
@@ -433,7 +431,7 @@ pub(crate) fn documents(space: fairlead_ports::Space, with: Vec<PutDocument>) ->
             due,
         });
     }
-    ops.into_vec()
+    ops
 }
 
 pub(crate) fn check_size(bytes: usize) -> Result<(), Error> {

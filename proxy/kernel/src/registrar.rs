@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Kind, Promise, SizeLimits, Spec};
-use fairlead_ports::{Clock, Documents, Op, Space, Store, StoreError, Unit};
+use fairlead_ports::{Clock, Documents, Op, Ops, Space, Store, StoreError, Unit};
 use fairlead_topology::{Applied, Change, Declared, Stream, Topology};
 use tokio::sync::{mpsc, oneshot};
 
@@ -96,7 +96,7 @@ impl Registrar {
 
     /// Everything that has to be kept of these steps, as one unit.
     fn unit(&mut self, applied: &[Applied], topology: &Topology) -> Result<Unit, Error> {
-        let mut ops = Vec::new();
+        let mut ops = Ops::new();
         let mut promise = Promise::Accepted;
         for step in applied {
             entity_ops(step, &mut ops);
@@ -156,7 +156,7 @@ fn damaged(what: &str) -> Error {
     Error::us(Reason::Corrupt, format!("kept definitions: {what}"))
 }
 
-fn entity_ops(step: &Applied, ops: &mut Vec<Op>) {
+fn entity_ops(step: &Applied, ops: &mut Ops) {
     match step {
         Applied::Stream(stream) => {
             let create = |entity: &EntityId| Op::Create {

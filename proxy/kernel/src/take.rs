@@ -115,7 +115,7 @@ impl Caller {
                 outcome: Outcome::Done,
             };
             let unit = Unit {
-                ops: vec![settle],
+                ops: [settle].into(),
                 promise: Promise::Durable,
             };
             self.kernel.commit_one(unit).await?;

@@ -19,7 +19,7 @@ impl Caller {
         let trim = Op::Trim { entity: lane, to };
         self.kernel
             .commit_one(Unit {
-                ops: vec![trim],
+                ops: [trim].into(),
                 promise: Promise::Durable,
             })
             .await

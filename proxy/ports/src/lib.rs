@@ -14,8 +14,8 @@ pub use login::{Directory, Login, Step};
 pub use policy::{Action, Denied, Policy, Verdict};
 pub use store::{
     Aborted, Appended, By, Chunk, Committed, Condition, CursorId, Decision, Document, Documents,
-    Entry, KeyPage, Log, Lsn, Marks, Op, Place, Placed, Placement, Space, Store, StoreError,
-    Stored, Target, Unit, Version, View, Want, Watcher, terms,
+    Entry, KeyPage, Log, Lsn, Marks, Op, Ops, Place, Placed, Placement, Space, Store, StoreError,
+    Stored, Target, Targets, Unit, Version, View, Want, Watcher, terms,
 };
 /// A future behind a door.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

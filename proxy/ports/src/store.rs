@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_canon::{
-    Batch, DeadReason, EntityId, EpochTag, Offset, Outcome, ProducerId, Promise, Spec, Timestamp,
+    Batch, DeadReason, EntityId, EpochTag, Offset, Outcome, ProducerId, Promise, Spec, Stamp,
+    Timestamp,
 };
 use smallvec::SmallVec;
 
@@ -104,6 +105,9 @@ pub trait Log: Debug + Send + Sync {
         after: Option<Bytes>,
         max: usize,
     ) -> BoxFuture<'_, Result<KeyPage, StoreError>>;
+    /// What is remembered of idempotent producers: their latest batches and where each began, by
+    /// offset, whether it is still kept or not.
+    fn producers(&self) -> BoxFuture<'_, Result<Vec<(Offset, Stamp)>, StoreError>>;
 }
 
 /// Small values that change together with messages.
@@ -126,10 +130,16 @@ pub trait Documents: Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Unit {
     /// In this order. At most [`Unit::OPS_MAX`].
-    pub ops: Vec<Op>,
+    pub ops: Ops,
     /// When it is acknowledged; `Nothing` counts as `Accepted`.
     pub promise: Promise,
 }
+
+/// Operations of a unit; mostly it is one, which then lies in the unit itself.
+pub type Ops = SmallVec<[Op; 1]>;
+
+/// Targets of an append; mostly it is one.
+pub type Targets = SmallVec<[Target; 1]>;
 
 /// One operation.
 #[derive(Clone, Debug)]
@@ -165,7 +175,7 @@ pub enum Op {
     /// Append one batch to all targets; its body is stored once. At most [`Unit::TARGETS_MAX`].
     Append {
         /// Where to.
-        to: Vec<Target>,
+        to: Targets,
         /// What.
         batch: Batch,
     },
@@ -248,6 +258,9 @@ pub enum Place {
     At(Offset),
     /// At the end, which must be this offset, else `OutOfRange`.
     Expect(Offset),
+    /// At the end, if there is room: an entity that refuses is passed over, and the rest of the unit
+    /// takes effect.
+    IfRoom,
 }
 
 /// What a unit did.
@@ -279,6 +292,8 @@ pub enum Placement {
     Duplicate,
     /// The entity was full and is set to drop new messages.
     Dropped,
+    /// The entity was full and refused it: only with [`Place::IfRoom`].
+    Refused,
 }
 
 /// Part of an entity that became visible.

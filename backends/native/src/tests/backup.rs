@@ -67,7 +67,7 @@ fn backups_under_load_hold_everything_that_was_durable_when_they_began() {
     let native = open_in(&fs, "data");
     let runtime = runtime_alone();
     let unit = |op| Unit {
-        ops: vec![op],
+        ops: [op].into(),
         promise: Promise::Durable,
     };
     let (durable, is_over) = (AtomicU64::new(0), AtomicU64::new(0));

@@ -25,7 +25,7 @@ type Case<'a> = (&'static str, &'a dyn Fn(&SimFs));
 
 fn commit(store: &mut Inline, op: Op) {
     let unit = Unit {
-        ops: vec![op],
+        ops: [op].into(),
         promise: Promise::Durable,
     };
     let outcomes = store.commit(unit).unwrap();

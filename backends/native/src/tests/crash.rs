@@ -201,5 +201,6 @@ pub(super) async fn a_message_that_moves_is_in_one_place_after_a_crash() {
 
 fn unit(ops: Vec<Op>) -> Unit {
     let promise = Promise::Durable;
+    let ops = ops.into();
     Unit { ops, promise }
 }

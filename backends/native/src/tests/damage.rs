@@ -276,7 +276,7 @@ fn unsynced(store: &mut Inline, keys: [&'static str; 2]) -> Vec<u64> {
     while store.pool.fill().unwrap() == Filled::More {}
     let one = |key| {
         let (mut job, _) = Job::new(vec![Unit {
-            ops: vec![put(7, key, "unsynced")],
+            ops: [put(7, key, "unsynced")].into(),
             promise: Promise::Accepted,
         }]);
         assert_eq!(store.sequencer.take(&mut job), Taken::All);
@@ -301,7 +301,7 @@ pub(super) async fn a_file_that_lost_its_end_is_refused_although_the_next_one_is
     let fs = SimFs::default();
     let mut store = Inline::open(&fs).unwrap();
     for _ in 0..40 {
-        let ops = vec![put(7, "a", "b")];
+        let ops = [put(7, "a", "b")].into();
         let promise = Promise::Durable;
         store.commit(Unit { ops, promise }).unwrap();
     }

@@ -63,7 +63,7 @@ async fn a_promise_that_needs_no_sync_is_answered_and_shown_at_once_in_a_queue()
     let subject = open(&fs).unwrap();
     subject.done(vec![create(A, Kind::Queue)]).await;
     let accepted = |body: &'static str| Unit {
-        ops: vec![append(A, message(body))],
+        ops: [append(A, message(body))].into(),
         promise: Promise::Accepted,
     };
     ready(&fs).await;
@@ -100,7 +100,7 @@ async fn what_is_not_durable_is_not_shown_in_a_log() {
     ready(&fs).await;
     fs.fail_at(1);
     let unit = Unit {
-        ops: vec![append(A, message("x"))],
+        ops: [append(A, message("x"))].into(),
         promise: Promise::Accepted,
     };
     assert!(
@@ -200,7 +200,7 @@ async fn what_was_committed_before_a_close_is_finished_although_it_needs_more_fi
     let subject = open(&fs).unwrap();
     subject.done(vec![create(A, Kind::Log)]).await;
     let unit = |_| Unit {
-        ops: vec![append(A, message(vec![1; 3000]))],
+        ops: [append(A, message(vec![1; 3000]))].into(),
         promise: Promise::Durable,
     };
     let commit = subject.store.commit((0..200).map(unit).collect());

@@ -112,7 +112,7 @@ async fn a_disk_that_is_nearly_full_gives_up_its_ballast_and_takes_nothing_new_u
     let moods = Arc::new(Moods::default());
     native.watch(Arc::clone(&moods) as Arc<dyn Watcher>);
     let commit = async |op: Op| {
-        let ops = vec![op];
+        let ops = [op].into();
         let promise = Promise::Durable;
         native.commit(vec![Unit { ops, promise }]).await.remove(0)
     };

@@ -13,7 +13,7 @@ use crate::vfs::sim::SimFs;
 
 fn durable(ops: Vec<fairlead_ports::Op>) -> Unit {
     Unit {
-        ops,
+        ops: ops.into(),
         promise: Promise::Durable,
     }
 }

@@ -40,7 +40,7 @@ fn append(n: u8) -> Op {
 fn commit(store: &mut Inline, ops: impl IntoIterator<Item = Op>) {
     for op in ops {
         let unit = Unit {
-            ops: vec![op],
+            ops: [op].into(),
             promise: Promise::Durable,
         };
         store.commit(unit).unwrap();

@@ -123,7 +123,7 @@ fn a_crash_while_a_file_is_recycled_leaves_no_file_under_a_name_that_is_not_its_
 
 fn durable(ops: Vec<Op>) -> Unit {
     Unit {
-        ops,
+        ops: ops.into(),
         promise: Promise::Durable,
     }
 }

@@ -81,6 +81,7 @@ impl Inline {
 
     fn done(&mut self, ops: Vec<Op>) {
         let promise = Promise::Durable;
+        let ops = ops.into();
         let outcomes = self.commit(Unit { ops, promise }).unwrap();
         assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     }
@@ -222,7 +223,7 @@ async fn an_entity_can_only_be_of_class_object_where_there_is_an_object_store() 
         Op::Alter { entity: B, spec },
     ] {
         let promise = Promise::Durable;
-        let ops = vec![op];
+        let ops = [op].into();
         let outcomes = store.commit(Unit { ops, promise }).unwrap();
         let what = "class object without an object store";
         assert_eq!(outcomes, [Err(StoreError::Unsupported { what })]);

@@ -15,14 +15,14 @@ use crate::vfs::sim::{Loss, SimFs};
 
 fn durable(ops: Vec<Op>) -> Unit {
     Unit {
-        ops,
+        ops: ops.into(),
         promise: Promise::Durable,
     }
 }
 
 fn accepted(ops: Vec<Op>) -> Unit {
     Unit {
-        ops,
+        ops: ops.into(),
         promise: Promise::Accepted,
     }
 }

@@ -83,8 +83,8 @@ pub async fn a_unit_is_all_or_nothing(subject: &Subject) {
 
 /// A later unit of a call sees what an earlier one did, and a refused one does not stop the rest.
 pub async fn units_of_a_call_take_effect_in_order(subject: &Subject) {
-    let unit = |ops| Unit {
-        ops,
+    let unit = |ops: Vec<Op>| Unit {
+        ops: ops.into(),
         promise: Promise::Durable,
     };
     let results = subject
@@ -109,7 +109,7 @@ pub async fn calls_take_effect_in_the_order_in_which_they_are_made(subject: &Sub
     subject.done(vec![create(A, Kind::Log)]).await;
     let unit = |body: String| {
         vec![Unit {
-            ops: vec![append(A, message(body))],
+            ops: [append(A, message(body))].into(),
             promise: Promise::Durable,
         }]
     };

@@ -43,7 +43,7 @@ pub async fn an_expectation_that_fails_keeps_the_unit_out(subject: &Subject) {
     assert_eq!(subject.document(1, "other").await, None);
     // Of two units that expect the same, the second one fails.
     let unit = || fairlead_ports::Unit {
-        ops: vec![expect(1, "new", Version(0)), put(1, "new", "")],
+        ops: vec![expect(1, "new", Version(0)), put(1, "new", "")].into(),
         promise: fairlead_canon::Promise::Durable,
     };
     let results = subject.store.commit(vec![unit(), unit()]).await;

@@ -81,11 +81,12 @@ pub async fn another_epoch_is_fenced(subject: &Subject) {
         }])
         .await;
     let append_as = |tag| Op::Append {
-        to: vec![Target {
+        to: [Target {
             entity: A,
             place: Place::Next,
             tag: EpochTag(tag),
-        }],
+        }]
+        .into(),
         batch: message("x"),
     };
     assert_eq!(

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use fairlead_canon::{Address, Batch, EntityId, Message, Offset, ProducerId, Promise};
-use fairlead_ports::{Decision, Op, StoreError, Unit, Want};
+use fairlead_ports::{Decision, Ops, StoreError, Unit, Want};
 use fairlead_topology::{Stream, StreamKey};
 
 use super::record::{self, LANES, Phase};
@@ -16,7 +16,7 @@ use crate::{Caller, Error};
 /// Gathered so far.
 #[derive(Default)]
 struct Elsewhere {
-    ops: Vec<Op>,
+    ops: Ops,
     bytes: usize,
     live: Vec<(Message, Arc<Plan>)>,
 }

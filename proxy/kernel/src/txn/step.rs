@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use fairlead_canon::codec::records::{self, Ending};
 use fairlead_canon::{EntityId, EpochTag, ProducerId, Promise, Text};
-use fairlead_ports::{Decision, Op, Place, StoreError, Target, Unit, Version};
+use fairlead_ports::{Decision, Op, Ops, Place, StoreError, Target, Targets, Unit, Version};
 
 use super::record::{self, LANES, NAMES, PENDING, Phase, Record};
 use super::table::Open;
@@ -51,7 +51,7 @@ impl Transactions {
         if Some(next) == old && is_open.is_none() {
             return Ok(holder(name.clone(), &next));
         }
-        let mut ops = Vec::new();
+        let mut ops = Ops::new();
         let mut phase = next.phase;
         if let Some(open) = is_open {
             ops = self.end_ops(&fenced(open), Decision::Abort).await?;
@@ -120,7 +120,7 @@ impl Transactions {
             }
             fresh
         };
-        let mut ops = Vec::with_capacity(fresh.len());
+        let mut ops = Ops::with_capacity(fresh.len());
         for lane in &fresh {
             // Its batches lie behind what is there at this moment.
             let from = self.backing.store.open(*lane).map_err(Error::from)?;
@@ -174,7 +174,7 @@ impl Transactions {
         &self,
         who: &Holder,
         decision: Decision,
-        ops: Vec<Op>,
+        ops: Ops,
     ) -> Result<Ended, TxnError> {
         let record = self.held(who).await?;
         match record.phase {
@@ -196,7 +196,7 @@ impl Transactions {
         match self.record(name).await? {
             Some((record, _)) if record.phase == Phase::Open && record.due() <= self.now() => {
                 let how = (Decision::Abort, "timed_out");
-                self.end_as(name, fenced(record), how, Vec::new()).await
+                self.end_as(name, fenced(record), how, Ops::new()).await
             }
             Some((record, _)) if record.phase != Phase::Open => {
                 self.table.lock().seat(name, &record);
@@ -211,7 +211,7 @@ impl Transactions {
         if let Some((record, _)) = self.record(name).await?
             && record.phase != Phase::Open
         {
-            self.commit(vec![put(name, None)]).await?;
+            self.commit([put(name, None)].into()).await?;
             self.table.lock().unseat(record.producer);
         }
         Ok(())
@@ -222,7 +222,7 @@ impl Transactions {
         name: &Text,
         record: Record,
         (decision, outcome): (Decision, &'static str),
-        mut ops: Vec<Op>,
+        mut ops: Ops,
     ) -> Result<(), TxnError> {
         ops.extend(self.end_ops(&record, decision).await?);
         let ended = Record {
@@ -238,10 +238,10 @@ impl Transactions {
 
     /// Everything that the end of a transaction is: markers in its lanes, its positions in force,
     /// and nothing left of either. The record's epoch is the one that ends it.
-    async fn end_ops(&self, record: &Record, decision: Decision) -> Result<Vec<Op>, Error> {
+    async fn end_ops(&self, record: &Record, decision: Decision) -> Result<Ops, Error> {
         let prefix = record::prefix(record.producer);
-        let mut ops = Vec::new();
-        let mut to = Vec::new();
+        let mut ops = Ops::new();
+        let mut to = Targets::new();
         for document in self.list(LANES, prefix.clone()).await? {
             let entity = record::entity(&document)?;
             if self.is_there(entity).await? {
@@ -311,7 +311,7 @@ impl Transactions {
             changed_at: self.now(),
             ..record
         };
-        self.commit(vec![put(name, Some(&begun))]).await?;
+        self.commit([put(name, Some(&begun))].into()).await?;
         let (_, version) = self.record(name).await?.ok_or(TxnError::UnknownHolder)?;
         self.begin(record.producer, Open::new(version, &begun));
         Ok(())
@@ -340,7 +340,7 @@ impl Transactions {
         }
     }
 
-    async fn commit(&self, ops: Vec<Op>) -> Result<(), Error> {
+    async fn commit(&self, ops: Ops) -> Result<(), Error> {
         let unit = Unit {
             ops,
             promise: Promise::Durable,

@@ -1,0 +1,121 @@
+//! Many devices on one node: `cargo bench -p fairlead-tests --bench connections [COUNT [KEEP_ALIVE_SECONDS]]`.
+//! Each has a session that outlives its connection and one subscription. Printed are how long a storm of all of them
+//! takes, the resident memory that each costs, and the CPU that they cost while all they do is to say that they live.
+
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use fairlead_mqtt::codec::Qos;
+use fairlead_tests::{Device, Mesh, Node};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Devices, where the limit of open files allows it.
+const COUNT: usize = 20_000;
+/// What node and benchmark each need of that limit besides.
+const OTHER_FILES: usize = 100;
+const KEEP_ALIVE_SECONDS: u16 = 60;
+/// Devices that connect at the same time; each of these threads goes on without waiting for an answer.
+const THREADS: usize = 16;
+/// So long nothing changes where nothing more happens: what is kept is checkpointed every second.
+const REST: Duration = Duration::from_secs(3);
+
+fn main() {
+    // Cargo says that it is a benchmark that it runs.
+    let numbers: Vec<usize> = env::args().filter_map(|word| word.parse().ok()).collect();
+    let keep_alive = numbers
+        .get(1)
+        .and_then(|seconds| u16::try_from(*seconds).ok());
+    let keep_alive = keep_alive.unwrap_or(KEEP_ALIVE_SECONDS);
+    let count = numbers.first().copied().unwrap_or(COUNT);
+    let count = count.min(open_files().saturating_sub(OTHER_FILES));
+    let node = Node::new();
+    let mesh = node.start();
+    let empty = at_rest(&mesh);
+
+    let (mut fleet, took) = storm(&mesh, count, keep_alive);
+    println!(
+        "{count} devices connected and subscribed in {:.1} s, none refused",
+        took.as_secs_f64()
+    );
+    let full = at_rest(&mesh);
+    let each = full.saturating_sub(empty) as f64 / count as f64 / 1024.0;
+    println!(
+        "{each:.2} KiB resident for each, above {:.1} MiB",
+        empty as f64 / 1_048_576.0
+    );
+
+    let (before, began) = (mesh.cpu(), Instant::now());
+    live(&mut fleet, Duration::from_secs(keep_alive.into()));
+    let share = (mesh.cpu() - before).as_secs_f64() / began.elapsed().as_secs_f64();
+    println!(
+        "{:.2} % of a core while each pings once in {keep_alive} s",
+        share * 100.0
+    );
+}
+
+/// Raises the limit of open files as far as it goes; processes started from here inherit it.
+fn open_files() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).expect("up to the maximum is allowed");
+    limit.maximum.map_or(usize::MAX, |files| {
+        usize::try_from(files).unwrap_or(usize::MAX)
+    })
+}
+
+/// Everybody connects at once, and subscribes.
+fn storm(mesh: &Mesh, count: usize, keep_alive: u16) -> (Vec<Device>, Duration) {
+    let began = Instant::now();
+    let crew = |first: usize| {
+        let numbers = (first..count).step_by(THREADS);
+        let mut devices: Vec<Device> = numbers
+            .map(|number| {
+                let id = format!("device-{number:05}");
+                let mut device = Device::dial(mesh, &id, keep_alive, None);
+                device.ask(&format!("devices/{id}/commands"), Qos::AtLeastOnce);
+                device
+            })
+            .collect();
+        for device in &mut devices {
+            device.admitted();
+            device.granted(Qos::AtLeastOnce);
+        }
+        devices
+    };
+    let fleet = thread::scope(|scope| {
+        let crews: Vec<_> = (0..THREADS)
+            .map(|first| scope.spawn(move || crew(first)))
+            .collect();
+        let devices = crews
+            .into_iter()
+            .flat_map(|crew| crew.join().expect("no device is refused"));
+        devices.collect()
+    });
+    (fleet, began.elapsed())
+}
+
+/// Each says once that it lives, spread evenly over the time.
+fn live(fleet: &mut [Device], time: Duration) {
+    let began = Instant::now();
+    let count = u32::try_from(fleet.len()).expect("some thousands");
+    for (number, device) in (0..).zip(fleet) {
+        let due = time * number / count;
+        thread::sleep(due.saturating_sub(began.elapsed()));
+        device.ping();
+    }
+}
+
+/// The resident memory once it stays the same.
+fn at_rest(mesh: &Mesh) -> u64 {
+    let mut resident = mesh.memory();
+    loop {
+        thread::sleep(REST);
+        match mesh.memory() {
+            same if same == resident => return same,
+            other => resident = other,
+        }
+    }
+}
