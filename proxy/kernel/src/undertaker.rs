@@ -60,8 +60,12 @@ impl Undertaker {
 
     /// Messages died in these entities.
     pub(crate) fn look_at(&self, entities: impl IntoIterator<Item = EntityId>) {
-        self.waiting.lock().extend(entities);
-        self.wake.notify_one();
+        let mut entities = entities.into_iter().peekable();
+        // Asked after each settlement; in most nothing died, and the task sleeps in another runtime.
+        if entities.peek().is_some() {
+            self.waiting.lock().extend(entities);
+            self.wake.notify_one();
+        }
     }
 
     /// A queue that wants it elsewhere may have refused this. When too many wait it is dropped:
@@ -245,5 +249,22 @@ impl Burial {
             || limits
                 .bytes_max
                 .is_some_and(|max| marks.bytes.saturating_add(bytes) > max))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_woken_where_nothing_died() {
+        let undertaker = Undertaker::default();
+        let is_woken = || undertaker.wake.notified().now_or_never().is_some();
+        undertaker.look_at([]);
+        assert!(!is_woken());
+        undertaker.look_at([EntityId(1)]);
+        assert!(is_woken());
     }
 }
