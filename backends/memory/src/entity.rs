@@ -106,6 +106,14 @@ impl Entity {
         self.producers.get(&producer)
     }
 
+    /// The batches by which its producers are recognised, by offset.
+    pub(crate) fn remembered(&self) -> Vec<(Offset, Stamp)> {
+        let batches = self.producers.values().flat_map(Producer::batches);
+        let mut all: Vec<_> = batches.collect();
+        all.sort_unstable_by_key(|(base, _)| *base);
+        all
+    }
+
     /// Messages and bytes of its batches from `from`, oldest first, with the offset after each.
     pub(crate) fn sizes(&self, from: Offset) -> impl Iterator<Item = (Offset, u64, u64)> {
         self.batches.range(from.0..).map(|(base, item)| {

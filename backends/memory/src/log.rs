@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{EntityId, Kind, Offset};
+use fairlead_canon::{EntityId, Kind, Offset, Stamp};
 use fairlead_ports::{
     BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Marks, StoreError, Stored, Want,
 };
@@ -72,5 +72,9 @@ impl Log for Handle {
                 what: "latest values of this kind",
             }),
         })
+    }
+
+    fn producers(&self) -> BoxFuture<'_, Result<Vec<(Offset, Stamp)>, StoreError>> {
+        self.look(|entity| Ok(entity.remembered()))
     }
 }

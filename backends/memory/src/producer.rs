@@ -36,6 +36,11 @@ impl Producer {
         self.batches.back().map_or(Offset(0), |(_, base)| *base)
     }
 
+    /// Its latest batches and where they began, oldest first.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = (Offset, Stamp)> {
+        self.batches.iter().map(|(stamp, base)| (*base, *stamp))
+    }
+
     pub(crate) fn judge(&self, stamp: Stamp) -> Result<Judgement, StoreError> {
         if stamp.epoch < self.epoch {
             return Err(StoreError::ProducerFenced);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{Batch, EntityId, Kind, Offset};
+use fairlead_canon::{Batch, EntityId, Kind, Offset, Stamp};
 use fairlead_ports::{
     BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Lsn, Marks, StoreError, Stored, View, Want,
 };
@@ -181,5 +181,9 @@ impl Log for Handle {
         max: usize,
     ) -> BoxFuture<'_, Result<KeyPage, StoreError>> {
         Box::pin(self.key_page(prefix, after, max))
+    }
+
+    fn producers(&self) -> BoxFuture<'_, Result<Vec<(Offset, Stamp)>, StoreError>> {
+        Box::pin(self.look(|content| Ok(content.producers.remembered())))
     }
 }

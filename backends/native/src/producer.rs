@@ -82,6 +82,14 @@ impl Producers {
         self.known.is_empty()
     }
 
+    /// The batches by which they are recognised, by offset.
+    pub(crate) fn remembered(&self) -> Vec<(Offset, Stamp)> {
+        let of_each = self.known.iter();
+        let mut all: Vec<_> = of_each.flat_map(|(id, known)| known.stamps(*id)).collect();
+        all.sort_unstable_by_key(|(base, _)| *base);
+        all
+    }
+
     /// Producers that changed since the last capture, with their rows; `None` for a forgotten one.
     pub(crate) fn capture(&mut self) -> Vec<(ProducerId, Option<Vec<u8>>)> {
         let changed = std::mem::take(&mut self.changed);
@@ -131,6 +139,19 @@ impl Producer {
             last: stamp.last,
             base,
         });
+    }
+
+    /// Its latest batches and where they began, oldest first.
+    fn stamps(&self, producer: ProducerId) -> impl Iterator<Item = (Offset, Stamp)> {
+        self.batches.iter().map(move |seen| {
+            let stamp = Stamp {
+                producer,
+                epoch: self.epoch,
+                first: seen.first,
+                last: seen.last,
+            };
+            (seen.base, stamp)
+        })
     }
 
     /// Whether a batch is the next one, an old one, or neither.

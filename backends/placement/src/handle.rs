@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use fairlead_canon::{EntityId, Offset};
+use fairlead_canon::{EntityId, Offset, Stamp};
 use fairlead_ports::{
     BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Marks, StoreError, Stored, Want,
 };
@@ -103,5 +103,9 @@ impl Log for Handle {
         max: usize,
     ) -> BoxFuture<'_, Result<KeyPage, StoreError>> {
         ask!(self, log => log.latest(prefix.clone(), after.clone(), max))
+    }
+
+    fn producers(&self) -> BoxFuture<'_, Result<Vec<(Offset, Stamp)>, StoreError>> {
+        ask!(self, log => log.producers())
     }
 }
