@@ -3,16 +3,19 @@
 
 mod draft;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fairlead_canon::{
     Batch, Class, DeadReason, EntityId, EpochTag, Offset, Outcome, Overflow, Spec,
 };
 use fairlead_ports::terms::{few, keyed, sane, settles, transacted, within};
 use fairlead_ports::{
-    CursorId, Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version,
+    CursorId, Op, Ops, Place, Placed, Placement, Space, StoreError, Target, Unit, Version,
 };
 use smallvec::SmallVec;
 
+use crate::entity::Entity;
 use crate::limits::{DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, Limits};
 use crate::mutation::{Mutation, is_on};
 use crate::producer::Judgement;
@@ -20,7 +23,6 @@ use crate::record::{Data, Record};
 use crate::state::State;
 
 pub(crate) use draft::Draft;
-use draft::Sketch;
 
 /// The longest record without lists or values in it.
 const FACT_BYTES_MAX: usize = 32;
@@ -29,13 +31,18 @@ const RANGE_BYTES: usize = 16;
 /// The longest record of a definition: 24 bytes, and ten for each of twelve settings.
 const SPEC_BYTES_MAX: usize = 24 + 12 * 10;
 
-/// What a unit becomes.
+/// Records of a unit whose room is kept for the next one.
+const KEPT_CAPACITY: usize = 2_048;
+
+/// What a unit becomes. Kept between units for its room, and emptied before each.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    pub(crate) records: SmallVec<[Record; 2]>,
+    pub(crate) records: Vec<Record>,
+    /// The entities that the records of batches append to, in order, where they are at hand.
+    pub(crate) known: Vec<Option<Arc<Entity>>>,
     pub(crate) placed: SmallVec<[Placed; 2]>,
     /// Where messages die to make room.
-    pub(crate) died: SmallVec<[EntityId; 1]>,
+    pub(crate) died: Vec<EntityId>,
 }
 
 /// Whether the log has room for more messages and entities. Without it, what frees space goes on.
@@ -51,7 +58,7 @@ pub(crate) struct Planner<'a> {
     state: &'a State,
     draft: &'a mut Draft,
     room: Room,
-    plan: Plan,
+    plan: &'a mut Plan,
 }
 
 /// The most bytes that the records of a unit take, or why it can never be taken.
@@ -81,22 +88,37 @@ pub(crate) fn len_max(unit: &Unit, limits: &Limits) -> Result<usize, StoreError>
     Ok(len)
 }
 
+impl Plan {
+    pub(crate) fn clear(&mut self) {
+        self.records.clear();
+        self.records.shrink_to(KEPT_CAPACITY);
+        self.known.clear();
+        self.known.shrink_to(KEPT_CAPACITY);
+        self.placed = SmallVec::new();
+        self.died.clear();
+    }
+}
+
 impl<'a> Planner<'a> {
-    pub(crate) fn new(state: &'a State, draft: &'a mut Draft, room: Room) -> Self {
+    pub(crate) fn new(
+        state: &'a State,
+        draft: &'a mut Draft,
+        plan: &'a mut Plan,
+        room: Room,
+    ) -> Self {
         draft.clear();
+        plan.clear();
         Self {
             state,
             draft,
             room,
-            plan: Plan::default(),
+            plan,
         }
     }
 
-    pub(crate) fn plan(mut self, unit: Unit) -> Result<Plan, StoreError> {
-        for op in unit.ops {
-            self.op(op)?;
-        }
-        Ok(self.plan)
+    /// What becomes of these operations is in the plan, unless they are refused.
+    pub(crate) fn plan(mut self, ops: Ops) -> Result<(), StoreError> {
+        ops.into_iter().try_for_each(|op| self.op(op))
     }
 
     fn op(&mut self, op: Op) -> Result<(), StoreError> {
@@ -230,8 +252,9 @@ impl<'a> Planner<'a> {
         let mut targets = SmallVec::with_capacity(to.len());
         let mut is_placed = false;
         for target in to {
-            let placed = self.place(target, &batch)?;
+            let (placed, known) = self.place(target, &batch)?;
             if placed.how == Placement::New {
+                self.plan.known.push(known);
                 targets.push((placed.entity, placed.base));
                 is_placed |= matches!(target.place, Place::At(_));
             }
@@ -247,7 +270,11 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    fn place(&mut self, target: &Target, batch: &Batch) -> Result<Placed, StoreError> {
+    fn place(
+        &mut self,
+        target: &Target,
+        batch: &Batch,
+    ) -> Result<(Placed, Option<Arc<Entity>>), StoreError> {
         let entity = target.entity;
         let sketch = self.draft.live(self.state, entity)?;
         let spec = sketch.spec.as_ref().ok_or(StoreError::NoEntity(entity))?;
@@ -255,17 +282,17 @@ impl<'a> Planner<'a> {
         keyed(spec.kind, batch)?;
         transacted(spec.kind, batch)?;
         // The usual case, which a wide fan-out meets at each of its targets.
-        if target.place == Place::Next && batch.stamp.is_none() && sketch.fits(spec, batch) {
+        let is_usual = matches!(target.place, Place::Next | Place::IfRoom);
+        if is_usual && batch.stamp.is_none() && sketch.fits(spec, batch) {
             let base = sketch.end;
+            let known = sketch.known.take();
             sketch.append(base, batch);
-            return Ok(Placed {
-                entity,
-                base,
-                how: Placement::New,
-            });
+            let how = Placement::New;
+            return Ok((Placed { entity, base, how }, known));
         }
-        let (sketch, spec) = (*sketch, *spec);
-        self.place_with_care(target, batch, (sketch, spec))
+        let (known, end, spec) = (sketch.known.take(), sketch.end, *spec);
+        let placed = self.place_with_care(target, batch, (end, spec))?;
+        Ok((placed, known))
     }
 
     fn out_of_range(&self, entity: EntityId, end: Offset) -> StoreError {
@@ -279,19 +306,19 @@ impl<'a> Planner<'a> {
         &mut self,
         target: &Target,
         batch: &Batch,
-        (sketch, spec): (Sketch, Spec),
+        (end, spec): (Offset, Spec),
     ) -> Result<Placed, StoreError> {
         let entity = target.entity;
         let span = u64::from(batch.span);
         let base = match target.place {
-            Place::At(at) if at < sketch.end || at.0.checked_add(span).is_none() => {
-                return Err(self.out_of_range(entity, sketch.end));
+            Place::At(at) if at < end || at.0.checked_add(span).is_none() => {
+                return Err(self.out_of_range(entity, end));
             }
             Place::At(at) => at,
-            Place::Expect(at) if at != sketch.end => {
-                return Err(self.out_of_range(entity, sketch.end));
+            Place::Expect(at) if at != end => {
+                return Err(self.out_of_range(entity, end));
             }
-            Place::Next | Place::Expect(_) => {
+            Place::Next | Place::IfRoom | Place::Expect(_) => {
                 if let Judgement::Duplicate(base) =
                     self.draft.judge(self.state, entity, batch.stamp)?
                 {
@@ -301,42 +328,38 @@ impl<'a> Planner<'a> {
                         how: Placement::Duplicate,
                     });
                 }
-                sketch.end
+                end
             }
         };
-        if !self.make_room(entity, &spec, batch)? {
-            return Ok(Placed {
-                entity,
-                base: sketch.end,
-                how: Placement::Dropped,
-            });
+        let how = self.make_room(target, &spec, batch)?;
+        if how != Placement::New {
+            let base = end;
+            return Ok(Placed { entity, base, how });
         }
         self.draft.open(self.state, entity, batch)?;
         self.draft.append(self.state, entity, base, batch);
-        Ok(Placed {
-            entity,
-            base,
-            how: Placement::New,
-        })
+        Ok(Placed { entity, base, how })
     }
 
-    /// Makes the entity fit the batch as its limits say; `false` when the batch is to be dropped.
+    /// Makes the entity fit the batch as its limits say, and what becomes of the batch there.
     fn make_room(
         &mut self,
-        entity: EntityId,
+        target: &Target,
         spec: &Spec,
         batch: &Batch,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Placement, StoreError> {
+        let entity = target.entity;
         // A marker must find its place, or its transaction would never end.
         if self.draft.fits(entity, spec, batch) || batch.flags.control {
-            return Ok(true);
+            return Ok(Placement::New);
         }
         match spec.limits.overflow {
+            Overflow::Reject if target.place == Place::IfRoom => Ok(Placement::Refused),
             Overflow::Reject => Err(StoreError::Full { limit: "entity" }),
-            Overflow::DropNew => Ok(false),
+            Overflow::DropNew => Ok(Placement::Dropped),
             Overflow::DropHead => {
                 let Some(to) = self.draft.drop_head(self.state, entity, spec, batch) else {
-                    return Ok(false);
+                    return Ok(Placement::Dropped);
                 };
                 let record = if spec.keeps_dead {
                     self.plan.died.push(entity);
@@ -345,7 +368,7 @@ impl<'a> Planner<'a> {
                     Record::Trim { entity, to }
                 };
                 self.plan.records.push(record);
-                Ok(true)
+                Ok(Placement::New)
             }
         }
     }

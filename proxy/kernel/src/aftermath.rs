@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use fairlead_canon::{Batch, EntityId};
-use fairlead_ports::{Committed, Op, StoreError};
+use fairlead_ports::{Committed, Op, Placement, StoreError};
 
 use crate::outbox::Committing;
 use crate::undertaker::Undertaker;
@@ -57,8 +57,12 @@ impl Aftermath {
 
     fn begin(self, results: &[Result<Committed, StoreError>], undertaker: &Undertaker) {
         for Refusable { unit, appends } in self.refusable {
-            if let Some(Err(StoreError::Full { .. })) = results.get(unit) {
-                for (entity, batch) in appends {
+            let Some(Ok(committed)) = results.get(unit) else {
+                continue;
+            };
+            // One was placed, or not, per target of the appends, in their order.
+            for (placed, (entity, batch)) in committed.placed.iter().zip(appends) {
+                if placed.how == Placement::Refused {
                     undertaker.refused(entity, batch);
                 }
             }

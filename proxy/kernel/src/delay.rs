@@ -13,7 +13,7 @@ use fairlead_canon::{
     Address, EntityId, Message, Offset, Outcome, Overflow, Path, Promise, RealmId, SizeLimits,
     Timestamp,
 };
-use fairlead_ports::{Action, CursorId, Log, Op, Ops, StoreError, Stored, Unit};
+use fairlead_ports::{Action, CursorId, Log, Op, Ops, Place, StoreError, Stored, Unit};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -180,7 +180,7 @@ impl Posting {
             let mut to = self
                 .0
                 .atlas
-                .read(|topology| targets_of(topology, message, &[], |_| true));
+                .read(|topology| targets_of(topology, (message, &[]), Place::IfRoom, |_| true));
             if message.terms.latest {
                 to.push(target(self.0.latest));
             }
@@ -272,5 +272,5 @@ impl Caller {
 
 fn open(stored: &Stored) -> Option<Message> {
     let nowhere = Address::new(RealmId::QUEUES, Path::EMPTY);
-    Some(stored.batch.open(&nowhere).ok()?.pop()?.message)
+    stored.batch.clone().into_message(&nowhere).ok()
 }

@@ -7,7 +7,7 @@ use fairlead_canon::{
     Address, Batch, DeadReason, Death, EntityId, Kind, Message, Offset, Outcome, Path, Promise,
     RealmId, Text, Timestamp,
 };
-use fairlead_ports::{CursorId, Entry, Op, Stored, Targets, Unit};
+use fairlead_ports::{CursorId, Entry, Op, Place, Stored, Targets, Unit};
 use fairlead_topology::{AtFull, DeadLetter, Stream, Topology};
 
 use crate::publish::targets_of;
@@ -20,8 +20,6 @@ pub(crate) struct Letter {
     pub(crate) unit: Unit,
     /// Why it died.
     pub(crate) reason: DeadReason,
-    /// What happens when one of the targets is full.
-    pub(crate) at_full: AtFull,
     /// It, for whoever listens where it goes.
     pub(crate) message: Option<Arc<Message>>,
 }
@@ -68,7 +66,6 @@ pub(crate) fn letters(
             _ => letters.push(Letter {
                 unit: unit(None, (entity, entry.base.0..end.0)),
                 reason,
-                at_full: AtFull::Drop,
                 message: None,
             }),
         }
@@ -91,7 +88,7 @@ pub(crate) fn refused(
         now,
     };
     let nowhere = Address::new(RealmId::QUEUES, Path::EMPTY);
-    let message = batch.open(&nowhere).ok()?.pop()?.message;
+    let message = batch.clone().into_message(&nowhere).ok()?;
     let message = way.readdress(message, DeadReason::MaxLen)?;
     let append = way.append(&message, DeadReason::MaxLen);
     Some(Letter {
@@ -100,7 +97,6 @@ pub(crate) fn refused(
             promise: Promise::Durable,
         },
         reason: DeadReason::MaxLen,
-        at_full: AtFull::Drop,
         message: Some(Arc::new(message)),
     })
 }
@@ -126,19 +122,16 @@ impl Way<'_> {
         reason: DeadReason,
     ) -> Letter {
         let settled = (entity, offset.0..offset.0 + 1);
-        let at_full = self.route.at_full;
         let Some(message) = self.readdress(message, reason) else {
             return Letter {
                 unit: unit(None, settled),
                 reason,
-                at_full,
                 message: None,
             };
         };
         Letter {
             unit: unit(self.append(&message, reason), settled),
             reason,
-            at_full,
             message: Some(Arc::new(message)),
         }
     }
@@ -187,7 +180,13 @@ impl Way<'_> {
                 && deaths.is_some_and(|deaths| deaths.is_cycle(&stream.key.name))
         };
         let publisher = self.stream.key.name.as_bytes();
-        targets_of(self.topology, message, publisher, |to| !is_cycle(to))
+        let place = match self.route.at_full {
+            AtFull::Drop => Place::IfRoom,
+            AtFull::Wait => Place::Next,
+        };
+        targets_of(self.topology, (message, publisher), place, |to| {
+            !is_cycle(to)
+        })
     }
 }
 

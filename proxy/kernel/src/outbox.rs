@@ -111,6 +111,11 @@ impl Outbox {
         }));
     }
 
+    /// Whether everything staged becomes one unit.
+    pub(crate) fn is_joint(&self) -> bool {
+        self.joint.is_some()
+    }
+
     /// Adds a step to the unit that is being put together.
     pub(crate) fn stage_op(&mut self, op: Op) {
         if let Some(joint) = &mut self.joint {
@@ -285,11 +290,21 @@ impl Outbox {
 /// Failures that no receipt tells anybody of.
 fn count_unheard(turns: &[Turn], results: &[Result<Committed, StoreError>], meters: &Meters) {
     for (index, result) in results.iter().enumerate() {
-        if let Err(error) = result
+        if let Err(error) = kept(result)
             && !turns.iter().any(|turn| turn.unit == Some(index))
         {
-            meters.failed(&error.clone().into());
+            meters.failed(&error);
         }
+    }
+}
+
+/// What a unit did, if it was kept by all that it was for.
+fn kept(result: &Result<Committed, StoreError>) -> Result<&Committed, Error> {
+    let committed = result.as_ref().map_err(Clone::clone)?;
+    let mut placed = committed.placed.iter();
+    match placed.any(|placed| placed.how == Placement::Refused) {
+        true => Err(StoreError::Full { limit: "entity" }.into()),
+        false => Ok(committed),
     }
 }
 
@@ -301,15 +316,12 @@ impl Turn {
         };
         let result = match self.unit.map(|unit| results.get(unit)) {
             None => Ok(receipt),
-            Some(Some(Ok(committed))) => {
-                let kept = committed
-                    .placed
-                    .iter()
-                    .filter(|p| p.how != Placement::Dropped);
+            Some(Some(result)) => kept(result).map(|committed| {
+                let placed = committed.placed.iter();
+                let kept = placed.filter(|placed| placed.how != Placement::Dropped);
                 receipt.positions = kept.map(|placed| (placed.entity, placed.base)).collect();
-                Ok(receipt)
-            }
-            Some(Some(Err(error))) => Err(error.clone().into()),
+                receipt
+            }),
             Some(None) => Err(Error::us(Reason::Unavailable, "the store gave no answer")),
         };
         Event::Receipt(self.pending, result)

@@ -39,6 +39,8 @@ struct Aim<'a> {
     /// The lane that was asked for by number, and its stream.
     lane: Option<(EntityId, &'a StreamKey)>,
     own_mailbox: Option<&'a StreamKey>,
+    /// What the queues it leads to do when they are full: refuse it for themselves, or for all.
+    place: Place,
 }
 
 impl Plan {
@@ -68,6 +70,10 @@ impl Routes {
 impl Caller {
     /// Stages a publish: live readers are served at once, the rest goes to the store with the next
     /// [`Caller::flush`]. A refusal means that nothing was staged.
+    ///
+    /// A queue that is full and refuses a message refuses it for itself alone, and the receipt says
+    /// so. Where something else must be kept or not together with it (documents, a batch, the rest
+    /// of a transaction), nothing is kept.
     pub fn publish(&mut self, publish: Publish<'_>) -> Result<Pending, Error> {
         let Publish {
             to,
@@ -80,7 +86,12 @@ impl Caller {
             Content::Message(message) => Some(&message.headers),
             Content::Batch(_) => None,
         };
-        let aim = self.aim(to, headers, own_mailbox)?;
+        let is_alone = with.is_empty() && headers.is_some() && !self.outbox.is_joint();
+        let place = if is_alone { Place::IfRoom } else { Place::Next };
+        let aim = Aim {
+            place,
+            ..self.aim(to, headers, own_mailbox)?
+        };
         check_size(content.len())?;
         let mut ops = documents(self.space, with);
         let (matched, bytes) = match content {
@@ -167,6 +178,7 @@ impl Caller {
             plan,
             lane,
             own_mailbox,
+            place: Place::Next,
         })
     }
 
@@ -300,7 +312,7 @@ impl Caller {
         });
         wanted
             .filter_map(move |(stream, _)| lane::choose(stream, message, self.publisher.as_bytes()))
-            .map(target)
+            .map(|entity| target_at(entity, aim.place))
     }
 
     /// Stages a message for everything that it is bound to but the stream of a lane where it is
@@ -315,6 +327,7 @@ impl Caller {
             plan: Some(Arc::clone(plan)),
             lane: Some(lane),
             own_mailbox: None,
+            place: Place::Next,
         };
         let to: Targets = self.targets(message, &aim).collect();
         if to.is_empty() {
@@ -352,18 +365,22 @@ impl Caller {
 }
 
 pub(crate) fn target(entity: EntityId) -> Target {
+    target_at(entity, Place::Next)
+}
+
+pub(crate) fn target_at(entity: EntityId, place: Place) -> Target {
     Target {
         entity,
-        place: Place::Next,
+        place,
         tag: EpochTag::default(),
     }
 }
 
-/// The entities that a message at its own address goes to, among the wanted streams.
+/// The targets of a message at its own address, among the wanted streams.
 pub(crate) fn targets_of(
     topology: &Topology,
-    message: &Message,
-    publisher: &[u8],
+    (message, publisher): (&Message, &[u8]),
+    place: Place,
     is_wanted: impl Fn(&Stream) -> bool,
 ) -> Targets {
     let route = topology.route(&message.address, &message.headers);
@@ -371,7 +388,7 @@ pub(crate) fn targets_of(
     streams
         .filter(|stream| stream.kind != Kind::Latest && is_wanted(stream))
         .filter_map(|stream| lane::choose(stream, message, publisher))
-        .map(target)
+        .map(|entity| target_at(entity, place))
         .collect()
 }
 

@@ -10,19 +10,18 @@ use std::time::Duration;
 
 use fairlead_canon::{Batch, EntityId, Message, Offset};
 use fairlead_delivery::Place;
-use fairlead_ports::{CursorId, Entry, Op, StoreError};
-use fairlead_topology::AtFull;
+use fairlead_ports::{CursorId, Entry, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::house::House;
-use crate::letter::{Letter, letters, refused};
+use crate::letter::{letters, refused};
 
 /// Entities with dead messages to look at. Bounded by the number of queues.
 #[derive(Debug, Default)]
 pub(crate) struct Undertaker {
     waiting: Mutex<BTreeSet<EntityId>>,
-    /// What queues have perhaps refused; at most [`REFUSED_MAX`].
+    /// What queues have refused and want elsewhere; at most [`REFUSED_MAX`].
     refused: Mutex<VecDeque<(EntityId, Batch)>>,
     wake: Notify,
 }
@@ -68,8 +67,8 @@ impl Undertaker {
         }
     }
 
-    /// A queue that wants it elsewhere may have refused this. When too many wait it is dropped:
-    /// its publisher was told that it was refused.
+    /// A queue that wants it elsewhere has refused this. When too many wait it is dropped: its
+    /// publisher was told that it was refused.
     pub(crate) fn refused(&self, entity: EntityId, batch: Batch) {
         let mut refused = self.refused.lock();
         if refused.len() < REFUSED_MAX {
@@ -163,9 +162,6 @@ impl Burial {
         for (letter, result) in letters.into_iter().zip(results) {
             let is_kept = match result {
                 Ok(_) => true,
-                Err(StoreError::Full { .. }) if letter.at_full == AtFull::Drop => {
-                    self.leave_out_full(&letter).await?
-                }
                 Err(error) => {
                     tracing::debug!(%error, entity = entity.0, "a dead message waits");
                     false
@@ -182,9 +178,6 @@ impl Burial {
 
     /// Sends what a queue had no room for to where its dead letters go.
     async fn forward(&self, entity: EntityId, batch: &Batch) -> Result<(), StoreError> {
-        if !self.is_full(entity, batch.bytes.len() as u64).await? {
-            return Ok(());
-        }
         let now = self.0.clock.wall();
         let letter = self
             .0
@@ -206,65 +199,5 @@ impl Burial {
         if let Some(message) = message {
             self.0.subscriptions.serve(&message);
         }
-    }
-
-    /// Tries once more without the targets that are full; whether that was kept.
-    async fn leave_out_full(&self, letter: &Letter) -> Result<bool, StoreError> {
-        let mut unit = letter.unit.clone();
-        let mut is_any_full = false;
-        for op in &mut unit.ops {
-            if let Op::Append { to, batch } = op {
-                for target in std::mem::take(to) {
-                    match self
-                        .is_full(target.entity, batch.bytes.len() as u64)
-                        .await?
-                    {
-                        true => is_any_full = true,
-                        false => to.push(target),
-                    }
-                }
-            }
-        }
-        unit.ops
-            .retain(|op| !matches!(op, Op::Append { to, .. } if to.is_empty()));
-        // Otherwise it is the store that is full: that will pass.
-        if !is_any_full {
-            return Ok(false);
-        }
-        let results = self.0.store.commit(vec![unit]).await;
-        Ok(results.iter().all(Result::is_ok))
-    }
-
-    /// Whether a queue has no room for one more message of so many bytes.
-    async fn is_full(&self, entity: EntityId, bytes: u64) -> Result<bool, StoreError> {
-        let limits = self
-            .0
-            .atlas
-            .read(|topology| topology.stream_of(entity).map(|stream| stream.limits));
-        let Some(limits) = limits else {
-            return Ok(false);
-        };
-        let marks = self.0.store.open(entity)?.marks().await?;
-        Ok(limits.count_max.is_some_and(|max| marks.count >= max)
-            || limits
-                .bytes_max
-                .is_some_and(|max| marks.bytes.saturating_add(bytes) > max))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    #[test]
-    fn nobody_is_woken_where_nothing_died() {
-        let undertaker = Undertaker::default();
-        let is_woken = || undertaker.wake.notified().now_or_never().is_some();
-        undertaker.look_at([]);
-        assert!(!is_woken());
-        undertaker.look_at([EntityId(1)]);
-        assert!(is_woken());
     }
 }

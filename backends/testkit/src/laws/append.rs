@@ -1,8 +1,8 @@
 //! Messages are appended.
 
 use bytes::Bytes;
-use fairlead_canon::{Batch, Kind, Offset, Overflow, Promise, SizeLimits, Spec};
-use fairlead_ports::{Op, Placement, StoreError, Unit};
+use fairlead_canon::{Batch, EpochTag, Kind, Offset, Overflow, Promise, SizeLimits, Spec};
+use fairlead_ports::{Op, Place, Placement, StoreError, Target, Unit};
 
 use crate::Subject;
 use crate::make::{
@@ -196,6 +196,18 @@ pub async fn a_full_entity_does_as_its_overflow_says(subject: &Subject) {
     }
     let refused = subject.commit(vec![append(A, message("3"))]).await;
     assert_eq!(refused, Err(StoreError::Full { limit: "entity" }));
+    // Where it was asked for, the others take what one of them refuses.
+    let to = [A, crate::make::C].map(|entity| Target {
+        entity,
+        place: Place::IfRoom,
+        tag: EpochTag::default(),
+    });
+    let batch = message("3");
+    let to = to.into_iter().collect();
+    let passed = subject.done(vec![Op::Append { to, batch }]).await;
+    let how: Vec<_> = passed.placed.iter().map(|placed| placed.how).collect();
+    assert_eq!(how, [Placement::Refused, Placement::Dropped]);
+    assert_eq!(subject.marks(A).await.end, Offset(2));
     subject.done(vec![append(B, message("3"))]).await;
     assert_eq!(subject.bodies(B).await, [(1, "2".into()), (2, "3".into())]);
     let dropped = subject

@@ -249,7 +249,7 @@ fn messages(batch: &Batch) -> Option<Vec<Opened>> {
 fn base(target: &Target) -> Option<u64> {
     match target.place {
         Place::At(base) | Place::Expect(base) => Some(base.0),
-        Place::Next => None,
+        Place::Next | Place::IfRoom => None,
     }
 }
 

@@ -424,6 +424,55 @@ async fn a_refused_publish_goes_to_the_grave_where_its_queue_wants_that() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_for_itself_alone() {
+    let (kernel, mut caller) = paused_mesh().await;
+    declare_queue(&mut caller, "grave").await;
+    declare_queue(&mut caller, "roomy").await;
+    let told = NewStream {
+        limits: SizeLimits {
+            count_max: Some(1),
+            bytes_max: None,
+            overflow: Overflow::Reject,
+        },
+        settings: Settings {
+            dead_letter: Some(DeadLetter {
+                takes_refused: true,
+                ..to_grave("grave")
+            }),
+            ..Settings::default()
+        },
+        ..queue("narrow")
+    };
+    declare(&mut caller, vec![Change::CreateStream(told)]).await;
+    let both = [to_queue("narrow"), to_queue("roomy")];
+    for body in ["a", "b"] {
+        let publish = Publish {
+            to: To::Addresses(&both),
+            content: Content::Message(message(&caller, &both[0], body)),
+            promise: Promise::Durable,
+            with: Vec::new(),
+            own_mailbox: None,
+        };
+        let pending = caller.publish(publish).unwrap();
+        caller.flush();
+        match (body, event(&mut caller).await) {
+            ("a", Event::Receipt(at, Ok(receipt))) => {
+                assert_eq!((at, receipt.positions.len()), (pending, 2));
+            }
+            ("b", Event::Receipt(at, Err(error))) => {
+                assert_eq!((at, error.reason), (pending, Reason::Full));
+            }
+            (_, other) => panic!("{body}: {other:?}"),
+        }
+    }
+    assert_eq!(ready(&mut caller, "narrow").await, 1);
+    assert_eq!(ready(&mut caller, "roomy").await, 2);
+    // The one that was full, and no other, sent it on.
+    let found = exhume(&kernel, "grave").await;
+    assert_eq!(found, [dead("b", &["narrow maxlen 1"])]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_highest_priority_goes_first_to_consumers_and_takers() {
     let (_kernel, mut caller) = paused_mesh().await;
     let settings = Settings {
