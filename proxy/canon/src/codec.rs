@@ -41,6 +41,19 @@ impl Batch {
             crate::Codec::RecordsV2 => records::open(self, place),
         }
     }
+
+    /// The message of a batch that holds one, at `place` if its form carries no address.
+    pub fn into_message(self, place: &Address) -> Result<Message, Damage> {
+        if self.codec == crate::Codec::Envelope {
+            return envelope::open_one(self);
+        }
+        let last = records::open(&self, place)?.pop();
+        let none = Damage {
+            what: "no message",
+            at: 0,
+        };
+        Ok(last.ok_or(none)?.message)
+    }
 }
 
 #[cfg(test)]

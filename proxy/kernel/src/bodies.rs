@@ -79,7 +79,7 @@ impl Caller {
         for one in assigned {
             let delivery = DeliveryId::new(id, one.place);
             let stored = bodies.next_if(|stored| stored.base == one.place.offset);
-            let opened = stored.and_then(|stored| stored.batch.open(&nowhere).ok()?.pop());
+            let opened = stored.and_then(|stored| stored.batch.into_message(&nowhere).ok());
             match opened {
                 None => gone.push(delivery),
                 Some(_)
@@ -88,9 +88,9 @@ impl Caller {
                 {
                     expired.push(delivery);
                 }
-                Some(opened) => deliveries.push(Delivery {
+                Some(message) => deliveries.push(Delivery {
                     id: delivery,
-                    message: Arc::new(opened.message),
+                    message: Arc::new(message),
                     is_redelivered: one.is_redelivered,
                     returned: one.facts.requeued,
                 }),

@@ -21,8 +21,7 @@ impl Caller {
     /// The next event if there is one now; call before waiting, to answer many at once.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                self.end_transaction(&event);
+            if let Some(event) = self.next_ready() {
                 return Poll::Ready(event);
             }
             let mut progress = self.outbox.poll(cx, &mut self.ready, &self.meters);
@@ -33,6 +32,13 @@ impl Caller {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// The next of those events that came together with the last one.
+    pub fn next_ready(&mut self) -> Option<Event> {
+        let event = self.ready.pop_front()?;
+        self.end_transaction(&event);
+        Some(event)
     }
 
     fn poll_inbox(&mut self, cx: &mut Context<'_>) -> bool {

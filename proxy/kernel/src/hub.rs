@@ -177,6 +177,28 @@ impl Hub {
         }
     }
 
+    /// Messages of one entity can be read: its members and readers learn of them at once.
+    fn grown(&self, run: &[Appended]) {
+        let Some(first) = run.first() else { return };
+        self.arrivals.tell(first.entity);
+        let shard = self.shard(first.entity).read();
+        if let Some(hot) = shard.get(&first.entity) {
+            hot.grown(run, &*self.clock);
+        }
+        drop(shard);
+        for part in run {
+            let Some(deadline) = part.deadline else {
+                continue;
+            };
+            match self.delays.get() {
+                Some(delays) if delays.entity() == part.entity => {
+                    delays.note(part.base, deadline);
+                }
+                _ => self.expiry.note(part.entity, deadline),
+            }
+        }
+    }
+
     fn shard(&self, entity: EntityId) -> &RwLock<HashMap<EntityId, Arc<Hot>, RandomState>> {
         // Counters are consecutive, so their low bits spread evenly.
         let [first, ..] = &self.shards;
@@ -189,22 +211,8 @@ impl Hub {
 
 impl Watcher for Hub {
     fn appended(&self, appended: &[Appended]) {
-        for part in appended {
-            self.arrivals.tell(part.entity);
-            let shard = self.shard(part.entity).read();
-            if let Some(hot) = shard.get(&part.entity) {
-                hot.grown(part, &*self.clock);
-            }
-            drop(shard);
-            let Some(deadline) = part.deadline else {
-                continue;
-            };
-            match self.delays.get() {
-                Some(delays) if delays.entity() == part.entity => {
-                    delays.note(part.base, deadline);
-                }
-                _ => self.expiry.note(part.entity, deadline),
-            }
+        for run in appended.chunk_by(|one, next| one.entity == next.entity) {
+            self.grown(run);
         }
     }
 
@@ -276,12 +284,18 @@ impl Hot {
             .unwrap_or(0)
     }
 
-    fn grown(&self, part: &Appended, clock: &dyn Clock) {
-        let is_born_dead = part.deadline.is_some_and(|at| at <= clock.wall());
-        let number = self.number_of(part.entity);
-        self.with(|queue| {
+    /// These are messages of one lane.
+    fn grown(&self, run: &[Appended], clock: &dyn Clock) {
+        let number = run.first().map_or(0, |first| self.number_of(first.entity));
+        let mut state = self.state.lock();
+        for part in run {
+            let is_born_dead = part.deadline.is_some_and(|at| at <= clock.wall());
+            if is_born_dead {
+                // Who still waits is known once those before it are handed out.
+                state.pump();
+            }
             // Without a life it is for whoever waits, or for nobody.
-            let deadline = match is_born_dead && queue.gives_at_once() {
+            let deadline = match is_born_dead && state.queue.gives_at_once() {
                 true => None,
                 false => part.deadline,
             };
@@ -294,8 +308,10 @@ impl Hot {
                 span: part.span,
                 facts,
             };
-            queue.grown(number, stretch);
-        });
+            state.queue.grown(number, stretch);
+        }
+        state.pump();
+        self.note_due(&mut state);
     }
 
     /// Changes the queue, then hands out what became possible.

@@ -151,7 +151,7 @@ impl<I: Io> Session<I> {
                 () = &mut drain => Turn::Drain,
             };
             let done = match turn {
-                Turn::Event(event) => self.event(event),
+                Turn::Event(event) => self.events(event),
                 Turn::Moved(Moved::Read(0)) => return End::Vanished,
                 Turn::Moved(Moved::Read(count)) => {
                     heard_at = Instant::now();
@@ -209,9 +209,11 @@ impl<I: Io> Session<I> {
 
     /// Answers every packet that has arrived.
     async fn packets(&mut self) -> Result<(), End> {
+        // One moment for all of them: a read is soon answered.
+        let now = self.now();
         while let Some(packet) = self.link.decode()? {
             match packet {
-                Packet::Publish(publish) => self.published(publish)?,
+                Packet::Publish(publish) => self.published(publish, now)?,
                 Packet::PubAck(ack) => self.acknowledged(&ack)?,
                 Packet::PubRec(ack) => self.received(&ack)?,
                 Packet::PubRel(ack) => self.released(&ack)?,
@@ -228,6 +230,19 @@ impl<I: Io> Session<I> {
                     return Err(Fault::protocol("a packet that only servers send").into());
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// An event, and those that came with it, while there is room for what they bring.
+    fn events(&mut self, first: Event) -> Result<(), End> {
+        let mut next = Some(first);
+        while let Some(event) = next {
+            self.event(event)?;
+            next = match self.link.room() {
+                Gate::Open => self.caller.next_ready(),
+                Gate::Shut => None,
+            };
         }
         Ok(())
     }

@@ -70,6 +70,16 @@ pub fn open(batch: &Batch) -> Result<Vec<Opened>, Damage> {
     }
 }
 
+/// Reads the message of an envelope batch that holds only one.
+pub(super) fn open_one(batch: Batch) -> Result<Message, Damage> {
+    let mut reader = Reader::new(batch.bytes, 0);
+    let message = read(&mut reader)?;
+    match reader.is_empty() {
+        true => Ok(message),
+        false => Err(reader.damage("bytes after the envelope")),
+    }
+}
+
 /// Lengths of the parts between head and body.
 struct Lengths {
     address: u32,

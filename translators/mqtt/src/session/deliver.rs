@@ -28,13 +28,20 @@ impl<I: Io> Session<I> {
 
     /// Sends what the window has room for.
     pub(super) fn send_waiting(&mut self) -> Result<(), End> {
+        let mut now = None;
         while let Some((delivery, id)) = self.window.next(self.mailbox) {
-            self.send_stored(&delivery, id)?;
+            let now = *now.get_or_insert_with(|| self.now());
+            self.send_stored(&delivery, id, now)?;
         }
         Ok(())
     }
 
-    fn send_stored(&mut self, delivered: &Delivered, id: PacketId) -> Result<(), Fault> {
+    fn send_stored(
+        &mut self,
+        delivered: &Delivered,
+        id: PacketId,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
         let message = &*delivered.message;
         let via = delivered.id.attachment;
         let is_own = self.mailbox == Some(via);
@@ -59,7 +66,7 @@ impl<I: Io> Session<I> {
             dup: delivered.is_redelivered && qos > Qos::AtMostOnce,
             retain,
             delivery,
-            now: self.now(),
+            now,
         };
         let is_sent = self.send(message, &grant, sending)?;
         match expects {
@@ -190,7 +197,7 @@ impl<I: Io> Session<I> {
         Ok(())
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.caller.kernel().clock().wall()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fairlead_canon::{Address, Outcome, Promise};
+use fairlead_canon::{Address, Outcome, Promise, Timestamp};
 use fairlead_kernel::{
     ClosedReason, Content, DeliveryId, Error, Io, Later, Pending, Publish as Publication,
     PutDocument, Reason, Receipt, Settle, To,
@@ -19,8 +19,8 @@ use crate::errors::{Fault, code_of};
 use crate::map::{self, Inbound};
 
 impl<I: Io> Session<I> {
-    /// PUBLISH.
-    pub(super) fn published(&mut self, mut publish: Publish) -> Result<(), End> {
+    /// PUBLISH, at this moment.
+    pub(super) fn published(&mut self, mut publish: Publish, now: Timestamp) -> Result<(), End> {
         let delivery = publish.delivery;
         if let Delivery::ExactlyOnce(id) = delivery
             && self.received.contains(&id)
@@ -49,7 +49,7 @@ impl<I: Io> Session<I> {
         let Some(address) = self.address(&publish)? else {
             return self.refused(delivery, ReasonCode::TOPIC_NAME_INVALID);
         };
-        match self.forward(address, publish, delay)? {
+        match self.forward(address, publish, delay, now)? {
             Ok(pending) => self.awaits(delivery, pending),
             Err(error) => {
                 self.caller.meters().failed(&error);
@@ -113,6 +113,7 @@ impl<I: Io> Session<I> {
         address: Address,
         publish: Publish,
         delay: Option<Duration>,
+        now: Timestamp,
     ) -> Result<Result<Pending, Error>, Fault> {
         let qos = publish.delivery.qos();
         let with = match publish.delivery {
@@ -131,7 +132,6 @@ impl<I: Io> Session<I> {
             properties: &publish.properties,
             payload: publish.payload,
         };
-        let now = self.caller.kernel().clock().wall();
         let (message, loss) = map::ingest(inbound, now)?;
         self.caller.meters().lost(map::ORIGIN, loss);
         if let Some(delay) = delay {
