@@ -45,10 +45,12 @@ impl Copier {
         if marks.stable < marks.end {
             return Err(unsupported("a change of class during a transaction"));
         }
-        // Limits would count what is on its way only to keep an offset, and ages begin anew.
+        // Limits would count what is on its way only to keep an offset, ages begin anew, and what is
+        // dead stays so although no more is kept.
         let free = Spec {
             limits: SizeLimits::default(),
             retention: Retention::default(),
+            keeps_dead: true,
             ..spec
         };
         let remembered = log.producers().await?;
@@ -77,13 +79,12 @@ impl Copier {
         let mut at = marks.start;
         while at < marks.end {
             let chunk = self.log.read(at, Want::bytes(READ_BYTES)).await?;
-            let (Some(first), Some(last)) = (chunk.batches.first(), chunk.batches.last()) else {
+            if at == marks.start {
+                self.begin(marks, chunk.batches.first().map(|first| first.base));
+            }
+            let Some(last) = chunk.batches.last() else {
                 break;
             };
-            if at == marks.start {
-                // There may be a gap behind the start, or the start lies inside of a batch.
-                self.reach(marks.start.min(first.base));
-            }
             at = last.base.plus(u64::from(last.batch.span));
             for stored in chunk.batches {
                 if stored.batch.flags != BatchFlags::default() {
@@ -142,14 +143,7 @@ impl Copier {
                 break;
             }
         }
-        let first = batches.keys().next().unwrap_or(&marks.end);
-        if *first > marks.start {
-            self.remember(marks.start.plus(1));
-            // The start is where the first message was, kept or not.
-            if self.end <= marks.start {
-                self.fill(marks.start, None);
-            }
-        }
+        self.begin(marks, batches.keys().next().copied());
         batches.into_values().for_each(|stored| self.copy(stored));
         Ok(())
     }
@@ -166,6 +160,15 @@ impl Copier {
             if is_last {
                 return Ok(all);
             }
+        }
+    }
+
+    /// Sees to it that it begins where it did, although what lay there may be gone.
+    fn begin(&mut self, marks: &Marks, first: Option<Offset>) {
+        let first = first.unwrap_or(marks.end);
+        self.remember(first.min(marks.start.plus(1)));
+        if first > marks.start && self.end <= marks.start {
+            self.fill(marks.start, None);
         }
     }
 

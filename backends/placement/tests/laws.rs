@@ -81,24 +81,18 @@ mod classes {
     }
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "traces consist of operations of which a few are looked at"
-)]
-mod moves {
-    use std::collections::BTreeMap;
+mod moving {
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Waker};
 
-    use fairlead_canon::{
-        Class, EntityId, Kind, Offset, Outcome, Promise, Retention, SizeLimits, Spec,
-    };
-    use fairlead_ports::{Committed, CursorId, Op, Place, StoreError, Unit, Version};
+    use fairlead_canon::{Batch, Class, EntityId, Kind, Offset, Outcome, Promise, Spec};
+    use fairlead_ports::{Op, Placement, StoreError, Unit, Version};
     use fairlead_testkit::make::{
-        A, B, append, append_to, create, expect, keyed, message, messages, put, settle, trim,
+        A, B, append, append_to, create, expect, keyed, message, messages, put, settle, stamped,
+        trim,
     };
-    use fairlead_testkit::trace::{Trace, digest};
+    use fairlead_testkit::moves;
 
     use super::*;
 
@@ -264,119 +258,40 @@ mod moves {
         assert_eq!(told, (0..100).collect::<Vec<_>>());
     }
 
-    /// What a move carries: not the sequences of producers whose batches are gone, nor what was
-    /// settled in a log, nor a gap at its start. Behind this door a number is never used again.
-    fn is_carried(op: &Op) -> bool {
-        match op {
-            Op::Append { batch, to } => {
-                batch.stamp.is_none() && to.iter().all(|target| target.place == Place::Next)
-            }
-            Op::Settle { entity, cursor, .. } => {
-                let queue = Trace::creation().ops.into_iter().any(|op| {
-                    matches!(op, Op::Create { entity: id, spec } if id == *entity && spec.kind == Kind::Queue)
-                });
-                queue && *cursor == CursorId::default()
-            }
-            Op::Create { .. } | Op::Delete { .. } => false,
-            _ => true,
-        }
-    }
-
-    /// Halves in two stores can end in two ways, so that there be no halves; and an age becomes a
-    /// deadline of the message when it moves.
-    fn to_one(op: &mut Op) {
-        match op {
-            Op::Append { to, .. } => to.truncate(1),
-            Op::Alter { spec, .. } => {
-                spec.retention = Retention::default();
-                // No log has limits besides its retention.
-                if spec.kind == Kind::Log {
-                    spec.limits = SizeLimits::default();
+    #[tokio::test]
+    async fn a_producer_goes_on_after_a_move_although_its_batches_are_gone() {
+        for kind in [Kind::Log, Kind::Queue, Kind::Latest] {
+            for (from, to) in [(Class::Memory, Class::Local), (Class::Local, Class::Memory)] {
+                let subject = fresh();
+                subject.done(vec![in_class(A, kind, from)]).await;
+                let keyed = |first: i32| Batch {
+                    stamp: stamped(7, 1, first..first + 1).stamp,
+                    ..keyed("k", "x")
+                };
+                for first in 0..4 {
+                    subject.done(vec![append(A, keyed(first))]).await;
                 }
+                subject.done(vec![trim(A, 3)]).await;
+                subject.done(vec![as_class(A, kind, to)]).await;
+                assert_eq!(subject.marks(A).await.count, 1, "{kind:?}");
+                let again = subject.done(vec![append(A, keyed(1))]).await.placed;
+                let duplicate = (Offset(1), Placement::Duplicate);
+                assert_eq!((again[0].base, again[0].how), duplicate, "{kind:?}");
+                let gap = subject.commit(vec![append(A, keyed(5))]).await;
+                assert_eq!(gap, Err(StoreError::OutOfSequence { last: 3, got: 5 }));
+                let next = subject.done(vec![append(A, keyed(4))]).await.placed;
+                assert_eq!(next[0].base, Offset(4), "{kind:?}");
             }
-            _ => {}
         }
-    }
-
-    /// The same unit on both; the same answer, but for what a move does not do.
-    async fn both(reference: &Subject, tested: &Subject, unit: &Unit, when: &str) -> bool {
-        let placed = |outcome: Result<Committed, _>| outcome.map(|committed| committed.placed);
-        let got = tested.commit_as(unit.promise, unit.ops.to_vec()).await;
-        if matches!(got, Err(StoreError::Unsupported { .. })) {
-            return false;
-        }
-        let expected = reference.commit_as(unit.promise, unit.ops.to_vec()).await;
-        let is_done = expected.is_ok();
-        assert_eq!(placed(got), placed(expected), "{when}: {unit:?}");
-        is_done
     }
 
     #[tokio::test]
     async fn traces_with_moves_in_between_end_as_without() {
         for seed in 0..200 {
-            let reference = Arc::new(Memory::new(1 << 30));
-            let (reference, tested) = (Subject::new(reference, ()), fresh());
-            let mut trace = Trace::new(seed);
-            let mut specs: BTreeMap<EntityId, Spec> = BTreeMap::new();
-            let mut moves = 0;
-            for step in 0..300_u64 {
-                let mut unit = match step {
-                    0 => Trace::creation(),
-                    _ => trace.unit(),
-                };
-                if step > 0 {
-                    unit.ops.retain(|op| is_carried(op));
-                    unit.ops.truncate(1);
-                    unit.ops.iter_mut().for_each(to_one);
-                }
-                let when = format!("seed {seed}, step {step}");
-                if both(&reference, &tested, &unit, &when).await {
-                    learn(&mut specs, &unit);
-                }
-                let entity = EntityId((seed + step) % 8);
-                let Some(spec) = specs.get_mut(&entity).filter(|_| step % 10 == 9) else {
-                    continue;
-                };
-                let class = match spec.class {
-                    Class::Memory => Class::Local,
-                    Class::Local | Class::Object => Class::Memory,
-                };
-                let there = Spec { class, ..*spec };
-                let op = Op::Alter {
-                    entity,
-                    spec: there,
-                };
-                match tested.commit(vec![op]).await {
-                    Ok(_) => (*spec, moves) = (there, moves + 1),
-                    Err(StoreError::Unsupported { .. }) => {}
-                    Err(error) => panic!("{when}: {error}"),
-                }
-            }
+            let reference = Subject::new(Arc::new(Memory::new(1 << 30)), ());
+            let stay = |subject| subject;
+            let moves = moves::run(seed, 300, (reference, fresh()), stay).await;
             assert!(moves > 3, "seed {seed}: {moves}");
-            let (got, expected) = (digest(&tested).await, digest(&reference).await);
-            for (at, (got, expected)) in got.iter().zip(&expected).enumerate() {
-                let same = got.bytes().zip(expected.bytes());
-                let same = same.take_while(|(got, expected)| got == expected).count();
-                let skip = same.saturating_sub(60);
-                let around = |text: &str| text.chars().skip(skip).take(160).collect::<String>();
-                let (g, e) = (around(got), around(expected));
-                assert_eq!(g, e, "seed {seed}, {at}, from byte {same}");
-            }
-        }
-    }
-
-    /// Follows what each entity is, so that it moves as that.
-    fn learn(specs: &mut BTreeMap<EntityId, Spec>, unit: &Unit) {
-        for op in &unit.ops {
-            match op {
-                Op::Create { entity, spec } | Op::Alter { entity, spec } => {
-                    specs.insert(*entity, *spec);
-                }
-                Op::Delete { entity } => {
-                    specs.remove(entity);
-                }
-                _ => {}
-            }
         }
     }
 }

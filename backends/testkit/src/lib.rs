@@ -1,10 +1,12 @@
 //! The laws of a store, as functions that any store can be held to; for tests alone.
 //!
 //! `laws!(fresh)` makes one test of each law, where `fresh` gives an empty [`Subject`].
-//! [`trace::run`] holds a store to the reference by random operations.
+//! [`trace::run`] holds a store to the reference by random operations, [`moves::run`] one in which
+//! entities move meanwhile.
 
 pub mod laws;
 pub mod make;
+pub mod moves;
 mod subject;
 pub mod trace;
 

@@ -16,8 +16,10 @@ use rand::{Rng, SeedableRng};
 use crate::Subject;
 use crate::make::{append_at, append_to, messages, settle_for, spec, stamped, trim};
 
-const ENTITIES: u64 = 8;
+pub(crate) const ENTITIES: u64 = 8;
 const KEYS: [&str; 4] = ["a", "a/1", "a/2", "b"];
+/// How much is shown of what is the same before a difference.
+const AROUND: usize = 100;
 const SPACE: Space = Space(7);
 
 /// Makes the operations of one trace.
@@ -110,9 +112,18 @@ async fn expectation(subject: &Subject, expected: Expected) -> Op {
     }
 }
 
-async fn compare(reference: &Subject, tested: &Subject, when: &str) {
+pub(crate) async fn compare(reference: &Subject, tested: &Subject, when: &str) {
     let (expected, got) = (digest(reference).await, digest(tested).await);
-    assert_eq!(expected, got, "{when}");
+    for (at, (expected, got)) in expected.iter().zip(&got).enumerate() {
+        let same = expected.bytes().zip(got.bytes());
+        let same = same.take_while(|(expected, got)| expected == got).count();
+        let around = |text: &str| -> String {
+            let text = text.chars().skip(same.saturating_sub(AROUND));
+            text.take(3 * AROUND).collect()
+        };
+        let (expected, got) = (around(expected), around(got));
+        assert_eq!(expected, got, "{when}, entity {at}, byte {same}");
+    }
 }
 
 /// Everything that can be seen of what [`Trace`] works on, except what differs between stores that
@@ -410,7 +421,7 @@ impl Trace {
 }
 
 /// Each entity has one kind for ever, as ids do.
-fn kind(entity: EntityId) -> Kind {
+pub(crate) fn kind(entity: EntityId) -> Kind {
     match entity.0 % 3 {
         0 => Kind::Log,
         1 => Kind::Queue,
