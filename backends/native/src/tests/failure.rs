@@ -221,11 +221,12 @@ pub(super) async fn an_append_of_another_epoch_is_fenced() {
     };
     subject.done(vec![Op::Create { entity: A, spec }]).await;
     let append = |tag| Op::Append {
-        to: vec![Target {
+        to: [Target {
             entity: A,
             place: Place::Next,
             tag: EpochTag(tag),
-        }],
+        }]
+        .into(),
         batch: message("x"),
     };
     for tag in [1, 3] {
