@@ -74,13 +74,20 @@ impl Caller {
                 };
                 let hot = self.join(&stream, entrant).await?;
                 let (settling, role) = (attach.settling, Role::Consuming);
-                Attached::Queue(QueueAttachment {
+                let attached = QueueAttachment {
                     allowance: attach.allowance,
                     hot,
                     stream,
                     settling,
                     role,
-                })
+                };
+                // As a member, so that a removal from here on is told to it.
+                if !self.is_there(&attached.stream) {
+                    self.attachments.insert(id, Attached::Queue(attached));
+                    self.detach(id);
+                    return Err(no_such(key));
+                }
+                Attached::Queue(attached)
             }
         };
         self.attachments.insert(id, attached);
@@ -96,6 +103,10 @@ impl Caller {
                 self.kernel.subscriptions.remove(&pattern, &subscription);
             }
             Some(Attached::Queue(attached)) => {
+                if attached.role == Role::Consuming {
+                    // Before nobody is seen to use it: an earlier time may be over right now.
+                    self.begin_unused(&attached.stream.key);
+                }
                 let left = attached.hot.remove(self.member(id));
                 // Kept in the store as well: a queue that nobody uses for a while is forgotten here,
                 // and has to say redelivered all the same.
@@ -135,9 +146,11 @@ impl Caller {
                 queue.unassign(member, place);
             }
         });
-        let is_last = attached.hot.leave(member) == 0;
         let key = attached.stream.key.clone();
         let allowance = attached.allowance.clone();
+        let hot = Arc::clone(&attached.hot);
+        self.begin_unused(&key);
+        let is_last = hot.leave(member) == 0;
         if is_last {
             self.begin_unused(&key);
         }
@@ -159,8 +172,7 @@ impl Caller {
         let found = self
             .kernel
             .topology(|topology| topology.stream(key).cloned());
-        let stream = found
-            .ok_or_else(|| Error::peer(Reason::Unknown, format!("no such name: {}", key.name)))?;
+        let stream = found.ok_or_else(|| no_such(key))?;
         match stream.owner() {
             Some(owner) if owner != self.id => {
                 let detail = format!("{} belongs to another connection", key.name);
@@ -168,6 +180,14 @@ impl Caller {
             }
             _ => Ok(stream),
         }
+    }
+
+    /// Whether a stream still exists, and not another one under its name.
+    fn is_there(&self, stream: &Stream) -> bool {
+        self.kernel.topology(|topology| {
+            let found = topology.stream(&stream.key);
+            found.is_some_and(|found| found.lanes.first() == stream.lanes.first())
+        })
     }
 
     /// Whether the rules let this caller read what a pattern matches. Attaching and binding ask it too;
@@ -232,4 +252,8 @@ impl Caller {
             inbox: Arc::clone(&self.inbox),
         }
     }
+}
+
+fn no_such(key: &StreamKey) -> Error {
+    Error::peer(Reason::Unknown, format!("no such name: {}", key.name))
 }

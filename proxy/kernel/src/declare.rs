@@ -4,7 +4,7 @@ use fairlead_ports::Action;
 use fairlead_topology::{Change, Configure, Declared, Destination, Lifetime, Match, StreamKey};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::registrar::Request;
+use crate::registrar::{Proviso, Request};
 use crate::{Caller, Error, Reason};
 
 impl Caller {
@@ -108,11 +108,22 @@ pub(crate) async fn ask(
     registrar: &mpsc::Sender<Request>,
     changes: Vec<Change>,
 ) -> Result<Declared, Error> {
+    ask_if(registrar, changes, None).await
+}
+
+/// Asks the registrar for changes that are made only under a condition.
+pub(crate) async fn ask_if(
+    registrar: &mpsc::Sender<Request>,
+    changes: Vec<Change>,
+    only_if: Option<Proviso>,
+) -> Result<Declared, Error> {
     let away = || Error::us(Reason::ShuttingDown, "declarations are no longer taken");
     let (reply, answer) = oneshot::channel();
-    registrar
-        .send((changes, reply))
-        .await
-        .map_err(|_gone| away())?;
+    let request = Request {
+        changes,
+        only_if,
+        reply,
+    };
+    registrar.send(request).await.map_err(|_gone| away())?;
     answer.await.map_err(|_gone| away())?
 }

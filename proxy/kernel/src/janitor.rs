@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_topology::{Change, Lifetime, Stream, StreamKey};
+use fairlead_topology::{Change, Lifetime, Stream, StreamKey, Topology};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use crate::Reason;
 use crate::atlas::Atlas;
-use crate::declare::ask;
+use crate::declare::ask_if;
 use crate::hub::Hub;
 use crate::registrar::Request;
 
@@ -86,6 +87,11 @@ impl Janitor {
         Some(key)
     }
 
+    /// Whether the time of a stream has begun anew.
+    fn awaits(&self, key: &StreamKey) -> bool {
+        self.schedule.lock().times.contains_key(key)
+    }
+
     async fn run(
         self: Arc<Self>,
         atlas: Arc<Atlas>,
@@ -103,7 +109,7 @@ impl Janitor {
             match next {
                 Some(at) if at <= now => {
                     if let Some(key) = self.pop() {
-                        look_at(&key, &atlas, &hub, &registrar).await;
+                        self.look_at(key, (&atlas, &hub), &registrar).await;
                     }
                 }
                 Some(at) => {
@@ -116,25 +122,49 @@ impl Janitor {
             }
         }
     }
+
+    /// Removes a stream unless somebody uses it after all.
+    async fn look_at(
+        self: &Arc<Self>,
+        key: StreamKey,
+        (atlas, hub): (&Atlas, &Arc<Hub>),
+        registrar: &mpsc::Sender<Request>,
+    ) {
+        if !atlas.read(|topology| is_over(topology, &key, hub)) {
+            return;
+        }
+        let remove = vec![Change::RemoveStream(key.clone())];
+        let (janitor, hub, name) = (Arc::clone(self), Arc::clone(hub), key.name.clone());
+        // Asked again at the removal itself: whoever attaches looks at the topology when he is a
+        // member, so either he is seen here or he sees that the stream is gone.
+        let still_over =
+            move |topology: &Topology| !janitor.awaits(&key) && is_over(topology, &key, &hub);
+        match ask_if(registrar, remove, Some(Box::new(still_over))).await {
+            Ok(_) => {}
+            Err(error) if error.reason == Reason::Conflict => {
+                tracing::debug!(%name, "a stream whose time was over is used again");
+            }
+            Err(error) => {
+                tracing::debug!(%error, %name, "a stream whose time is over was not removed");
+            }
+        }
+    }
 }
 
-/// Removes a stream unless somebody uses it after all.
-async fn look_at(key: &StreamKey, atlas: &Atlas, hub: &Hub, registrar: &mpsc::Sender<Request>) {
-    let Some(stream) = atlas.read(|topology| topology.stream(key).cloned()) else {
-        return;
+/// Whether nobody uses a stream that is to go when nobody does.
+fn is_over(topology: &Topology, key: &StreamKey, hub: &Hub) -> bool {
+    let Some(stream) = topology.stream(key) else {
+        return false;
     };
     let is_used = |lane| {
         hub.get(lane)
             .is_some_and(|hot| hot.with(|queue| queue.members()) > 0)
     };
-    let is_over = match stream.lifetime {
+    match stream.lifetime {
         Lifetime::Forever => false,
         Lifetime::Connection(_) => true,
         Lifetime::LastConsumer | Lifetime::Unused { .. } => {
             !stream.lanes.iter().any(|lane| is_used(*lane))
         }
-    };
-    if is_over && let Err(error) = ask(registrar, vec![Change::RemoveStream(key.clone())]).await {
-        tracing::debug!(%error, name = %key.name, "a stream whose time is over was not removed");
     }
 }

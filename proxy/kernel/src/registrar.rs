@@ -23,8 +23,17 @@ const WAITING_MAX: usize = 1_024;
 /// Documents read at a time at start.
 const PAGE: usize = 4_096;
 
-/// A declaration and where its answer goes.
-pub(crate) type Request = (Vec<Change>, oneshot::Sender<Result<Declared, Error>>);
+/// A declaration.
+pub(crate) struct Request {
+    pub(crate) changes: Vec<Change>,
+    /// Asked while nobody can look at the topology; if it says no, the answer is `Conflict`.
+    pub(crate) only_if: Option<Proviso>,
+    /// Where the answer goes.
+    pub(crate) reply: oneshot::Sender<Result<Declared, Error>>,
+}
+
+/// Under which a declaration holds.
+pub(crate) type Proviso = Box<dyn FnOnce(&Topology) -> bool + Send>;
 
 /// The task's state.
 pub(crate) struct Registrar {
@@ -54,18 +63,25 @@ impl Registrar {
     }
 
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        while let Some((changes, reply)) = requests.recv().await {
-            let result = self.declare(changes).await;
+        while let Some(request) = requests.recv().await {
+            let result = self.declare(request.changes, request.only_if).await;
             // The asker may be gone; what it declared stays.
-            drop(reply.send(result));
+            drop(request.reply.send(result));
         }
     }
 
-    async fn declare(&mut self, changes: Vec<Change>) -> Result<Declared, Error> {
+    async fn declare(
+        &mut self,
+        changes: Vec<Change>,
+        only_if: Option<Proviso>,
+    ) -> Result<Declared, Error> {
         let now = self.clock.wall();
         let atlas = Arc::clone(&self.atlas);
         // Handed to the store before others see it: whoever publishes to a new stream comes after.
         let (declared, applied, kept) = atlas.write(|topology| {
+            if only_if.is_some_and(|holds| !holds(topology)) {
+                return Err(Error::peer(Reason::Conflict, "its condition does not hold"));
+            }
             let (declared, applied) = topology.apply(changes, now)?;
             match self.unit(&applied, topology) {
                 Ok(unit) => Ok((declared, applied, self.store.commit(vec![unit]))),

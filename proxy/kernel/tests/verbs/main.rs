@@ -13,6 +13,7 @@ mod conditions;
 mod declaring;
 mod delaying;
 mod dying;
+mod expiring;
 mod fates;
 mod groups;
 mod leaving;

@@ -18,6 +18,10 @@ use crate::map::ORIGIN;
 const SHARED: &str = "$share/";
 const EXCLUSIVE: &str = "$exclusive/";
 
+/// How often a group that ends at the very moment is made again: each time, somebody else has come
+/// and gone in between.
+const JOIN_TRIES: usize = 16;
+
 /// What a member of a group is given.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
@@ -62,19 +66,26 @@ pub(super) async fn join(
     room: Room,
 ) -> Result<AttachmentId, Error> {
     let key = StreamKey::new(Family::Queue, entry.filter.clone());
-    if caller.topology(|topology| topology.stream(&key).is_none()) {
-        match caller.declare(group(&key, entry, room.limits)).await {
-            Ok(_) => {}
-            // Another member was faster.
-            Err(error) if error.reason == Reason::Exists => {}
-            Err(error) => return Err(error),
+    let mut tries = 0..JOIN_TRIES;
+    loop {
+        if caller.topology(|topology| topology.stream(&key).is_none()) {
+            match caller.declare(group(&key, entry, room.limits)).await {
+                Ok(_) => {}
+                // Another member was faster.
+                Err(error) if error.reason == Reason::Exists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let attach = Attach {
+            is_exclusive: is_exclusive(&entry.filter),
+            ..Attach::new(Source::Stream(key.clone()), room.window.into())
+        };
+        match caller.attach(attach).await {
+            // It went with its last member in between.
+            Err(error) if error.reason == Reason::Unknown && tries.next().is_some() => {}
+            joined => return joined,
         }
     }
-    let attach = Attach {
-        is_exclusive: is_exclusive(&entry.filter),
-        ..Attach::new(Source::Stream(key), room.window.into())
-    };
-    caller.attach(attach).await
 }
 
 fn group(key: &StreamKey, entry: &Entry, limits: SizeLimits) -> Vec<Change> {
