@@ -63,7 +63,7 @@ impl Client {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        let lines = listen(child.stdout.take().expect("stdout is piped"));
+        let lines = listen(child.stdout.take().expect("stdout is piped"), parse);
         let input = child.stdin.take().map(BufWriter::new);
         Self {
             child,
@@ -198,7 +198,8 @@ fn command(program: Program) -> Command {
     command
 }
 
-fn listen(output: ChildStdout) -> Receiver<Line> {
+/// What a program prints, line by line, read on a thread of its own.
+pub(crate) fn listen<T: Send + 'static>(output: ChildStdout, parse: fn(&str) -> T) -> Receiver<T> {
     let (sender, lines) = channel();
     let read = move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {

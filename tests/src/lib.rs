@@ -6,17 +6,21 @@
 
 mod client;
 mod dice;
+mod fleet;
 mod load;
 mod node;
 mod record;
+mod relay;
 mod seen;
 pub mod tools;
 
 pub use client::{Client, Line, Program};
 pub use dice::Dice;
+pub use fleet::{Make, Member};
 pub use load::Load;
 pub use node::{Mesh, Node, Starting};
 pub use record::{Record, Value};
+pub use relay::Relay;
 pub use seen::{Seen, Tongue};
 
 use std::time::Duration;

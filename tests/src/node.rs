@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 use crate::PATIENCE;
 
-/// What a test can reach: the three doors and the admin page.
-const DOORS: [&str; 4] = ["mqtt", "kafka", "amqp", "admin"];
+/// What a test can reach: the three doors, one of them over WebSocket as well, and the admin page.
+const DOORS: [&str; 5] = ["mqtt", "mqtt-websocket", "kafka", "amqp", "admin"];
 
 const CONFIGURATION: &str = r#"
 [node]
@@ -26,6 +26,10 @@ drain_ms = 3000
 bind = "127.0.0.1:0"
 [[listeners]]
 translator = "mqtt"
+bind = "127.0.0.1:0"
+[[listeners]]
+translator = "mqtt"
+transport = "websocket"
 bind = "127.0.0.1:0"
 [[listeners]]
 translator = "kafka"
@@ -189,9 +193,14 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// The port of `mqtt`, `kafka`, `amqp` or `admin`, as text for a command line.
+    /// The port of `mqtt`, `mqtt-websocket`, `kafka`, `amqp` or `admin`, as text for a command line.
     pub fn port(&self, door: &str) -> String {
-        self.ports[door].port().to_string()
+        self.address(door).port().to_string()
+    }
+
+    /// Where a door is.
+    pub fn address(&self, door: &str) -> SocketAddr {
+        self.ports[door]
     }
 
     /// A plain connection to a door, with [`PATIENCE`] on reads and writes.

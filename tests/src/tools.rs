@@ -10,7 +10,7 @@ pub fn home() -> &'static Path {
 
 /// Whether `tests/tools` has run. If not, says on stderr that the calling test is skipped, and why.
 pub fn ready() -> bool {
-    let there = python().exists() && java_classes().exists();
+    let there = python().exists() && java_classes().exists() && node_modules().exists();
     if !there {
         eprintln!("skipped: no clients here; tests/tools installs them");
     }
@@ -23,6 +23,18 @@ pub(crate) fn python() -> PathBuf {
 
 pub(crate) fn java_classes() -> PathBuf {
     home().join(".tools/java/classes")
+}
+
+fn node_modules() -> PathBuf {
+    home().join(".tools/js/node_modules")
+}
+
+/// A script of ours for Node.js.
+pub fn node(script: &str) -> Command {
+    let mut command = Command::new("node");
+    command.env("NODE_PATH", node_modules());
+    command.arg(home().join(script));
+    command
 }
 
 /// A class of ours in a JVM of its own.

@@ -1,0 +1,88 @@
+"""paho-mqtt, as a device that takes orders."""
+
+import sys
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from lines import fail, present, records, say
+
+PORT = int(sys.argv[1])
+LEVELS = {3: mqtt.MQTTv31, 4: mqtt.MQTTv311, 5: mqtt.MQTTv5}
+
+
+class Device:
+    def __init__(self):
+        self.bodies, self.early = {}, set()
+
+    def connect(self, order):
+        level, clean = order.get("level", 5), order.get("clean", True)
+        self.v5 = level == 5
+        self.client = client = mqtt.Client(
+            mqtt.CallbackAPIVersion.VERSION2,
+            client_id=order["id"],
+            protocol=LEVELS[level],
+            **({} if self.v5 else {"clean_session": clean}),
+        )
+        client.on_connect = self.connected
+        client.on_disconnect = lambda _c, _d, _f, reason, _p: say(lost=str(reason))
+        client.on_subscribe = lambda _c, _d, _mid, codes, _p: say(subscribed=[code.value for code in codes])
+        client.on_publish = lambda _c, _d, mid, _reason, _p: self.acknowledged(mid)
+        client.on_message = self.arrived
+        client.reconnect_delay_set(min_delay=1, max_delay=1)
+        terms = None
+        if self.v5:
+            terms = Properties(PacketTypes.CONNECT)
+            terms.SessionExpiryInterval = order.get("expiry", 0)
+        if "will" in order:
+            self.last_will(order["will"])
+        more = {"clean_start": clean, "properties": terms} if self.v5 else {}
+        client.connect("127.0.0.1", PORT, keepalive=60, **more)
+        client.loop_start()
+
+    def last_will(self, will):
+        properties = None
+        if self.v5:
+            properties = Properties(PacketTypes.WILLMESSAGE)
+            properties.WillDelayInterval = will.get("delay", 0)
+        self.client.will_set(will["to"], will["body"], will["qos"], will["retain"], properties)
+
+    def connected(self, _client, _data, flags, reason, _properties):
+        if reason.is_failure:
+            fail(reason)
+        say(connected=flags.session_present)
+
+    def subscribe(self, order):
+        if self.v5:
+            self.client.subscribe(order["filter"], options=SubscribeOptions(qos=order["qos"]))
+        else:
+            self.client.subscribe(order["filter"], order["qos"])
+
+    def publish(self, order):
+        sent = self.client.publish(order["to"], order["body"], order["qos"], order.get("retain", False))
+        # It may be acknowledged before `publish` has returned the packet's id.
+        self.bodies[sent.mid] = order["body"]
+        if sent.mid in self.early:
+            self.acknowledged(sent.mid)
+
+    def acknowledged(self, mid):
+        if mid in self.bodies:
+            self.early.discard(mid)
+            say(published=self.bodies.pop(mid))
+        else:
+            self.early.add(mid)
+
+    def arrived(self, _client, _data, message):
+        reply_to = getattr(message.properties, "ResponseTopic", None) if self.v5 else None
+        more = present(reply_to=reply_to)
+        say(message={"to": message.topic, "body": message.payload.decode(), "qos": message.qos, "retain": message.retain, **more})
+
+    def disconnect(self, _order):
+        self.client.disconnect()
+
+
+device = Device()
+for order in records():
+    getattr(device, order.pop("do"))(order)
