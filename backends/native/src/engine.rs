@@ -96,6 +96,7 @@ impl Engine {
         }
         self.sequencer.settle().give();
         let taken = self.take();
+        self.sequencer.reap();
         if self.sequencer.is_faulty() {
             return Err(io::Error::other("the index failed"));
         }
@@ -141,8 +142,9 @@ impl Engine {
     fn rest(self: Box<Self>, taken: Taken) -> Resting {
         let is_flying = self.wal.is_none();
         let wants = match taken {
-            // What did not fit the last frame, or those who wait to be told.
+            // What did not fit the last frame, those who wait to be told, or what was deleted.
             Taken::All if !self.jobs.is_empty() || self.sequencer.is_unsettled() => Wants::Turn,
+            Taken::All if self.sequencer.is_reaping() => Wants::Turn,
             Taken::All if is_flying => Wants::Crowd,
             Taken::All => Wants::Jobs,
             Taken::Part => Wants::Landing,

@@ -13,9 +13,10 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
 
 use crate::entity::{Content, Entity, Source};
+use crate::graves::Graves;
 use crate::ground::Ground;
 use crate::index::{KvError, rows};
-use crate::limits::{CHUNKS_MAX, HOT_MAX};
+use crate::limits::{CHUNKS_MAX, HOT_MAX, REAPED_CHUNKS};
 
 /// Entities looked at for leaving when one comes in.
 const LOOKS_PER_LOAD: usize = 8;
@@ -30,20 +31,22 @@ pub(crate) struct Entities {
     changed: Mutex<Vec<Changed>>,
     /// Those that may leave, longest there first.
     warm: Mutex<VecDeque<EntityId>>,
+    pub(crate) graves: Graves,
 }
 
 /// An entity that changed.
 pub(crate) type Changed = (EntityId, Arc<Entity>);
 
 impl Entities {
-    pub(crate) fn new(ground: Arc<Ground>) -> Self {
-        Self {
+    pub(crate) fn new(ground: Arc<Ground>) -> Result<Self, KvError> {
+        Ok(Self {
+            graves: Graves::load(&ground)?,
             ground,
             hot: RwLock::default(),
             loading: Mutex::default(),
             changed: Mutex::default(),
             warm: Mutex::default(),
-        }
+        })
     }
 
     pub(crate) fn get(&self, id: EntityId) -> Option<Arc<Entity>> {
@@ -84,6 +87,10 @@ impl Entities {
     }
 
     pub(crate) fn create(&self, id: EntityId, spec: Spec) {
+        if let Some(grave) = self.graves.take(id) {
+            // Its rows must not be taken for those of the new one.
+            self.reap_from(id, &grave, usize::MAX);
+        }
         let entity = Arc::new(Entity::new(Content::new(self.source(id), spec)));
         self.touch(id, &entity, &mut entity.content.lock());
         self.hot.write().insert(id, entity);
@@ -93,10 +100,30 @@ impl Entities {
         if let Some(entity) = self.get(id) {
             self.touch(id, &entity, &mut entity.content.lock());
             entity.delete();
+            if !entity.content.lock().is_empty() {
+                self.graves.add(id, entity);
+            }
         }
     }
 
-    /// Changes an entity, if it is there.
+    /// Gives up a part of what was deleted, if anything is left of it.
+    pub(crate) fn reap(&self) {
+        if let Some((id, grave)) = self.graves.first()
+            && self.reap_from(id, &grave, REAPED_CHUNKS)
+        {
+            self.graves.take(id);
+        }
+    }
+
+    /// Gives up a part of one; whether it was the last.
+    fn reap_from(&self, id: EntityId, grave: &Arc<Entity>, chunks: usize) -> bool {
+        let mut content = grave.content.lock();
+        self.touch(id, grave, &mut content);
+        content.reap(chunks);
+        content.is_empty()
+    }
+
+    /// Changes an entity, if it is there. One that is known is not looked up.
     pub(crate) fn change(
         &self,
         id: EntityId,

@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use crate::cursor::Cursor;
 use crate::ground::Uses;
 use crate::index::{KvError, rows};
+use crate::limits::REAPED_CHUNKS;
 use crate::mutation::{Mutation, is_on};
 use crate::producer::Producers;
 
@@ -206,12 +207,6 @@ impl Content {
 
     fn delete(&mut self) {
         self.is_deleted = true;
-        let mut uses = self.source.ground.uses.lock();
-        for kept in self.batches.all(&self.source) {
-            uses.remove(kept.at, kept.share);
-        }
-        drop(uses);
-        self.batches = Batches::default();
         self.cursors = BTreeMap::new();
         self.keys = Keys::default();
         self.producers = Producers::default();
@@ -221,6 +216,28 @@ impl Content {
         ground.open_txns.lock().forget(*entity);
         ground.chores.set(*entity, None);
         self.upkeep = None;
+        self.reap(REAPED_CHUNKS);
+    }
+
+    /// Gives up so many chunks of what was deleted.
+    pub(crate) fn reap(&mut self, chunks: usize) {
+        for _ in 0..chunks {
+            let Some(chunk) = self.batches.pop(&self.source) else {
+                return;
+            };
+            let mut uses = self.source.ground.uses.lock();
+            for kept in &chunk.batches {
+                uses.remove(kept.at, kept.share);
+                self.count = self.count.saturating_sub(u64::from(kept.live));
+                let bytes = if kept.live > 0 { kept.bytes } else { 0 };
+                self.bytes = self.bytes.saturating_sub(u64::from(bytes));
+            }
+        }
+    }
+
+    /// Whether no batch is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
     }
 
     pub(crate) fn count(&self) -> u64 {

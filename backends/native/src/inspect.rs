@@ -115,7 +115,7 @@ impl Inspection {
         let opened = open().map_err(|error| refused(path.clone(), error));
         let checked = opened.and_then(|ground| {
             ground.index.check_log(&path, *log)?;
-            Ok(State::new(Arc::new(ground)))
+            State::new(Arc::new(ground)).map_err(|error| refused(path.clone(), error))
         });
         match checked {
             Ok(state) => Ok(Some(state)),

@@ -26,6 +26,7 @@ mod error;
 mod field;
 mod file_wal;
 mod frame;
+mod graves;
 mod ground;
 mod homes;
 mod inbox;

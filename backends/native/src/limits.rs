@@ -42,6 +42,9 @@ pub(crate) const HOT_MAX: usize = if cfg!(test) { 2 } else { 16_384 };
 /// Chunks of batches in memory above which those that the index has are dropped: 8 KiB each when
 /// they are full.
 pub(crate) const CHUNKS_MAX: usize = if cfg!(test) { 2 } else { 4_096 };
+/// Chunks of a deleted entity that the engine gives up in one turn: some thousand batches, which takes
+/// about a millisecond.
+pub(crate) const REAPED_CHUNKS: usize = if cfg!(test) { 2 } else { 32 };
 /// Blocks and tables of local segments kept in memory for readers: the system caches the files too.
 pub(crate) const DIRECTORY_CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Blocks and tables of segments in an object store kept in memory: nothing else caches them.

@@ -50,6 +50,8 @@ pub struct Stats {
     pub files_live: u64,
     /// Files that are ready for it, or can be used again.
     pub files_free: u64,
+    /// Entities that were deleted and whose batches are not all given up yet.
+    pub graves: u64,
     /// How it is.
     pub condition: Condition,
     /// When a durable promise is kept, for entities that ask for nothing weaker.

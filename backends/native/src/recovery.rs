@@ -168,8 +168,9 @@ fn sites(
 
 /// The state as of the last checkpoint.
 fn state(dir: &Path, index: Index) -> Result<State, OpenError> {
-    let ground = Ground::new(index).map_err(|error| refused(dir.join(index::NAME), error))?;
-    Ok(State::new(Arc::new(ground)))
+    let ground = Ground::new(index);
+    let state = ground.and_then(|ground| State::new(Arc::new(ground)));
+    state.map_err(|error| refused(dir.join(index::NAME), error))
 }
 
 fn replay(dir: &Path, files: &[LogFile], begin: Begin, state: &State) -> Result<Tail, OpenError> {

@@ -415,6 +415,20 @@ impl Sequencer {
                 Duration::ZERO
             } else {
                 left
+    /// Gives up a part of what was deleted.
+    pub(crate) fn reap(&mut self) {
+        if self.is_reaping() {
+            let Shared { state, desk, .. } = self.shared.as_ref();
+            state.reap();
+            desk.framed(desk.last(), 0, state.changes());
+        }
+    }
+
+    /// Whether something is left of what was deleted.
+    pub(crate) fn is_reaping(&self) -> bool {
+        self.shared.state.graves().len() > 0
+    }
+
             }
         })
     }

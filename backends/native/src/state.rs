@@ -12,6 +12,7 @@ use crate::documents::Documents;
 use crate::entities::{Changed, Entities};
 use crate::entity::{Content, Entity, Location};
 use crate::ground::Ground;
+use crate::graves::Graves;
 use crate::index::KvError;
 use crate::record::{Data, Record};
 use crate::superblock::Epoch;
@@ -65,12 +66,22 @@ impl Hidden {
 
 impl State {
     /// What the index says, and nothing more.
-    pub(crate) fn new(ground: Arc<Ground>) -> Self {
-        Self {
-            entities: Entities::new(Arc::clone(&ground)),
+    pub(crate) fn new(ground: Arc<Ground>) -> Result<Self, KvError> {
+        Ok(Self {
+            entities: Entities::new(Arc::clone(&ground))?,
             documents: Mutex::new(Documents::new(Arc::clone(&ground))),
             ground,
-        }
+        })
+    }
+
+    /// Gives up a part of what was deleted.
+    pub(crate) fn reap(&self) {
+        self.entities.reap();
+    }
+
+    /// What was deleted and is not yet given up.
+    pub(crate) fn graves(&self) -> &Graves {
+        &self.entities.graves
     }
 
     pub(crate) fn entity(&self, id: EntityId) -> Option<Arc<Entity>> {

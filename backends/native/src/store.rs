@@ -68,6 +68,7 @@ impl Native {
         Stats {
             files_live,
             files_free,
+            graves: self.shared.state.graves().len() as u64,
             condition: self.shared.told.get(),
             sync: self.shared.sync,
             ..self.shared.meter.stats()

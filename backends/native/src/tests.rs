@@ -11,6 +11,7 @@ mod inspect;
 #[cfg(feature = "mutations")]
 mod mutations;
 mod parsers;
+mod reaping;
 mod recycling;
 mod sealing;
 mod syncing;
@@ -176,6 +177,8 @@ impl Inline {
         }
         self.sequencer.answer(job);
         self.work(Press::All)?;
+        // As the engine does at each of its turns.
+        self.sequencer.reap();
         Ok(replied
             .try_recv()
             .expect("an answer once the frame is durable"))

@@ -58,6 +58,11 @@ const GAUGES: [Count; 2] = [
         "Log files that are ready, or can be used again.",
         |stats| stats.files_free,
     ),
+    (
+        "fairlead_store_deleted_entities",
+        "Deleted entities whose messages are not all given up yet.",
+        |stats| stats.graves,
+    ),
 ];
 
 const SYNC: (&str, &str) = (

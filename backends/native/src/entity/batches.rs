@@ -243,6 +243,13 @@ impl Batches {
         Some(removed)
     }
 
+    /// Takes the first chunk away; what was in it.
+    pub(crate) fn pop(&mut self, source: &Source) -> Option<Arc<Chunk>> {
+        let slot = self.slots.pop_front()?;
+        self.gone.extend(slot.has_row.then_some(slot.first));
+        Some(slot.chunk.unwrap_or_else(|| source.chunk(slot.first)))
+    }
+
     /// Visits every batch as the index has it, and keeps none in memory.
     pub(crate) fn verify(
         &self,

@@ -31,6 +31,11 @@ const HAS_ABORTED: u64 = 8;
 #[derive(Debug)]
 pub(crate) enum Captured {
     Deleted,
+    /// Deleted, and not all of its batches are given up.
+    Dying {
+        row: Vec<u8>,
+        chunks: batches::Captured,
+    },
     Changed {
         row: Vec<u8>,
         chunks: batches::Captured,
@@ -45,27 +50,26 @@ pub(crate) enum Captured {
 
 impl Captured {
     pub(crate) fn write(self, id: EntityId, batch: &mut Batch) {
-        let Self::Changed {
-            row,
-            chunks,
-            cursors,
-            producers,
-            keys,
-            aborted,
-            due,
-        } = self
-        else {
-            batch.delete(rows::entity(id));
-            batch.delete(rows::chore(id));
-            let all = [
-                rows::chunks,
-                rows::cursors,
-                rows::producers,
-                rows::all_latest,
-                rows::aborted_txns,
-            ];
-            all.into_iter().for_each(|of| batch.delete_all(of(id)));
-            return;
+        let (row, chunks, cursors, producers, keys, aborted, due) = match self {
+            Self::Deleted => {
+                batch.delete(rows::grave(id));
+                batch.delete_all(rows::chunks(id));
+                return remove_rest(id, batch);
+            }
+            Self::Dying { row, chunks } => {
+                batch.put(rows::grave(id), row);
+                chunks.write(id, batch);
+                return remove_rest(id, batch);
+            }
+            Self::Changed {
+                row,
+                chunks,
+                cursors,
+                producers,
+                keys,
+                aborted,
+                due,
+            } => (row, chunks, cursors, producers, keys, aborted, due),
         };
         batch.put(rows::entity(id), row);
         chunks.write(id, batch);
@@ -93,11 +97,30 @@ impl Captured {
     }
 }
 
+/// Removes what an entity has besides batches.
+fn remove_rest(id: EntityId, batch: &mut Batch) {
+    batch.delete(rows::entity(id));
+    batch.delete(rows::chore(id));
+    let all = [
+        rows::cursors,
+        rows::producers,
+        rows::all_latest,
+        rows::aborted_txns,
+    ];
+    all.into_iter().for_each(|of| batch.delete_all(of(id)));
+}
+
 impl Content {
     /// What changed since the last capture.
     pub(super) fn capture(&mut self) -> Captured {
-        if self.is_deleted {
+        if self.is_deleted && self.batches.is_empty() {
             return Captured::Deleted;
+        }
+        if self.is_deleted {
+            return Captured::Dying {
+                chunks: self.batches.capture(),
+                row: self.encode(),
+            };
         }
         let chunks = self.batches.capture();
         let mut cursors = Vec::new();
@@ -165,6 +188,17 @@ impl Content {
             content.load_aborted()?;
         }
         Ok(Some(content))
+    }
+
+    /// What is left of a deleted one.
+    pub(crate) fn load_deleted(source: Source) -> Result<Self, KvError> {
+        let key = rows::grave(source.entity);
+        let damaged = || KvError::damaged(&key, "a deleted entity");
+        let row = source.ground.index.get(&key)?.ok_or_else(damaged)?;
+        let (mut content, chunks, _) = Self::decode(source, &row).ok_or_else(damaged)?;
+        content.load_chunks(chunks)?;
+        content.is_deleted = true;
+        Ok(content)
     }
 
     /// What its own row says, how many chunks it has, and what else.

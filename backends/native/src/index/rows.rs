@@ -5,6 +5,7 @@
 //! | letter | key | value |
 //! |---|---|---|
 //! | `E` | entity | definition, bounds, sizes, how many `X` rows ([`crate::entity`]) |
+//! | `G` | entity | the same of one that was deleted and is being given up ([`crate::graves`]) |
 //! | `X` | entity, offset | up to 128 batches: where they lie |
 //! | `S` | entity, cursor, offset / 4096 | settled ranges that begin there, offsets that came back; for the dead, why |
 //! | `P` | entity, producer | epoch, latest batches |
@@ -25,6 +26,7 @@ use fairlead_ports::{CursorId, Space};
 use crate::lsn::FileNo;
 
 const ENTITY: u8 = b'E';
+const GRAVE: u8 = b'G';
 const CHUNK: u8 = b'X';
 const CURSOR: u8 = b'S';
 const PRODUCER: u8 = b'P';
@@ -78,6 +80,16 @@ pub(crate) fn entity(id: EntityId) -> Vec<u8> {
 /// Begins the keys of all entities.
 pub(crate) fn entities() -> Vec<u8> {
     vec![ENTITY]
+}
+
+/// The row of an entity that was deleted and has batches left.
+pub(crate) fn grave(id: EntityId) -> Vec<u8> {
+    Key::new(GRAVE).number(id.0).0
+}
+
+/// Begins the keys of all those.
+pub(crate) fn graves() -> Vec<u8> {
+    vec![GRAVE]
 }
 
 /// Begins the keys of an entity's chunks.

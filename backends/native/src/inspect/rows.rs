@@ -29,6 +29,12 @@ pub(super) fn check(path: &Path, state: &State, report: &mut Report) {
             found("the index: rows of an entity", Some(id));
         }
     }
+    state.graves().each(&mut |id, content| {
+        if content.verify(&mut uses).is_err() {
+            is_whole = false;
+            found("the index: rows of a deleted entity", Some(id));
+        }
+    });
     // What is missing above is missing here as well.
     if is_whole && uses != *state.ground.uses.lock() {
         found("the index: what log files are needed for", None);

@@ -37,7 +37,7 @@ fn checkpoint(store: &Inline) {
 }
 
 /// What log files are needed for, counted from what entities keep.
-fn counted(store: &Inline) -> Uses {
+pub(super) fn counted(store: &Inline) -> Uses {
     let state = &store.shared.state;
     let mut uses = Uses::default();
     for id in state.entities().unwrap() {
@@ -46,6 +46,9 @@ fn counted(store: &Inline) -> Uses {
         };
         entity.content.lock().count_uses(&mut uses);
     }
+    state
+        .graves()
+        .each(&mut |_, content| content.count_uses(&mut uses));
     uses
 }
 
