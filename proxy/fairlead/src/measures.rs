@@ -49,7 +49,7 @@ const COUNTERS: [Count; 7] = [
     ),
 ];
 
-const GAUGES: [Count; 2] = [
+const GAUGES: [Count; 3] = [
     ("fairlead_store_files_live", "Files of the log.", |stats| {
         stats.files_live
     }),
