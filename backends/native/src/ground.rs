@@ -168,6 +168,11 @@ impl Ground {
         }
     }
 
+    /// Whether the index has the homes of sealed files as they are.
+    pub(crate) fn has_written_homes(&self) -> bool {
+        self.homes.lock().is_same(&self.written_homes.lock())
+    }
+
     /// The index has these.
     pub(crate) fn set_written_homes(&self, homes: &Homes) {
         *self.written_homes.lock() = homes.clone();

@@ -20,7 +20,7 @@ pub(crate) struct Home {
 
 /// A place for segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Site {
+pub enum Site {
     /// Below the data directory.
     Directory = 1,
     /// In the object store.
@@ -62,6 +62,18 @@ impl Homes {
     pub(crate) fn segments(&self) -> BTreeSet<Home> {
         let homes = self.0.values();
         homes.flat_map(|homes| homes.iter().copied()).collect()
+    }
+
+    /// Takes these segments for moved into the directory.
+    pub(crate) fn adopt(&mut self, here: &BTreeSet<SegmentId>) {
+        let is_here = |home: &Home| home.site == Site::Objects && here.contains(&home.stamp.id);
+        if !self.0.values().flatten().any(is_here) {
+            return;
+        }
+        let homes = Arc::make_mut(&mut self.0).values_mut().flatten();
+        for home in homes.filter(|home| is_here(home)) {
+            home.site = Site::Directory;
+        }
     }
 
     /// Whether nothing has changed between the two.

@@ -6,9 +6,11 @@
 //! frame that is whole. Begin with [`Inspection`].
 
 mod concern;
+mod entry;
 mod measure;
 mod report;
 mod rows;
+mod sealed;
 mod segments;
 mod walk;
 
@@ -16,25 +18,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fairlead_canon::{EntityId, EpochTag, Offset, Timestamp};
-use fairlead_ports::{Lsn, Op, Place, Target};
+use fairlead_canon::EntityId;
+use fairlead_ports::Lsn;
+use fairlead_segment::Segments;
 
 use crate::error::OpenError;
 use crate::ground::Ground;
 use crate::index::{self, Backend, Index, KvError, RedbKv, refused};
 use crate::log_file::LogFile;
-use crate::lsn::{FileNo, file_of, position_of};
-use crate::record::Record;
+use crate::lsn::{FileNo, file_of};
 use crate::recovery::lock;
 use crate::scan::Begin;
 use crate::sites::Sites;
-use crate::state::State;
+use crate::state::{Hidden, State};
 use crate::superblock::{self, LogId, Slot, Superblock};
 use crate::vfs::{File, Lock, Vfs};
 
-pub use measure::{Measures, Sum};
+pub use entry::{Entry, Kept, Said, SealedFile, Segment};
+pub use measure::{Measures, SegmentSum, Sum};
 pub use report::{Damage, Report};
-use walk::{Seen, Walk};
+use walk::Walk;
 
 /// A data directory, locked against a node for as long as this lives.
 #[derive(Debug)]
@@ -44,28 +47,12 @@ pub struct Inspection {
     files: Vec<LogFile>,
     /// The file of the index, and of which log it must be.
     index: Option<(Arc<dyn File>, LogId)>,
+    /// The object store that segments are in, if it is to be asked.
+    objects: Option<Arc<dyn Segments>>,
     proven: Lsn,
     /// What was wrong before any frame was read.
     found: Report,
     _lock: Box<dyn Lock>,
-}
-
-/// One record of the log, as the operation that it carries out.
-#[derive(Debug)]
-pub struct Entry {
-    /// Its address.
-    pub lsn: Lsn,
-    /// Name of the log file.
-    pub file: String,
-    /// Byte in that file.
-    pub byte: u64,
-    /// Its length in the log.
-    pub len: u32,
-    /// When its frame was made, by the node's clock.
-    pub wall: Timestamp,
-    /// What it says. The places of an append are those that were given; its fences were judged and
-    /// are not kept.
-    pub op: Op,
 }
 
 impl Inspection {
@@ -78,6 +65,7 @@ impl Inspection {
             dir: dir.join("wal"),
             files: Vec::new(),
             index: None,
+            objects: None,
             proven: Lsn(0),
             found: Report::default(),
             _lock: lock,
@@ -108,7 +96,7 @@ impl Inspection {
         let Some((file, log)) = &self.index else {
             return Ok(None);
         };
-        let path = self.dir.with_file_name(index::NAME);
+        let path = self.index_path();
         let looked =
             Backend::look(Arc::clone(file)).map_err(|error| OpenError::io(&path, error))?;
         let open = || -> Result<Ground, KvError> { Ground::new(Index::new(RedbKv::open(looked)?)) };
@@ -124,22 +112,46 @@ impl Inspection {
         }
     }
 
+    /// Lets it read segments of the object store that the node keeps them in.
+    pub fn reaching(self, objects: Arc<dyn Segments>) -> Self {
+        Self {
+            objects: Some(objects),
+            ..self
+        }
+    }
+
+    /// Verifies everything that is kept, and visits the records of the log, oldest first.
+    pub fn check(&self, visit: &mut dyn FnMut(Entry)) -> Result<Report, OpenError> {
+        let state = self.state()?;
+        let mut report = self.found.clone();
+        if let Some(state) = &state {
+            rows::check(&self.index_path(), state, &mut report);
+        }
+        let mut report = self.replay(state.as_ref(), report, &mut |seen, record| {
+            visit(Entry::of(seen, record));
+        })?;
+        if let Some((state, sites)) = state.zip(self.sites()) {
+            let homes = state.ground.homes.lock().clone();
+            segments::check(self.home(), &sites, &homes, &mut report);
+        }
+        Ok(report)
+    }
+
     /// Reads the whole log once, oldest record first.
     pub fn read(&self, visit: &mut dyn FnMut(Entry)) -> Result<Report, OpenError> {
-        self.walk(&mut |Seen { wall, at, .. }, record| {
-            let entry = |op| Entry {
-                lsn: at.lsn,
-                file: file_of(at.lsn).name(),
-                byte: position_of(at.lsn),
-                len: at.len,
-                wall,
-                op,
-            };
-            operation(record)
-                .map(entry)
-                .into_iter()
-                .for_each(&mut *visit);
+        let state = self.state()?;
+        self.walk(state.as_ref(), self.found.clone(), &mut |seen, record| {
+            visit(Entry::of(seen, record));
         })
+    }
+
+    /// The same, with the records among them that an entity keeps in segments.
+    pub fn read_with(
+        &self,
+        entity: EntityId,
+        visit: &mut dyn FnMut(Entry),
+    ) -> Result<Report, OpenError> {
+        sealed::read_with(self, entity, visit)
     }
 
     /// Reads the whole log and adds it up.
@@ -147,46 +159,85 @@ impl Inspection {
         measure::measure(self)
     }
 
-    fn walk(&self, visit: walk::Visit<'_>) -> Result<Report, OpenError> {
-        let mut report = self.found.clone();
-        let first = self.first_to_apply(&mut report)?;
+    fn walk(
+        &self,
+        state: Option<&State>,
+        mut report: Report,
+        visit: walk::Visit<'_>,
+    ) -> Result<Report, OpenError> {
+        let first = self.first_to_apply(state, &mut report)?;
         let walk = Walk::new(&self.dir, &self.files, self.proven, report);
         walk.passing_gaps_before(first).run(visit)
     }
 
-    fn check_segments(&self, state: &State, report: &mut Report) -> Result<(), OpenError> {
-        let dir = self.dir.parent().unwrap_or(&self.dir);
-        let Some((_, log)) = &self.index else {
-            return Ok(());
-        };
-        let sites = Sites::new(&self.vfs, dir, *log, None);
-        let homes = state.ground.homes.lock().clone();
-        segments::check(dir, &sites, &homes, report)
+    /// Walks along the log, and brings the state up to its end.
+    fn replay(
+        &self,
+        state: Option<&State>,
+        report: Report,
+        visit: walk::Visit<'_>,
+    ) -> Result<Report, OpenError> {
+        let applied = state.map(|state| state.ground.index.applied());
+        // Without it the report says so, and nothing can be added.
+        let applied = applied.and_then(Result::ok).map(|applied| applied.frame);
+        let mut hidden = Vec::new();
+        let report = self.walk(state, report, &mut |seen, record| {
+            visit(seen, record);
+            // A frame is applied whole or not at all.
+            if let Some((state, applied)) = state.zip(applied)
+                && seen.frame > applied
+            {
+                state.apply(seen.at, record, &mut hidden);
+                hidden
+                    .drain(..)
+                    .for_each(|appended: Hidden| appended.show());
+            }
+        })?;
+        if let Some((state, sites)) = state.zip(self.sites()) {
+            sites.adopt(&mut state.ground.homes.lock());
+        }
+        Ok(report)
+    }
+
+    /// Where segments are; `None` when it is not known whose.
+    fn sites(&self) -> Option<Sites> {
+        let (_, log) = self.index.as_ref()?;
+        let objects = self.objects.as_ref();
+        Some(Sites::new(&self.vfs, self.home(), *log, objects))
+    }
+
+    /// The data directory.
+    fn home(&self) -> &Path {
+        self.dir.parent().unwrap_or(&self.dir)
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.dir.with_file_name(index::NAME)
     }
 
     /// Index of the first file that a start reads; those before may have gaps, where nothing refers
     /// to a file any more. Adds what a start would say of the index to the report.
-    fn first_to_apply(&self, report: &mut Report) -> Result<usize, OpenError> {
-        let index = self.dir.with_file_name(index::NAME);
-        let (file, at, what) = match self.state()? {
+    fn first_to_apply(
+        &self,
+        state: Option<&State>,
+        report: &mut Report,
+    ) -> Result<usize, OpenError> {
+        let index = self.index_path();
+        let (file, at, what) = match state {
             None if self.index.is_none() => return Ok(0),
             None => (index, 0, "the index"),
-            Some(state) => {
-                rows::check(&index, &state, report);
-                self.check_segments(&state, report)?;
-                match Begin::find(&self.dir, &self.files, &state, self.proven) {
-                    Ok(begin) => {
-                        let file = self.files.get(begin.file);
-                        report.begin =
-                            file.map(|file| (self.dir.join(file.number.name()), begin.position));
-                        return Ok(begin.file);
-                    }
-                    Err(OpenError::Damaged { file, at, what }) => (file, at, what),
-                    Err(OpenError::Missing { file }) => (file, 0, "this log file is missing"),
-                    Err(OpenError::Index { file, .. }) => (file, 0, "the index"),
-                    Err(error) => return Err(error),
+            Some(state) => match Begin::find(&self.dir, &self.files, state, self.proven) {
+                Ok(begin) => {
+                    let file = self.files.get(begin.file);
+                    report.begin =
+                        file.map(|file| (self.dir.join(file.number.name()), begin.position));
+                    return Ok(begin.file);
                 }
-            }
+                Err(OpenError::Damaged { file, at, what }) => (file, at, what),
+                Err(OpenError::Missing { file }) => (file, 0, "this log file is missing"),
+                Err(OpenError::Index { file, .. }) => (file, 0, "the index"),
+                Err(error) => return Err(error),
+            },
         };
         let is_known = |known: &Damage| known.file == file && known.at == at;
         if !report.damages.iter().any(is_known) {
@@ -249,62 +300,5 @@ impl Inspection {
     fn damaged(&mut self, number: FileNo, what: &'static str) {
         let path = self.dir.join(number.name());
         self.found.damages.push(Damage::new(path, 0, what));
-    }
-}
-
-/// What somebody asked for; `None` where the store speaks of itself.
-fn operation(record: &Record) -> Option<Op> {
-    Some(match record.clone() {
-        Record::Sealed(_) => return None,
-        Record::Data(data) => Op::Append {
-            to: data.targets.into_iter().map(target).collect(),
-            batch: data.batch,
-        },
-        Record::Create { entity, spec } => Op::Create { entity, spec },
-        Record::Alter { entity, spec } => Op::Alter { entity, spec },
-        Record::Delete { entity } => Op::Delete { entity },
-        Record::Settle {
-            entity,
-            cursor,
-            ranges,
-            outcome,
-        } => Op::Settle {
-            entity,
-            cursor,
-            ranges,
-            outcome,
-        },
-        Record::Trim { entity, to } => Op::Trim { entity, to },
-        Record::Mark { entity, upto } => Op::Mark { entity, upto },
-        Record::EndTxn {
-            producer,
-            epoch,
-            decision,
-            entity,
-        } => Op::EndTxn {
-            producer,
-            epoch,
-            decision,
-            entity,
-        },
-        Record::Put {
-            space,
-            key,
-            value,
-            due,
-        } => Op::Put {
-            space,
-            key,
-            value,
-            due,
-        },
-    })
-}
-
-fn target((entity, base): (EntityId, Offset)) -> Target {
-    Target {
-        entity,
-        place: Place::At(base),
-        tag: EpochTag::default(),
     }
 }

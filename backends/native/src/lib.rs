@@ -68,7 +68,10 @@ mod window;
 mod tests;
 
 pub use error::OpenError;
-pub use inspect::{Damage, Entry, Inspection, Measures, Report, Sum};
+pub use homes::Site;
+pub use inspect::{
+    Damage, Entry, Inspection, Kept, Measures, Report, Said, SealedFile, Segment, SegmentSum, Sum,
+};
 pub use meter::{SYNC_TIMES_US, Stats};
 pub use settings::{Settings, Spare, World};
 pub use store::Native;

@@ -50,7 +50,7 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
     let (progress, _) = watch::channel(Progress::Durable(wal.synced()));
     // The first frame of this stay takes one page.
     let first = at(end.0, end.1.saturating_sub(PAGE));
-    let desk = Desk::new(first, state.changes() > 0, CHECKPOINT_AFTER);
+    let desk = Desk::new(first, state.is_ahead(), CHECKPOINT_AFTER);
     let shared = Arc::new(Shared {
         state,
         tail: Tail::new(settings.tail_bytes_max),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fairlead_ports::Lsn;
 use fairlead_segment::{Compression, LogId, Reader, SegmentError, Segments};
 
-use crate::homes::{Home, Site};
+use crate::homes::{Home, Homes, Site};
 use crate::limits::{DIRECTORY_CACHE_BYTES, OBJECTS_CACHE_BYTES};
 use crate::superblock;
 use crate::vfs::Vfs;
@@ -60,6 +60,13 @@ impl Sites {
             Site::Objects => self.has_objects(),
         };
         homes.iter().find(|home| !is_there(home)).copied()
+    }
+
+    /// A segment of the object store that is in the directory as well came with a backup: from now on
+    /// that is its place.
+    pub(crate) fn adopt(&self, homes: &mut Homes) {
+        let listed = self.directory.place().list(self.log).unwrap_or_default();
+        homes.adopt(&listed.into_iter().collect());
     }
 
     /// Reads at a site.

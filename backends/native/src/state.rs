@@ -139,6 +139,11 @@ impl State {
         self.entities.changes() + self.documents.lock().changes()
     }
 
+    /// Whether a checkpoint would say more than the last one.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.changes() > 0 || !self.ground.has_written_homes()
+    }
+
     /// Takes the list of entities that changed in the generation that ends.
     pub(crate) fn take_changed(&self) -> Vec<Changed> {
         self.entities.take_changed()

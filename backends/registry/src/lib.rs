@@ -11,7 +11,8 @@ use fairlead_placement::ByClass;
 use fairlead_ports::{BoxFuture, Clock, Documents, Entropy, Store};
 
 pub use fairlead_native::{
-    Damage, Entry, Inspection, Measures, OpenError, Report, SYNC_TIMES_US, Spare, Stats, Sum,
+    Damage, Entry, Inspection, Kept, Measures, OpenError, Report, SYNC_TIMES_US, Said, SealedFile,
+    Segment, SegmentSum, Site, Spare, Stats, Sum,
 };
 pub use fairlead_objects::{
     Finding, Objects, OpenError as PlaceError, Patience, Place, self_check,
@@ -91,7 +92,11 @@ pub fn open(
 }
 
 /// Looks at the data directory of a stopped node, or a copy of one, and changes nothing in it.
-/// No node can start there for as long as the answer lives.
-pub fn inspect(dir: &Path) -> Result<Inspection, OpenError> {
-    Inspection::open(dir, &ReadOnly)
+/// No node can start there for as long as the answer lives. Segments in `objects` are read there.
+pub fn inspect(dir: &Path, objects: Option<Objects>) -> Result<Inspection, OpenError> {
+    let inspection = Inspection::open(dir, &ReadOnly)?;
+    Ok(match objects {
+        Some(objects) => inspection.reaching(Arc::new(objects)),
+        None => inspection,
+    })
 }

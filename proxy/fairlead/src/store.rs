@@ -10,12 +10,13 @@ mod stat;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use fairlead_backends::{Inspection, OpenError, Report};
+use fairlead_backends::{Inspection, OpenError, Report, Site, Sum};
 use serde_json::{Value, json};
 
 use crate::cli::{Home, Store};
 use crate::config::Config;
 use crate::exit::Failure;
+use crate::node::objects;
 
 pub(crate) fn run(verb: Store) -> Result<(), Failure> {
     match verb {
@@ -28,8 +29,10 @@ pub(crate) fn run(verb: Store) -> Result<(), Failure> {
 }
 
 fn open(home: &Home) -> Result<(Inspection, String), Failure> {
-    let dir = Config::load(home)?.data_dir;
-    let inspection = fairlead_backends::inspect(&dir);
+    let config = Config::load(home)?;
+    let dir = config.data_dir;
+    let objects = config.objects.as_deref().map(objects).transpose()?;
+    let inspection = fairlead_backends::inspect(&dir, objects);
     Ok((
         inspection.map_err(|error| refused(&dir, error))?,
         dir.display().to_string(),
@@ -60,11 +63,36 @@ fn extent(out: &mut impl Write, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
+/// How many and how much, for programs.
+fn sum(sum: Sum) -> Value {
+    json!({ "count": sum.count, "bytes": sum.bytes })
+}
+
 /// A place in a file, for programs.
 fn place(place: Option<&(PathBuf, u64)>) -> Value {
     place.map_or(
         Value::Null,
         |(file, byte)| json!({ "file": file.display().to_string(), "byte": byte }),
+    )
+}
+
+/// Where segments are, as the commands say it.
+fn site(site: Site) -> &'static str {
+    match site {
+        Site::Directory => "data directory",
+        Site::Objects => "object store",
+    }
+}
+
+/// What of an object store was not read, for people.
+fn unread(out: &mut impl Write, report: &Report, what: &str) -> io::Result<()> {
+    let Some(why) = &report.unread_why else {
+        return Ok(());
+    };
+    let (count, bytes) = (report.unread.count, report.unread.bytes);
+    writeln!(
+        out,
+        "{count} {what} of {bytes} bytes are in the object store and were not read: {why}"
     )
 }
 

@@ -86,7 +86,7 @@ impl Checkpointer {
         let last = self.shared.desk.last();
         let progress = *self.shared.progress.borrow();
         let is_durable = matches!(progress, Progress::Durable(end) if end > last);
-        if !is_durable || self.shared.state.changes() == 0 {
+        if !is_durable || !self.shared.state.is_ahead() {
             return Ok(());
         }
         self.write(Checkpoint::begin(&self.shared.state, last))

@@ -9,9 +9,11 @@ use super::Inspection;
 use super::report::Report;
 use super::walk::Seen;
 use crate::error::OpenError;
-use crate::index::{self, Applied, KvError, refused};
+use crate::homes::{Homes, Site};
+use crate::index::{KvError, refused};
+use crate::lsn::file_of;
 use crate::record::Record;
-use crate::state::{Hidden, State};
+use crate::state::State;
 
 /// How many, and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,50 +37,50 @@ pub struct Measures {
     pub documents: BTreeMap<Space, Sum>,
     /// Records of messages that an entity still keeps; one that several keep counts once.
     pub kept: Sum,
+    /// Segments, by where they are.
+    pub segments: BTreeMap<Site, SegmentSum>,
+}
+
+/// Segments in one place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SegmentSum {
+    /// All of them, with the bytes they take there.
+    pub all: Sum,
+    /// The records in them that somebody still keeps, before compression.
+    pub live: Sum,
 }
 
 impl Sum {
-    fn add(&mut self, bytes: u64) {
+    pub(super) fn add(&mut self, bytes: u64) {
         self.count += 1;
         self.bytes = self.bytes.saturating_add(bytes);
     }
 }
 
 impl Measures {
-    /// Bytes of all records.
+    /// Bytes of all records in the log.
     pub fn record_bytes(&self) -> u64 {
         self.records.values().map(|sum| sum.bytes).sum()
     }
 
-    /// Bytes of records that still count: messages that are kept, and documents.
+    /// Bytes of records in the log that still count: messages that are kept there, and documents.
     pub fn live_bytes(&self) -> u64 {
         let documents: u64 = self.documents.values().map(|sum| sum.bytes).sum();
-        self.kept.bytes.saturating_add(documents)
+        let sealed: u64 = self.segments.values().map(|sum| sum.live.bytes).sum();
+        let kept = self.kept.bytes.saturating_sub(sealed);
+        kept.saturating_add(documents)
     }
 }
 
 pub(super) fn measure(inspection: &Inspection) -> Result<(Report, Measures), OpenError> {
     let state = inspection.state()?;
-    let applied = state
-        .as_ref()
-        .map_or(Ok(Applied::default()), |state| state.ground.index.applied());
-    let path = inspection.dir.with_file_name(index::NAME);
-    let failed = |error| refused(path.clone(), error);
-    let applied = applied.map_err(failed)?.frame;
-    let mut hidden = Vec::new();
     let mut records: BTreeMap<_, Sum> = BTreeMap::new();
-    let report = inspection.walk(&mut |Seen { frame, at, .. }, record| {
+    let found = inspection.found.clone();
+    let report = inspection.replay(state.as_ref(), found, &mut |Seen { at, .. }, record| {
         records
             .entry(kind(record))
             .or_default()
             .add(u64::from(at.len));
-        // A frame is applied whole or not at all.
-        if let Some(state) = state.as_ref().filter(|_| frame > applied) {
-            state.apply(at, record, &mut hidden);
-            hidden
-                .drain(..)
-                .for_each(|appended: Hidden| appended.show());
-        }
     })?;
     let mut measures = Measures {
         file_bytes: inspection.files.iter().map(|file| file.bytes).sum(),
@@ -86,8 +88,10 @@ pub(super) fn measure(inspection: &Inspection) -> Result<(Report, Measures), Ope
         entities: BTreeMap::new(),
         documents: BTreeMap::new(),
         kept: Sum::default(),
+        segments: BTreeMap::new(),
     };
     if let Some(state) = state {
+        let failed = |error| refused(inspection.index_path(), error);
         measures.add(&state).map_err(failed)?;
     }
     Ok((report, measures))
@@ -95,23 +99,45 @@ pub(super) fn measure(inspection: &Inspection) -> Result<(Report, Measures), Ope
 
 impl Measures {
     fn add(&mut self, state: &State) -> Result<(), KvError> {
-        let mut places: BTreeMap<Lsn, u32> = BTreeMap::new();
+        // By address: several may keep one record.
+        let mut places: BTreeMap<Lsn, (u32, Site)> = BTreeMap::new();
         for id in state.entities()? {
             let Some(entity) = state.entity(id) else {
                 continue;
             };
             let mut content = entity.content.lock();
-            places.extend(content.places().map(|at| (at.lsn, at.len)));
+            let site = Site::of_class(content.spec.class);
+            places.extend(content.places().map(|at| (at.lsn, (at.len, site))));
             self.entities.insert(id, (content.spec, content.marks()));
         }
-        places
-            .values()
-            .for_each(|len| self.kept.add(u64::from(*len)));
+        let homes = state.ground.homes.lock().clone();
+        for home in homes.segments() {
+            let sum = self.segments.entry(home.site).or_default();
+            sum.all.add(home.stamp.bytes);
+        }
+        for (lsn, (len, site)) in places {
+            self.kept.add(u64::from(len));
+            if let Some(site) = site_of(&homes, lsn, site) {
+                self.segments
+                    .entry(site)
+                    .or_default()
+                    .live
+                    .add(u64::from(len));
+            }
+        }
         state.documents.lock().all(&mut |space, document| {
             let bytes = document.key.len() + document.value.len();
             self.documents.entry(space).or_default().add(bytes as u64);
         })
     }
+}
+
+/// Where a record is that belongs at a site, if it was sealed: there, unless it has yet to move.
+fn site_of(homes: &Homes, lsn: Lsn, belongs: Site) -> Option<Site> {
+    let homes = homes.of(file_of(lsn));
+    let is_there = homes.iter().any(|home| home.site == belongs);
+    let first = homes.first().map(|home| home.site);
+    if is_there { Some(belongs) } else { first }
 }
 
 fn kind(record: &Record) -> &'static str {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use fairlead_canon::EntityId;
 
+use super::measure::Sum;
 use crate::lsn::FileNo;
 
 /// What was read of a data directory, and what is wrong with it.
@@ -17,8 +18,13 @@ pub struct Report {
     pub frames: u64,
     /// Records in them.
     pub records: u64,
-    /// Segments of the data directory that the index names.
-    pub segments: u64,
+    /// Segments that were read and are whole, with the bytes they take.
+    pub segments: Sum,
+    /// What is in an object store and was not read: segments, or records of one entity, with the
+    /// bytes of their segments.
+    pub unread: Sum,
+    /// Why not.
+    pub unread_why: Option<String>,
     /// Slots of the superblock that do not validate. One such is what a write that was cut off
     /// leaves, and the other one holds.
     pub unreadable_slots: usize,

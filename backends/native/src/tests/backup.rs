@@ -39,7 +39,7 @@ async fn a_backup_opens_with_what_was_there_and_the_store_goes_on() {
     assert!(backup > 100_000, "{backup}");
     subject.done(vec![append(A, message("not in it"))]).await;
     let inspection = Inspection::open(Path::new("copy"), &fs).unwrap();
-    let report = inspection.read(&mut |_| {}).unwrap();
+    let report = inspection.check(&mut |_| {}).unwrap();
     assert!(report.damages.is_empty(), "{report:?}");
     drop(inspection);
     let copy = Subject::new(open_in(&fs, "copy"), ());

@@ -219,7 +219,7 @@ fn an_inspection_names_the_entity_whose_rows_are_missing_or_do_not_add_up() {
     store.shared.state.ground.index.checkpoint(batch).unwrap();
     store.close().unwrap();
     let inspection = Inspection::open(Path::new("data"), &fs).unwrap();
-    let report = inspection.read(&mut |_| {}).unwrap();
+    let report = inspection.check(&mut |_| {}).unwrap();
     let named: Vec<_> = report
         .damages
         .iter()

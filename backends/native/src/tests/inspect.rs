@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 
 use super::{Inline, Script, open};
 use crate::error::OpenError;
-use crate::inspect::{Inspection, Report};
+use crate::inspect::{Inspection, Kept, Report, Said};
 use crate::vfs::sim::SimFs;
 
 const FIRST: &str = "data/wal/0000000000000001.wal";
@@ -19,7 +19,7 @@ const ENTITY: EntityId = EntityId(7);
 
 fn report(fs: &SimFs) -> Report {
     let inspection = Inspection::open(Path::new("data"), fs).expect("a directory");
-    inspection.read(&mut |_| {}).expect("readable")
+    inspection.check(&mut |_| {}).expect("readable")
 }
 
 /// Ten messages to one entity, a frame each, and a close in order. Behind the frame of the start
@@ -59,8 +59,10 @@ fn a_directory_that_is_whole_has_no_damage_and_every_record() {
     let mut seen = Vec::new();
     let report = inspection
         .read(&mut |entry| {
-            if let Op::Append { to, batch } = entry.op {
-                assert_eq!(entry.byte % 4096, 64);
+            if let (Said::Op(Op::Append { to, batch }), Kept::Log { byte, .. }) =
+                (entry.said, entry.kept)
+            {
+                assert_eq!(byte % 4096, 64);
                 seen.push((to[0].entity, to[0].place, batch.bytes));
             }
         })

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fairlead_canon::{Batch, Class, EntityId, Kind, Offset, Outcome, Promise, Spec};
-use fairlead_ports::{Op, StoreError, Unit};
+use fairlead_ports::{Op, Place, StoreError, Unit};
 use fairlead_segment::Segments;
 use fairlead_testkit::make::{A, B, append, create, message, settle};
 use fairlead_testkit::trace::digest;
 use tokio::time::Instant;
 
 use super::{Inline, Script, open};
-use crate::Inspection;
 use crate::entity::Location;
 use crate::homes::{Home, Sealed, Site};
 use crate::inbox::Job;
@@ -25,6 +24,7 @@ use crate::sequencer::{Press, Taken};
 use crate::sites::Directory;
 use crate::vfs::Vfs;
 use crate::vfs::sim::{Loss, SimFs};
+use crate::{Inspection, Kept, Report, Said};
 
 impl Inline {
     fn checkpoint(&self) -> std::io::Result<()> {
@@ -287,6 +287,70 @@ fn read_all(store: &Inline, entity: EntityId) -> Vec<Batch> {
     places.into_iter().map(find).collect()
 }
 
+fn check(fs: &SimFs) -> Report {
+    let inspection = Inspection::open(Path::new("data"), fs).unwrap();
+    inspection.check(&mut |_| {}).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_sealed_behind_the_last_checkpoint_is_checked_and_checkpointed_at_the_end() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    filled(&mut store);
+    store.checkpoint().unwrap();
+    let view = store.shared.bench.take().unwrap();
+    for file in store.sealer.due(&view) {
+        let sealed = store.sealer.seal(&store.shared.state, file).unwrap();
+        store.commit_sealed(sealed).unwrap();
+    }
+    drop(store);
+    let report = check(&fs);
+    assert_eq!(
+        report.segments.count,
+        files_of(&fs, "data/sealed").len() as u64
+    );
+    assert_ne!(report.begin, report.end);
+    drop(open(&fs).unwrap());
+    let report = check(&fs);
+    assert_eq!(
+        report.segments.count,
+        files_of(&fs, "data/sealed").len() as u64
+    );
+    assert_eq!(report.begin, report.end, "nothing is left to be read");
+}
+
+#[tokio::test]
+async fn the_records_of_an_entity_are_shown_in_order_from_segments_and_log() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    filled(&mut store);
+    store.seal().unwrap();
+    // In files that are used again.
+    for _ in 0..30 {
+        store.done(vec![append(B, message("y".repeat(3_000)))]);
+    }
+    store.done(vec![append(A, message("last"))]);
+    let marks = store
+        .shared
+        .state
+        .look(A, |content| Ok(content.marks()))
+        .unwrap();
+    drop(store);
+    let inspection = Inspection::open(Path::new("data"), &fs).unwrap();
+    let (mut offsets, mut sealed) = (Vec::new(), 0);
+    let report = inspection.read_with(A, &mut |entry| {
+        sealed += usize::from(matches!(entry.kept, Kept::Segment(_)));
+        if let Said::Op(Op::Append { to, .. }) = entry.said {
+            let ours = to.iter().filter(|target| target.entity == A);
+            offsets.extend(ours.map(|target| target.place));
+        }
+    });
+    assert!(report.unwrap().damages.is_empty());
+    let all = (marks.start.0..marks.end.0).map(|n| Place::At(Offset(n)));
+    assert_eq!(offsets, all.collect::<Vec<_>>());
+    assert!(sealed > 0, "some are in segments");
+}
+
 #[tokio::test]
 async fn a_flipped_bit_in_a_segment_is_found_by_file_when_nobody_reads_it() {
     let fs = SimFs::default();
@@ -294,13 +358,9 @@ async fn a_flipped_bit_in_a_segment_is_found_by_file_when_nobody_reads_it() {
     filled(&mut store);
     store.seal().unwrap();
     store.close().unwrap();
-    let check = |fs: &SimFs| {
-        let inspection = Inspection::open(Path::new("data"), fs).unwrap();
-        inspection.read(&mut |_| {}).unwrap()
-    };
     let whole = check(&fs);
     let names = files_of(&fs, "data/sealed");
-    assert_eq!(whole.segments, names.len() as u64);
+    assert_eq!(whole.segments.count, names.len() as u64);
     assert!(whole.damages.is_empty(), "{:?}", whole.damages);
     let path = Path::new("data/sealed").join(&names[0]);
     let file = fs.open(&path).unwrap();

@@ -6,7 +6,7 @@ use fairlead_backends::{Damage, Report};
 use serde_json::{Value, json};
 
 use super::names::Names;
-use super::{extent, open, place, printed, unreadable, verdict};
+use super::{extent, open, place, printed, sum, unread, unreadable, verdict};
 use crate::cli::List;
 use crate::exit::Failure;
 
@@ -17,7 +17,7 @@ pub(super) fn run(list: &List) -> Result<(), Failure> {
     let (inspection, dir) = open(&list.home)?;
     let mut names = Names::default();
     let report = inspection
-        .read(&mut |entry| names.learn(&entry))
+        .check(&mut |entry| names.learn(&entry))
         .map_err(unreadable)?;
     let mut out = io::stdout().lock();
     printed(if list.json {
@@ -31,9 +31,10 @@ pub(super) fn run(list: &List) -> Result<(), Failure> {
 fn readable(out: &mut impl Write, report: &Report, names: &Names) -> io::Result<()> {
     writeln!(
         out,
-        "{} log files, {} frames, {} records, {} segments",
-        report.files, report.frames, report.records, report.segments
+        "{} log files, {} frames, {} records; {} segments of {} bytes",
+        report.files, report.frames, report.records, report.segments.count, report.segments.bytes
     )?;
+    unread(out, report, "segments")?;
     if report.unreadable_slots == 1 {
         writeln!(
             out,
@@ -50,13 +51,15 @@ fn readable(out: &mut impl Write, report: &Report, names: &Names) -> io::Result<
             "torn tail: a write was cut off there, before it was acknowledged; the next start drops it"
         )?;
     }
-    if report.damages.is_empty() {
-        writeln!(
-            out,
-            "whole: every checksum is right, and a node can start here"
-        )?;
+    if !report.damages.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let verdict = if report.unread.count == 0 {
+        "whole: every checksum is right, and a node can start here"
+    } else {
+        "every checksum of what was read is right; what was not read may be damaged"
+    };
+    writeln!(out, "{verdict}")
 }
 
 fn damaged(out: &mut impl Write, damage: &Damage, names: &Names) -> io::Result<()> {
@@ -109,13 +112,15 @@ fn json(report: &Report, names: &Names) -> Value {
         })
     };
     json!({
-        "whole": report.damages.is_empty(),
+        "whole": report.damages.is_empty() && report.unread.count == 0,
         "torn": report.is_torn,
         "unreadable_superblock_slots": report.unreadable_slots,
         "files": report.files,
         "frames": report.frames,
         "records": report.records,
-        "segments": report.segments,
+        "segments": sum(report.segments),
+        "unread": sum(report.unread),
+        "unread_because": report.unread_why,
         "begin": place(report.begin.as_ref()),
         "end": place(report.end.as_ref()),
         "damages": report.damages.iter().map(damage).collect::<Vec<_>>(),

@@ -4,13 +4,13 @@
 
 use std::io::{self, Write};
 
-use fairlead_backends::Entry;
+use fairlead_backends::{Entry, Kept, Said, SealedFile, Segment};
 use fairlead_canon::{Address, Batch, EntityId, Message, Opened, Path};
 use fairlead_ports::{Op, Place, Target};
 use serde_json::{Value, json};
 
 use super::names::Names;
-use super::{open, printed, unreadable, verdict};
+use super::{open, printed, site, unread, unreadable, verdict};
 use crate::cli::Dump;
 use crate::exit::Failure;
 
@@ -27,22 +27,31 @@ pub(super) fn run(dump: &Dump) -> Result<(), Failure> {
     let only = dump.entity.map(EntityId);
     let mut out = io::BufWriter::new(io::stdout().lock());
     let mut result = Ok(());
-    let report = inspection
-        .read(&mut |entry| {
-            if result.is_ok() && only.is_none_or(|only| is_about(&entry.op, only)) {
-                result = if dump.list.json {
-                    writeln!(out, "{}", json(&entry, &names))
-                } else {
-                    readable(&mut out, &entry, &names)
-                };
-            }
-        })
-        .map_err(unreadable)?;
+    let mut print = |entry: Entry| {
+        if result.is_ok() && only.is_none_or(|only| is_about(&entry.said, only)) {
+            result = if dump.list.json {
+                writeln!(out, "{}", json(&entry, &names))
+            } else {
+                readable(&mut out, &entry, &names)
+            };
+        }
+    };
+    let report = match only {
+        Some(only) => inspection.read_with(only, &mut print),
+        None => inspection.read(&mut print),
+    };
+    let report = report.map_err(unreadable)?;
+    if !dump.list.json {
+        result = result.and_then(|()| unread(&mut out, &report, "records in segments"));
+    }
     printed(result.and_then(|()| out.flush()))?;
     verdict(&report, dir)
 }
 
-fn is_about(op: &Op, only: EntityId) -> bool {
+fn is_about(said: &Said, only: EntityId) -> bool {
+    let Said::Op(op) = said else {
+        return false;
+    };
     match op {
         Op::Append { to, .. } => to.iter().any(|target| target.entity == only),
         Op::Create { entity, .. }
@@ -57,9 +66,16 @@ fn is_about(op: &Op, only: EntityId) -> bool {
 }
 
 fn readable(out: &mut impl Write, entry: &Entry, names: &Names) -> io::Result<()> {
-    write!(out, "{}:{} {} ", entry.file, entry.byte, entry.wall.0)?;
+    match &entry.kept {
+        Kept::Log { file, byte, wall } => write!(out, "{file}:{byte} {} ", wall.0)?,
+        Kept::Segment(segment) => write!(out, "{} {} ", shown_segment(segment), entry.lsn.0)?,
+    }
+    let op = match &entry.said {
+        Said::Op(op) => op,
+        Said::Sealed(files) => return sealed(out, files),
+    };
     let name = |entity: &EntityId| names.readable(*entity);
-    match &entry.op {
+    match op {
         Op::Append { to, batch } => appended(out, to, batch, names),
         Op::Create { entity, spec } => writeln!(out, "create {}: {spec:?}", name(entity)),
         Op::Alter { entity, spec } => writeln!(out, "alter {}: {spec:?}", name(entity)),
@@ -107,6 +123,24 @@ fn readable(out: &mut impl Write, entry: &Entry, names: &Names) -> io::Result<()
     }
 }
 
+fn sealed(out: &mut impl Write, files: &[SealedFile]) -> io::Result<()> {
+    writeln!(out, "sealed {} log files", files.len())?;
+    for SealedFile { file, segments } in files {
+        match segments.as_slice() {
+            [] => writeln!(out, "  {file}: nobody needs it")?,
+            segments => {
+                let names: Vec<_> = segments.iter().map(shown_segment).collect();
+                writeln!(out, "  {file}: in {}", names.join(" and "))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn shown_segment(segment: &Segment) -> String {
+    format!("{} ({})", segment.name, site(segment.site))
+}
+
 fn appended(out: &mut impl Write, to: &[Target], batch: &Batch, names: &Names) -> io::Result<()> {
     writeln!(
         out,
@@ -144,16 +178,30 @@ fn appended(out: &mut impl Write, to: &[Target], batch: &Batch, names: &Names) -
 }
 
 fn json(entry: &Entry, names: &Names) -> Value {
-    let (what, detail) = detail(&entry.op, names);
-    json!({
-        "file": entry.file,
-        "byte": entry.byte,
-        "len": entry.len,
-        "lsn": entry.lsn.0,
-        "wall_ms": entry.wall.0,
-        "record": what,
-        "detail": detail,
-    })
+    let (what, detail) = match &entry.said {
+        Said::Op(op) => detail(op, names),
+        Said::Sealed(files) => ("sealed", files.iter().map(sealed_json).collect()),
+    };
+    let mut json = match &entry.kept {
+        Kept::Log { file, byte, wall } => {
+            json!({ "file": file, "byte": byte, "wall_ms": wall.0 })
+        }
+        Kept::Segment(segment) => segment_json(segment),
+    };
+    json["len"] = entry.len.into();
+    json["lsn"] = entry.lsn.0.into();
+    json["record"] = what.into();
+    json["detail"] = detail;
+    json
+}
+
+fn sealed_json(file: &SealedFile) -> Value {
+    let segments: Vec<_> = file.segments.iter().map(segment_json).collect();
+    json!({ "file": file.file, "segments": segments })
+}
+
+fn segment_json(segment: &Segment) -> Value {
+    json!({ "segment": segment.name, "in": site(segment.site) })
 }
 
 fn detail(op: &Op, names: &Names) -> (&'static str, Value) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fairlead_backends::Entry;
+use fairlead_backends::{Entry, Said};
 use fairlead_canon::EntityId;
 use fairlead_kernel::Family;
 use fairlead_ports::Op;
@@ -22,11 +22,11 @@ struct Name {
 impl Names {
     /// Learns from a record, if it holds a definition.
     pub(super) fn learn(&mut self, entry: &Entry) {
-        let Op::Put {
+        let Said::Op(Op::Put {
             space,
             value: Some(value),
             ..
-        } = &entry.op
+        }) = &entry.said
         else {
             return;
         };

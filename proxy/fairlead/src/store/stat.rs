@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
-use fairlead_backends::{Measures, Report, Sum};
+use fairlead_backends::{Measures, Report, SegmentSum, Site, Sum};
 use fairlead_canon::{EntityId, Kind, Spec};
 use fairlead_ports::Marks;
 use serde_json::{Map, Value, json};
 
 use super::names::Names;
-use super::{extent, open, place, printed, unreadable, verdict};
+use super::{extent, open, place, printed, site, sum, unreadable, verdict};
 use crate::cli::List;
 use crate::exit::Failure;
 
@@ -59,10 +59,16 @@ fn readable(
     for (space, sum) in &measures.documents {
         row(out, *sum, &format!("space {}", space.0))?;
     }
+    writeln!(out, "\n{:>10} {:>14}  SEGMENTS", "COUNT", "BYTES")?;
+    for (at, of) in &measures.segments {
+        let (live, bytes) = (of.live.count, of.live.bytes);
+        let name = format!("{}: {live} records of {bytes} bytes live", site(*at));
+        row(out, of.all, &name)?;
+    }
     let (live, dead) = live_and_dead(measures);
     writeln!(
         out,
-        "\n{live} bytes of records live (messages that are kept, and documents), {dead} dead"
+        "\n{live} bytes of records in the log live (messages that are kept, and documents), {dead} dead"
     )
 }
 
@@ -76,7 +82,6 @@ fn live_and_dead(measures: &Measures) -> (u64, u64) {
 }
 
 fn json(report: &Report, measures: &Measures, names: &Names) -> Value {
-    let sum = |sum: &Sum| json!({ "count": sum.count, "bytes": sum.bytes });
     let entity = |(entity, (spec, marks)): (&EntityId, &(Spec, Marks))| {
         json!({
             "of": names.json(*entity),
@@ -89,6 +94,11 @@ fn json(report: &Report, measures: &Measures, names: &Names) -> Value {
     };
     let records = measures.records.iter();
     let documents = measures.documents.iter();
+    let segments = measures.segments.iter();
+    let segment = |(at, of): (&Site, &SegmentSum)| {
+        let of = json!({ "segments": sum(of.all), "live": sum(of.live) });
+        (site(*at).to_owned(), of)
+    };
     let (live, dead) = live_and_dead(measures);
     json!({
         "files": report.files,
@@ -96,9 +106,10 @@ fn json(report: &Report, measures: &Measures, names: &Names) -> Value {
         "frames": report.frames,
         "begin": place(report.begin.as_ref()),
         "end": place(report.end.as_ref()),
-        "records": records.map(|(kind, of)| ((*kind).to_owned(), sum(of))).collect::<Map<_, _>>(),
+        "records": records.map(|(kind, of)| ((*kind).to_owned(), sum(*of))).collect::<Map<_, _>>(),
         "entities": measures.entities.iter().map(entity).collect::<Vec<_>>(),
-        "documents": documents.map(|(space, of)| (space.0.to_string(), sum(of))).collect::<Map<_, _>>(),
+        "documents": documents.map(|(space, of)| (space.0.to_string(), sum(*of))).collect::<Map<_, _>>(),
+        "segments": segments.map(segment).collect::<Map<_, _>>(),
         "live_bytes": live,
         "dead_bytes": dead,
     })
