@@ -127,9 +127,10 @@ impl Entities {
     pub(crate) fn change(
         &self,
         id: EntityId,
+        known: Option<Arc<Entity>>,
         change: impl FnOnce(&mut Content),
     ) -> Option<Arc<Entity>> {
-        let entity = self.get(id)?;
+        let entity = known.or_else(|| self.get(id))?;
         let mut content = entity.content.lock();
         self.touch(id, &entity, &mut content);
         change(&mut content);

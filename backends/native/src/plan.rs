@@ -20,7 +20,7 @@ use crate::limits::{DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, Limits};
 use crate::mutation::{Mutation, is_on};
 use crate::producer::Judgement;
 use crate::record::{Data, Record};
-use crate::state::State;
+use crate::state::{Known, State};
 
 pub(crate) use draft::Draft;
 
@@ -34,12 +34,10 @@ const SPEC_BYTES_MAX: usize = 24 + 12 * 10;
 /// Records of a unit whose room is kept for the next one.
 const KEPT_CAPACITY: usize = 2_048;
 
-/// What a unit becomes. Kept between units for its room, and emptied before each.
+/// What a unit becomes. Kept between units for its room, and emptied after each.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    pub(crate) records: Vec<Record>,
-    /// The entities that the records of batches append to, in order, where they are at hand.
-    pub(crate) known: Vec<Option<Arc<Entity>>>,
+    pub(crate) records: Vec<(Record, Known)>,
     pub(crate) placed: SmallVec<[Placed; 2]>,
     /// Where messages die to make room.
     pub(crate) died: Vec<EntityId>,
@@ -92,8 +90,6 @@ impl Plan {
     pub(crate) fn clear(&mut self) {
         self.records.clear();
         self.records.shrink_to(KEPT_CAPACITY);
-        self.known.clear();
-        self.known.shrink_to(KEPT_CAPACITY);
         self.placed = SmallVec::new();
         self.died.clear();
     }
@@ -107,7 +103,6 @@ impl<'a> Planner<'a> {
         room: Room,
     ) -> Self {
         draft.clear();
-        plan.clear();
         Self {
             state,
             draft,
@@ -122,6 +117,7 @@ impl<'a> Planner<'a> {
     }
 
     fn op(&mut self, op: Op) -> Result<(), StoreError> {
+        let mut known = Known::new();
         let record = match op {
             Op::Expect {
                 space,
@@ -141,8 +137,10 @@ impl<'a> Planner<'a> {
                 ranges,
                 outcome,
             } => {
-                let spec = self.draft.live(self.state, entity)?.spec;
-                spec.map_or(Ok(()), |spec| settles(spec.kind, cursor))?;
+                let sketch = self.draft.live(self.state, entity)?;
+                let kind = sketch.spec.as_ref().map(|spec| spec.kind);
+                kind.map_or(Ok(()), |kind| settles(kind, cursor))?;
+                known.push(sketch.known.take());
                 Record::Settle {
                     entity,
                     cursor,
@@ -186,7 +184,7 @@ impl<'a> Planner<'a> {
                 }
             }
         };
-        self.plan.records.push(record);
+        self.plan.records.push((record, known));
         Ok(())
     }
 
@@ -250,22 +248,24 @@ impl<'a> Planner<'a> {
         self.draft.expect(to.len());
         self.plan.placed.reserve(to.len());
         let mut targets = SmallVec::with_capacity(to.len());
+        let mut at_hand = Known::with_capacity(to.len());
         let mut is_placed = false;
         for target in to {
             let (placed, known) = self.place(target, &batch)?;
             if placed.how == Placement::New {
-                self.plan.known.push(known);
+                at_hand.push(known);
                 targets.push((placed.entity, placed.base));
                 is_placed |= matches!(target.place, Place::At(_));
             }
             self.plan.placed.push(placed);
         }
         if !targets.is_empty() {
-            self.plan.records.push(Record::Data(Data {
+            let data = Data {
                 targets,
                 batch,
                 is_placed,
-            }));
+            };
+            self.plan.records.push((Record::Data(data), at_hand));
         }
         Ok(())
     }
@@ -367,7 +367,7 @@ impl<'a> Planner<'a> {
                 } else {
                     Record::Trim { entity, to }
                 };
-                self.plan.records.push(record);
+                self.plan.records.push((record, Known::new()));
                 Ok(Placement::New)
             }
         }

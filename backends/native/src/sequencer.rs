@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use fairlead_canon::{Promise, SyncMode, Timestamp};
-use fairlead_ports::{Appended, Clock, Committed, Lsn, StoreError, Unit, Watcher};
+use fairlead_ports::{Appended, Clock, Committed, Lsn, Ops, StoreError, Unit, Watcher};
 use smallvec::SmallVec;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -31,11 +31,11 @@ use crate::limits::{FRAME_BYTES_TARGET, FRAME_UNITS_TARGET, LINGER_MAX, Limits, 
 use crate::lsn::{FileNo, file_of, padded, position_of};
 use crate::meter::Meter;
 use crate::mutation::{Mutation, is_on};
-use crate::plan::{Draft, Planner, Room, len_max};
+use crate::plan::{Draft, Plan, Planner, Room, len_max};
 use crate::pool::Pool;
 use crate::record::Record;
 use crate::seal::Bench;
-use crate::state::{Hidden, Progress, State};
+use crate::state::{Hidden, Known, Progress, State};
 use crate::tail::Tail;
 use crate::waiting::{Stages, Unsynced, Waiting};
 
@@ -67,6 +67,7 @@ pub(crate) struct Sequencer {
     file: FileNo,
     position: u64,
     draft: Draft,
+    plan: Plan,
     open: Open,
     flying: Option<Flying>,
     unsynced: Option<Unsynced>,
@@ -143,7 +144,6 @@ impl Sequencer {
     ) -> Self {
         let limits = Limits::of_file(pool.file_bytes());
         let (file, position) = end;
-        let (draft, open) = (Draft::default(), Open::default());
         Self {
             shared,
             pool,
@@ -151,8 +151,9 @@ impl Sequencer {
             limits,
             file,
             position,
-            draft,
-            open,
+            draft: Draft::default(),
+            plan: Plan::default(),
+            open: Open::default(),
             flying: None,
             unsynced: None,
             done: Stages::default(),
@@ -213,7 +214,11 @@ impl Sequencer {
 
     fn seal(&mut self, sealed: Sealed) -> Committed {
         let record = Record::Sealed(sealed);
-        let lsn = self.write(&record, Promise::Durable, SyncMode::Always);
+        let lsn = self.write(
+            (&record, &mut Known::new()),
+            Promise::Durable,
+            SyncMode::Always,
+        );
         self.open.units += 1;
         self.open.is_urgent = true;
         self.open.owes_sync = true;
@@ -296,12 +301,28 @@ impl Sequencer {
 
     /// Puts a unit in order. The mode in which its receipt is given weakens none in `job_sync`.
     fn sequence(&mut self, unit: Unit, job_sync: &mut SyncMode) -> Result<Committed, StoreError> {
-        let promise = unit.promise;
-        let planner = Planner::new(&self.shared.state, &mut self.draft, self.pool.room());
-        let plan = planner.plan(unit);
+        let Unit { ops, promise } = unit;
+        let mut plan = std::mem::take(&mut self.plan);
+        let judged = self.judge(ops, &mut plan, job_sync);
+        let sequenced = judged.map(|sync| self.carry_out(&mut plan, promise, sync));
+        plan.clear();
+        self.plan = plan;
+        sequenced
+    }
+
+    /// Plans a unit; returns when what it does may be shown.
+    fn judge(
+        &mut self,
+        ops: Ops,
+        plan: &mut Plan,
+        job_sync: &mut SyncMode,
+    ) -> Result<SyncMode, StoreError> {
+        let room = self.pool.room();
+        let planner = Planner::new(&self.shared.state, &mut self.draft, plan, room);
+        let planned = planner.plan(ops);
         // A refusal may rest on what is not durable yet, and is not to be less sure than that.
-        let sync = match &plan {
-            Ok(_) => self.shared.sync.max(self.draft.sync()),
+        let sync = match &planned {
+            Ok(()) => self.shared.sync.max(self.draft.sync()),
             Err(_) => self.shared.sync,
         };
         *job_sync = sync.min(*job_sync);
@@ -309,11 +330,15 @@ impl Sequencer {
             // The plan may rest on what the index did not give.
             return Err(StoreError::Poisoned);
         }
-        let plan = plan?;
+        planned.map(|()| sync)
+    }
+
+    /// Writes and applies what was planned.
+    fn carry_out(&mut self, plan: &mut Plan, promise: Promise, sync: SyncMode) -> Committed {
         let first = self.open.stages.of(sync).hidden.len();
         let mut lsn = self.open.lsn;
-        for record in &plan.records {
-            lsn = self.write(record, promise, sync);
+        for (record, known) in &mut plan.records {
+            lsn = self.write((record, known), promise, sync);
         }
         if !plan.records.is_empty() {
             self.open.units += 1;
@@ -324,19 +349,24 @@ impl Sequencer {
             self.show_early(first, sync);
         }
         let waiting = self.open.stages.of(sync);
-        waiting.died.extend(plan.died);
+        waiting.died.append(&mut plan.died);
         if is_on(Mutation::ShowBeforeDurable) {
             waiting.hidden.iter().for_each(Hidden::show);
         }
         let hides = waiting.hidden.len() > first;
         self.open.owes_sync |= sync == SyncMode::Always && hides;
-        Ok(Committed {
+        Committed {
             lsn,
-            placed: plan.placed,
-        })
+            placed: std::mem::take(&mut plan.placed),
+        }
     }
 
-    fn write(&mut self, record: &Record, promise: Promise, sync: SyncMode) -> Lsn {
+    fn write(
+        &mut self,
+        (record, known): (&Record, &mut Known),
+        promise: Promise,
+        sync: SyncMode,
+    ) -> Lsn {
         let open = &mut self.open;
         if open.count == 0 {
             open.wall = self.clock.wall();
@@ -352,9 +382,9 @@ impl Sequencer {
         {
             self.shared.tail.push_early(lsn, data.batch.clone());
         }
-        self.shared.state.apply(
-            Location { lsn, len },
-            record,
+        self.shared.state.apply_to(
+            known,
+            (Location { lsn, len }, record),
             &mut open.stages.of(sync).hidden,
         );
         lsn
@@ -383,6 +413,20 @@ impl Sequencer {
 
     pub(crate) fn is_flying(&self) -> bool {
         self.flying.is_some()
+    }
+
+    /// Gives up a part of what was deleted.
+    pub(crate) fn reap(&mut self) {
+        if self.is_reaping() {
+            let Shared { state, desk, .. } = self.shared.as_ref();
+            state.reap();
+            desk.framed(desk.last(), 0, state.changes());
+        }
+    }
+
+    /// Whether something is left of what was deleted.
+    pub(crate) fn is_reaping(&self) -> bool {
+        self.shared.state.graves().len() > 0
     }
 
     /// Units in the open frame.
@@ -415,20 +459,6 @@ impl Sequencer {
                 Duration::ZERO
             } else {
                 left
-    /// Gives up a part of what was deleted.
-    pub(crate) fn reap(&mut self) {
-        if self.is_reaping() {
-            let Shared { state, desk, .. } = self.shared.as_ref();
-            state.reap();
-            desk.framed(desk.last(), 0, state.changes());
-        }
-    }
-
-    /// Whether something is left of what was deleted.
-    pub(crate) fn is_reaping(&self) -> bool {
-        self.shared.state.graves().len() > 0
-    }
-
             }
         })
     }

@@ -1,6 +1,7 @@
 //! What a unit has changed so far, for the operations that follow in it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_canon::{Batch, EntityId, Offset, ProducerId, Spec, Stamp, SyncMode};
@@ -8,6 +9,7 @@ use fairlead_ports::{Space, StoreError};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::entity::Entity;
 use crate::limits::OPEN_TXNS_MAX;
 use crate::producer::{Judgement, Producer};
 use crate::state::State;
@@ -18,7 +20,7 @@ const KEPT_CAPACITY: usize = 2_048;
 /// Facts that differ from the state. Kept between units for its room, and emptied before each.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
-    entities: HashMap<EntityId, Sketch, FixedState>,
+    entities: Sketches,
     producers: HashMap<(EntityId, ProducerId), Producer, FixedState>,
     /// Whether a document that was written is there or was deleted.
     documents: HashMap<(Space, Bytes), bool, FixedState>,
@@ -26,9 +28,18 @@ pub(crate) struct Draft {
     opened: BTreeSet<(ProducerId, EntityId)>,
 }
 
+/// The entities of a unit. Mostly there is one, which needs no map.
+#[derive(Debug, Default)]
+struct Sketches {
+    first: Option<(EntityId, Sketch)>,
+    others: HashMap<EntityId, Sketch, FixedState>,
+}
+
 /// What matters of an entity while a unit is judged.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Sketch {
+    /// The entity, for whoever applies what was judged: so it is looked up once.
+    pub(crate) known: Option<Arc<Entity>>,
     /// `None`: there is no such entity.
     pub(crate) spec: Option<Spec>,
     pub(crate) end: Offset,
@@ -40,17 +51,59 @@ pub(crate) struct Sketch {
     is_fresh: bool,
 }
 
+impl Sketches {
+    fn of(&mut self, entity: EntityId, make: impl FnOnce() -> Sketch) -> &mut Sketch {
+        if self.first.as_ref().is_none_or(|(id, _)| *id == entity) {
+            let (_, first) = self.first.get_or_insert_with(|| (entity, make()));
+            return first;
+        }
+        self.others.entry(entity).or_insert_with(make)
+    }
+
+    fn get_mut(&mut self, entity: EntityId) -> Option<&mut Sketch> {
+        match &mut self.first {
+            Some((id, first)) if *id == entity => Some(first),
+            _ => self.others.get_mut(&entity),
+        }
+    }
+
+    fn get(&self, entity: EntityId) -> Option<&Sketch> {
+        match &self.first {
+            Some((id, first)) if *id == entity => Some(first),
+            _ => self.others.get(&entity),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Sketch> {
+        let first = self.first.iter().map(|(_, first)| first);
+        first.chain(self.others.values())
+    }
+
+    fn clear(&mut self) {
+        self.first = None;
+        // Emptying a map costs its capacity, which a wide fan-out would leave behind for good.
+        if self.others.capacity() > KEPT_CAPACITY {
+            self.others = HashMap::default();
+        }
+        self.others.clear();
+    }
+}
+
 impl Sketch {
     fn of(state: &State, entity: EntityId) -> Self {
         let Some(entity) = state.entity(entity) else {
             return Self::absent();
         };
         let content = entity.content.lock();
+        let (spec, end) = (Some(content.spec), content.end);
+        let (count, bytes) = (content.count(), content.bytes());
+        drop(content);
         Self {
-            spec: Some(content.spec),
-            end: content.end,
-            count: content.count(),
-            bytes: content.bytes(),
+            known: Some(entity),
+            spec,
+            end,
+            count,
+            bytes,
             displaced: Offset(0),
             is_fresh: false,
         }
@@ -59,6 +112,7 @@ impl Sketch {
     fn absent() -> Self {
         let (end, displaced) = (Offset(0), Offset(0));
         Self {
+            known: None,
             spec: None,
             end,
             count: 0,
@@ -91,8 +145,8 @@ impl Draft {
                 .spec
                 .is_some_and(|spec| spec.sync == SyncMode::Interval)
         };
-        let is_weak = !self.entities.is_empty() && self.documents.is_empty();
-        if is_weak && self.entities.values().all(weakest) {
+        let is_weak = self.entities.first.is_some() && self.documents.is_empty();
+        if is_weak && self.entities.all().all(weakest) {
             SyncMode::Interval
         } else {
             SyncMode::Always
@@ -100,10 +154,6 @@ impl Draft {
     }
 
     pub(crate) fn clear(&mut self) {
-        // Emptying a map costs its capacity, which a wide fan-out would leave behind for good.
-        if self.entities.capacity() > KEPT_CAPACITY {
-            self.entities = HashMap::default();
-        }
         self.entities.clear();
         self.producers.clear();
         self.documents.clear();
@@ -112,13 +162,13 @@ impl Draft {
 
     /// Makes room for so many entities at once.
     pub(crate) fn expect(&mut self, entities: usize) {
-        self.entities.reserve(entities);
+        if entities > 1 {
+            self.entities.others.reserve(entities);
+        }
     }
 
     fn sketch(&mut self, state: &State, entity: EntityId) -> &mut Sketch {
-        self.entities
-            .entry(entity)
-            .or_insert_with(|| Sketch::of(state, entity))
+        self.entities.of(entity, || Sketch::of(state, entity))
     }
 
     /// An entity that exists at this point of the unit.
@@ -265,7 +315,7 @@ impl Draft {
 
     pub(crate) fn fits(&self, entity: EntityId, spec: &Spec, batch: &Batch) -> bool {
         self.entities
-            .get(&entity)
+            .get(entity)
             .is_none_or(|sketch| sketch.fits(spec, batch))
     }
 
@@ -280,7 +330,7 @@ impl Draft {
         let kept = state.entity(entity)?;
         let sketch = self
             .entities
-            .get_mut(&entity)
+            .get_mut(entity)
             .filter(|sketch| !sketch.is_fresh)?;
         for (after, live, bytes) in kept.content.lock().sizes(sketch.displaced) {
             if sketch.fits(spec, batch) {

@@ -54,18 +54,11 @@ impl Data {
 
     pub(super) fn encode(&self, out: &mut BytesMut) {
         let batch = &self.batch;
-        out.put_slice(&[KIND, self.flags(), batch.codec as u8, 0]);
-        out.put_u16_le(u16::try_from(self.targets.len()).unwrap_or(u16::MAX));
-        out.put_u16_le(0);
-        out.put_u32_le(batch.count);
-        out.put_u32_le(batch.span);
-        out.put_u64_le(batch.deadline.map_or(0, |deadline| deadline.0.max(1)));
-        out.put_u64_le(batch.time.0);
-        out.put_u32_le(NO_LINEAGE);
-        out.put_u32_le(u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX));
+        out.reserve(Self::len_max(batch, self.targets.len()));
+        out.put_slice(&self.fixed());
         for (entity, base) in &self.targets {
-            out.put_u64_le(entity.0);
-            out.put_u64_le(base.0);
+            let target = u128::from(entity.0) | u128::from(base.0) << 64;
+            out.put_slice(&target.to_le_bytes());
         }
         if let Some(stamp) = batch.stamp {
             out.put_i64_le(stamp.producer.0);
@@ -83,6 +76,23 @@ impl Data {
             out.put_slice(name.unwrap_or_default());
         }
         out.put_slice(&batch.bytes);
+    }
+
+    /// What follows length and checksum up to the targets, put together aside: it is copied once.
+    fn fixed(&self) -> [u8; FIXED_BYTES - 8] {
+        let batch = &self.batch;
+        let mut fixed = [0; FIXED_BYTES - 8];
+        let mut out = fixed.as_mut_slice();
+        out.put_slice(&[KIND, self.flags(), batch.codec as u8, 0]);
+        out.put_u16_le(u16::try_from(self.targets.len()).unwrap_or(u16::MAX));
+        out.put_u16_le(0);
+        out.put_u32_le(batch.count);
+        out.put_u32_le(batch.span);
+        out.put_u64_le(batch.deadline.map_or(0, |deadline| deadline.0.max(1)));
+        out.put_u64_le(batch.time.0);
+        out.put_u32_le(NO_LINEAGE);
+        out.put_u32_le(u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX));
+        fixed
     }
 
     fn flags(&self) -> u8 {
