@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 
 from gmqtt import Client, Message
@@ -79,4 +80,6 @@ async def main():
         await getattr(device, order.pop("do"))(order)
 
 
+# It logs each broken connection with its traceback, and connections break here on purpose.
+logging.disable(logging.CRITICAL)
 asyncio.run(main())

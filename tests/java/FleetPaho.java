@@ -69,6 +69,7 @@ public final class FleetPaho {
                 Fleet.say("published", Fleet.text(order, "body"));
             }
         });
+        Fleet.say("taken", true);
     }
 
     private abstract static class Acted implements MqttActionListener {
@@ -110,7 +111,9 @@ public final class FleetPaho {
         }
 
         @Override
-        public void deliveryComplete(IMqttToken token) {}
+        public void deliveryComplete(IMqttToken token) {
+            Fleet.say("delivered", true);
+        }
 
         @Override
         public void authPacketArrived(int code, MqttProperties properties) {}

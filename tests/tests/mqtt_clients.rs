@@ -138,3 +138,332 @@ fn paho_for_java_lives_through_a_crash() {
 fn hivemqs_client_lives_through_a_crash() {
     lives(Make::HiveMq, 5, "mqtt");
 }
+
+/// What is published while the server is away waits in the client, and arrives once, in order.
+fn keeps_what_the_server_cannot_take(make: Make) {
+    if !tools::ready() {
+        return;
+    }
+    let (node, relay) = (Node::new(), Relay::new());
+    let mesh = node.start();
+    relay.lead_to(Some(mesh.address("mqtt")));
+    let mut desk = connected(Make::Paho, &mesh.port("mqtt"), kept("desk"));
+    subscribe(&mut desk, "readings/#", 2);
+    drop(desk);
+    let mut pump = connected(make, &relay.port(), kept("pump"));
+
+    relay.lead_to(None);
+    mesh.kill();
+    pump.wait("lost");
+    let bodies: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+    for body in &bodies {
+        pump.order(&json!({"do": "publish", "to": "readings/1", "body": body, "qos": 2}));
+    }
+    let mesh = node.start();
+    relay.lead_to(Some(mesh.address("mqtt")));
+    for _ in &bodies {
+        pump.wait("published");
+    }
+    expect_bodies(&mesh, &bodies);
+}
+
+fn kept(id: &str) -> Value {
+    json!({"id": id, "clean": false, "expiry": 3600})
+}
+
+/// What waited for the session of `desk` is this and nothing else.
+fn expect_bodies(mesh: &Mesh, bodies: &[String]) {
+    let mut desk = connected(Make::Paho, &mesh.port("mqtt"), kept("desk"));
+    // Behind the last of them in the same queue.
+    publish_directly(mesh, "readings/end", "end");
+    let mut heard = Vec::new();
+    loop {
+        let message = desk.wait("message");
+        match message["body"].as_str() {
+            Some("end") => break,
+            body => heard.push(body.expect("text").to_owned()),
+        }
+    }
+    assert_eq!(heard, bodies);
+}
+
+#[test]
+fn paho_keeps_what_the_server_cannot_take() {
+    keeps_what_the_server_cannot_take(Make::Paho);
+}
+
+#[test]
+fn mqtt_js_keeps_what_the_server_cannot_take() {
+    keeps_what_the_server_cannot_take(Make::MqttJs);
+}
+
+#[test]
+fn hivemqs_client_keeps_what_the_server_cannot_take() {
+    keeps_what_the_server_cannot_take(Make::HiveMq);
+}
+
+#[test]
+fn paho_for_java_keeps_on_disk_what_the_server_cannot_take() {
+    if !tools::ready() {
+        return;
+    }
+    let (node, relay) = (Node::new(), Relay::new());
+    let mesh = node.start();
+    relay.lead_to(Some(mesh.address("mqtt")));
+    let mut desk = connected(Make::Paho, &mesh.port("mqtt"), kept("desk"));
+    subscribe(&mut desk, "readings/#", 2);
+    drop(desk);
+    let mut terms = kept("pump");
+    terms["directory"] = json!(node.data_dir().with_file_name("pump"));
+    let mut pump = connected(Make::PahoJava, &relay.port(), terms.clone());
+
+    relay.lead_to(None);
+    mesh.kill();
+    pump.wait("lost");
+    let bodies: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+    for body in &bodies {
+        pump.order(&json!({"do": "publish", "to": "readings/1", "body": body, "qos": 2}));
+        pump.wait("taken");
+    }
+    pump.kill();
+    let mesh = node.start();
+    relay.lead_to(Some(mesh.address("mqtt")));
+    let mut pump = connected(Make::PahoJava, &relay.port(), terms);
+    for _ in &bodies {
+        pump.wait("delivered");
+    }
+    expect_bodies(&mesh, &bodies);
+}
+
+#[test]
+fn mqtt_js_uses_aliases_both_ways_and_every_property_over_websocket() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let port = mesh.port("mqtt-websocket");
+    let make = Make::MqttJsOverWebSocket;
+    let mut writer = connected(make, &port, json!({"id": "writer", "aliases": 10}));
+    let mut reader = connected(make, &port, json!({"id": "reader", "aliases": 10}));
+    subscribe(&mut reader, "a/long/topic/#", 1);
+    let message = json!({
+        "do": "publish", "to": "a/long/topic/of/a/sensor", "body": "21.5", "qos": 1,
+        "content_type": "text/plain", "reply_to": "answers/1", "correlation": "42",
+        "headers": {"unit": "C", "grade": ["a", "b"]},
+    });
+    for _ in 0..3 {
+        writer.order(&message);
+        writer.wait("published");
+        let heard = reader.wait("message");
+        for field in [
+            "to",
+            "body",
+            "content_type",
+            "reply_to",
+            "correlation",
+            "headers",
+        ] {
+            assert_eq!(heard[field], message[field], "{field}");
+        }
+    }
+    for (member, event) in [(&mut writer, "sent"), (&mut reader, "received")] {
+        let packets: Vec<Value> = (0..3).map(|_| member.wait(event)).collect();
+        let by_alias = json!({"topic": "", "alias": 1});
+        let by_both = json!({"topic": message["to"], "alias": 1});
+        assert_eq!(packets, [by_both, by_alias.clone(), by_alias], "{event}");
+    }
+}
+
+#[test]
+fn hivemqs_client_is_sent_no_more_than_its_receive_maximum() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let port = mesh.port("mqtt");
+    let terms = json!({"id": "reader", "receive_max": 3, "acknowledges": false});
+    let mut reader = connected(Make::HiveMq, &port, terms);
+    for (filter, qos) in [("work/#", 2), ("live/#", 0)] {
+        subscribe(&mut reader, filter, qos);
+    }
+    let mut writer = connected(Make::HiveMq, &port, json!({"id": "writer"}));
+    for number in 0..10 {
+        publish(&mut writer, "work/1", &number.to_string(), 2);
+    }
+    // Three, and not the fourth: what follows them is a message that the window does not hold up.
+    let mut heard = 0;
+    while heard < 10 {
+        let window = (10 - heard).min(3);
+        for number in heard..heard + window {
+            expect_message(&mut reader, "work/1", &number.to_string(), false);
+        }
+        publish(&mut writer, "live/1", "live", 0);
+        expect_message(&mut reader, "live/1", "live", false);
+        reader.order(&json!({"do": "acknowledge", "count": window + 1}));
+        heard += window;
+    }
+}
+
+#[test]
+fn hivemqs_client_publishes_a_stream_at_qos_2() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let port = mesh.port("mqtt");
+    let mut reader = connected(Make::HiveMq, &port, json!({"id": "reader"}));
+    subscribe(&mut reader, "work/+", 2);
+    let mut writer = connected(Make::HiveMq, &port, json!({"id": "writer"}));
+    writer.order(&json!({"do": "stream", "to": "work/1", "qos": 2, "count": 1000}));
+    for number in 0..1_000 {
+        expect_message(&mut reader, "work/1", &number.to_string(), false);
+    }
+    assert_eq!(writer.wait("streamed"), "1000");
+}
+
+#[test]
+fn hivemqs_client_proves_itself_by_scram_and_once_more_while_connected() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let password = node.data_dir().join("password");
+    std::fs::write(&password, "pencil\n").expect("the password is written");
+    let password = password.display().to_string();
+    let (status, said) = node.run(&["users", "add", "ada", "--password-file", &password]);
+    assert!(status.success(), "{said}");
+
+    let port = mesh.port("mqtt");
+    let login = |password| json!({"id": "pump", "scram": {"name": "ada", "password": password}});
+    let mut pump = connected(Make::HiveMq, &port, login("pencil"));
+    publish(&mut pump, "orders/1", "proven", 1);
+    pump.order(&json!({"do": "prove"}));
+    assert_eq!(pump.wait("proven"), true);
+    publish(&mut pump, "orders/1", "proven again", 1);
+
+    let mut stranger = Member::start(Make::HiveMq, &port);
+    let mut terms = login("pen");
+    terms["do"] = json!("connect");
+    stranger.order(&terms);
+    let refused = stranger.wait("refused");
+    assert!(refused.to_string().contains("NOT_AUTHORIZED"), "{refused}");
+}
+
+#[test]
+fn hivemqs_client_ends_a_kept_session_by_an_expiry_of_zero() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let port = mesh.port("mqtt");
+    let mut pump = Member::start(Make::HiveMq, &port);
+    assert_eq!(connect(&mut pump, kept("pump")), false);
+    subscribe(&mut pump, "orders/#", 2);
+    disconnect(&mut pump);
+    publish_directly(&mesh, "orders/1", "waits");
+    assert_eq!(
+        connect(&mut pump, json!({"id": "pump", "clean": false})),
+        true
+    );
+    expect_message(&mut pump, "orders/1", "waits", false);
+    disconnect(&mut pump);
+    assert_eq!(connect(&mut pump, kept("pump")), false);
+}
+
+fn disconnect(member: &mut Member) {
+    member.order(&json!({"do": "disconnect"}));
+    member.wait("lost");
+}
+
+#[test]
+fn two_of_aiomqtt_share_the_work_and_one_takes_over_from_the_other() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let port = mesh.port("mqtt");
+    let mut workers =
+        ["left", "right"].map(|id| connected(Make::Aiomqtt, &port, json!({"id": id})));
+    for worker in &mut workers {
+        subscribe(worker, "$share/shift/work/+", 1);
+    }
+    let mut desk = connected(Make::Aiomqtt, &port, json!({"id": "desk"}));
+    for number in 0..100 {
+        publish(&mut desk, "work/1", &number.to_string(), 1);
+    }
+    let [mut left, mut right] = workers;
+    // Taking turns, each has half.
+    let heard = [numbers(&mut left, 50), numbers(&mut right, 50)].concat();
+    assert_eq!(sorted(heard), (0..100).collect::<Vec<_>>());
+
+    left.kill();
+    for number in 100..110 {
+        publish(&mut desk, "work/1", &number.to_string(), 1);
+    }
+    // Some may have been on their way to the other.
+    assert_eq!(
+        sorted(numbers(&mut right, 10)),
+        (100..110).collect::<Vec<_>>()
+    );
+}
+
+/// The next messages, whose bodies are numbers.
+fn numbers(member: &mut Member, count: usize) -> Vec<u32> {
+    let number = |message: Value| message["body"].as_str().and_then(|body| body.parse().ok());
+    (0..count)
+        .map(|_| number(member.wait("message")).expect("a number"))
+        .collect()
+}
+
+fn sorted(mut numbers: Vec<u32>) -> Vec<u32> {
+    numbers.sort_unstable();
+    numbers
+}
+
+#[test]
+fn gmqtt_is_told_by_which_subscription_and_takes_aliases() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let port = mesh.port("mqtt");
+    let mut reader = connected(Make::Gmqtt, &port, json!({"id": "reader", "aliases": 5}));
+    for (filter, number) in [("plant/#", 7), ("plant/+/temp", 9)] {
+        reader.order(&json!({"do": "subscribe", "filter": filter, "qos": 1, "number": number}));
+        assert_eq!(reader.wait("subscribed"), json!([1]));
+    }
+    let mut writer = connected(Make::Gmqtt, &port, json!({"id": "writer"}));
+    for (topic, alias, numbers) in [
+        ("plant/1/temp", 1, json!([7, 9])),
+        ("plant/1/temp", 1, json!([7, 9])),
+        ("plant/1/fan", 2, json!([7])),
+    ] {
+        let headers = json!([["unit", "C"], ["unit", "K"]]);
+        writer.order(&json!({
+            "do": "publish", "to": topic, "body": "21.5", "qos": 1,
+            "content_type": "text/plain", "reply_to": "answers/1", "headers": headers,
+        }));
+        writer.wait("published");
+        let message = reader.wait("message");
+        assert!(is_message(&message, topic, "21.5", false), "{message}");
+        assert_eq!(
+            (&message["content_type"], &message["reply_to"]),
+            (&json!("text/plain"), &json!("answers/1"))
+        );
+        assert_eq!(
+            (&message["headers"], &message["alias"]),
+            (&headers, &json!(alias))
+        );
+        let mut told: Vec<u64> =
+            serde_json::from_value(message["subscriptions"].clone()).expect("numbers");
+        told.sort_unstable();
+        assert_eq!(json!(told), numbers, "{topic}");
+    }
+}

@@ -21,6 +21,9 @@ use crate::txn::Transactions;
 /// clients which take a new identity at each start do not grow the map for ever.
 pub(crate) const PRODUCERS_MAX: usize = 4_096;
 
+/// Stretches for which room is made at once.
+const STRETCHES_AT_ONCE: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Entity {
     pub(crate) spec: Spec,
@@ -313,7 +316,9 @@ impl Entity {
     fn unsettled(&self, cursor: CursorId, range: Range<u64>) -> Vec<Range<u64>> {
         let none = Cursor::default();
         let cursor = self.cursors.get(&cursor).unwrap_or(&none);
-        let mut stretches = Vec::new();
+        // Of single messages settled in order, each is a stretch.
+        let many = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let mut stretches = Vec::with_capacity(many.min(STRETCHES_AT_ONCE));
         for (base, item) in self.holding(range.clone()) {
             let mut rest =
                 base.max(range.start)..(base + u64::from(item.batch.span)).min(range.end);

@@ -401,7 +401,9 @@ impl Judge<'_> {
                 sketch.bytes = sketch.bytes.saturating_sub(bytes);
             }
         }
-        Ok(fits(sketch).then_some(sketch.floor).ok_or(Placement::Dropped))
+        Ok(fits(sketch)
+            .then_some(sketch.floor)
+            .ok_or(Placement::Dropped))
     }
 
     fn record(&mut self, entity: EntityId, base: Offset, batch: &Batch) {

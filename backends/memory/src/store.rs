@@ -43,7 +43,7 @@ impl Store for Memory {
     }
 
     fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
-        let mut told = Told::default();
+        let mut told = Told::of(units.len());
         // Held until the watcher knows, so that it hears of offsets in their order.
         let watcher = self.watcher.lock();
         let mut world = self.world.lock();

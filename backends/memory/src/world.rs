@@ -32,13 +32,21 @@ pub(crate) struct World {
 }
 
 /// What there is to tell a watcher.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Told {
     appended: Vec<Appended>,
     died: Vec<EntityId>,
 }
 
 impl Told {
+    /// Nothing yet, of so many units.
+    pub(crate) fn of(units: usize) -> Self {
+        Self {
+            appended: Vec::with_capacity(units),
+            died: Vec::new(),
+        }
+    }
+
     pub(crate) fn tell(&self, watcher: &dyn Watcher) {
         if !self.appended.is_empty() {
             watcher.appended(&self.appended);

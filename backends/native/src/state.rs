@@ -7,15 +7,19 @@ use std::sync::Arc;
 use fairlead_canon::{EntityId, Kind, Offset, ProducerId};
 use fairlead_ports::{Appended, Decision, Lsn, StoreError};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use crate::documents::Documents;
 use crate::entities::{Changed, Entities};
 use crate::entity::{Content, Entity, Location};
-use crate::ground::Ground;
 use crate::graves::Graves;
+use crate::ground::Ground;
 use crate::index::KvError;
 use crate::record::{Data, Record};
 use crate::superblock::Epoch;
+
+/// Entities that a record concerns, in its order, where they are at hand.
+pub(crate) type Known = SmallVec<[Option<Arc<Entity>>; 1]>;
 
 /// Changed by the engine alone; readers take each lock for a look.
 #[derive(Debug)]
@@ -156,8 +160,18 @@ impl State {
 
     /// Applies a record that lies at `at`. What it appends is added to `hidden`.
     pub(crate) fn apply(&self, at: Location, record: &Record, hidden: &mut Vec<Hidden>) {
+        self.apply_to(&mut Known::new(), (at, record), hidden);
+    }
+
+    /// Does what [`State::apply`] does; entities that are at hand are not looked up.
+    pub(crate) fn apply_to(
+        &self,
+        known: &mut Known,
+        (at, record): (Location, &Record),
+        hidden: &mut Vec<Hidden>,
+    ) {
         match record {
-            Record::Data(data) => self.append(at, data, hidden),
+            Record::Data(data) => self.append(known, (at, data), hidden),
             Record::Create { entity, spec } => self.entities.create(*entity, *spec),
             Record::Alter { entity, spec } => {
                 self.change(*entity, |content| {
@@ -173,11 +187,15 @@ impl State {
                 cursor,
                 ranges,
                 outcome,
-            } => self.change(*entity, |content| {
-                for range in ranges {
-                    content.settle(*cursor, range.clone(), *outcome);
-                }
-            }),
+            } => {
+                let settle = |content: &mut Content| {
+                    for range in ranges {
+                        content.settle(*cursor, range.clone(), *outcome);
+                    }
+                };
+                let known = known.pop().flatten();
+                self.entities.change(*entity, known, settle);
+            }
             Record::Trim { entity, to } => self.change(*entity, |content| content.trim(*to)),
             Record::Mark { entity, upto } => self.change(*entity, |content| content.mark(*upto)),
             Record::Sealed(sealed) => self.ground.homes.lock().apply(sealed),
@@ -199,15 +217,17 @@ impl State {
         }
     }
 
-    fn append(&self, at: Location, data: &Data, hidden: &mut Vec<Hidden>) {
+    fn append(&self, known: &mut Known, (at, data): (Location, &Data), hidden: &mut Vec<Hidden>) {
         let batch = &data.batch;
+        let mut known = known.drain(..);
         for (id, base) in &data.targets {
             let targets = data.targets.len();
             let mut deadline = None;
             let append = |content: &mut Content| {
                 deadline = content.append(*base, batch, at, targets);
             };
-            let Some(entity) = self.entities.change(*id, append) else {
+            let known = known.next().flatten();
+            let Some(entity) = self.entities.change(*id, known, append) else {
                 continue;
             };
             let appended = Appended {
@@ -239,7 +259,7 @@ impl State {
     }
 
     fn change(&self, id: EntityId, change: impl FnOnce(&mut Content)) {
-        self.entities.change(id, change);
+        self.entities.change(id, None, change);
     }
 
     /// Ends a replay: what it showed is what an earlier process left.

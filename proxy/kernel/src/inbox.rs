@@ -31,11 +31,13 @@ pub(crate) struct Contents {
     pub(crate) ended: Vec<AttachmentId>,
     /// A queue of this caller wants to be loaded from the store.
     pub(crate) look: bool,
-    /// Another caller claimed the same name.
-    pub(crate) displaced: bool,
+    /// The caller has to go.
+    pub(crate) displaced: Option<Displaced>,
     /// The store's condition changed to this.
     pub(crate) condition: Option<Condition>,
     live_bytes: usize,
+    /// How many live messages there were last time: room for as many is made at once.
+    usual: usize,
 }
 
 /// Whether a live message found room.
@@ -55,6 +57,8 @@ impl Inbox {
     pub(crate) const LIVE_BYTES_MAX: usize = 8 * 1024 * 1024;
     /// See [`Inbox::LIVE_BYTES_MAX`].
     pub(crate) const LIVE_COUNT_MAX: usize = 65_536;
+    /// Room that is made at once, at most, in live messages.
+    const USUAL_MAX: usize = 64;
 
     /// Puts a live message in; the receiver is woken by [`Inbox::wake`].
     pub(crate) fn push_live(
@@ -71,6 +75,10 @@ impl Inbox {
             return Room::Full;
         }
         contents.live_bytes += bytes;
+        if is_first {
+            let usual = contents.usual;
+            contents.live.reserve(usual);
+        }
         contents.live.push(Live {
             message: Arc::clone(message),
             via,
@@ -89,9 +97,8 @@ impl Inbox {
         self.waker.wake();
     }
 
-    /// Whether another caller claimed the same name; `waker` is woken when that, or anything else,
-    /// changes.
-    pub(crate) fn is_displaced(&self, waker: &Waker) -> bool {
+    /// Whether the caller has to go; `waker` is woken when that, or anything else, changes.
+    pub(crate) fn displaced(&self, waker: &Waker) -> Option<Displaced> {
         self.waker.register(waker);
         self.contents.lock().displaced
     }
@@ -104,7 +111,12 @@ impl Inbox {
         if contents.is_empty() {
             return None;
         }
-        Some(std::mem::take(&mut *contents))
+        let usual = contents.live.len().min(Self::USUAL_MAX);
+        let rest = Contents {
+            usual,
+            ..Contents::default()
+        };
+        Some(std::mem::replace(&mut *contents, rest))
     }
 }
 
@@ -114,7 +126,7 @@ impl Contents {
             && self.live.is_empty()
             && self.ended.is_empty()
             && !self.look
-            && !self.displaced
+            && self.displaced.is_none()
             && self.condition.is_none()
     }
 }

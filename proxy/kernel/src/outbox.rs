@@ -17,6 +17,8 @@ use crate::{Error, Meters, Reason};
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     units: Vec<Unit>,
+    /// How many there were last time: room for as many is made at once.
+    usual: usize,
     /// Everything that is staged becomes one unit, which was begun here.
     joint: Option<Box<Joint>>,
     turns: Vec<Turn>,
@@ -62,6 +64,8 @@ impl Outbox {
     const BYTES_MAX: usize = 1024 * 1024;
     /// Beyond so many commits under way a connection stops reading.
     const FLIGHTS_MAX: usize = 64;
+    /// Room that is made at once, at most, in units.
+    const USUAL_MAX: usize = 64;
 
     /// The number of the next publish or settlement.
     pub(crate) fn next(&mut self) -> Pending {
@@ -87,7 +91,13 @@ impl Outbox {
 
     /// Stages a unit. With a receipt wanted, `matched` is told in it.
     pub(crate) fn stage(&mut self, unit: Unit, bytes: usize, receipt: Option<(Pending, u32)>) {
+        if self.units.is_empty() {
+            self.units.reserve(self.usual);
+        }
         if let Some((pending, matched)) = receipt {
+            if self.turns.is_empty() {
+                self.turns.reserve(self.usual);
+            }
             self.turns.push(Turn {
                 pending,
                 matched,
@@ -233,6 +243,7 @@ impl Outbox {
             return;
         }
         let units = std::mem::take(&mut self.units);
+        self.usual = units.len().min(Self::USUAL_MAX);
         let turns = std::mem::take(&mut self.turns);
         let bytes = std::mem::take(&mut self.staged_bytes);
         let aftermath = self.aftermath.take();

@@ -209,7 +209,9 @@ fn entity_of(hot: &Hot, place: Place) -> Option<EntityId> {
 pub(crate) fn by_attachment(ids: &[DeliveryId]) -> BTreeMap<AttachmentId, Vec<Place>> {
     let mut groups: BTreeMap<AttachmentId, Vec<Place>> = BTreeMap::new();
     for id in ids {
-        groups.entry(id.attachment).or_default().push(id.place());
+        let places = groups.entry(id.attachment);
+        let places = places.or_insert_with(|| Vec::with_capacity(ids.len()));
+        places.push(id.place());
     }
     for places in groups.values_mut() {
         places.sort_unstable();

@@ -17,12 +17,12 @@ use crate::map::{self, Refusal, Target};
 impl<I: Io> Session<I> {
     /// Messages from the mailbox, or from the queue of a group.
     pub(super) fn deliver(&mut self, deliveries: Vec<Delivered>) -> Result<(), End> {
-        for delivery in deliveries {
+        for delivery in &deliveries {
             if self.mailbox == Some(delivery.id.attachment) && map::is_shared(&delivery.message) {
                 self.window.adopted();
             }
-            self.window.push(delivery);
         }
+        self.window.push(deliveries);
         self.send_waiting()
     }
 

@@ -59,9 +59,12 @@ impl Window {
         self.max
     }
 
-    /// Queues a message behind those that wait.
-    pub(super) fn push(&mut self, delivery: Delivery) {
-        self.waiting.push_back(delivery);
+    /// Queues messages behind those that wait.
+    pub(super) fn push(&mut self, deliveries: Vec<Delivery>) {
+        match self.waiting.is_empty() {
+            true => self.waiting = VecDeque::from(deliveries),
+            false => self.waiting.extend(deliveries),
+        }
     }
 
     /// A message of a group goes into the mailbox.
