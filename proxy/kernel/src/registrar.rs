@@ -84,20 +84,25 @@ impl Registrar {
             }
             let (declared, applied) = topology.apply(changes, now)?;
             match self.unit(&applied, topology) {
-                Ok(unit) => Ok((declared, applied, self.store.commit(vec![unit]))),
+                // What ends with its connection is nowhere but here.
+                Ok(unit) if unit.ops.is_empty() => Ok((declared, applied, None)),
+                Ok(unit) => Ok((declared, applied, Some(self.store.commit(vec![unit])))),
                 Err(error) => {
                     topology.undo(applied);
                     Err(error)
                 }
             }
         })?;
-        let results = kept.await;
-        match results
-            .into_iter()
-            .next()
-            .unwrap_or(Err(StoreError::Unavailable))
-        {
-            Ok(_) => {
+        let kept = match kept {
+            Some(kept) => kept
+                .await
+                .pop()
+                .unwrap_or(Err(StoreError::Unavailable))
+                .map(drop),
+            None => Ok(()),
+        };
+        match kept {
+            Ok(()) => {
                 let gone = applied.iter().filter_map(removed);
                 gone.flat_map(|stream| &stream.lanes)
                     .for_each(|lane| self.hub.remove(*lane));
