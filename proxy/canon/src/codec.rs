@@ -7,7 +7,7 @@ pub(crate) mod writer;
 
 use thiserror::Error;
 
-use crate::{Address, Batch, Loss, Message};
+use crate::{Address, Batch, Kind, Loss, Message};
 
 /// Bytes that are not what they claim to be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -40,6 +40,16 @@ impl Batch {
             crate::Codec::Envelope => envelope::open(self),
             crate::Codec::RecordsV2 => records::open(self, place),
         }
+    }
+
+    /// What it counts for against a limit on the bytes of an entity of this kind: in a queue its
+    /// bodies alone, elsewhere all that is kept of it.
+    pub fn weight(&self, kind: Kind) -> u64 {
+        let bodies = match (kind, self.codec) {
+            (Kind::Queue, crate::Codec::Envelope) => envelope::bodies_len(self),
+            (Kind::Queue | Kind::Log | Kind::Latest, _) => None,
+        };
+        bodies.unwrap_or(self.bytes.len() as u64)
     }
 
     /// The message of a batch that holds one, at `place` if its form carries no address.

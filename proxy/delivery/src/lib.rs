@@ -11,4 +11,6 @@ pub use group::{
     Answer, Ask, Group, GroupError, Join, Joined, MemberView, Phase, Reply, Synced, Ticket, Who,
     Wish,
 };
-pub use queue::{Assigned, End, Facts, Joining, Left, Manner, MemberId, Place, Queue, Stretch};
+pub use queue::{
+    Amount, Assigned, End, Facts, Joining, Left, Manner, MemberId, Place, Queue, Stretch,
+};

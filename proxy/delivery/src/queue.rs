@@ -24,6 +24,9 @@ use crate::Allowance;
 
 mod lane;
 mod member;
+mod waiting;
+
+pub use waiting::Amount;
 
 /// A member's place in a queue: unique within the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +66,11 @@ pub struct Facts {
     pub requeued: u16,
     /// When it must no longer be delivered.
     pub deadline: Option<Timestamp>,
+    /// What it counts for against a limit on bytes; 0 in a queue without one, so that messages of
+    /// different sizes are known as one stretch.
+    pub bytes: u32,
+    /// It came when its life was over already, and was given to somebody who waited all the same.
+    pub is_spared: bool,
 }
 
 /// Ready offsets of a lane without a gap, all with the same facts.
@@ -312,6 +320,7 @@ impl Queue {
         }
         let facts = Facts {
             requeued: facts.requeued.saturating_add(1),
+            is_spared: false,
             ..facts
         };
         if self.returns_max.is_some_and(|max| facts.requeued > max) {
@@ -333,7 +342,7 @@ impl Queue {
         }
     }
 
-    /// The earliest deadline, in its lane, of what came back since this was asked last.
+    /// The earliest deadline, in its lane, of what came back or to the head since this was asked last.
     pub fn take_due(&mut self) -> Option<(u8, Timestamp)> {
         let mut numbered = (0..=u8::MAX).zip(&mut self.lanes);
         numbered.find_map(|(number, lane)| Some((number, lane.take_due()?)))
@@ -352,16 +361,26 @@ impl Queue {
             held.is_doomed = true;
             return false;
         }
-        self.forget(place)
+        // Whoever let it die has counted it out.
+        if let Some(lane) = self.lane(place.lane) {
+            lane.forget(place.offset);
+        }
+        true
     }
 
-    /// Forgets a message that is about to be settled by somebody else; false if a member holds it.
-    pub fn forget(&mut self, place: Place) -> bool {
+    /// Forgets a message of so many bytes that is about to be settled by somebody else; false if a
+    /// member holds it.
+    pub fn forget(&mut self, place: Place, bytes: u32) -> bool {
         if self.unsettled.contains_key(&place) {
             return false;
         }
-        if let Some(lane) = self.lane(place.lane) {
-            lane.forget(place.offset);
+        if let Some(lane) = self.lane(place.lane)
+            && lane.forget(place.offset)
+        {
+            lane.subtract(Amount::one(Facts {
+                bytes,
+                ..Facts::default()
+            }));
         }
         true
     }
@@ -380,6 +399,16 @@ impl Queue {
         let held = self.unsettled.range(first..);
         let of_lane = held.take_while(move |(place, _)| place.lane == lane);
         of_lane.map(|(place, _)| place.offset)
+    }
+
+    /// Whether anybody holds a message.
+    pub fn is_held(&self, place: Place) -> bool {
+        self.unsettled.contains_key(&place)
+    }
+
+    /// The first offset of a lane that may be ready; `None` when there is none.
+    pub fn head(&self, lane: u8) -> Option<Offset> {
+        self.lanes.get(usize::from(lane))?.head()
     }
 
     /// Messages that a member holds, oldest first.

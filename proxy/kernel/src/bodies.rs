@@ -84,6 +84,7 @@ impl Caller {
                 None => gone.push(delivery),
                 Some(_)
                     if one.facts.deadline.is_some_and(|deadline| deadline <= now)
+                        && !one.facts.is_spared
                         && !(keeps_begun && one.is_redelivered) =>
                 {
                     expired.push(delivery);
@@ -111,7 +112,7 @@ impl Caller {
     /// Whether a delivery that has begun is completed although its message expires meanwhile: a
     /// mailbox has one reader, who may know the message already.
     fn keeps_begun(&self, id: AttachmentId) -> bool {
-        match self.attachments.get(&id) {
+        match self.attachments.get(id) {
             Some(Attached::Queue(attached)) => attached.stream.key.family == Family::Mailbox,
             Some(Attached::Live(_)) | None => false,
         }

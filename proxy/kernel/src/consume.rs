@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use fairlead_canon::{Kind, Pattern};
-use fairlead_delivery::{Allowance, Joining, Manner, Place};
+use fairlead_delivery::{Allowance, Joining, Place};
 use fairlead_ports::{Action, Verdict};
 use fairlead_topology::{Stream, StreamKey};
-use smallvec::SmallVec;
 
-use crate::hub::{Entrant, Hot, Lane};
+use crate::hub::{Entrant, Hot};
 use crate::live::Subscription;
 use crate::verb::{Attach, AttachmentId, Settling, Source};
 use crate::{Caller, Error, Reason};
@@ -97,7 +96,7 @@ impl Caller {
 
     /// Ends an attachment; what it holds goes back to its place. Unknown ones are passed over.
     pub fn detach(&mut self, id: AttachmentId) {
-        match self.attachments.remove(&id) {
+        match self.attachments.remove(id) {
             Some(Attached::Live(pattern)) => {
                 let subscription = self.subscription(id, false);
                 self.kernel.subscriptions.remove(&pattern, &subscription);
@@ -127,7 +126,7 @@ impl Caller {
     /// Takes nothing more from a queue; what is held can still be settled.
     pub fn stop(&mut self, id: AttachmentId) {
         let member = self.member(id);
-        let Some(Attached::Queue(attached)) = self.attachments.get_mut(&id) else {
+        let Some(Attached::Queue(attached)) = self.attachments.get_mut(id) else {
             return self.detach(id);
         };
         attached.role = Role::Leaving;
@@ -161,7 +160,7 @@ impl Caller {
     /// Sets how many unsettled deliveries an attachment may hold; 0 pauses it.
     pub fn credit(&mut self, id: AttachmentId, window: u32) {
         let member = self.member(id);
-        if let Some(Attached::Queue(attached)) = self.attachments.get(&id) {
+        if let Some(Attached::Queue(attached)) = self.attachments.get(id) {
             attached.hot.with(|queue| queue.set_window(member, window));
         }
         self.look_for_loads(id);
@@ -206,7 +205,7 @@ impl Caller {
     /// Forgets an attachment that was stopped and holds nothing more.
     pub(crate) fn forget_if_left(&mut self, id: AttachmentId) {
         let member = self.member(id);
-        if let Some(Attached::Queue(attached)) = self.attachments.get(&id)
+        if let Some(Attached::Queue(attached)) = self.attachments.get(id)
             && attached.role == Role::Leaving
             && attached
                 .hot
@@ -224,18 +223,8 @@ impl Caller {
             );
             return Err(Error::peer(Reason::Unsupported, detail));
         }
-        let mut lanes = SmallVec::new();
-        for entity in stream.lanes.iter().copied() {
-            let log = self.kernel.backing.store.open(entity)?;
-            let marks = log.marks().await?;
-            lanes.push((Lane { entity, log }, marks));
-        }
-        let settings = stream.settings();
-        let manner = Manner {
-            returns_max: settings.returns_max,
-            is_single_active: settings.is_single_active,
-        };
-        self.kernel.hub.join(lanes, manner, entrant)
+        let store = &*self.kernel.backing.store;
+        self.kernel.hub.join(store, stream, entrant).await
     }
 
     fn after_leaving(&self, attached: &QueueAttachment) {

@@ -1,24 +1,25 @@
 //! Ends the life of messages whose deadline passes while nobody reads them.
 //!
 //! The store tells of each message with a deadline that it was given; one timer per queue stands at
-//! the earliest. When it is up, the head of the queue is looked through: what is past its deadline
-//! and held by nobody is settled as dead, and the timer moves on. Far behind the head a message may
-//! outlive its deadline in the store, but it is never delivered: whoever reads it looks first.
+//! the earliest. When it is up, the queue is looked through from its head: what is past its deadline
+//! and held by nobody is settled as dead, up to the first message that has time left. Behind that one
+//! a message may outlive its deadline in the store, until it comes to the head; it is never
+//! delivered: whoever reads it looks first.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_canon::{DeadReason, EntityId, Offset, Outcome, Promise, Timestamp};
+use fairlead_canon::{DeadReason, EntityId, Offset, Timestamp};
 use fairlead_delivery::Place;
-use fairlead_ports::{CursorId, Entry, Op, StoreError, Unit};
+use fairlead_ports::{CursorId, Entry, StoreError};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::house::House;
-use crate::verb::ranges;
+use crate::hub::Hot;
 
 /// The timers: one per entity at most.
 #[derive(Debug, Default)]
@@ -115,102 +116,78 @@ impl Schedule {
 }
 
 impl Rounds {
-    /// Ends what is past its deadline at the head of a queue; when to look again.
+    /// Ends what is past its deadline at the head of a queue; when to look again. What is held by
+    /// somebody is passed over.
     async fn expire(
         &self,
         entity: EntityId,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let Some(is_mourned) = self.is_mourned(entity) else {
+        if !self.is_looked_after(entity) {
+            return Ok(None);
+        }
+        let hot = self.0.hub.get(entity);
+        let first = match &hot {
+            None => Some(Offset(0)),
+            Some(hot) => hot.with(|queue| queue.head(hot.number_of(entity))),
+        };
+        let Some(mut from) = first else {
             return Ok(None);
         };
         let log = self.0.store.open(entity)?;
-        let mut from = Offset(0);
-        let mut later: Option<Timestamp> = None;
         loop {
             let page = log.backlog(CursorId(0), from, PAGE).await?;
             let Some(last) = page.last() else {
-                return Ok(later);
+                return Ok(None);
             };
             from = last.base.plus(u64::from(last.span));
-            let expired = self.unheld(entity, &page, now);
-            let alive = page.iter().filter(|entry| !is_past(entry, now));
-            let deadlines = alive.clone().filter_map(|entry| entry.deadline);
-            later = later.into_iter().chain(deadlines).min();
-            if expired.is_empty() && alive.count() > 0 {
-                return Ok(later);
+            let (expired, alive) = head(hot.as_deref(), entity, &page, now);
+            self.0.end(entity, expired, DeadReason::Expired).await?;
+            if let Some(alive) = alive {
+                return Ok(alive.deadline);
             }
-            self.settle(entity, expired, is_mourned).await?;
         }
     }
 
-    /// Whether messages that die in this queue are moved on; `None` when it is not a queue that
-    /// anybody looks after.
-    fn is_mourned(&self, entity: EntityId) -> Option<bool> {
-        let watched = |topology: &fairlead_topology::Topology| {
-            let stream = topology.stream_of(entity).filter(|s| s.is_watched())?;
-            Some(stream.settings().dead_letter.is_some())
-        };
-        let is_hot = || self.0.hub.get(entity).is_some();
-        self.0
-            .atlas
-            .read(watched)
-            .or_else(|| is_hot().then_some(false))
+    /// Whether anybody looks after the messages of an entity.
+    fn is_looked_after(&self, entity: EntityId) -> bool {
+        let is_watched = self.0.atlas.read(|topology| {
+            let stream = topology.stream_of(entity);
+            stream.is_some_and(|stream| stream.is_watched())
+        });
+        is_watched || self.0.hub.get(entity).is_some()
     }
+}
 
-    /// The offsets of these entries that are past their deadline. Their queue forgets them; those
-    /// that somebody holds are left to him.
-    fn unheld(&self, entity: EntityId, page: &[Entry], now: Timestamp) -> Vec<u64> {
-        let past = page.iter().filter(|entry| is_past(entry, now));
-        let offsets = past.flat_map(|entry| entry.base.0..entry.base.0 + u64::from(entry.span));
-        match self.0.hub.get(entity) {
-            None => offsets.collect(),
-            Some(hot) => {
-                let lane = hot.number_of(entity);
-                hot.with(|queue| {
-                    let forget = |offset: &u64| {
-                        queue.forget(Place {
-                            lane,
-                            offset: Offset(*offset),
-                        })
-                    };
-                    offsets.filter(forget).collect()
+/// The offsets up to the first entry that is ready and has time left, which comes with them. Their
+/// queue forgets them.
+fn head(
+    hot: Option<&Hot>,
+    entity: EntityId,
+    page: &[Entry],
+    now: Timestamp,
+) -> (Vec<u64>, Option<Entry>) {
+    let mut expired = Vec::new();
+    for entry in page {
+        for offset in entry.base.0..entry.base.0 + u64::from(entry.span) {
+            let is_ready = hot.is_none_or(|hot| {
+                let place = Place {
+                    lane: hot.number_of(entity),
+                    offset: Offset(offset),
+                };
+                hot.with(|queue| match is_past(entry, now) {
+                    true => queue.forget(place, hot.weigh(entry.bytes)),
+                    false => !queue.is_held(place),
                 })
+            });
+            match (is_ready, is_past(entry, now)) {
+                (true, false) => return (expired, Some(*entry)),
+                (true, true) => expired.push(offset),
+                (false, _) => {}
             }
         }
     }
-
-    async fn settle(
-        &self,
-        entity: EntityId,
-        expired: Vec<u64>,
-        is_mourned: bool,
-    ) -> Result<(), StoreError> {
-        if expired.is_empty() {
-            return Ok(());
-        }
-        let op = Op::Settle {
-            entity,
-            cursor: CursorId(0),
-            ranges: ranges(expired),
-            outcome: Outcome::Dead(DeadReason::Expired),
-        };
-        let unit = Unit {
-            ops: [op].into(),
-            promise: match is_mourned {
-                true => Promise::Durable,
-                false => Promise::Accepted,
-            },
-        };
-        let results = self.0.store.commit(vec![unit]).await;
-        results
-            .into_iter()
-            .try_for_each(|result| result.map(drop))?;
-        if is_mourned {
-            self.0.undertaker.look_at([entity]);
-        }
-        Ok(())
-    }
+    (expired, None)
 }
 
 fn is_past(entry: &Entry, now: Timestamp) -> bool {

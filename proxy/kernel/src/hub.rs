@@ -1,11 +1,11 @@
 //! Queues that somebody is attached to: the delivery owner of each, behind a short lock.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use fairlead_canon::{EntityId, Offset};
-use fairlead_delivery::{Assigned, Facts, Joining, Left, Manner, MemberId, Queue, Stretch};
-use fairlead_ports::{Appended, Clock, Condition, Log, Marks, Watcher};
+use fairlead_canon::{EntityId, Offset, SizeLimits};
+use fairlead_delivery::{Amount, Assigned, Facts, Joining, Left, Manner, MemberId, Queue, Stretch};
+use fairlead_ports::{Appended, Clock, Condition, Log, Marks, Store, StoreError, Watcher};
+use fairlead_topology::Stream;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
@@ -16,10 +16,11 @@ use crate::condition::Conditions;
 use crate::delay::Delays;
 use crate::expiry::Expiry;
 use crate::inbox::Inbox;
+use crate::surplus::Surplus;
 use crate::undertaker::Undertaker;
 use crate::{AttachmentId, Error, Reason};
 
-/// Every queue with a member. A queue without one costs nothing here.
+/// Every queue with a member, or that lets its oldest go. Any other costs nothing here.
 #[derive(Debug)]
 pub(crate) struct Hub {
     shards: [RwLock<HashMap<EntityId, Arc<Hot>, RandomState>>; Hub::SHARDS],
@@ -27,6 +28,7 @@ pub(crate) struct Hub {
     undertaker: Arc<Undertaker>,
     conditions: Arc<Conditions>,
     expiry: Arc<Expiry>,
+    surplus: Arc<Surplus>,
     /// Known once the queue of delayed messages is.
     delays: OnceLock<Arc<Delays>>,
     clock: Arc<dyn Clock>,
@@ -36,7 +38,10 @@ pub(crate) struct Hub {
 #[derive(Debug)]
 pub(crate) struct Hot {
     lanes: Lanes,
+    /// How much may be ready; without a limit it is not looked at.
+    pub(crate) limits: SizeLimits,
     expiry: Arc<Expiry>,
+    surplus: Arc<Surplus>,
     state: Mutex<State>,
 }
 
@@ -63,13 +68,24 @@ pub(crate) struct Entrant {
     pub(crate) is_consumer: bool,
 }
 
+/// Where a member is told of its messages.
+#[derive(Debug)]
+struct Receiver {
+    member: MemberId,
+    attachment: AttachmentId,
+    inbox: Arc<Inbox>,
+}
+
 #[derive(Debug)]
 struct State {
     queue: Queue,
-    members: BTreeMap<MemberId, (AttachmentId, Arc<Inbox>)>,
+    /// In the order of their numbers. Most queues have one: a map would take room for eleven.
+    members: SmallVec<[Receiver; 1]>,
     is_exclusive: bool,
     /// The stream is being removed: nobody may join.
     is_gone: bool,
+    /// It stays although nobody uses it.
+    is_pinned: bool,
     /// Kept between pumps so that assigning allocates nothing.
     scratch: Vec<Assigned>,
 }
@@ -88,25 +104,56 @@ impl Hub {
             undertaker,
             conditions: Arc::default(),
             expiry: Arc::default(),
+            surplus: Arc::default(),
             delays: OnceLock::new(),
             clock,
         }
     }
 
-    /// Joins a queue, which becomes hot if it was not; `lanes` and `manner` are then used.
-    pub(crate) fn join(
+    /// Joins a queue, which becomes hot if it was not.
+    pub(crate) async fn join(
+        &self,
+        store: &dyn Store,
+        stream: &Stream,
+        entrant: Entrant,
+    ) -> Result<Arc<Hot>, Error> {
+        let lanes = open_lanes(store, stream).await?;
+        self.warm(lanes, stream, |hot| hot.enter(entrant))
+    }
+
+    /// Keeps a queue hot that lets its oldest go, and counts what is ready in it.
+    pub(crate) async fn pin(&self, store: &dyn Store, stream: &Stream) -> Result<(), Error> {
+        if !stream.lets_oldest_go() {
+            return Ok(());
+        }
+        let lanes = open_lanes(store, stream).await?;
+        let hot = self.warm(lanes, stream, |hot| {
+            hot.state.lock().is_pinned = true;
+            Ok(())
+        })?;
+        // Counted when it is told of what comes, so that nothing is missed in between.
+        for (number, lane) in (0..=u8::MAX).zip(&hot.lanes) {
+            let marks = lane.log.marks().await?;
+            let (count, bytes) = (marks.count, marks.bytes);
+            hot.with(|queue| queue.counted(number, Amount { count, bytes }, marks.end));
+        }
+        Ok(())
+    }
+
+    /// Begins to use a queue, which becomes hot if it was not; `lanes` and `stream` are then looked at.
+    fn warm(
         &self,
         lanes: SmallVec<[(Lane, Marks); 1]>,
-        manner: Manner,
-        entrant: Entrant,
+        stream: &Stream,
+        begin: impl FnOnce(&Hot) -> Result<(), Error>,
     ) -> Result<Arc<Hot>, Error> {
         let first = lanes.first().map(|(lane, _)| lane.entity);
         let first = first.ok_or_else(|| Error::us(Reason::Unknown, "a queue without a lane"))?;
         let mut shard = self.shard(first).write();
         let hot = shard
             .entry(first)
-            .or_insert_with(|| Arc::new(Hot::new(lanes, manner, Arc::clone(&self.expiry))));
-        hot.enter(entrant)?;
+            .or_insert_with(|| Arc::new(Hot::new(lanes, stream, self)));
+        begin(hot)?;
         let hot = Arc::clone(hot);
         drop(shard);
         // The first lane stands for all. The store tells of the others from here on; what it told
@@ -133,6 +180,11 @@ impl Hub {
         &self.expiry
     }
 
+    /// Who ends what is too much in a queue.
+    pub(crate) fn surplus(&self) -> &Arc<Surplus> {
+        &self.surplus
+    }
+
     /// A hot queue.
     pub(crate) fn get(&self, entity: EntityId) -> Option<Arc<Hot>> {
         self.shard(entity).read().get(&entity).cloned()
@@ -143,7 +195,8 @@ impl Hub {
         let mut shard = self.shard(hot.entity()).write();
         let state = hot.state.lock();
         let members = state.queue.members();
-        if !state.queue.is_idle() || !state.members.is_empty() || state.is_gone {
+        let is_used = !state.queue.is_idle() || !state.members.is_empty();
+        if is_used || state.is_gone || state.is_pinned {
             return members;
         }
         shard.remove(&hot.entity());
@@ -172,7 +225,10 @@ impl Hub {
         if std::mem::replace(&mut state.is_gone, true) {
             return;
         }
-        for (attachment, inbox) in state.members.values() {
+        for Receiver {
+            attachment, inbox, ..
+        } in &state.members
+        {
             inbox.put(|contents| contents.ended.push(*attachment));
         }
     }
@@ -226,20 +282,28 @@ impl Watcher for Hub {
 }
 
 impl Hot {
-    fn new(lanes: SmallVec<[(Lane, Marks); 1]>, manner: Manner, expiry: Arc<Expiry>) -> Self {
+    fn new(lanes: SmallVec<[(Lane, Marks); 1]>, stream: &Stream, hub: &Hub) -> Self {
+        let settings = stream.settings();
+        let manner = Manner {
+            returns_max: settings.returns_max,
+            is_single_active: settings.is_single_active,
+        };
         let known = lanes
             .iter()
             .map(|(_, marks)| (marks.start, marks.handed_out));
         let state = State {
             queue: Queue::new(known, manner),
-            members: BTreeMap::new(),
+            members: SmallVec::new(),
             is_exclusive: false,
             is_gone: false,
+            is_pinned: false,
             scratch: Vec::new(),
         };
         Self {
             state: Mutex::new(state),
-            expiry,
+            limits: stream.ready_limits(),
+            expiry: Arc::clone(&hub.expiry),
+            surplus: Arc::clone(&hub.surplus),
             lanes: lanes.into_iter().map(|(lane, _)| lane).collect(),
         }
     }
@@ -259,8 +323,14 @@ impl Hot {
             state.is_exclusive = entrant.is_exclusive;
             state.queue.join(entrant.joining);
         }
-        let receiver = (entrant.attachment, entrant.inbox);
-        state.members.insert(member, receiver);
+        let receiver = Receiver {
+            member,
+            attachment: entrant.attachment,
+            inbox: entrant.inbox,
+        };
+        if let Err(place) = state.place_of(member) {
+            state.members.insert(place, receiver);
+        }
         state.pump();
         Ok(())
     }
@@ -294,14 +364,12 @@ impl Hot {
                 // Who still waits is known once those before it are handed out.
                 state.pump();
             }
-            // Without a life it is for whoever waits, or for nobody.
-            let deadline = match is_born_dead && state.queue.gives_at_once() {
-                true => None,
-                false => part.deadline,
-            };
             let facts = Facts {
                 requeued: 0,
-                deadline,
+                deadline: part.deadline,
+                bytes: self.weigh(part.bytes),
+                // Without a life it is for whoever waits, or for nobody.
+                is_spared: is_born_dead && state.queue.gives_at_once(),
             };
             let stretch = Stretch {
                 base: part.base.0,
@@ -310,14 +378,26 @@ impl Hot {
             };
             state.queue.grown(number, stretch);
         }
+        // Whoever waits is given it first: then it does not count.
         state.pump();
+        self.surplus.take(self, &mut state.queue);
         self.note_due(&mut state);
+    }
+
+    /// What so many bytes count for here.
+    pub(crate) fn weigh(&self, bytes: u32) -> u32 {
+        match self.limits.bytes_max {
+            Some(_) => bytes,
+            None => 0,
+        }
     }
 
     /// Changes the queue, then hands out what became possible.
     pub(crate) fn with<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
         let mut state = self.state.lock();
         let result = change(&mut state.queue);
+        // What came back may be too much, and is not given out again then.
+        self.surplus.take(self, &mut state.queue);
         state.pump();
         self.note_due(&mut state);
         result
@@ -331,17 +411,20 @@ impl Hot {
     /// Takes a member off the list; what it holds goes back, unless it did so too often.
     pub(crate) fn remove(&self, member: MemberId) -> Left {
         let mut state = self.state.lock();
-        state.members.remove(&member);
+        if let Ok(place) = state.place_of(member) {
+            state.members.remove(place);
+        }
         let left = state.queue.remove(member);
-        self.note_due(&mut state);
         if state.queue.members() == 0 {
             state.is_exclusive = false;
         }
+        self.surplus.take(self, &mut state.queue);
         state.pump();
+        self.note_due(&mut state);
         left
     }
 
-    /// What came back may outlive its deadline if nobody takes it.
+    /// What came back, or to the head, may outlive its deadline if nobody takes it.
     fn note_due(&self, state: &mut State) {
         while let Some((lane, deadline)) = state.queue.take_due() {
             if let Some(lane) = self.lane(lane) {
@@ -370,7 +453,25 @@ impl Hot {
     }
 }
 
+async fn open_lanes(
+    store: &dyn Store,
+    stream: &Stream,
+) -> Result<SmallVec<[(Lane, Marks); 1]>, StoreError> {
+    let mut lanes = SmallVec::new();
+    for entity in stream.lanes.iter().copied() {
+        let log = store.open(entity)?;
+        let marks = log.marks().await?;
+        lanes.push((Lane { entity, log }, marks));
+    }
+    Ok(lanes)
+}
+
 impl State {
+    fn place_of(&self, member: MemberId) -> Result<usize, usize> {
+        self.members
+            .binary_search_by_key(&member, |held| held.member)
+    }
+
     fn pump(&mut self) {
         let mut assigned = std::mem::take(&mut self.scratch);
         self.queue.assign(&mut assigned);
@@ -381,18 +482,19 @@ impl State {
                 .take_while(|next| next.member == first.member)
                 .count();
             let (own, after) = rest.split_at(run);
-            if let Some((attachment, inbox)) = self.members.get(&first.member) {
-                let own = own.iter().map(|assigned| (*attachment, *assigned));
-                inbox.put(|contents| contents.assigned.extend(own));
+            let receiver = self.place_of(first.member).ok();
+            if let Some(receiver) = receiver.and_then(|place| self.members.get(place)) {
+                let own = own.iter().map(|assigned| (receiver.attachment, *assigned));
+                receiver.inbox.put(|contents| contents.assigned.extend(own));
             }
             rest = after;
         }
         assigned.clear();
         self.scratch = assigned;
         if self.queue.lacks_load()
-            && let Some((_, inbox)) = self.members.values().next()
+            && let Some(receiver) = self.members.first()
         {
-            inbox.put(|contents| contents.look = true);
+            receiver.inbox.put(|contents| contents.look = true);
         }
     }
 }

@@ -9,6 +9,7 @@
 mod aftermath;
 mod arrivals;
 mod atlas;
+mod attachments;
 mod bodies;
 mod caller;
 mod claim;
@@ -42,6 +43,7 @@ mod settle;
 mod several;
 mod share;
 mod solo;
+mod surplus;
 mod take;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -64,9 +66,9 @@ pub use translator::{
 };
 pub use txn::{Hold, Holder, Phase as TxnPhase, TxnError, TxnView};
 pub use verb::{
-    Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Event, FetchAt, FetchLimits,
-    Fetched, Later, Live, Pending, Position, Publish, PutDocument, Receipt, Settle, Settled,
-    Settling, Source, Taken, To, Transacted, Transaction,
+    Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Displaced, Event, FetchAt,
+    FetchLimits, Fetched, Later, Live, Pending, Position, Publish, PutDocument, Receipt, Settle,
+    Settled, Settling, Source, Taken, To, Transacted, Transaction,
 };
 
 // What a translator needs of its neighbours, and no more.

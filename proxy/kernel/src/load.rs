@@ -23,7 +23,7 @@ pub(crate) struct Load {
 impl Caller {
     /// Starts reading the backlog of a queue that lacks it.
     pub(crate) fn look_for_loads(&mut self, id: AttachmentId) {
-        let Some(Attached::Queue(attached)) = self.attachments.get(&id) else {
+        let Some(Attached::Queue(attached)) = self.attachments.get(id) else {
             return;
         };
         while let Some(from) = attached.hot.with(Queue::wants_load) {
@@ -56,6 +56,7 @@ impl Load {
     pub(crate) fn done(mut self, found: Result<(Vec<Entry>, Marks), StoreError>) {
         let Ok((entries, marks)) = found else { return };
         self.is_done = true;
+        let hot = &self.hot;
         let stretches: Vec<Stretch> = entries
             .iter()
             .map(|e| Stretch {
@@ -64,6 +65,8 @@ impl Load {
                 facts: Facts {
                     requeued: e.requeued,
                     deadline: e.deadline,
+                    bytes: hot.weigh(e.bytes),
+                    is_spared: false,
                 },
             })
             .collect();

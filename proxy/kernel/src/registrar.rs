@@ -106,6 +106,9 @@ impl Registrar {
                 let gone = applied.iter().filter_map(removed);
                 gone.flat_map(|stream| &stream.lanes)
                     .for_each(|lane| self.hub.remove(*lane));
+                for stream in applied.iter().filter_map(made) {
+                    self.hub.pin(&*self.store, stream).await?;
+                }
                 Ok(declared)
             }
             Err(error) => {
@@ -213,7 +216,8 @@ fn entity_ops(step: &Applied, ops: &mut Ops) {
 }
 
 fn spec(stream: &Stream) -> Spec {
-    let limits = if stream.kind == Kind::Log {
+    // What is ready in a queue is not for the store to know.
+    let limits = if stream.kind == Kind::Log || stream.lets_oldest_go() {
         SizeLimits::default()
     } else {
         stream.limits
@@ -226,6 +230,19 @@ fn spec(stream: &Stream) -> Spec {
         compaction: settings.compaction,
         keeps_dead: settings.dead_letter.is_some(),
         ..Spec::new(stream.kind, stream.class)
+    }
+}
+
+fn made(step: &Applied) -> Option<&Arc<Stream>> {
+    match step {
+        Applied::Stream(stream) => Some(stream),
+        Applied::StreamGone(_)
+        | Applied::Altered { .. }
+        | Applied::Realm(_)
+        | Applied::RealmGone(_)
+        | Applied::Bound(_)
+        | Applied::Unbound(_)
+        | Applied::Entry { .. } => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fairlead_canon::{DeadReason, EntityId, Outcome, Overflow, Promise};
+use fairlead_canon::{DeadReason, EntityId, Outcome, Promise};
 use fairlead_delivery::{End, Left, Place, Queue};
 use fairlead_ports::{CursorId, Op, Unit};
 use smallvec::SmallVec;
@@ -25,8 +25,6 @@ pub(crate) struct Ended {
     offsets: Vec<u64>,
     /// Somebody moves them on once they are kept as dead.
     is_mourned: bool,
-    /// The store may have let them die in the meantime.
-    may_be_dead: bool,
 }
 
 impl Caller {
@@ -48,7 +46,7 @@ impl Caller {
                     self.stage_ended(ended);
                 } else {
                     self.note_dead(&ended);
-                    ops.extend(ended.into_ops());
+                    ops.push(ended.into_op());
                 }
             }
         }
@@ -71,12 +69,8 @@ impl Caller {
     /// Stages what nobody waits for. Deaths that somebody mourns are durable before he is told.
     pub(crate) fn stage_ended(&mut self, ended: Ended) {
         self.note_dead(&ended);
-        let promise = match ended.is_mourned {
-            true => Promise::Durable,
-            false => Promise::Accepted,
-        };
-        if ended.is_mourned || ended.may_be_dead {
-            let ops = ended.into_ops().collect();
+        if ended.is_mourned {
+            let (ops, promise) = ([ended.into_op()].into(), Promise::Durable);
             self.outbox.stage(Unit { ops, promise }, 0, None);
         } else {
             self.outbox
@@ -99,7 +93,7 @@ impl Caller {
     ) -> SmallVec<[Ended; 1]> {
         let member = self.member(attachment);
         let mut ended = SmallVec::new();
-        let Some(Attached::Queue(attached)) = self.attachments.get(&attachment) else {
+        let Some(Attached::Queue(attached)) = self.attachments.get(attachment) else {
             return ended;
         };
         let allowance = attached.allowance.clone();
@@ -170,9 +164,6 @@ impl QueueAttachment {
             outcome,
             offsets: vec![place.offset.0],
             is_mourned: has_route && matches!(outcome, Outcome::Dead(_)),
-            may_be_dead: has_route
-                && outcome == Outcome::Done
-                && self.stream.limits.overflow == Overflow::DropHead,
         });
     }
 }
@@ -183,21 +174,13 @@ impl Ended {
         self.outcome != said
     }
 
-    pub(crate) fn into_ops(self) -> impl Iterator<Item = Op> {
-        let ranges = ranges(self.offsets);
-        let dead = self.may_be_dead.then(|| Op::Settle {
-            entity: self.entity,
-            cursor: CursorId::DEAD,
-            ranges: ranges.clone(),
-            outcome: Outcome::Done,
-        });
-        let settle = Op::Settle {
+    pub(crate) fn into_op(self) -> Op {
+        Op::Settle {
             entity: self.entity,
             cursor: CursorId(0),
-            ranges,
+            ranges: ranges(self.offsets),
             outcome: self.outcome,
-        };
-        dead.into_iter().chain([settle])
+        }
     }
 }
 

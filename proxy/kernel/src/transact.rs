@@ -70,9 +70,7 @@ impl Caller {
                 let (held, ending) = self.held_of(attachment, &places, outcome);
                 for ended in ending {
                     self.note_dead(&ended);
-                    for op in ended.into_ops() {
-                        self.outbox.stage_op(op);
-                    }
+                    self.outbox.stage_op(ended.into_op());
                 }
                 deliveries.push((attachment, held, outcome));
             }
@@ -89,7 +87,7 @@ impl Caller {
     ) -> (Vec<Place>, SmallVec<[Ended; 1]>) {
         let member = self.member(attachment);
         let mut ending = SmallVec::new();
-        let Some(Attached::Queue(attached)) = self.attachments.get(&attachment) else {
+        let Some(Attached::Queue(attached)) = self.attachments.get(attachment) else {
             return (Vec::new(), ending);
         };
         let held: Vec<Place> = attached.hot.with(|queue| {

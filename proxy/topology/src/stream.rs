@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fairlead_canon::{
-    Class, EntityId, Headers, Kind, Origin, Pattern, RealmId, SizeLimits, Text, Timestamp,
+    Class, EntityId, Headers, Kind, Origin, Overflow, Pattern, RealmId, SizeLimits, Text, Timestamp,
 };
 
 use crate::Settings;
@@ -42,7 +42,7 @@ pub struct Stream {
     pub lanes: Box<[EntityId]>,
     /// When it is removed by itself.
     pub lifetime: Lifetime,
-    /// Limits of each lane.
+    /// Limits of each lane; where the oldest of a queue go, of what is ready in all its lanes.
     pub limits: SizeLimits,
     /// What else it was told; `None` is the plain way. Read by [`Stream::settings`].
     pub told: Option<Box<Settings>>,
@@ -177,6 +177,19 @@ impl Stream {
     /// first, so they are watched only when they were told more than others.
     pub fn is_watched(&self) -> bool {
         self.kind == Kind::Queue && (self.key.family == Family::Queue || self.told.is_some())
+    }
+
+    /// Whether it is a queue that lets its oldest messages go when more are ready than it may hold.
+    pub fn lets_oldest_go(&self) -> bool {
+        self.key.family == Family::Queue && self.limits.overflow == Overflow::DropHead
+    }
+
+    /// Limits of what is ready, for a queue that lets its oldest go; otherwise none.
+    pub fn ready_limits(&self) -> SizeLimits {
+        match self.lets_oldest_go() {
+            true => self.limits,
+            false => SizeLimits::default(),
+        }
     }
 
     /// The connection that alone may use it.

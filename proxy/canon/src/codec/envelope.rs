@@ -80,6 +80,27 @@ pub(super) fn open_one(batch: Batch) -> Result<Message, Damage> {
     }
 }
 
+/// Bytes of the bodies of an envelope batch, from the lengths in its heads; `None` when they do not
+/// add up.
+pub(super) fn bodies_len(batch: &Batch) -> Option<u64> {
+    let mut rest = &*batch.bytes;
+    let mut bodies = 0;
+    while !rest.is_empty() {
+        let number = |at: usize| {
+            let bytes = rest.get(at..)?.first_chunk::<4>()?;
+            usize::try_from(u32::from_le_bytes(*bytes)).ok()
+        };
+        let key = number(12)?;
+        let key = if key == NO_KEY as usize { 0 } else { key };
+        let known = [HEAD, number(8)?, key, number(16)?, number(20)?, number(24)?];
+        let known = known.into_iter().try_fold(0, usize::checked_add)?;
+        let whole = number(0)?;
+        bodies += whole.checked_sub(known)? as u64;
+        rest = rest.get(whole..)?;
+    }
+    Some(bodies)
+}
+
 /// Lengths of the parts between head and body.
 struct Lengths {
     address: u32,

@@ -4,7 +4,7 @@ use super::{envelope, records};
 use crate::arbitrary::{Random, for_each_seed};
 use crate::carry::Field;
 use crate::{
-    Address, Batch, Codec, EventTime, HeadersBuilder, Home, LossCode, Message, Origin, Path,
+    Address, Batch, Codec, EventTime, HeadersBuilder, Home, Kind, LossCode, Message, Origin, Path,
     Promise, Properties, RealmId, ReplyTo, Text, Value,
 };
 
@@ -36,6 +36,8 @@ fn an_envelope_gives_back_every_field() {
             message.terms.event_at = Some(EventTime::Seconds(at.as_millis()));
         }
         let batch = envelope::seal(&message);
+        assert_eq!(batch.weight(Kind::Queue), message.body_len() as u64);
+        assert_eq!(batch.weight(Kind::Log), batch.bytes.len() as u64);
         assert_eq!(batch.time, message.terms.accepted_at);
         assert_eq!(batch.deadline, message.terms.deadline);
         assert_eq!(open_one(&batch, &nowhere()), message);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use fairlead_canon::{Offset, Timestamp};
 
-use super::{Facts, Queue, Stretch};
+use super::{Amount, Facts, Queue, Stretch};
 
 #[derive(Debug, Default)]
 pub(super) struct Lane {
@@ -22,9 +22,11 @@ pub(super) struct Lane {
     loading: bool,
     /// One above the highest offset that the store told of.
     end: u64,
+    /// What is ready, here and in the store behind; `None` until that is known.
+    waiting: Option<Amount>,
     /// Offsets below were possibly handed out before this process.
     handed_out: u64,
-    /// The earliest deadline of what came back since somebody asked.
+    /// The earliest deadline of what came back, or to the head, since somebody asked.
     due: Option<Timestamp>,
     /// The store knows that offsets below were possibly handed out.
     marked: u64,
@@ -66,9 +68,11 @@ impl Lane {
     }
 
     pub(super) fn grown(&mut self, stretch: Stretch) {
-        // Known already: a load has overtaken the notice.
         let end = stretch.end();
+        let more = end.saturating_sub(self.end.max(stretch.base));
+        self.add(Amount::of(stretch.facts, more));
         self.end = self.end.max(end);
+        // Known already: a load has overtaken the notice.
         let from = stretch.base.max(self.load_from);
         if from >= end {
             return;
@@ -108,12 +112,59 @@ impl Lane {
             self.behind = self.end > self.load_from;
         }
         for offset in std::mem::take(&mut self.forgotten) {
-            self.forget(Offset(offset));
+            self.forget_here(Offset(offset));
+        }
+        if is_all && !self.behind {
+            self.end = self.end.max(end.0);
+            self.waiting = Some(self.known());
+        }
+        self.note_head();
+    }
+
+    /// What the store held below `end` when nobody had been given anything.
+    pub(super) fn counted(&mut self, held: Amount, end: Offset) {
+        if self.waiting.is_some() || !self.behind || self.has_ready() {
+            return;
+        }
+        // What it told of since, whose bytes nobody knows any more.
+        let count = self.end.saturating_sub(end.0);
+        self.end = self.end.max(end.0);
+        let mut waiting = held;
+        waiting.add(Amount { count, bytes: 0 });
+        self.waiting = Some(waiting);
+    }
+
+    pub(super) fn waiting(&self) -> Option<Amount> {
+        self.waiting
+    }
+
+    /// What is ready here.
+    fn known(&self) -> Amount {
+        let mut known = Amount::default();
+        for stretch in &self.fresh {
+            known.add(Amount::of(stretch.facts, u64::from(stretch.span)));
+        }
+        for facts in self.returned.values() {
+            known.add(Amount::one(*facts));
+        }
+        known
+    }
+
+    fn add(&mut self, more: Amount) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.add(more);
+        }
+    }
+
+    pub(super) fn subtract(&mut self, less: Amount) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.subtract(less);
         }
     }
 
     pub(super) fn put_back(&mut self, offset: Offset, facts: Facts) {
         self.due = self.due.into_iter().chain(facts.deadline).min();
+        self.add(Amount::one(facts));
         self.returned.insert(offset.0, facts);
     }
 
@@ -121,28 +172,58 @@ impl Lane {
         self.due.take()
     }
 
-    /// The lowest ready offset.
+    /// The lowest offset that may be ready.
+    pub(super) fn head(&self) -> Option<Offset> {
+        let returned = self.returned.first_key_value().map(|(offset, _)| *offset);
+        let fresh = self.fresh.front().map(|stretch| stretch.base);
+        let behind = self.behind.then_some(self.load_from);
+        let first = returned.into_iter().chain(fresh.or(behind)).min();
+        first.map(Offset)
+    }
+
+    /// Takes out the lowest ready offset.
     pub(super) fn pop(&mut self) -> Option<(Offset, Facts)> {
         let first_returned = self.returned.first_key_value().map(|(offset, _)| *offset);
-        match (first_returned, self.fresh.front()) {
+        let (offset, facts) = match (first_returned, self.fresh.front()) {
             (Some(returned), Some(front)) if front.base < returned => self.pop_fresh(),
             (Some(_), _) => self.returned.pop_first().map(|(at, f)| (Offset(at), f)),
             (None, _) => self.pop_fresh(),
-        }
+        }?;
+        self.subtract(Amount::one(facts));
+        self.note_head();
+        Some((offset, facts))
     }
 
-    /// Forgets one ready offset, also if it is being loaded.
-    pub(super) fn forget(&mut self, offset: Offset) {
-        self.returned.remove(&offset.0);
+    fn note_head(&mut self) {
+        let head = self
+            .fresh
+            .front()
+            .and_then(|stretch| stretch.facts.deadline);
+        self.due = self.due.into_iter().chain(head).min();
+    }
+
+    /// Forgets one ready offset, also if it is being loaded; whether it is still in the store alone.
+    pub(super) fn forget(&mut self, offset: Offset) -> bool {
         if self.loading && offset.0 >= self.load_from {
             self.forgotten.insert(offset.0);
+        }
+        if let Some(facts) = self.forget_here(offset) {
+            self.subtract(Amount::one(facts));
+        }
+        offset.0 >= self.load_from
+    }
+
+    /// Forgets one ready offset, if it is here.
+    fn forget_here(&mut self, offset: Offset) -> Option<Facts> {
+        if let Some(facts) = self.returned.remove(&offset.0) {
+            return Some(facts);
         }
         let place = self
             .fresh
             .partition_point(|stretch| stretch.end() <= offset.0);
-        let Some(stretch) = self.fresh.get_mut(place).filter(|s| s.base <= offset.0) else {
-            return;
-        };
+        let stretch = self.fresh.get_mut(place);
+        let stretch = stretch.filter(|stretch| stretch.base <= offset.0)?;
+        let facts = stretch.facts;
         let (before, after) = stretch.without(offset.0);
         *stretch = before;
         self.fresh_count -= 1;
@@ -157,6 +238,7 @@ impl Lane {
                 self.fresh.remove(place);
             }
         }
+        Some(facts)
     }
 
     /// Forgets every ready message below `to`; how many were known here.
@@ -175,6 +257,13 @@ impl Lane {
             }
         }
         self.load_from = self.load_from.max(to.0);
+        if self.waiting.is_some() {
+            let mut left = self.known();
+            // What came since `to` and is not here.
+            let count = self.end.saturating_sub(self.load_from);
+            left.add(Amount { count, bytes: 0 });
+            self.waiting = Some(left);
+        }
         purged
     }
 

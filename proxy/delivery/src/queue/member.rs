@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{Joining, MemberId};
 use crate::Allowance;
 
@@ -23,7 +25,8 @@ pub(super) struct Member {
 /// Highest priority first; members of one priority in the order in which they joined.
 #[derive(Debug)]
 pub(super) struct Members {
-    list: Vec<Member>,
+    /// Most queues have one.
+    list: SmallVec<[Member; 1]>,
     /// Whose turn it is.
     turn: usize,
     /// The one member that is given messages, where only one is.
@@ -33,7 +36,7 @@ pub(super) struct Members {
 impl Members {
     pub(super) fn new(is_single_active: bool) -> Self {
         Self {
-            list: Vec::new(),
+            list: SmallVec::new(),
             turn: 0,
             active: is_single_active.then_some(None),
         }

@@ -311,8 +311,8 @@ fn what_is_forgotten_is_given_to_nobody_unless_it_is_held() {
     join(&mut queue, A, 1, 10);
     grow(&mut queue, 0, 3);
     assert_eq!(assigned(&mut queue), [(1, 0)]);
-    assert!(!queue.forget(at(0)), "it is held");
-    assert!(queue.forget(at(1)));
+    assert!(!queue.forget(at(0), 0), "it is held");
+    assert!(queue.forget(at(1), 0));
     assert_eq!(queue.done(A, at(0)), End::Done);
     assert_eq!(assigned(&mut queue), [(1, 2)]);
 }
@@ -371,4 +371,67 @@ fn what_dies_while_it_is_loaded_is_given_to_nobody() {
     assert!(queue.doom(at(1)));
     queue.loaded(0, &[stretch(0, 3)], true, Offset(3));
     assert_eq!(assigned(&mut queue), [(1, 0), (1, 2)]);
+}
+
+/// A stretch of messages of ten bytes.
+fn of_ten(base: u64, span: u32) -> Stretch {
+    let mut stretch = stretch(base, span);
+    stretch.facts.bytes = 10;
+    stretch
+}
+
+fn amount(count: u64, bytes: u64) -> Amount {
+    Amount { count, bytes }
+}
+
+#[test]
+fn what_waits_is_known_through_all_that_happens_to_it() {
+    let mut queue = empty();
+    queue.grown(0, of_ten(0, 6));
+    assert_eq!(queue.waiting(), amount(6, 60));
+    join(&mut queue, A, 2, 10);
+    assert_eq!(assigned(&mut queue), [(1, 0), (1, 1)]);
+    assert_eq!(queue.waiting(), amount(4, 40), "held ones do not wait");
+    assert_eq!(queue.done(A, at(0)), End::Done);
+    assert_eq!(queue.waiting(), amount(4, 40));
+    assert_eq!(queue.put_back(A, at(1)), End::Ready);
+    assert_eq!(queue.waiting(), amount(5, 50));
+    assert_eq!(queue.displace(), Some(at(1)), "the head, which came back");
+    assert!(queue.forget(at(3), 10));
+    assert!(queue.doom(at(1)), "it counts no more already");
+    assert_eq!(queue.waiting(), amount(3, 30));
+    assert_eq!(queue.purge(0, Offset(5)), 2);
+    assert_eq!(queue.waiting(), amount(1, 10));
+}
+
+#[test]
+fn what_waits_in_the_store_counts_as_well() {
+    let mut queue = Queue::new([(Offset(5), Offset(5))], Manner::default());
+    assert_eq!(queue.waiting(), amount(0, 0), "not known");
+    queue.grown(0, of_ten(25, 1));
+    queue.counted(0, amount(20, 200), Offset(25));
+    assert_eq!(queue.waiting(), amount(21, 200), "one came in between");
+    queue.grown(0, of_ten(26, 2));
+    assert_eq!(queue.waiting(), amount(23, 220));
+    assert_eq!(queue.displace(), None, "nothing is loaded");
+    assert!(queue.forget(at(5), 10));
+    assert!(queue.doom(at(5)), "it counts no more already");
+    assert_eq!(queue.waiting(), amount(22, 210));
+    assert_eq!(queue.lacks_all(), Some(at(5)));
+    queue.loaded(0, &[of_ten(6, 22)], true, Offset(28));
+    assert_eq!(queue.waiting(), amount(22, 220));
+    assert_eq!(queue.displace(), Some(at(6)));
+}
+
+#[test]
+fn the_deadline_of_a_new_head_is_told() {
+    let mut queue = empty();
+    let mut brief = stretch(1, 1);
+    brief.facts.deadline = Some(Timestamp(7));
+    queue.grown(0, stretch(0, 1));
+    queue.grown(0, brief);
+    assert_eq!(queue.take_due(), None);
+    assert_eq!(queue.displace(), Some(at(0)));
+    assert_eq!(queue.take_due(), Some((0, Timestamp(7))));
+    assert_eq!(queue.take_due(), None);
 }

@@ -23,22 +23,22 @@ async fn ready(caller: &mut Caller, queue: &str) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_goes_at_its_deadline_though_nobody_reads() {
+async fn a_message_goes_at_its_deadline_once_it_is_at_the_head_though_nobody_reads() {
     let (_kernel, mut caller) = paused_mesh().await;
     declare_queue(&mut caller, "jobs").await;
     publish_for(&mut caller, "jobs", "long", 2_000).await;
     publish_for(&mut caller, "jobs", "short", 1_000).await;
     published(&mut caller, &to_queue("jobs"), "stays").await;
-    pass(999).await;
-    assert_eq!(ready(&mut caller, "jobs").await, 3);
+    publish_for(&mut caller, "jobs", "behind", 1_000).await;
+    pass(1_999).await;
+    assert_eq!(ready(&mut caller, "jobs").await, 4);
     pass(2).await;
-    assert_eq!(
-        ready(&mut caller, "jobs").await,
-        2,
-        "also behind a longer life"
-    );
-    pass(1_000).await;
-    assert_eq!(ready(&mut caller, "jobs").await, 1);
+    assert_eq!(ready(&mut caller, "jobs").await, 2);
+    let taken = caller.take(&queue_key("jobs"), Settling::OnDelivery).await;
+    let taken = taken.unwrap().unwrap();
+    assert_eq!(bodies(&[taken.delivery]), ["stays"]);
+    pass(1).await;
+    assert_eq!(ready(&mut caller, "jobs").await, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -519,7 +519,7 @@ async fn the_highest_priority_goes_first_to_consumers_and_takers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_queue_drops_from_under_its_holder_is_processed_or_buried_but_not_both() {
+async fn what_is_held_does_not_count_and_is_the_first_to_go_when_it_comes_back() {
     let (kernel, mut caller) = paused_mesh().await;
     declare_queue(&mut caller, "grave").await;
     let told = NewStream {
@@ -544,11 +544,16 @@ async fn what_the_queue_drops_from_under_its_holder_is_processed_or_buried_but_n
     for body in ["c", "d"] {
         published(&mut caller, &to_queue("jobs"), body).await;
     }
-    assert_eq!(exhume(&kernel, "grave").await, [], "they are held");
-    end(&mut consumer, &held[..1], Outcome::Done);
+    assert_eq!(
+        exhume(&kernel, "grave").await,
+        [],
+        "what is held does not count"
+    );
+    // It would be the third that is ready.
     end(&mut consumer, &held[1..], Outcome::Returned);
-    let rest = deliveries(&mut consumer, 2).await;
-    assert_eq!(bodies(&rest), ["c", "d"]);
+    assert_eq!(bodies(&deliveries(&mut consumer, 1).await), ["c"]);
+    end(&mut consumer, &held[..1], Outcome::Done);
+    assert_eq!(bodies(&deliveries(&mut consumer, 1).await), ["d"]);
     assert_eq!(
         exhume(&kernel, "grave").await,
         [dead("returned", &["jobs maxlen 1"])]

@@ -1,0 +1,64 @@
+//! How much of a queue is ready, for limits that count nothing else.
+
+use fairlead_canon::Offset;
+
+use super::lane::Lane;
+use super::{Facts, Place, Queue};
+
+/// An amount of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// How many.
+    pub count: u64,
+    /// Their bytes, as far as [`Facts::bytes`] were told.
+    pub bytes: u64,
+}
+
+impl Amount {
+    /// One message.
+    pub(super) fn one(facts: Facts) -> Self {
+        Self::of(facts, 1)
+    }
+
+    /// Several messages of which the same is known.
+    pub(super) fn of(facts: Facts, count: u64) -> Self {
+        let bytes = u64::from(facts.bytes).saturating_mul(count);
+        Self { count, bytes }
+    }
+
+    pub(super) fn add(&mut self, more: Self) {
+        self.count = self.count.saturating_add(more.count);
+        self.bytes = self.bytes.saturating_add(more.bytes);
+    }
+
+    pub(super) fn subtract(&mut self, less: Self) {
+        self.count = self.count.saturating_sub(less.count);
+        self.bytes = self.bytes.saturating_sub(less.bytes);
+    }
+}
+
+impl Queue {
+    /// What a lane held in the store below `end` when nobody had been given anything of it. Without
+    /// this a lane knows what waits in it once a load has read all of it.
+    pub fn counted(&mut self, lane: u8, held: Amount, end: Offset) {
+        if let Some(lane) = self.lane(lane) {
+            lane.counted(held, end);
+        }
+    }
+
+    /// What is ready, in memory and in the store.
+    pub fn waiting(&self) -> Amount {
+        let mut all = Amount::default();
+        let known = self.lanes.iter().filter_map(Lane::waiting);
+        known.for_each(|amount| all.add(amount));
+        all
+    }
+
+    /// Takes out the message that would be given out next: it is nobody's, and has to be settled as
+    /// dead. `None` when none is known here; [`Queue::lacks_all`] tells whether to load.
+    pub fn displace(&mut self) -> Option<Place> {
+        let lane = self.ready_lane()?;
+        let (offset, _) = self.lane(lane)?.pop()?;
+        Some(Place { lane, offset })
+    }
+}
