@@ -122,7 +122,7 @@ impl Entity {
         self.batches.range(from.0..).map(|(base, item)| {
             let after = Offset(base + u64::from(item.batch.span));
             let bytes = if item.live > 0 {
-                bytes_of(&item.batch)
+                u64::from(item.batch.weight(self.spec.kind))
             } else {
                 0
             };
@@ -158,7 +158,7 @@ impl Entity {
             return deadline;
         }
         self.count += u64::from(live);
-        self.bytes += bytes_of(batch);
+        self.bytes += u64::from(batch.weight(self.spec.kind));
         self.weight += weight;
         let item = Item {
             batch: batch.clone(),
@@ -360,7 +360,9 @@ impl Entity {
         if item.live > 0 {
             return Fate::Stays;
         }
-        self.bytes = self.bytes.saturating_sub(bytes_of(&item.batch));
+        self.bytes = self
+            .bytes
+            .saturating_sub(u64::from(item.batch.weight(self.spec.kind)));
         if item.dead > 0 {
             return Fate::Stays;
         }
@@ -374,7 +376,9 @@ impl Entity {
         };
         if item.live > 0 {
             self.count = self.count.saturating_sub(u64::from(item.live));
-            self.bytes = self.bytes.saturating_sub(bytes_of(&item.batch));
+            self.bytes = self
+                .bytes
+                .saturating_sub(u64::from(item.batch.weight(self.spec.kind)));
         }
         self.weight = self.weight.saturating_sub(item.weight);
         for cursor in self.cursors.values_mut() {
@@ -411,8 +415,4 @@ impl Entity {
         self.floor = to;
         self.transactions.forget(to);
     }
-}
-
-fn bytes_of(batch: &Batch) -> u64 {
-    batch.bytes.len() as u64
 }

@@ -374,7 +374,7 @@ impl Judge<'_> {
         let sketch = self.sketch(entity);
         let count_max = spec.limits.count_max.unwrap_or(u64::MAX);
         let bytes_max = spec.limits.bytes_max.unwrap_or(u64::MAX);
-        let (more, bytes) = (u64::from(batch.count), batch.bytes.len() as u64);
+        let (more, bytes) = (u64::from(batch.count), u64::from(batch.weight(spec.kind)));
         let fits = |sketch: &Sketch| {
             sketch.count.saturating_add(more) <= count_max
                 && sketch.bytes.saturating_add(bytes) <= bytes_max
@@ -410,7 +410,8 @@ impl Judge<'_> {
         let sketch = self.sketch(entity);
         sketch.end = base.plus(u64::from(batch.span));
         sketch.count += u64::from(batch.count);
-        sketch.bytes += batch.bytes.len() as u64;
+        let weight = sketch.spec.map_or(0, |spec| batch.weight(spec.kind));
+        sketch.bytes += u64::from(weight);
         let is_fresh = sketch.is_fresh;
         let Some(stamp) = batch.stamp else { return };
         let known = self.world.entities.producer(entity, stamp.producer);

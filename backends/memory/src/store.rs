@@ -47,6 +47,7 @@ impl Store for Memory {
         // Held until the watcher knows, so that it hears of offsets in their order.
         let watcher = self.watcher.lock();
         let mut world = self.world.lock();
+        world.tell_time();
         let results: Vec<_> = units
             .into_iter()
             .map(|unit| world.take(unit, &mut told))

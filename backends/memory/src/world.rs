@@ -28,6 +28,8 @@ pub(crate) struct World {
     /// Open transactions.
     pub(crate) open: BTreeSet<(ProducerId, EntityId)>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
+    /// The moment of the call that is under way, if there is a clock.
+    now: Option<Timestamp>,
     draft: Draft,
 }
 
@@ -67,6 +69,7 @@ impl World {
             weight_max,
             open: BTreeSet::new(),
             clock: None,
+            now: None,
             draft: Draft::default(),
         }
     }
@@ -180,34 +183,36 @@ impl World {
     }
 
     fn append(&mut self, placed: &[Placed], batch: &Batch, weight: u64, told: &mut Told) {
-        let now = self.now(batch.time);
+        let now = self.now.unwrap_or(batch.time);
         let opens = batch.flags.transactional && !batch.flags.control;
         let opener = batch.stamp.filter(|_| opens);
         for placed in placed.iter().filter(|placed| placed.how == Placement::New) {
             if let Some(stamp) = opener {
                 self.open.insert((stamp.producer, placed.entity));
             }
-            let mut deadline = None;
+            let (mut deadline, mut bytes) = (None, 0);
             self.change(placed.entity, |entity| {
                 deadline = entity.append(placed.base, batch, weight, now);
+                bytes = batch.weight(entity.spec.kind);
             });
             told.appended.push(Appended {
                 entity: placed.entity,
                 base: placed.base,
                 span: batch.span,
-                bytes: u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX),
+                bytes,
                 deadline,
             });
         }
     }
 
-    fn now(&self, or: Timestamp) -> Timestamp {
-        self.clock.as_ref().map_or(or, |clock| clock.wall())
+    /// Looks at the clock, once for all that a call does.
+    pub(crate) fn tell_time(&mut self) {
+        self.now = self.clock.as_ref().map(|clock| clock.wall());
     }
 
     /// Lets an entity forget what is too old by now.
     pub(crate) fn retain(&mut self, entity: EntityId) {
-        let now = self.now(Timestamp(0));
+        let now = self.now.unwrap_or(Timestamp(0));
         self.change(entity, |entity| entity.retain(now));
     }
 

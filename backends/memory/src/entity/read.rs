@@ -8,7 +8,7 @@ use fairlead_ports::{
     Aborted, Chunk, CursorId, Entry, KeyPage, Marks, StoreError, Stored, View, Want,
 };
 
-use super::{Entity, Item, bytes_of};
+use super::{Entity, Item};
 use crate::cursor::Cursor;
 
 impl Entity {
@@ -46,7 +46,7 @@ impl Entity {
         let mut batches = Vec::new();
         let mut bytes = 0;
         for (base, item) in self.holding(from.0..to.0).filter(|(base, _)| *base < to.0) {
-            bytes += bytes_of(&item.batch);
+            bytes += item.batch.bytes.len() as u64;
             let full =
                 bytes > u64::from(want.bytes_max) || batches.len() >= want.count_max as usize;
             if full && !batches.is_empty() {
@@ -111,7 +111,7 @@ impl Entity {
                 entries.push(Entry {
                     base: Offset(stretch.start),
                     span: u32::try_from(stretch.end - stretch.start).unwrap_or(u32::MAX),
-                    bytes: u32::try_from(item.batch.bytes.len()).unwrap_or(u32::MAX),
+                    bytes: item.batch.weight(self.spec.kind),
                     deadline: item.deadline,
                     requeued: cursor.times(stretch.start),
                     dead: None,
@@ -142,7 +142,7 @@ impl Entity {
             entries.push(Entry {
                 base: Offset(at),
                 span: 1,
-                bytes: u32::try_from(item.batch.bytes.len()).unwrap_or(u32::MAX),
+                bytes: item.batch.weight(self.spec.kind),
                 deadline: item.deadline,
                 requeued: 0,
                 dead: Some(reason),

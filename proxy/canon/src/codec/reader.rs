@@ -1,6 +1,6 @@
 //! A bounded reader over bytes that somebody else wrote. It copies nothing and never panics.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::Damage;
 use crate::Text;
@@ -8,43 +8,44 @@ use crate::Text;
 /// Reads forward; slices share the bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
-    bytes: Bytes,
+    /// What is not read yet: to move on counts no reference.
+    left: Bytes,
     at: usize,
-    base: usize,
 }
 
 impl Reader {
     /// Reads `bytes`; positions in errors count from `base`.
     pub(crate) fn new(bytes: Bytes, base: usize) -> Self {
-        Self { bytes, at: 0, base }
+        Self {
+            left: bytes,
+            at: base,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.left() == 0
+        self.left.is_empty()
     }
 
     pub(crate) fn left(&self) -> usize {
-        self.bytes.len() - self.at
+        self.left.len()
     }
 
     /// An error about the field that begins here.
     pub(crate) fn damage(&self, what: &'static str) -> Damage {
-        let at = self.base.saturating_add(self.at);
-        Damage { what, at }
+        Damage { what, at: self.at }
     }
 
     pub(crate) fn take(&mut self, len: usize, what: &'static str) -> Result<Bytes, Damage> {
         if len > self.left() {
             return Err(self.damage(what));
         }
-        let from = self.at;
-        self.at += len;
-        Ok(self.bytes.slice(from..self.at))
+        self.at = self.at.saturating_add(len);
+        Ok(self.left.split_to(len))
     }
 
     /// A reader of the next `len` bytes.
     pub(crate) fn part(&mut self, len: usize, what: &'static str) -> Result<Self, Damage> {
-        let base = self.base.saturating_add(self.at);
+        let base = self.at;
         Ok(Self::new(self.take(len, what)?, base))
     }
 
@@ -55,13 +56,14 @@ impl Reader {
 
     /// What is left.
     pub(crate) fn rest(self) -> Bytes {
-        self.bytes.slice(self.at..)
+        self.left
     }
 
     pub(crate) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Damage> {
-        let ahead = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk);
+        let ahead = self.left.first_chunk();
         let found = *ahead.ok_or_else(|| self.damage(what))?;
-        self.at += N;
+        self.left.advance(N);
+        self.at = self.at.saturating_add(N);
         Ok(found)
     }
 
