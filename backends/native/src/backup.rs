@@ -1,8 +1,13 @@
 //! A copy of a store that goes on working. Nothing is given back meanwhile: what the index refers to
 //! when the copy begins is there until it ends.
 //!
-//! First the index, as of its last checkpoint; then the log, up to what is durable by now; then the
-//! segments that either may name; and the superblock, without which the copy is refused, at the end.
+//! First the index, as of its last checkpoint; then the log, up to what is durable by now; then every
+//! segment that the two together need, those of the object store as well; and the superblock, without
+//! which the copy is refused, at the end.
+//!
+//! The copy needs nothing but itself, and is a log of its own, with an identity that there was not
+//! before: it may be opened beside the original, even with the same object store, and neither takes
+//! segments of the other for something that it forgot.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -15,13 +20,19 @@ use fairlead_ports::Lsn;
 use tokio::sync::oneshot;
 
 use crate::error::OpenError;
-use crate::index::{self, Batch, Index};
+use crate::homes::Homes;
+use crate::index::{self, Batch, Index, rows};
+use crate::log_file::{FileHeader, HEADER_BYTES};
 use crate::lsn::{FileNo, file_of, position_of};
 use crate::pool::Pool;
+use crate::record::Record;
+use crate::recovery;
+use crate::scan::{self, Begin};
 use crate::sequencer::Shared;
+use crate::sites::Sites;
 use crate::state::Progress;
-use crate::superblock::{self, Superblock, SuperblockFile};
-use crate::vfs::Vfs;
+use crate::superblock::{self, LogId, Superblock, SuperblockFile};
+use crate::vfs::{File, Vfs};
 
 /// Rows of the index that are written at once.
 const ROWS: usize = 16 * 1024;
@@ -46,9 +57,11 @@ struct Held(Arc<Holds>);
 
 /// Where a copy goes.
 struct Copy<'a> {
-    vfs: &'a dyn Vfs,
+    vfs: &'a Arc<dyn Vfs>,
     from: &'a Path,
     to: &'a Path,
+    /// What the copy is.
+    log: LogId,
     done: Backup,
 }
 
@@ -74,12 +87,13 @@ impl Drop for Held {
 pub(crate) struct Origin {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) sites: Arc<Sites>,
 }
 
 impl Origin {
     /// Copies the data directory into `to`, which must be empty or not there; a store can be opened on
-    /// the copy. It holds everything that was durable when this was called, and nothing half. Segments
-    /// in an object store are not copied. Blocks for as long as it takes.
+    /// the copy. It holds everything that was durable when this was called, and nothing half. Blocks
+    /// for as long as it takes.
     pub(crate) fn copy(&self, to: &Path) -> Result<Backup, OpenError> {
         let _held = self.pool.held_by().begin();
         let (vfs, from) = self.pool.place();
@@ -87,21 +101,23 @@ impl Origin {
             vfs,
             from,
             to,
+            log: self.pool.other_log(),
             done: Backup::default(),
         };
         let content = copy.begin()?;
-        let index = &self.shared.state.ground.index;
-        copy.index(index, &content)?;
+        copy.index(&self.shared.state.ground.index)?;
         let Progress::Durable(end) = *self.shared.progress.borrow() else {
             return Err(OpenError::io(from, io::ErrorKind::BrokenPipe.into()));
         };
         copy.log(end)?;
-        copy.segments()?;
+        let homes = copy.homes(end)?;
+        copy.segments(&self.sites, &homes)?;
         let content = Superblock {
+            log: copy.log,
             synced: end,
             ..content
         };
-        SuperblockFile::create(vfs, to, content)?;
+        SuperblockFile::create(vfs.as_ref(), to, content)?;
         let Backup { files, bytes } = copy.done;
         tracing::info!(files, bytes, to = %to.display(), "the store was copied");
         Ok(copy.done)
@@ -136,7 +152,7 @@ impl Copy<'_> {
         if names.iter().any(|name| name != "wal") || !logs.is_empty() {
             return Err(failed(io::ErrorKind::AlreadyExists.into()));
         }
-        let superblock = SuperblockFile::open(self.vfs, self.from)?;
+        let superblock = SuperblockFile::open(self.vfs.as_ref(), self.from)?;
         let missing = || OpenError::Missing {
             file: self.from.join(superblock::NAME),
         };
@@ -144,12 +160,14 @@ impl Copy<'_> {
     }
 
     /// One reading transaction, so one state.
-    fn index(&self, index: &Index, content: &Superblock) -> Result<(), OpenError> {
+    fn index(&self, index: &Index) -> Result<(), OpenError> {
         let refused = |error| index::refused(self.to.join(index::NAME), error);
-        let copy = Index::create(self.vfs, self.to, content.log)?;
+        let copy = Index::create(self.vfs.as_ref(), self.to, self.log)?;
         let (mut batch, mut rows, mut written) = (Batch::default(), 0, Ok(()));
         let read = index.scan(&[], &[], &mut |key, value| {
-            batch.put(key.to_vec(), value.to_vec());
+            if key != rows::LOG {
+                batch.put(key.to_vec(), value.to_vec());
+            }
             rows += 1;
             if rows % ROWS == 0 {
                 written = copy.checkpoint(std::mem::take(&mut batch));
@@ -175,37 +193,54 @@ impl Copy<'_> {
         let last = file_of(Lsn(end.0.saturating_sub(1)));
         for name in names {
             match FileNo::of_name(&name) {
-                Some(number) if number < last => self.file("wal", &name, u64::MAX)?,
+                Some(number) if number < last => self.file(&name, u64::MAX)?,
                 Some(number) if number == last => {
                     let is_full = file_of(end) > last;
                     let most = if is_full { u64::MAX } else { position_of(end) };
-                    self.file("wal", &name, most)?;
+                    self.file(&name, most)?;
                 }
                 // Prepared for later, or not a file of the log.
                 Some(_) | None => {}
             }
         }
-        self.synced("wal")
+        self.synced()
     }
 
-    fn segments(&mut self) -> Result<(), OpenError> {
-        let dir = self.from.join("sealed");
-        let names = match self.vfs.list(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            names => names.map_err(|error| OpenError::io(&dir, error))?,
-        };
-        let made = self.vfs.make_dir(&self.to.join("sealed"));
-        made.map_err(|error| OpenError::io(self.to, error))?;
-        for name in names {
-            self.file("sealed", &name, u64::MAX)?;
+    /// Where a start of the copy looks for segments.
+    fn homes(&self, end: Lsn) -> Result<Homes, OpenError> {
+        let (vfs, dir) = (self.vfs.as_ref(), self.to.join("wal"));
+        let index = Index::open(vfs, self.to, self.log)?;
+        let state = recovery::state(self.to, index)?;
+        let files = scan::open_files(vfs, &dir, self.log)?;
+        let begin = Begin::find(&dir, &files, &state, end)?;
+        let homes = &state.ground.homes;
+        scan::replay(&dir, &files, begin, &mut |_, _, record| {
+            if let Record::Sealed(sealed) = record {
+                homes.lock().apply(sealed);
+            }
+        })?;
+        state.ground.index.close();
+        Ok(homes.lock().clone())
+    }
+
+    /// All of them go into the directory of the copy.
+    fn segments(&mut self, sites: &Sites, homes: &Homes) -> Result<(), OpenError> {
+        let dir = self.to.join("sealed");
+        let to = Sites::new(self.vfs, self.to, self.log, None);
+        for home in homes.segments() {
+            let copied = sites.give(&home, &to);
+            let path = dir.join(home.stamp.id.to_string());
+            copied.map_err(|error| OpenError::io(&path, io::Error::other(error)))?;
+            self.done.files += 1;
+            self.done.bytes += home.stamp.bytes;
         }
-        self.synced("sealed")
+        Ok(())
     }
 
-    /// Copies the first `most` bytes of a file; the copy is as long, with zeros behind them.
-    fn file(&mut self, dir: &str, name: &str, most: u64) -> Result<(), OpenError> {
-        let path = self.from.join(dir).join(name);
-        let copied = self.copied(dir, name, most);
+    /// Copies the first `most` bytes of a file of the log; the copy is as long, with zeros behind them.
+    fn file(&mut self, name: &str, most: u64) -> Result<(), OpenError> {
+        let path = self.from.join("wal").join(name);
+        let copied = self.copied(name, most);
         let bytes = match copied {
             // It was on its way to another name, so nothing refers to it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -216,9 +251,9 @@ impl Copy<'_> {
         Ok(())
     }
 
-    fn copied(&self, dir: &str, name: &str, most: u64) -> io::Result<u64> {
-        let from = self.vfs.open(&self.from.join(dir).join(name))?;
-        let to = self.vfs.create(&self.to.join(dir).join(name))?;
+    fn copied(&self, name: &str, most: u64) -> io::Result<u64> {
+        let from = self.vfs.open(&self.from.join("wal").join(name))?;
+        let to = self.vfs.create(&self.to.join("wal").join(name))?;
         let length = from.length()?;
         let end = length.min(most);
         let mut at = 0;
@@ -234,12 +269,25 @@ impl Copy<'_> {
             at += read as u64;
         }
         to.resize(length)?;
+        self.rename(from.as_ref(), to.as_ref())?;
         to.sync()?;
         Ok(end)
     }
 
-    fn synced(&self, dir: &str) -> Result<(), OpenError> {
-        let dir = self.to.join(dir);
+    /// Writes the identity of the copy into the header of a log file.
+    fn rename(&self, from: &dyn File, to: &dyn File) -> io::Result<()> {
+        let mut header = [0; HEADER_BYTES];
+        from.read_at(0, &mut header)?;
+        let log = self.log;
+        // A damaged one stays as it is, and is refused.
+        match FileHeader::decode(&header) {
+            Some(header) => to.write_at(0, &[&FileHeader { log, ..header }.encode()]),
+            None => Ok(()),
+        }
+    }
+
+    fn synced(&self) -> Result<(), OpenError> {
+        let dir = self.to.join("wal");
         let synced = self.vfs.sync_dir(&dir);
         synced.map_err(|error| OpenError::io(&dir, error))
     }

@@ -22,7 +22,7 @@ use crate::vfs::{File, Vfs};
 
 const MAGIC: [u8; 8] = *b"FLWALF01";
 const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 64;
+pub(crate) const HEADER_BYTES: usize = 64;
 /// A file is written under this name and renamed when it is whole.
 const NAME_NEW: &str = "next.new";
 /// Zeros are written in pieces of this size.
@@ -47,7 +47,7 @@ pub(crate) struct LogFile {
 }
 
 impl FileHeader {
-    fn encode(&self) -> [u8; HEADER_BYTES] {
+    pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
         let fields: [&[u8]; 6] = [
             &VERSION.to_le_bytes(),
             &self.log.0,

@@ -22,6 +22,7 @@ use crate::lsn::FileNo;
 use crate::mould::Mould;
 use crate::plan::Room;
 use crate::space::Space;
+use crate::superblock::LogId;
 use crate::vfs::Vfs;
 
 /// Files kept ready: one to move into, and one so that a burst does not wait for the next.
@@ -109,10 +110,15 @@ impl Pool {
         &self.holds
     }
 
+    /// The identity of a log that there is nowhere yet.
+    pub(crate) fn other_log(&self) -> LogId {
+        LogId::random(self.mould.entropy.as_ref())
+    }
+
     /// The data directory.
-    pub(crate) fn place(&self) -> (&dyn Vfs, &Path) {
+    pub(crate) fn place(&self) -> (&Arc<dyn Vfs>, &Path) {
         let dir = self.mould.dir.parent().unwrap_or(&self.mould.dir);
-        (self.mould.vfs.as_ref(), dir)
+        (&self.mould.vfs, dir)
     }
 
     pub(crate) fn file_bytes(&self) -> u64 {

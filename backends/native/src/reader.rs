@@ -83,6 +83,11 @@ impl Reads {
         })
     }
 
+    /// Where segments are.
+    pub(crate) fn sites(&self) -> &Arc<Sites> {
+        &self.lookup.sites
+    }
+
     /// Does something that may read from the index, on a thread that may wait for the disk.
     pub(crate) async fn look<T: Send + 'static>(
         &self,

@@ -57,10 +57,10 @@ pub(crate) fn recover(settings: &Settings, world: &World) -> Result<Recovered, O
     let (superblock, index) = about(settings, world, &dir)?;
     let log = superblock.content.log;
     let state = state(&settings.dir, index)?;
-    let sites = sites(settings, world, &state, log)?;
     let mut files = open_files(vfs, &dir, log)?;
     let begin = Begin::find(&dir, &files, &state, superblock.content.synced)?;
     let tail = replay(&dir, &files, begin, &state)?;
+    let sites = sites(settings, world, &state, log)?;
     harden(&files, &tail).map_err(|error| OpenError::io(&dir, error))?;
     remove_after(vfs, &dir, &mut files, tail.file + 1)?;
     let epoch = superblock.content.epoch.max(tail.chain.epoch).next();
@@ -123,8 +123,7 @@ fn about(
     let parent = parent.unwrap_or(Path::new("."));
     vfs.sync_dir(parent)
         .map_err(|error| OpenError::io(parent, error))?;
-    let mut log = LogId([0; 16]);
-    world.entropy.fill(&mut log.0);
+    let log = LogId::random(world.entropy.as_ref());
     let index = Index::create(vfs, dir, log)?;
     let content = Superblock {
         log,
@@ -148,6 +147,7 @@ fn sites(
     if sites.has_objects() {
         state.ground.set_has_objects();
     }
+    sites.adopt(&mut state.ground.homes.lock());
     let homes = state.ground.homes.lock().clone();
     match sites.missing(&homes.segments()) {
         Some(Home {
@@ -167,7 +167,7 @@ fn sites(
 }
 
 /// The state as of the last checkpoint.
-fn state(dir: &Path, index: Index) -> Result<State, OpenError> {
+pub(crate) fn state(dir: &Path, index: Index) -> Result<State, OpenError> {
     let ground = Ground::new(index);
     let state = ground.and_then(|ground| State::new(Arc::new(ground)));
     state.map_err(|error| refused(dir.join(index::NAME), error))

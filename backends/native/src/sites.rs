@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_ports::Lsn;
-use fairlead_segment::{Compression, LogId, Reader, SegmentError, Segments};
+use fairlead_segment::{Compression, LogId, Reader, SegmentError, Segments, Stamp, of_other_log};
 
 use crate::homes::{Home, Homes, Site};
 use crate::limits::{DIRECTORY_CACHE_BYTES, OBJECTS_CACHE_BYTES};
@@ -94,6 +94,16 @@ impl Sites {
     pub(crate) fn create(&self, home: &Home, parts: &[Bytes]) -> Result<(), SegmentError> {
         let place = self.reader(home.site)?.place();
         place.create(self.log, home.stamp.id, parts)
+    }
+
+    /// Copies a segment into the directory of another log, and makes it one of that log.
+    pub(crate) fn give(&self, home: &Home, to: &Self) -> Result<(), SegmentError> {
+        let Stamp { id, bytes } = home.stamp;
+        let place = self.reader(home.site)?.place();
+        let segment = place.read(self.log, id, 0..bytes)?;
+        let damaged = SegmentError::damaged(bytes, "the footer of this segment");
+        let parts = of_other_log(&segment, to.log).ok_or(damaged)?;
+        to.directory.place().create(to.log, id, &parts)
     }
 
     /// Removes one.

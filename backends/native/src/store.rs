@@ -59,6 +59,7 @@ impl Native {
         Origin {
             shared: Arc::clone(&self.shared),
             pool: Arc::clone(&self.threads.pool),
+            sites: Arc::clone(self.reads.sites()),
         }
     }
 

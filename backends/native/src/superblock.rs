@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fairlead_canon::Timestamp;
-use fairlead_ports::Lsn;
+use fairlead_ports::{Entropy, Lsn};
 
 use crate::crc;
 use crate::error::OpenError;
@@ -70,6 +70,14 @@ impl Slot {
             Self::Whole(content) => Some(content),
             Self::Unwritten | Self::Unreadable => None,
         }
+    }
+}
+
+impl LogId {
+    pub(crate) fn random(entropy: &dyn Entropy) -> Self {
+        let mut log = Self([0; 16]);
+        entropy.fill(&mut log.0);
+        log
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot begin fails")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,12 +52,24 @@ fn open(dir: &Path) -> Subject {
         objects: Some(objects(dir)),
         ..Settings::new(dir.join("data"))
     };
-    let world = World {
+    Subject::new(Arc::new(Native::open(&settings, &world()).unwrap()), ())
+}
+
+/// A store on a copy, which nothing else is needed for.
+fn open_alone(dir: PathBuf) -> Subject {
+    let settings = Settings {
+        tail_bytes_max: 0,
+        ..Settings::new(dir)
+    };
+    Subject::new(Arc::new(Native::open(&settings, &world()).unwrap()), ())
+}
+
+fn world() -> World {
+    World {
         clock: Arc::new(Tests),
         entropy: Arc::new(Tests),
         vfs: Arc::new(Disk),
-    };
-    Subject::new(Arc::new(Native::open(&settings, &world).unwrap()), ())
+    }
 }
 
 fn segments(dir: &Path) -> usize {
@@ -101,7 +113,16 @@ async fn a_store_that_runs_seals_by_itself_and_keeps_everything() {
                 .all(|((offset, is), n)| *offset == u64::from(n) && *is == body(n))
     };
     assert!(is_whole(&subject, A).await && is_whole(&subject, B).await);
+    let backup = dir.path().join("backup");
+    subject.store.backup(backup.clone()).await.unwrap();
     drop(subject);
+    let kept = segments(&far);
+    // A log of its own: beside the original, and with its object store, nothing of that is touched.
+    std::fs::rename(&backup, dir.path().join("moved")).unwrap();
+    let copy = open_alone(dir.path().join("moved"));
+    assert!(is_whole(&copy, A).await && is_whole(&copy, B).await);
+    drop(copy);
+    assert_eq!(segments(&far), kept);
     let again = open(dir.path());
     assert!(is_whole(&again, A).await && is_whole(&again, B).await);
     drop(again);

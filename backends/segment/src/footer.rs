@@ -8,6 +8,8 @@
 //! | 8 | 8 | magic `FLSEGEND` | 48 | 8 | position of the directory |
 //! | 16 | 16 | log | 56 | 4 + 4 | length of the directory; zero |
 
+use bytes::Bytes;
+
 use crate::field::{array, checked, seal, u32_at, u64_at};
 use crate::id::{LogId, SegmentId};
 
@@ -16,6 +18,14 @@ pub(crate) const HEADER: [u8; 16] = *b"FLSEG001\x01\0\0\0\0\0\0\0";
 pub(crate) const BYTES: usize = 64;
 const MAGIC: [u8; 8] = *b"FLSEGEND";
 const VERSION: u32 = 1;
+
+/// The parts of a whole segment, made to be one of another log. `None` when its footer is damaged.
+pub fn of_other_log(segment: &Bytes, log: LogId) -> Option<[Bytes; 2]> {
+    let at = segment.len().checked_sub(BYTES)?;
+    let footer = Footer::decode(&segment.slice(at..))?;
+    let footer = Footer { log, ..footer }.encode();
+    Some([segment.slice(..at), footer.into()])
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Footer {

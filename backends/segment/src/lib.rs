@@ -25,6 +25,7 @@ mod writer;
 mod tests;
 
 pub use block::Compression;
+pub use footer::of_other_log;
 pub use id::{LogId, SegmentId};
 pub use port::{SegmentError, Segments};
 pub use reader::{Reader, Stamp};
