@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use fairlead_mqtt::codec::Qos;
-use fairlead_tests::{Device, Mesh, Node};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use fairlead_tests::{Device, Mesh, Node, allow_open_files};
 
 /// Devices, where the limit of open files allows it.
 const COUNT: usize = 20_000;
 /// What node and benchmark each need of that limit besides.
-const OTHER_FILES: usize = 100;
+const OTHER_FILES: usize = 300;
 const KEEP_ALIVE_SECONDS: u16 = 60;
 /// Devices that connect at the same time; each of these threads goes on without waiting for an answer.
 const THREADS: usize = 16;
@@ -27,7 +26,7 @@ fn main() {
         .and_then(|seconds| u16::try_from(*seconds).ok());
     let keep_alive = keep_alive.unwrap_or(KEEP_ALIVE_SECONDS);
     let count = numbers.first().copied().unwrap_or(COUNT);
-    let count = count.min(open_files().saturating_sub(OTHER_FILES));
+    let count = count.min(allow_open_files().saturating_sub(OTHER_FILES));
     let node = Node::new();
     let mesh = node.start();
     let empty = at_rest(&mesh);
@@ -51,19 +50,6 @@ fn main() {
         "{:.2} % of a core while each pings once in {keep_alive} s",
         share * 100.0
     );
-}
-
-/// Raises the limit of open files as far as it goes; processes started from here inherit it.
-fn open_files() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    setrlimit(Resource::Nofile, raised).expect("up to the maximum is allowed");
-    limit.maximum.map_or(usize::MAX, |files| {
-        usize::try_from(files).unwrap_or(usize::MAX)
-    })
 }
 
 /// Everybody connects at once, and subscribes.

@@ -4,8 +4,11 @@
 //! Begin with [`Node`], which starts the binary, and [`Client`], which starts a client beside it.
 //! A test whose tools are absent says so on stderr and passes: see [`tools`].
 
+mod bucket;
 mod client;
+mod device;
 mod dice;
+mod files;
 mod fleet;
 mod load;
 mod node;
@@ -14,8 +17,11 @@ mod relay;
 mod seen;
 pub mod tools;
 
+pub use bucket::Bucket;
 pub use client::{Client, Line, Program};
+pub use device::{Device, packet_id, publish};
 pub use dice::Dice;
+pub use files::allow_open_files;
 pub use fleet::{Make, Member};
 pub use load::Load;
 pub use node::{Mesh, Node, Starting};

@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -18,6 +19,9 @@ use crate::PATIENCE;
 
 /// What a test can reach: the three doors, one of them over WebSocket as well, and the admin page.
 const DOORS: [&str; 5] = ["mqtt", "mqtt-websocket", "kafka", "amqp", "admin"];
+
+/// The unit of times under `/proc`, the same on every Linux.
+const TICKS_PER_SECOND: u64 = 100;
 
 const CONFIGURATION: &str = r#"
 [node]
@@ -43,6 +47,7 @@ bind = "127.0.0.1:0"
 #[derive(Debug)]
 pub struct Node {
     home: TempDir,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Node {
@@ -53,7 +58,27 @@ impl Node {
         let home = TempDir::new().expect("a temporary directory");
         fs::write(home.path().join("fairlead.toml"), CONFIGURATION)
             .expect("the configuration is written");
-        Self { home }
+        Self {
+            home,
+            environment: Vec::new(),
+        }
+    }
+
+    /// Adds lines to the configuration.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn configure(&self, lines: &str) {
+        let file = File::options()
+            .append(true)
+            .open(self.home.path().join("fairlead.toml"));
+        file.and_then(|mut file| file.write_all(lines.as_bytes()))
+            .expect("the configuration is written");
+    }
+
+    /// Sets what all processes of this node find in their environment.
+    pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.environment.push((name, value.into()));
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -89,9 +114,16 @@ impl Node {
     pub fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
         let mut command = Command::new(binary());
         command.args(arguments).stdin(Stdio::null());
-        let output = self.here(&mut command).output().expect("the binary runs");
-        let said = [output.stdout, output.stderr].concat();
-        (output.status, String::from_utf8_lossy(&said).into_owned())
+        finished(self.here(&mut command))
+    }
+
+    /// Runs a verb that is about no node.
+    pub fn run_alone(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        let mut command = Command::new(binary());
+        command.args(arguments).stdin(Stdio::null());
+        let environment = self.environment.iter();
+        command.envs(environment.map(|(name, value)| (name, value)));
+        finished(&mut command)
     }
 
     /// Runs `store` with a verb on the data directory, and gives back how that ended and the lines that it printed.
@@ -125,7 +157,9 @@ impl Node {
 
     /// The arguments that say which node is meant.
     fn here<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let environment = self.environment.iter();
         command
+            .envs(environment.map(|(name, value)| (name, value)))
             .arg("--data-dir")
             .arg(self.data_dir())
             .arg("--config")
@@ -251,11 +285,20 @@ impl Mesh {
 
     /// The most memory the process has had resident so far, in bytes.
     pub fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that the process has resident, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, what: &str) -> u64 {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .find_map(|line| line.strip_prefix(what))
             .expect("Linux tells");
         let kib: u64 = line
             .trim()
@@ -263,6 +306,16 @@ impl Mesh {
             .parse()
             .expect("a number");
         kib * 1024
+    }
+
+    /// The time that processors have spent on the process, all threads.
+    pub fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        // The name, which is the only field that may contain spaces, ends with the last bracket.
+        let (_, fields) = stat.rsplit_once(") ").expect("Linux tells");
+        let fields: Vec<&str> = fields.split(' ').collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().expect("a number");
+        Duration::from_millis((ticks(11) + ticks(12)) * 1000 / TICKS_PER_SECOND)
     }
 
     /// Whether the process has not ended yet.
@@ -293,6 +346,13 @@ impl Drop for Mesh {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// How a command ended and what it said.
+fn finished(command: &mut Command) -> (ExitStatus, String) {
+    let output = command.output().expect("the binary runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status, String::from_utf8_lossy(&said).into_owned())
 }
 
 /// The binary that `FAIRLEAD_BINARY` names, or the one that cargo builds beside this test, built if it is not up to date.
