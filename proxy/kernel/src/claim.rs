@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::inbox::Inbox;
-use crate::{Caller, Error, Kernel, Reason};
+use crate::{Caller, Displaced, Error, Kernel, Reason};
 
 /// Every claim in force.
 #[derive(Debug, Default)]
@@ -54,14 +54,15 @@ impl Caller {
 }
 
 impl Kernel {
-    /// Tells whoever holds this name, by whatever protocol, that its connection is over, as if another
-    /// had claimed it. `false`: nobody holds it.
+    /// Tells whoever holds this name, by whatever protocol, that the operator ends its connection.
+    /// `false`: nobody holds it.
     pub fn displace(&self, name: &[u8]) -> bool {
         let held = self.claims.held.lock();
         let holds = |key: &&Bytes| key.get(size_of::<u16>()..) == Some(name);
         let mut is_held = false;
         for (_, holder) in held.iter().filter(|(key, _)| holds(key)) {
-            holder.inbox.put(|contents| contents.displaced = true);
+            let why = Some(Displaced::Dismissed);
+            holder.inbox.put(|contents| contents.displaced = why);
             is_held = true;
         }
         is_held
@@ -69,14 +70,14 @@ impl Kernel {
 }
 
 impl Caller {
-    /// Resolves once another caller has claimed the same name. For a connection that takes no
-    /// events because its peer is slow, and has to make room all the same. Cancel-safe.
-    pub async fn displaced(&self) {
-        std::future::poll_fn(|cx| match self.inbox.is_displaced(cx.waker()) {
-            true => std::task::Poll::Ready(()),
-            false => std::task::Poll::Pending,
+    /// Resolves once this caller has to go. For a connection that takes no events because its peer is
+    /// slow, and has to make room all the same. Cancel-safe.
+    pub async fn displaced(&self) -> Displaced {
+        std::future::poll_fn(|cx| match self.inbox.displaced(cx.waker()) {
+            Some(why) => std::task::Poll::Ready(why),
+            None => std::task::Poll::Pending,
         })
-        .await;
+        .await
     }
 }
 
@@ -86,7 +87,8 @@ impl Claims {
         let mut held = self.held.lock();
         match held.get(key) {
             Some(holder) if holder.caller != caller => {
-                holder.inbox.put(|contents| contents.displaced = true);
+                let why = Some(Displaced::Claimed);
+                holder.inbox.put(|contents| contents.displaced = why);
                 Some(Arc::clone(&holder.released))
             }
             Some(_) => None,

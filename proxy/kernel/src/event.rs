@@ -9,7 +9,7 @@ use crate::bodies::{Reading, read_bodies};
 use crate::consume::Attached;
 use crate::hub::Hot;
 use crate::solo::Solo;
-use crate::verb::{AttachmentId, Event, Settling};
+use crate::verb::{Event, Settling};
 use crate::{Caller, Error};
 
 impl Caller {
@@ -51,17 +51,17 @@ impl Caller {
             self.ready.push_back(Event::Live(contents.live));
         }
         for attachment in contents.ended {
-            self.attachments.remove(&attachment);
+            self.attachments.remove(attachment);
             self.ready.push_back(Event::Ended(attachment));
         }
-        if contents.displaced {
-            self.ready.push_back(Event::Displaced);
+        if let Some(why) = contents.displaced {
+            self.ready.push_back(Event::Displaced(why));
         }
         if let Some(condition) = contents.condition {
             self.ready.push_back(Event::Condition(condition));
         }
         if contents.look {
-            let ids: Vec<AttachmentId> = self.attachments.keys().copied().collect();
+            let ids = self.attachments.ids();
             ids.into_iter().for_each(|id| self.look_for_loads(id));
         }
         true
@@ -81,6 +81,10 @@ impl Caller {
                     progress = true;
                 }
             }
+        }
+        if self.loads.is_empty() {
+            // An idle caller keeps no list.
+            self.loads = Vec::new();
         }
         progress
     }
@@ -118,7 +122,7 @@ impl Caller {
                 .drain(..count)
                 .map(|one| one.1)
                 .collect::<Vec<_>>();
-            let Some(Attached::Queue(attached)) = self.attachments.get(&attachment) else {
+            let Some(Attached::Queue(attached)) = self.attachments.get(attachment) else {
                 // Detached meanwhile: the queue has them back.
                 continue;
             };
@@ -140,7 +144,7 @@ impl Caller {
             ..
         } = reading;
         let member = self.member(attachment);
-        let Some(Attached::Queue(attached)) = self.attachments.get(&attachment) else {
+        let Some(Attached::Queue(attached)) = self.attachments.get(attachment) else {
             return;
         };
         let settling = attached.settling;

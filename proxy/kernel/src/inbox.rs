@@ -11,7 +11,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use crate::{AttachmentId, Live};
+use crate::{AttachmentId, Displaced, Live};
 
 /// One caller's inbox. Shared with everything that may have something for it.
 #[derive(Debug, Default)]

@@ -293,8 +293,17 @@ pub enum Event {
     Condition(Condition),
     /// An attachment is over: its stream was removed.
     Ended(AttachmentId),
-    /// Another caller claimed the same name: say goodbye and drop the caller.
-    Displaced,
+    /// The caller has to go: say goodbye and drop it.
+    Displaced(Displaced),
+}
+
+/// Why a caller has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Displaced {
+    /// Another one claimed the same name.
+    Claimed,
+    /// The operator says so.
+    Dismissed,
 }
 
 impl Content {

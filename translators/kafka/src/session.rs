@@ -247,7 +247,7 @@ impl Session {
             Event::Deliveries(..)
             | Event::Live(_)
             | Event::Ended(_)
-            | Event::Displaced
+            | Event::Displaced(_)
             | Event::Condition(_) => {}
         }
     }

@@ -260,7 +260,7 @@ impl<I: Io> Session<I> {
                 let code = ReasonCode::ADMINISTRATIVE_ACTION;
                 return Err(Fault::new(code, ClosedReason::Refused, detail).into());
             }
-            Event::Displaced => return Err(End::taken_over()),
+            Event::Displaced(why) => return Err(End::displaced(why)),
             // Nobody asked: a client learns of it when its publish is refused.
             Event::Condition(_) => {}
         }
@@ -273,8 +273,8 @@ async fn next_event(caller: &mut Caller, room: Gate) -> Event {
     match room {
         Gate::Open => caller.event().await,
         Gate::Shut => {
-            caller.displaced().await;
-            Event::Displaced
+            let why = caller.displaced().await;
+            Event::Displaced(why)
         }
     }
 }

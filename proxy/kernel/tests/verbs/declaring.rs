@@ -1,6 +1,6 @@
 //! Declaring, and names that one caller holds.
 
-use fairlead_kernel::Reason;
+use fairlead_kernel::{Displaced, Reason};
 
 use crate::*;
 
@@ -79,7 +79,10 @@ async fn a_claimed_name_displaces_its_holder_once_that_lets_go() {
         second.claim(b"client-1").await.unwrap();
         second
     });
-    assert!(matches!(event(&mut first).await, Event::Displaced));
+    assert!(matches!(
+        event(&mut first).await,
+        Event::Displaced(Displaced::Claimed)
+    ));
     drop(first);
     let mut second = claiming.await.unwrap();
     assert_quiet(&mut second);

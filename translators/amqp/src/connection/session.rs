@@ -334,7 +334,7 @@ impl Session {
                 peer.cancelled(attachment)
             }
             // This protocol claims no name, so nobody can take one over.
-            Event::Displaced => Ok(()),
+            Event::Displaced(_) => Ok(()),
             Event::Condition(condition) => peer.on_condition(condition),
         }
     }

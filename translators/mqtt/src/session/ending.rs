@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fairlead_canon::{Message, Promise, Text};
 use fairlead_kernel::{
-    Caller, Change, Closed, ClosedReason, Content, Error, Event, Io, Later, Publish, To,
+    Caller, Change, Closed, ClosedReason, Content, Displaced, Error, Event, Io, Later, Publish, To,
 };
 
 use super::Session;
@@ -49,9 +49,13 @@ impl End {
         })
     }
 
-    pub(super) fn taken_over() -> Self {
-        //= MQTT-3.1.4-3: the connection that a client had before is told so and closed.
-        Fault::new(ReasonCode::SESSION_TAKEN_OVER, ClosedReason::TakenOver, "").into()
+    pub(super) fn displaced(why: Displaced) -> Self {
+        let (code, reason) = match why {
+            //= MQTT-3.1.4-3: the connection that a client had before is told so and closed.
+            Displaced::Claimed => (ReasonCode::SESSION_TAKEN_OVER, ClosedReason::TakenOver),
+            Displaced::Dismissed => (ReasonCode::ADMINISTRATIVE_ACTION, ClosedReason::Refused),
+        };
+        Fault::new(code, reason, "").into()
     }
 }
 

@@ -375,3 +375,19 @@ async fn a_client_that_does_not_read_is_displaced_all_the_same() {
     assert!(answer.session_present);
     drop((deaf, second));
 }
+
+#[tokio::test]
+async fn a_client_that_the_operator_sends_away_is_told_so_and_may_come_back() {
+    let mesh = Mesh::start().await;
+    for version in [Version::V5, Version::V311] {
+        let kicked = mesh.accepted(kept(version, "pump")).await.0;
+        assert!(mesh.kernel.displace(b"pump"));
+        let word = (version == Version::V5).then_some(ReasonCode::ADMINISTRATIVE_ACTION);
+        let closed = kicked.expect_end(word).await;
+        assert_eq!(closed.reason, ClosedReason::Refused);
+        assert!(!mesh.kernel.displace(b"pump"));
+        let (back, answer) = mesh.accepted(kept(version, "pump")).await;
+        assert!(answer.session_present);
+        back.goodbye().await;
+    }
+}
