@@ -279,7 +279,7 @@ impl Content {
         if live == 0 {
             return deadline;
         }
-        let bytes = u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX);
+        let bytes = batch.weight(self.spec.kind);
         let targets = u32::try_from(targets).unwrap_or(u32::MAX).max(1);
         let share = at.len / targets;
         self.count += u64::from(live);

@@ -222,9 +222,10 @@ impl State {
         let mut known = known.drain(..);
         for (id, base) in &data.targets {
             let targets = data.targets.len();
-            let mut deadline = None;
+            let (mut deadline, mut bytes) = (None, 0);
             let append = |content: &mut Content| {
                 deadline = content.append(*base, batch, at, targets);
+                bytes = batch.weight(content.spec.kind);
             };
             let known = known.next().flatten();
             let Some(entity) = self.entities.change(*id, known, append) else {
@@ -234,7 +235,7 @@ impl State {
                 entity: *id,
                 base: *base,
                 span: batch.span,
-                bytes: u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX),
+                bytes,
                 deadline,
             };
             hidden.push(Hidden { entity, appended });

@@ -44,12 +44,13 @@ impl Batch {
 
     /// What it counts for against a limit on the bytes of an entity of this kind: in a queue its
     /// bodies alone, elsewhere all that is kept of it.
-    pub fn weight(&self, kind: Kind) -> u64 {
+    pub fn weight(&self, kind: Kind) -> u32 {
         let bodies = match (kind, self.codec) {
             (Kind::Queue, crate::Codec::Envelope) => envelope::bodies_len(self),
             (Kind::Queue | Kind::Log | Kind::Latest, _) => None,
         };
-        bodies.unwrap_or(self.bytes.len() as u64)
+        let bytes = bodies.unwrap_or(self.bytes.len());
+        u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
     /// The message of a batch that holds one, at `place` if its form carries no address.

@@ -100,7 +100,7 @@ pub enum Overflow {
 pub struct SizeLimits {
     /// Most unsettled messages.
     pub count_max: Option<u64>,
-    /// Most unsettled bytes.
+    /// Most unsettled bytes, as batches count for them.
     pub bytes_max: Option<u64>,
     /// What happens at the limit.
     pub overflow: Overflow,

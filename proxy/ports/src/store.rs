@@ -305,7 +305,7 @@ pub struct Appended {
     pub base: Offset,
     /// Offsets it takes.
     pub span: u32,
-    /// Bytes of the batch.
+    /// What the batch counts for, see [`Batch::weight`].
     pub bytes: u32,
     /// Its deadline.
     pub deadline: Option<Timestamp>,
@@ -377,7 +377,7 @@ pub struct Marks {
     pub stable: Offset,
     /// Unsettled messages, dead ones not counted (for a `Log`: messages kept).
     pub count: u64,
-    /// Bytes of the batches kept.
+    /// What the batches kept count for, see [`Batch::weight`].
     pub bytes: u64,
     /// Everything below was possibly handed out before this process started.
     pub handed_out: Offset,
@@ -390,7 +390,7 @@ pub struct Entry {
     pub base: Offset,
     /// How many unsettled offsets follow without a gap.
     pub span: u32,
-    /// Bytes of the batch.
+    /// What the batch counts for, see [`Batch::weight`].
     pub bytes: u32,
     /// Its deadline. What it means is the reader's: a store removes nothing because of it.
     pub deadline: Option<Timestamp>,

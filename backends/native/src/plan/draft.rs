@@ -125,12 +125,15 @@ impl Sketch {
     pub(crate) fn append(&mut self, base: Offset, batch: &Batch) {
         self.end = base.plus(u64::from(batch.span));
         self.count = self.count.saturating_add(u64::from(batch.count));
-        self.bytes = self.bytes.saturating_add(batch.bytes.len() as u64);
+        let weight = self.spec.map_or(0, |spec| batch.weight(spec.kind));
+        self.bytes = self.bytes.saturating_add(u64::from(weight));
     }
 
     pub(crate) fn fits(&self, spec: &Spec, batch: &Batch) -> bool {
         let count = self.count.saturating_add(u64::from(batch.count));
-        let bytes = self.bytes.saturating_add(batch.bytes.len() as u64);
+        let bytes = self
+            .bytes
+            .saturating_add(u64::from(batch.weight(spec.kind)));
         count <= spec.limits.count_max.unwrap_or(u64::MAX)
             && bytes <= spec.limits.bytes_max.unwrap_or(u64::MAX)
     }

@@ -82,9 +82,9 @@ pub(super) fn open_one(batch: Batch) -> Result<Message, Damage> {
 
 /// Bytes of the bodies of an envelope batch, from the lengths in its heads; `None` when they do not
 /// add up.
-pub(super) fn bodies_len(batch: &Batch) -> Option<u64> {
+pub(super) fn bodies_len(batch: &Batch) -> Option<usize> {
     let mut rest = &*batch.bytes;
-    let mut bodies = 0;
+    let mut bodies = 0_usize;
     while !rest.is_empty() {
         let number = |at: usize| {
             let bytes = rest.get(at..)?.first_chunk::<4>()?;
@@ -95,7 +95,7 @@ pub(super) fn bodies_len(batch: &Batch) -> Option<u64> {
         let known = [HEAD, number(8)?, key, number(16)?, number(20)?, number(24)?];
         let known = known.into_iter().try_fold(0, usize::checked_add)?;
         let whole = number(0)?;
-        bodies += whole.checked_sub(known)? as u64;
+        bodies = bodies.checked_add(whole.checked_sub(known)?)?;
         rest = rest.get(whole..)?;
     }
     Some(bodies)

@@ -36,8 +36,8 @@ fn an_envelope_gives_back_every_field() {
             message.terms.event_at = Some(EventTime::Seconds(at.as_millis()));
         }
         let batch = envelope::seal(&message);
-        assert_eq!(batch.weight(Kind::Queue), message.body_len() as u64);
-        assert_eq!(batch.weight(Kind::Log), batch.bytes.len() as u64);
+        assert_eq!(batch.weight(Kind::Queue) as usize, message.body_len());
+        assert_eq!(batch.weight(Kind::Log) as usize, batch.bytes.len());
         assert_eq!(batch.time, message.terms.accepted_at);
         assert_eq!(batch.deadline, message.terms.deadline);
         assert_eq!(open_one(&batch, &nowhere()), message);
