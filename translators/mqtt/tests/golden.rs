@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use bytes::BytesMut;
 use fairlead_mqtt::codec::{Packet, Version, decode};
 
+//= MQTT311-7.0.0-2
 #[test]
 fn recordings_of_real_clients_decode_and_encode_to_the_same_bytes() {
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");

@@ -101,6 +101,7 @@ async fn packets(client: &mut WebSocketStream<TcpStream>, count: usize) -> Vec<P
     read
 }
 
+//= MQTT-4.2.0-1
 //= MQTT-6.0.0-2
 //= MQTT-6.0.0-3
 //= MQTT-6.0.0-4

@@ -52,13 +52,52 @@ enum State {
 /// shown by nothing or is not shown without a reason, and every id that stands twice.
 pub fn check(dir: &str) {
     let dir = Path::new(dir);
-    let text = fs::read_to_string(dir.join("ledger.toml")).expect("a ledger");
-    let ledger: Ledger = toml::from_str(&text).expect("a ledger of statements");
+    let ledger = ledger_in(dir);
     let marks = ["src", "tests"].map(|folder| marks::under(&dir.join(folder)));
     let faults = faults(&ledger, &marks.concat());
     assert!(faults.is_empty(), "{faults:#?}");
     let name = dir.file_name().expect("a folder").display();
     println!("{name}: {}", summary(&ledger));
+}
+
+/// Holds `ledger.toml` of the translator in `dir` to `statements.txt` beside it: the number of each statement of the
+/// specification, one per line, and comments behind `#`.
+///
+/// # Panics
+/// Lists every statement that has no row, and every row that is no statement.
+pub fn check_statements(dir: &str) {
+    let dir = Path::new(dir);
+    let list = fs::read_to_string(dir.join("statements.txt")).expect("a list of statements");
+    let faults = differences(&ledger_in(dir), &list);
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// Holds a document to the ledger of the translator in `dir`: it has to say, word for word, what [`check`] prints.
+///
+/// # Panics
+/// When it does not.
+pub fn check_number(dir: &str, document: &Path) {
+    let told = summary(&ledger_in(Path::new(dir)));
+    let text = fs::read_to_string(document).expect("a document");
+    let document = document.display();
+    assert!(text.contains(&told), "{document} does not say: {told}");
+}
+
+fn ledger_in(dir: &Path) -> Ledger {
+    let text = fs::read_to_string(dir.join("ledger.toml")).expect("a ledger");
+    toml::from_str(&text).expect("a ledger of statements")
+}
+
+fn differences(ledger: &Ledger, list: &str) -> Vec<String> {
+    let lines = list.lines().map(str::trim);
+    let listed: BTreeSet<&str> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    let rows: BTreeSet<&str> = ledger.statement.iter().map(|one| &*one.id).collect();
+    let missing = listed.difference(&rows).map(|id| format!("{id}: no row"));
+    let unknown = rows.difference(&listed);
+    let unknown = unknown.map(|id| format!("{id}: no statement of the specification"));
+    missing.chain(unknown).collect()
 }
 
 fn summary(ledger: &Ledger) -> String {

@@ -72,6 +72,11 @@ async fn challenge(peer: &mut Peer, reason: ReasonCode) -> String {
         panic!("AUTH")
     };
     assert_eq!(auth.reason, reason);
+    assert_eq!(
+        auth.properties.iter().count(),
+        2,
+        "method and data: {auth:?}"
+    );
     data(&auth.properties)
 }
 
@@ -138,6 +143,8 @@ async fn refusal(mut peer: Peer) -> (ReasonCode, ClosedReason) {
 //= MQTT-4.12.0-3
 //= MQTT-4.12.0-5
 //= MQTT-4.12.1-1
+//= MQTT-3.15.2-2
+//= MQTT-3.15.2-3
 #[tokio::test]
 async fn both_sides_prove_themselves_and_may_do_it_again() {
     let mut peer = logged_in(&mesh().await).await;

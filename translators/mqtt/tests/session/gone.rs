@@ -1,6 +1,8 @@
 //! A session that is removed while its client comes back.
 
+use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +30,8 @@ pub(crate) struct Held {
     pub(crate) commits: watch::Sender<bool>,
     /// Documents are not listed.
     pub(crate) lists: watch::Sender<bool>,
+    /// Nothing is kept.
+    pub(crate) is_away: AtomicBool,
 }
 
 impl Held {
@@ -36,6 +40,7 @@ impl Held {
             inner,
             commits: watch::Sender::new(false),
             lists: watch::Sender::new(false),
+            is_away: AtomicBool::new(false),
         }
     }
 }
@@ -51,6 +56,10 @@ impl Store for Held {
     }
 
     fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
+        if self.is_away.load(Ordering::Relaxed) {
+            let refused = units.iter().map(|_| Err(StoreError::Unavailable)).collect();
+            return Box::pin(ready(refused));
+        }
         let (committed, is_held) = (self.inner.commit(units), self.commits.subscribe());
         Box::pin(async move {
             until_let_go(is_held).await;
@@ -242,4 +251,24 @@ async fn a_session_that_is_to_end_with_the_connection_does_not_end_before_it_is_
     let ((mut reader, answer), ()) = tokio::join!(mesh.accepted(ending), go_on);
     assert!(answer.session_present);
     assert_eq!(&reader.next_publish().await.payload[..], b"x");
+}
+
+//= MQTT311-4.8.0-2
+#[tokio::test]
+async fn a_store_that_is_away_ends_the_connection_that_publishes() {
+    let (mesh, store) = Mesh::held().await;
+    for (version, word) in [
+        (Version::V311, None),
+        (Version::V5, Some(ReasonCode::SERVER_BUSY)),
+    ] {
+        let mut reader = mesh.accepted(kept(version, "reader")).await.0;
+        reader.subscribe("kept", Qos::AtLeastOnce).await;
+        let mut writer = mesh.client(version, "writer").await;
+        store.is_away.store(true, Ordering::Relaxed);
+        writer.send(qos1(1, "kept", b"x")).await;
+        writer.expect_end(word).await;
+        store.is_away.store(false, Ordering::Relaxed);
+        reader.expect_nothing().await;
+        reader.goodbye().await;
+    }
 }

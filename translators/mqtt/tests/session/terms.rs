@@ -5,11 +5,14 @@ use std::time::Duration;
 use fairlead_canon::Text;
 use fairlead_kernel::ClosedReason;
 use fairlead_mqtt::codec::{
-    ConnAck, Connect, Delivery, Packet, Property, Publish, Qos, ReasonCode, Subscription, Version,
+    Ack, ConnAck, Connect, Delivery, Packet, Properties, Property, Publish, Qos, ReasonCode,
+    SubAck, Subscribe, Subscription, UnsubAck, Unsubscribe, Version,
 };
 use tokio::time::Instant;
 
-use crate::peer::{Mesh, Peer, hello, kept, message, puback, qos0, qos1, with};
+use crate::peer::{
+    Mesh, Peer, hello, id, kept, message, puback, pubrec, pubrel, qos0, qos1, qos2, with,
+};
 
 fn has(answer: &ConnAck, wanted: &Property) -> bool {
     answer.properties.iter().any(|one| one == *wanted)
@@ -21,6 +24,11 @@ async fn last_word(peer: &mut Peer) -> (ReasonCode, Vec<Property>) {
         Packet::Disconnect(end) => (end.reason, end.properties.iter().collect()),
         other => panic!("a last word, not {other:?}"),
     }
+}
+
+/// The server has no other words, and none of the application's kind.
+fn is_reason(word: &Property) -> bool {
+    matches!(word, Property::ReasonString(_))
 }
 
 async fn reader(mesh: &Mesh, aliases: u16, size_max: u32) -> Peer {
@@ -118,7 +126,9 @@ async fn clients_are_told_where_to_go_when_the_process_goes_away() {
 }
 
 //= MQTT-3.14.2-3
+//= MQTT-3.14.2-4
 //= MQTT-3.2.2-19
+//= MQTT-3.2.2-20
 #[tokio::test]
 async fn what_a_client_did_wrong_is_told_where_it_fits() {
     let mesh = Mesh::start().await;
@@ -128,6 +138,7 @@ async fn what_a_client_did_wrong_is_told_where_it_fits() {
         let (reason, words) = last_word(&mut peer).await;
         assert_eq!(reason, ReasonCode::PROTOCOL_ERROR);
         assert_eq!(!words.is_empty(), is_told, "{words:?}");
+        assert!(words.iter().all(is_reason), "{words:?}");
         let connect = Connect {
             properties: with([
                 Property::MaximumPacketSize(size_max.try_into().unwrap()),
@@ -141,6 +152,77 @@ async fn what_a_client_did_wrong_is_told_where_it_fits() {
             panic!("CONNACK")
         };
         assert_eq!(!refusal.properties.is_empty(), is_told, "{refusal:?}");
+        let words: Vec<Property> = refusal.properties.iter().collect();
+        assert!(words.iter().all(is_reason), "{words:?}");
+    }
+}
+
+//= MQTT-3.1.2-29
+//= MQTT-3.4.2-2
+//= MQTT-3.4.2-3
+//= MQTT-3.5.2-2
+//= MQTT-3.5.2-3
+//= MQTT-3.6.2-2
+//= MQTT-3.6.2-3
+//= MQTT-3.7.2-2
+//= MQTT-3.7.2-3
+//= MQTT-3.9.2-1
+//= MQTT-3.9.2-2
+//= MQTT-3.11.2-1
+//= MQTT-3.11.2-2
+/// A code is all that an acknowledgement says: that fits where nothing more does, and is what who wants no words gets.
+#[tokio::test]
+async fn acknowledgements_have_no_words_beside_their_codes() {
+    let mesh = Mesh::start().await;
+    let wordless = Property::RequestProblemInfo(false);
+    let small = Property::MaximumPacketSize(40.try_into().unwrap());
+    for terms in [Properties::NONE, with([wordless]), with([small])] {
+        let connect = Connect {
+            properties: terms,
+            ..hello(Version::V5, "c")
+        };
+        let mut peer = mesh.accepted(connect).await.0;
+        let no = ReasonCode::TOPIC_NAME_INVALID;
+        peer.send(qos1(1, "$SYS/x", b"x")).await;
+        peer.expect(puback(1, no)).await;
+        peer.send(qos2(2, "$SYS/x", b"x")).await;
+        peer.expect(pubrec(2, no)).await;
+        let unknown = |packet_id| Ack {
+            packet_id,
+            reason: ReasonCode::PACKET_ID_NOT_FOUND,
+            properties: Properties::NONE,
+        };
+        peer.send(pubrec(3, ReasonCode::SUCCESS)).await;
+        peer.expect(Packet::PubRel(unknown(id(3)))).await;
+        peer.send(pubrel(4)).await;
+        peer.expect(Packet::PubComp(unknown(id(4)))).await;
+        let filter = Text::from_static("$reply/x");
+        let subscriptions = vec![Subscription::new(filter.clone(), Qos::AtMostOnce)];
+        peer.send(Packet::Subscribe(Subscribe {
+            packet_id: id(5),
+            properties: Properties::NONE,
+            subscriptions,
+        }))
+        .await;
+        peer.expect(Packet::SubAck(SubAck {
+            packet_id: id(5),
+            properties: Properties::NONE,
+            codes: vec![ReasonCode::TOPIC_FILTER_INVALID],
+        }))
+        .await;
+        peer.send(Packet::Unsubscribe(Unsubscribe {
+            packet_id: id(6),
+            properties: Properties::NONE,
+            filters: vec![filter],
+        }))
+        .await;
+        peer.expect(Packet::UnsubAck(UnsubAck {
+            packet_id: id(6),
+            properties: Properties::NONE,
+            codes: vec![ReasonCode::NO_SUBSCRIPTION_EXISTED],
+        }))
+        .await;
+        peer.goodbye().await;
     }
 }
 

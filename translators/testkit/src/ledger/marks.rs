@@ -27,10 +27,11 @@ pub(super) fn under(folder: &Path) -> Vec<Mark> {
 }
 
 /// The marks of one file. Attributes and comments may stand between a mark and its function, which is
-/// a test only if an attribute says so.
+/// a test only if an attribute says so, and none if another says that it is not run.
 pub(super) fn within(file: &Path, text: &str) -> Vec<Mark> {
     let module = module(file);
-    let (mut marks, mut waiting, mut is_test) = (Vec::new(), Vec::new(), false);
+    let (mut marks, mut waiting) = (Vec::new(), Vec::new());
+    let (mut is_test, mut is_run) = (false, true);
     let mark = |id, test| Mark {
         id,
         test,
@@ -41,11 +42,12 @@ pub(super) fn within(file: &Path, text: &str) -> Vec<Mark> {
             waiting.push(rule.split(':').next().unwrap_or(rule).trim().to_owned());
         } else if line.starts_with("#[") {
             is_test |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+            is_run &= !line.starts_with("#[ignore");
         } else if !line.starts_with("//") {
-            let test = function(line).filter(|_| is_test);
+            let test = function(line).filter(|_| is_test && is_run);
             let test = test.map(|name| format!("{module}::{name}"));
             marks.extend(waiting.drain(..).map(|id| mark(id, test.clone())));
-            is_test = false;
+            (is_test, is_run) = (false, true);
         }
     }
     marks.extend(waiting.into_iter().map(|id| mark(id, None)));

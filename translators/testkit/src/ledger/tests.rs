@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use super::{Ledger, faults, marks, summary};
+use super::{Ledger, differences, faults, marks, summary};
 
 const SHOWN: &str = r#"
     [[statement]]
@@ -56,6 +56,8 @@ fn what_is_shown_names_a_test_under_its_mark() {
     for source in [
         "#[test]\nfn a_rule_is_obeyed() {",
         "//= A-1: A rule\nfn a_rule_is_obeyed() {",
+        "//= A-1: A rule\n#[test]\n#[ignore]\nfn a_rule_is_obeyed() {",
+        "//= A-1: A rule\n#[ignore = \"slow\"]\n#[test]\nfn a_rule_is_obeyed() {",
         "//= A-1: A rule\n\n#[test]\nfn a_rule_is_obeyed() {",
         "//= A-1: A rule\n#[test]\nfn a_rule_is_obeyed_twice() {",
         "#[test]\nfn other() {\n//= A-1: A rule\nfn a_rule_is_obeyed() {",
@@ -108,4 +110,13 @@ fn the_same_rule_of_another_revision_is_shown_where_it_is_shown() {
         let fault = "B-1: the same as nothing that is shown";
         assert_eq!(found(&text, TEST), [fault], "{other}");
     }
+}
+
+#[test]
+fn each_statement_of_the_specification_has_a_row_and_each_row_is_one() {
+    let ledger = ledger(&[SHOWN, ABSENT].concat());
+    assert_eq!(differences(&ledger, "# a chapter\nA-1\n\nA-2\n"), [""; 0]);
+    let found = differences(&ledger, "A-1\nA-3\n");
+    let wanted = ["A-3: no row", "A-2: no statement of the specification"];
+    assert_eq!(found, wanted);
 }
