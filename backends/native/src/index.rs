@@ -10,12 +10,15 @@ mod kv;
 pub(crate) mod pack;
 mod redb;
 pub(crate) mod rows;
+mod shortage;
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::crc;
+use crate::vfs::File;
 
 pub(crate) use about::{Applied, NAME, refused};
 pub(crate) use backend::Backend;
@@ -23,10 +26,15 @@ pub(crate) use backend::Backend;
 pub(crate) use kv::Map;
 pub(crate) use kv::{Change, KvError, StateKv, Visit};
 pub(crate) use redb::RedbKv;
+pub(crate) use shortage::Shortage;
 
 /// Rows that are checked when they are read.
 #[derive(Debug)]
-pub(crate) struct Index(Box<dyn StateKv>);
+pub(crate) struct Index {
+    kv: Box<dyn StateKv>,
+    /// Whether it has no room to grow.
+    pub(crate) shortage: Arc<Shortage>,
+}
 
 /// Changes on their way into an index, in the order in which they are to be made.
 #[derive(Debug, Default)]
@@ -61,23 +69,34 @@ impl Batch {
 
 impl Index {
     pub(crate) fn new(kv: impl StateKv + 'static) -> Self {
-        Self(Box::new(kv))
+        Self {
+            kv: Box::new(kv),
+            shortage: Arc::default(),
+        }
+    }
+
+    /// One in this file.
+    fn in_file(file: Arc<dyn File>) -> Result<Self, KvError> {
+        let shortage = Arc::default();
+        let kv = RedbKv::open(Backend::write(file, &shortage))?;
+        let kv = Box::new(kv);
+        Ok(Self { kv, shortage })
     }
 
     /// Makes all changes, durably, or none.
     pub(crate) fn checkpoint(&self, changes: Batch) -> Result<(), KvError> {
-        self.0.checkpoint(changes.0)
+        self.kv.checkpoint(changes.0)
     }
 
     /// Lets go of the file before the directory is given back: whoever still has a handle of the
     /// store must not touch it any more.
     pub(crate) fn close(&self) {
-        self.0.close();
+        self.kv.close();
     }
 
     /// The row under a key.
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
-        let Some(value) = self.0.get(key)? else {
+        let Some(value) = self.kv.get(key)? else {
             return Ok(None);
         };
         let len = checked(key, &value)?.len();
@@ -87,7 +106,7 @@ impl Index {
     /// Visits rows whose key begins with `prefix`, from `from` on, in key order, until it breaks.
     pub(crate) fn scan(&self, prefix: &[u8], from: &[u8], visit: Visit<'_>) -> Result<(), KvError> {
         let mut damage = None;
-        self.0.scan(from.max(prefix), &mut |key, value| {
+        self.kv.scan(from.max(prefix), &mut |key, value| {
             if !key.starts_with(prefix) {
                 return ControlFlow::Break(());
             }

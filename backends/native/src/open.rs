@@ -97,6 +97,12 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         file_bytes: settings.file_bytes,
     };
     let sealing = SealThread::new(Arc::clone(&shared), sealer);
+    let (shortage, minding) = (&shared.state.ground.index.shortage, Arc::downgrade(&pool));
+    shortage.watch(move || {
+        if let Some(pool) = minding.upgrade() {
+            pool.look();
+        }
+    });
     let filling = (Arc::clone(&pool), Arc::clone(&shared));
     let keeper = Keeper::new(Arc::clone(&shared), reads.clone(), Arc::clone(&world.clock));
     let runtime = Builder::new_current_thread().build()?;

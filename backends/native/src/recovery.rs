@@ -270,7 +270,9 @@ fn resume(
     files.into_iter().for_each(|file| shared.add(file));
     shared.add(current.clone());
     let count_max = settings.log_bytes_max / settings.file_bytes;
-    let space = Space::new(Arc::clone(&world.vfs), settings.dir.clone(), settings.spare);
+    let index = Arc::clone(&state.ground.index.shortage);
+    let (vfs, dir) = (Arc::clone(&world.vfs), settings.dir.clone());
+    let space = Space::new(vfs, dir, settings.spare, index);
     let pool = Pool::new(mould, Arc::clone(&shared), count_max, space);
     let pool = Arc::new(pool);
     let proven = at(current.number, tail.position);

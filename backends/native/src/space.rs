@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::index::Shortage;
 use crate::settings::Spare;
 use crate::vfs::Vfs;
 
@@ -16,25 +17,27 @@ pub(crate) struct Space {
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
     spare: Spare,
+    index: Arc<Shortage>,
     is_short: AtomicBool,
     has_ballast: AtomicBool,
 }
 
 impl Space {
-    pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, spare: Spare) -> Self {
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, spare: Spare, index: Arc<Shortage>) -> Self {
         let has_ballast = vfs.open(&dir.join(NAME)).is_ok();
         Self {
             vfs,
             dir,
             spare,
+            index,
             is_short: AtomicBool::new(false),
             has_ballast: AtomicBool::new(has_ballast),
         }
     }
 
-    /// Whether the disk has less room than it must.
+    /// Whether the disk has less room than it must, or the index none to grow.
     pub(crate) fn is_short(&self) -> bool {
-        self.is_short.load(Ordering::Relaxed)
+        self.is_short.load(Ordering::Relaxed) || self.index.is_short()
     }
 
     /// Looks at the disk. `is_refusing`: it did not take a file.
@@ -47,7 +50,7 @@ impl Space {
             }
         };
         let mark = self.spare.mark(room.total);
-        let was_short = self.is_short();
+        let was_short = self.is_short.load(Ordering::Relaxed);
         // What giving up the ballast gains must not look like an end of the need.
         let enough = mark.saturating_add(if was_short {
             self.spare.ballast_bytes.saturating_mul(2)
@@ -65,7 +68,7 @@ impl Space {
             (true, false) => tracing::info!(free = room.free, "the disk has room again"),
             (false, false) | (true, true) => {}
         }
-        if is_short || is_refusing {
+        if is_short || is_refusing || self.index.is_short() {
             self.give_up_ballast();
         } else if room.free >= mark.saturating_mul(2) {
             self.take_ballast();

@@ -36,7 +36,8 @@ impl Drop for Threads {
         self.shared.inbox.close();
         join(&mut self.log);
         join(&mut self.seal);
-        // The last checkpoint has everything.
+        // The last checkpoint has everything, if there is room for it.
+        self.shared.state.ground.index.shortage.close();
         self.shared.desk.close();
         join(&mut self.index);
         self.shared.state.ground.index.close();

@@ -55,7 +55,14 @@ impl Checkpointer {
                 // Poisoned or closed: what is not durable is not to be in the index.
                 return Ok(());
             }
-            self.write(checkpoint)?;
+            match self.write(checkpoint) {
+                // It was closed while there was no room: the log has everything.
+                Err(error) if self.shared.state.ground.index.shortage.is_closed() => {
+                    tracing::warn!(%error, "the disk had no room for a checkpoint; the next start reads more of the log");
+                    return Ok(());
+                }
+                written => written?,
+            }
         }
         if let Err(error) = self.finish() {
             tracing::warn!(%error, "the last checkpoint failed; the next start reads more of the log");

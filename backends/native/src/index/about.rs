@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use fairlead_ports::Lsn;
 
-use super::backend::Backend;
 use super::pack::{Pack, Unpack};
-use super::{Batch, Index, KvError, RedbKv, rows};
+use super::{Batch, Index, KvError, rows};
 use crate::error::OpenError;
 use crate::superblock::{Epoch, LogId};
 use crate::vfs::Vfs;
@@ -51,7 +50,7 @@ impl Index {
         let io = |error| OpenError::io(&path, error);
         let file = vfs.create(&path).map_err(io)?;
         let make = || -> Result<Self, KvError> {
-            let index = Self::new(RedbKv::open(Backend::Written(file))?);
+            let index = Self::in_file(file)?;
             let mut batch = Batch::default();
             let mut pack = Pack::default();
             pack.uint(VERSION);
@@ -76,8 +75,7 @@ impl Index {
                 OpenError::io(&path, error)
             }
         })?;
-        let kv = RedbKv::open(Backend::Written(file));
-        let index = Self::new(kv.map_err(|error| refused(path.clone(), error))?);
+        let index = Self::in_file(file).map_err(|error| refused(path.clone(), error))?;
         index.check_log(&path, log)?;
         Ok(index)
     }

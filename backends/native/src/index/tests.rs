@@ -14,7 +14,7 @@ use crate::vfs::sim::{Loss, SimFs};
 fn redb(fs: &SimFs) -> RedbKv {
     let path = std::path::Path::new("index");
     let file = fs.open(path).or_else(|_| fs.create(path)).unwrap();
-    RedbKv::open(Backend::Written(file)).unwrap()
+    RedbKv::open(Backend::write(file, &Arc::default())).unwrap()
 }
 
 fn rows(index: &Index, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -69,7 +69,7 @@ fn both_kinds_answer_alike_also_after_they_are_opened_again() {
 fn a_checkpoint_is_whole_or_absent_after_a_crash_at_any_operation() {
     let play = |fs: &SimFs| {
         let file = fs.create("index".as_ref()).ok()?;
-        let index = Index::new(RedbKv::open(Backend::Written(file)).ok()?);
+        let index = Index::new(RedbKv::open(Backend::write(file, &Arc::default())).ok()?);
         fs.sync_dir("".as_ref()).ok()?;
         let mut done = 0;
         for round in 0..6_u8 {

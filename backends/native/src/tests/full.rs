@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fairlead_canon::{EntityId, Kind, Outcome, Promise};
-use fairlead_ports::{Appended, Condition, Op, Store, StoreError, Unit, Watcher};
+use fairlead_ports::{Appended, Condition, Op, Space, Store, StoreError, Unit, Watcher};
 use fairlead_testkit::Subject;
 use fairlead_testkit::make::{A, B, append, create, message, put, settle, trim};
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use super::{open, settings, world};
 use crate::settings::{Settings, Spare};
 use crate::store::Native;
 use crate::vfs::Vfs;
-use crate::vfs::sim::SimFs;
+use crate::vfs::sim::{Loss, SimFs};
 
 /// Remembers what it is told of the condition.
 #[derive(Debug, Default)]
@@ -141,6 +142,77 @@ async fn a_disk_that_is_nearly_full_gives_up_its_ballast_and_takes_nothing_new_u
     commit(create(B, Kind::Log)).await.unwrap();
     until(has_ballast).await;
     assert_eq!(*moods.0.lock(), [Condition::Full, Condition::Well]);
+}
+
+/// A disk that has no room for the index to grow, and what was put before that showed.
+async fn index_without_room(fs: &SimFs) -> (Subject, Arc<Native>, usize) {
+    let settings = Settings {
+        file_bytes: 8 << 20,
+        ..settings()
+    };
+    let native = Arc::new(Native::open(&settings, &world(fs, 1)).unwrap());
+    let subject = Subject::new(Arc::clone(&native), ());
+    subject
+        .done(vec![create(A, Kind::Queue), append(A, message("kept"))])
+        .await;
+    ready(fs).await;
+    fs.set_full(true);
+    // More than the file of an empty index has room for.
+    let mut puts = 0;
+    while native.stats().condition == Condition::Well && puts < 100 {
+        let key = format!("{puts}");
+        let value = Some(vec![b'x'; 60_000].into());
+        subject.done(vec![put_bytes(key, value)]).await;
+        puts += 1;
+    }
+    until(|| native.stats().condition == Condition::Full).await;
+    (subject, native, puts)
+}
+
+fn put_bytes(key: String, value: Option<Bytes>) -> Op {
+    Op::Put {
+        space: Space(7),
+        key: key.into(),
+        value,
+        due: None,
+    }
+}
+
+async fn documents(subject: &Subject) -> usize {
+    let listed = subject.documents.list(Space(7), Bytes::new(), None, 1_000);
+    listed.await.unwrap().len()
+}
+
+#[tokio::test]
+async fn an_index_without_room_to_grow_holds_back_what_is_new_until_it_has_room() {
+    let fs = SimFs::default();
+    let (subject, native, puts) = index_without_room(&fs).await;
+    let full = Err(StoreError::Full { limit: "disk" });
+    let refused = subject.commit(vec![append(A, message("refused"))]).await;
+    assert_eq!(refused, full);
+    subject.done(vec![settle(A, 0..1, Outcome::Done)]).await;
+    assert_eq!(documents(&subject).await, puts, "readers go on");
+    fs.set_full(false);
+    until(|| native.stats().condition == Condition::Well).await;
+    subject.done(vec![append(A, message("again"))]).await;
+    drop((subject, native));
+    let subject = open(&fs).unwrap();
+    assert_eq!(documents(&subject).await, puts);
+    assert_eq!(subject.bodies(A).await, [(1, "again".into())]);
+}
+
+#[tokio::test]
+async fn a_crash_or_an_end_while_the_index_has_no_room_loses_nothing() {
+    let fs = SimFs::default();
+    let (subject, native, puts) = index_without_room(&fs).await;
+    let losses = [Loss::All, Loss::Nothing, Loss::Some(1), Loss::Torn(2)];
+    let crashed = losses.map(|loss| fs.after_crash(loss));
+    drop((subject, native));
+    for fs in crashed.into_iter().chain([fs.copy()]) {
+        let subject = open(&fs).unwrap();
+        assert_eq!(documents(&subject).await, puts);
+        assert_eq!(subject.bodies(A).await, [(0, "kept".into())]);
+    }
 }
 
 #[tokio::test]
