@@ -14,6 +14,7 @@ mod parsers;
 mod reaping;
 mod recycling;
 mod sealing;
+mod switches;
 mod syncing;
 mod traces;
 

@@ -23,8 +23,8 @@ struct Moves {
 }
 
 /// Runs `steps` random commits on both stores, and every few of them moves an entity of the tested one
-/// between memory and disk; at times that is taken through `restart`, everything in memory having been
-/// moved to disk. Returns how many moves there were. Panics with the seed where the stores differ.
+/// between memory and disk; at times, and at the end, that is taken through `restart`, everything in
+/// memory having been moved to disk. Returns how many moves there were. Panics with the seed where the stores differ.
 pub async fn run(
     seed: u64,
     steps: usize,
@@ -54,7 +54,7 @@ pub async fn run(
         }
     }
     moves.compare("at the end").await;
-    moves.done
+    moves.restart(steps, &restart).await.done
 }
 
 impl Moves {

@@ -43,8 +43,8 @@ struct Step {
     units: Vec<(Option<Expected>, Unit)>,
 }
 
-/// Runs `steps` random commits on both stores and compares them; at times the tested one is taken
-/// through `restart`. Panics with the seed where they differ.
+/// Runs `steps` random commits on both stores and compares them; at times, and at the end, the tested
+/// one is taken through `restart`. Panics with the seed where they differ.
 pub async fn run(
     seed: u64,
     steps: usize,
@@ -70,7 +70,10 @@ pub async fn run(
             .await;
         }
     }
-    compare(&reference, &tested, &format!("seed {seed}, at the end")).await;
+    let end = format!("seed {seed}, at the end");
+    compare(&reference, &tested, &end).await;
+    tested = restart(tested);
+    compare(&reference, &tested, &format!("{end}, after a restart")).await;
 }
 
 type Answer = Result<Vec<Placed>, StoreError>;
@@ -114,7 +117,8 @@ async fn expectation(subject: &Subject, expected: Expected) -> Op {
 
 pub(crate) async fn compare(reference: &Subject, tested: &Subject, when: &str) {
     let (expected, got) = (digest(reference).await, digest(tested).await);
-    for (at, (expected, got)) in expected.iter().zip(&got).enumerate() {
+    let both = expected.iter().zip(&got).enumerate();
+    for (at, (expected, got)) in both.filter(|(_, (expected, got))| expected != got) {
         let same = expected.bytes().zip(got.bytes());
         let same = same.take_while(|(expected, got)| expected == got).count();
         let around = |text: &str| -> String {

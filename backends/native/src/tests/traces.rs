@@ -1,11 +1,14 @@
-//! A million random commits in a hundred thousand short traces: the same answers and the same content
-//! as in memory, with checkpoints and restarts between them.
+//! Random commits: the same answers and the same content as in memory, with checkpoints and restarts
+//! between them.
 //!
-//! Each seed is a store of its own. One that fails is run again, alone, by
+//! Each trace is a seed and a store of its own. One that fails is run again, alone, by
 //! `FAIRLEAD_TRACE_SEED=<seed> cargo test -p fairlead-native --lib traces`.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Timestamp};
@@ -22,15 +25,15 @@ use crate::log::Handle;
 use crate::reader::Reads;
 use crate::vfs::sim::SimFs;
 
-/// Stores, each with so many commits: a hundred traces of ten.
-const SEEDS: u64 = 1_000;
-const COMMITS: usize = 1_000;
-/// Commits between two checkpoints, and how many come between its beginning and its end.
-const CHECKPOINT_EVERY: usize = 50;
-const CHECKPOINT_TAKES: usize = 7;
+/// Short traces, which with those of [`super::switches`] are a hundred thousand.
+const SHORT: (Range<u64>, usize) = (0..60_000, 10);
+/// Traces long enough to fill log files and use them again.
+const LONG: (Range<u64>, usize) = (0..100, 1_000);
+/// Commits between two checkpoints at most, and how many come between its beginning and its end.
+const CHECKPOINT_EVERY_MAX: u64 = 50;
 
 /// A store that does everything as it is asked, behind the ports.
-struct Single {
+pub(super) struct Single {
     reads: Reads,
     shared: Arc<crate::sequencer::Shared>,
     inline: Mutex<Turn>,
@@ -38,7 +41,9 @@ struct Single {
 
 struct Turn {
     inline: Inline,
-    commits: usize,
+    /// Commits between two checkpoints, and between the beginning and the end of one.
+    every: (u64, u64),
+    commits: u64,
     begun: Option<Checkpoint>,
 }
 
@@ -49,7 +54,9 @@ impl std::fmt::Debug for Single {
 }
 
 impl Single {
-    fn open(fs: &SimFs) -> Self {
+    /// Opens what is there; the seed says how often there is a checkpoint.
+    pub(super) fn open(fs: &SimFs, seed: u64) -> Self {
+        let every = 1 + seed % CHECKPOINT_EVERY_MAX;
         let inline = Inline::open(fs).expect("the directory opens");
         let (files, sites) = (&inline.files, &inline.sealer.sites);
         let shared = Arc::clone(&inline.shared);
@@ -59,6 +66,7 @@ impl Single {
             shared,
             inline: Mutex::new(Turn {
                 inline,
+                every: (every, every / 7),
                 commits: 0,
                 begun: None,
             }),
@@ -77,14 +85,14 @@ impl Turn {
     fn commit(&mut self, unit: Unit) -> Result<Committed, StoreError> {
         let mut outcomes = self.inline.commit(unit).expect("the disk does not fail");
         self.commits += 1;
-        match self.commits % CHECKPOINT_EVERY {
-            0 => self.begun = Some(self.inline.begin_checkpoint()),
-            CHECKPOINT_TAKES => {
-                if let Some(begun) = self.begun.take() {
-                    self.inline.write_checkpoint(begun).expect("a checkpoint");
-                }
-            }
-            _ => {}
+        let (every, takes) = self.every;
+        if self.commits % every == 0 {
+            self.begun = Some(self.inline.begin_checkpoint());
+        }
+        if self.commits % every == takes
+            && let Some(begun) = self.begun.take()
+        {
+            self.inline.write_checkpoint(begun).expect("a checkpoint");
         }
         outcomes.remove(0)
     }
@@ -138,40 +146,52 @@ impl Documents for Single {
     }
 }
 
-async fn run(seed: u64) {
+async fn run(seed: u64, commits: usize) {
     let fs = SimFs::default();
     let memory = Memory::new(1 << 30).timed_by(Arc::new(Fixed));
     let reference = Subject::new(Arc::new(memory), ());
-    let tested = Subject::new(Arc::new(Single::open(&fs)), ());
+    let tested = Subject::new(Arc::new(Single::open(&fs, seed)), ());
     let restart = |subject| {
         drop(subject);
-        Subject::new(Arc::new(Single::open(&fs)), ())
+        Subject::new(Arc::new(Single::open(&fs, seed)), ())
     };
-    trace::run(seed, COMMITS, reference, tested, restart).await;
+    trace::run(seed, commits, reference, tested, restart).await;
 }
 
-/// Every second seed from `first` on, so that two threads share the work.
+/// Runs these seeds on two threads, or the one that the environment names.
 #[expect(clippy::disallowed_methods, reason = "a seed to repeat")]
-fn run_half(first: u64) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.expect("a runtime");
-    match std::env::var("FAIRLEAD_TRACE_SEED") {
-        Ok(seed) if first == 0 => runtime.block_on(run(seed.parse().expect("a number"))),
-        Ok(_) => {}
-        Err(_) => {
-            for seed in (first..SEEDS).step_by(2) {
-                runtime.block_on(run(seed));
-            }
+pub(super) fn each_seed(seeds: Range<u64>, run: impl AsyncFn(u64) + Sync) {
+    let seeds = match std::env::var("FAIRLEAD_TRACE_SEED") {
+        Ok(seed) => {
+            let seed = seed.parse().expect("a number");
+            seed..seed + 1
         }
-    }
+        Err(_) => seeds,
+    };
+    let next = AtomicU64::new(seeds.start);
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.expect("a runtime");
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if !seeds.contains(&seed) {
+                break;
+            }
+            runtime.block_on(run(seed));
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(work);
+        work();
+    });
 }
 
 #[test]
-fn fifty_thousand_short_traces_end_as_in_memory() {
-    run_half(0);
+fn sixty_thousand_short_traces_end_as_in_memory() {
+    each_seed(SHORT.0, async |seed| run(seed, SHORT.1).await);
 }
 
 #[test]
-fn fifty_thousand_more_do() {
-    run_half(1);
+fn long_traces_end_as_in_memory() {
+    each_seed(LONG.0, async |seed| run(seed, LONG.1).await);
 }

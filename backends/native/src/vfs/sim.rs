@@ -381,9 +381,9 @@ impl File for Handle {
             .min(bytes.len());
         let (_, rest) = bytes.split_at(start);
         let read = rest.len().min(out.len());
-        out.iter_mut()
-            .zip(rest)
-            .for_each(|(place, byte)| *place = *byte);
+        if let (Some(place), Some(bytes)) = (out.get_mut(..read), rest.get(..read)) {
+            place.copy_from_slice(bytes);
+        }
         Ok(read)
     }
 
@@ -450,15 +450,22 @@ impl Change {
     fn apply(&self, content: &mut Vec<u8>) {
         match self {
             Self::Write(at, bytes) => write(content, *at, bytes),
-            Self::Resize(length) => content.resize(*length, 0),
+            Self::Resize(length) => resize(content, *length),
         }
     }
+}
+
+fn resize(content: &mut Vec<u8>, length: usize) {
+    content.truncate(length);
+    // All at once: without optimisation, one by one takes most of the time of a test.
+    let zeros = vec![0; length - content.len()];
+    content.extend_from_slice(&zeros);
 }
 
 fn write(content: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     let end = at + bytes.len();
     if content.len() < end {
-        content.resize(end, 0);
+        resize(content, end);
     }
     if let Some(place) = content.get_mut(at..end) {
         place.copy_from_slice(bytes);

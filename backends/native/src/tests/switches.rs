@@ -1,0 +1,52 @@
+//! Entities move between memory and this store while traces run, and it is closed and opened again:
+//! the same answers and the same content as in memory alone.
+//!
+//! One that fails is run again, alone, by
+//! `FAIRLEAD_TRACE_SEED=<seed> cargo test -p fairlead-native --lib switches`.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use fairlead_memory::Memory;
+use fairlead_placement::ByClass;
+use fairlead_testkit::{Subject, moves};
+
+use super::Fixed;
+use super::traces::{Single, each_seed};
+use crate::vfs::sim::SimFs;
+
+/// Short traces, which with those of [`super::traces`] are a hundred thousand.
+const SHORT: (Range<u64>, usize) = (0..40_000, 10);
+const LONG: (Range<u64>, usize) = (0..300, 100);
+
+fn memory() -> Memory {
+    Memory::new(1 << 30).timed_by(Arc::new(Fixed))
+}
+
+async fn run(seed: u64, commits: usize) -> u64 {
+    let fs = SimFs::default();
+    let open = || {
+        let durable = Arc::new(Single::open(&fs, seed));
+        let store = ByClass::new(Arc::new(memory()), Arc::clone(&durable) as _);
+        Subject::of(Arc::new(store), durable, ())
+    };
+    let restart = |subject| {
+        drop(subject);
+        open()
+    };
+    let reference = Subject::new(Arc::new(memory()), ());
+    moves::run(seed, commits, (reference, open()), restart).await
+}
+
+#[test]
+fn forty_thousand_short_traces_with_moves_end_as_in_memory() {
+    each_seed(SHORT.0, async |seed| _ = run(seed, SHORT.1).await);
+}
+
+#[test]
+fn long_traces_with_moves_end_as_in_memory() {
+    each_seed(LONG.0, async |seed| {
+        let moves = run(seed, LONG.1).await;
+        assert!(moves > 3, "seed {seed}: {moves}");
+    });
+}
