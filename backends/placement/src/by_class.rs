@@ -61,11 +61,7 @@ impl ByClass {
 
 impl Places {
     pub(crate) fn side(&self, entity: EntityId) -> Side {
-        if self.in_memory.read().contains(&entity) {
-            Side::Memory
-        } else {
-            Side::Durable
-        }
+        Side::by(&self.in_memory.read(), entity)
     }
 
     pub(crate) fn store(&self, side: Side) -> &Arc<dyn Store> {
@@ -126,7 +122,9 @@ impl Places {
     /// To the store of each.
     pub(crate) fn route(&self, units: Vec<Unit>) -> Handed {
         self.learn(&units);
-        let split = Split::of(&units, |entity| self.side(entity));
+        let in_memory = self.in_memory.read();
+        let split = Split::of(&units, |entity| Side::by(&in_memory, entity));
+        drop(in_memory);
         self.forget(&units);
         match split {
             Split::Whole(side) => self.store(side).commit(units),
@@ -165,6 +163,13 @@ impl Places {
 }
 
 impl Side {
+    fn by(in_memory: &HashSet<EntityId, FixedState>, entity: EntityId) -> Self {
+        match in_memory.contains(&entity) {
+            true => Self::Memory,
+            false => Self::Durable,
+        }
+    }
+
     fn of(class: Class) -> Self {
         match class {
             Class::Memory => Self::Memory,
