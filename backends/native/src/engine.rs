@@ -86,6 +86,9 @@ impl Engine {
         if news.is_hurried {
             self.sequencer.hurry();
         }
+        if let Some(since) = news.since {
+            self.sequencer.shared().meter.waited(since.elapsed());
+        }
         // The disk does not wait while those who waited for it are told: the other thread does that.
         let order = match self.sequencer.crowd() {
             0..CROWD_IN_FRAME => None,
@@ -94,7 +97,7 @@ impl Engine {
         if let Some(order) = order {
             return self.fly(order);
         }
-        self.sequencer.settle().give();
+        self.sequencer.settle();
         let taken = self.take();
         self.sequencer.reap();
         if self.sequencer.is_faulty() {
@@ -115,6 +118,15 @@ impl Engine {
         Ok(Step::Rest(self.rest(taken)))
     }
 
+    /// Puts more jobs in line.
+    pub(crate) fn take_jobs(&mut self, jobs: &mut VecDeque<Job>) {
+        if self.jobs.is_empty() {
+            std::mem::swap(&mut self.jobs, jobs);
+        } else {
+            self.jobs.append(jobs);
+        }
+    }
+
     fn fly(mut self: Box<Self>, order: Order) -> io::Result<Step> {
         let wal = self.wal.take().ok_or(io::ErrorKind::BrokenPipe)?;
         let flight = Box::new(Flight { wal, order });
@@ -124,9 +136,6 @@ impl Engine {
 
     /// Takes jobs until they are all in order or the open frame has no room for the next.
     fn take(&mut self) -> Taken {
-        if let Some(job) = self.jobs.front() {
-            self.sequencer.shared().meter.waited(job.waited());
-        }
         while let Some(job) = self.jobs.front_mut() {
             if self.sequencer.take(job) == Taken::Part {
                 return Taken::Part;

@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_canon::{Promise, SyncMode};
@@ -35,7 +34,6 @@ pub(crate) struct Job {
     pub(crate) reply: oneshot::Sender<Outcomes>,
     /// What it takes in the line.
     weight: Weight,
-    since: Instant,
 }
 
 /// Units, and bytes of them that are not of a fixed size.
@@ -62,6 +60,8 @@ pub(crate) struct Inbox {
 struct Content {
     resting: Option<Resting>,
     jobs: VecDeque<Job>,
+    /// When the first of them came.
+    since: Option<Instant>,
     /// Jobs among them that are answered as soon as they are in order.
     impatient: usize,
     landed: Option<io::Result<FileWal>>,
@@ -118,6 +118,8 @@ pub(crate) enum End {
 pub(crate) struct News {
     /// How the write or sync in flight ended.
     pub(crate) landed: Option<io::Result<FileWal>>,
+    /// When the first of the jobs came.
+    pub(crate) since: Option<Instant>,
     /// Somebody waits for what was sequenced to be durable.
     pub(crate) is_hurried: bool,
     pub(crate) is_closing: bool,
@@ -142,7 +144,6 @@ impl Job {
             sync: SyncMode::Interval,
             reply,
             weight,
-            since: Instant::now(),
         };
         (job, replied)
     }
@@ -153,11 +154,6 @@ impl Job {
         job.sealed = Some(sealed);
         job.is_durable = true;
         (job, replied)
-    }
-
-    /// How long it has waited for its turn.
-    pub(crate) fn waited(&self) -> Duration {
-        self.since.elapsed()
     }
 }
 
@@ -204,6 +200,7 @@ impl Inbox {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.change(|content| {
             if content.end.is_none() {
+                content.since.get_or_insert_with(Instant::now);
                 content.impatient += usize::from(!job.is_durable);
                 content.jobs.push_back(job);
             }
@@ -278,7 +275,7 @@ impl Inbox {
             if (is_due || content.has_news())
                 && let Some(Resting { mut engine, .. }) = content.resting.take()
             {
-                engine.jobs.append(&mut content.jobs);
+                engine.take_jobs(&mut content.jobs);
                 return Some((engine, content.news()));
             }
             match until {
@@ -321,6 +318,7 @@ impl Content {
         self.is_called = false;
         News {
             landed: self.landed.take(),
+            since: self.since.take(),
             is_hurried: std::mem::take(&mut self.is_hurried),
             is_closing: self.end == Some(End::Closed),
         }

@@ -10,6 +10,8 @@ pub(crate) const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 pub(crate) const FRAME_BYTES_TARGET: usize = 1024 * 1024;
 /// See [`FRAME_BYTES_TARGET`].
 pub(crate) const FRAME_UNITS_TARGET: u32 = 4_096;
+/// Bytes of a frame for which the next one has room at once.
+pub(crate) const FRAME_BYTES_KEPT: usize = 64 * 1024;
 /// Units that wait for the engine, and bytes in them, above which callers are asked to hold back:
 /// what a disk takes in about a second.
 pub(crate) const LINE_UNITS_MAX: usize = 65_536;
@@ -25,6 +27,11 @@ pub(crate) const CROWD: usize = 32;
 pub(crate) const CROWD_IN_FRAME: u32 = 8;
 /// Transactions that are open at once, each in one entity: their beginnings are in memory.
 pub(crate) const OPEN_TXNS_MAX: usize = 65_536;
+/// Producers known in all entities together, each some hundred bytes while its entity is in use. One
+/// more is refused until others are forgotten.
+pub(crate) const PRODUCERS_MAX: usize = if cfg!(test) { 64 } else { 1_000_000 };
+/// How long a producer that writes nothing to an entity is known there, in milliseconds: seven days.
+pub(crate) const PRODUCER_KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Threads that read from disk.
 pub(crate) const READERS: usize = 4;
 /// Reads that wait for one of them; above it, callers wait.

@@ -73,7 +73,11 @@ pub(crate) struct Sequencer {
     unsynced: Option<Unsynced>,
     /// What has landed and is not settled.
     done: Stages,
+    /// For the next frame: empty, and with the room that the last one took.
+    spare: Stages,
     durable: Option<Lsn>,
+    /// What the watcher is to be told; empty in between, and kept for its room.
+    shown: Vec<Appended>,
     /// Somebody waits for the next sync who has nothing in a frame.
     is_hurried: bool,
 }
@@ -157,7 +161,9 @@ impl Sequencer {
             flying: None,
             unsynced: None,
             done: Stages::default(),
+            spare: Stages::default(),
             durable: None,
+            shown: Vec::new(),
             is_hurried: false,
         }
     }
@@ -393,17 +399,16 @@ impl Sequencer {
     /// Shows what may be seen before it is written.
     fn show_early(&mut self, first: usize, sync: SyncMode) {
         let hidden = &mut self.open.stages.of(sync).hidden;
-        let shown: SmallVec<[Appended; 4]> = hidden
-            .extract_if(first.., |hidden| hidden.show_early())
-            .map(|hidden| hidden.appended)
-            .collect();
-        self.tell(&shown);
+        let early = hidden.extract_if(first.., |hidden| hidden.show_early());
+        self.shown.extend(early.map(|hidden| hidden.appended));
+        self.tell_shown();
     }
 
-    fn tell(&self, shown: &[Appended]) {
-        if let Some(watcher) = self.shared.watcher.get().filter(|_| !shown.is_empty()) {
-            watcher.appended(shown);
+    fn tell_shown(&mut self) {
+        if let Some(watcher) = self.shared.watcher.get().filter(|_| !self.shown.is_empty()) {
+            watcher.appended(&self.shown);
         }
+        self.shown.clear();
     }
 
     /// Whether what was sequenced may rest on what the index did not give.

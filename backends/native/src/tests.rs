@@ -177,9 +177,9 @@ impl Inline {
             self.work(Press::Frame)?;
         }
         self.sequencer.answer(job);
-        self.work(Press::All)?;
         // As the engine does at each of its turns.
         self.sequencer.reap();
+        self.work(Press::All)?;
         Ok(replied
             .try_recv()
             .expect("an answer once the frame is durable"))
@@ -190,7 +190,7 @@ impl Inline {
         while let Some(order) = self.sequencer.order(press) {
             self.carry_out(&order)?;
             self.sequencer.landed();
-            self.sequencer.settle().give();
+            self.sequencer.settle();
         }
         Ok(())
     }

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 use crate::inbox::Outcomes;
 use crate::state::Hidden;
 
+/// Of each, the room that is kept for the next frame.
+const ROOM_KEPT: usize = 4_096;
+
 /// Receipts that can be given.
 #[derive(Debug, Default)]
 pub(crate) struct Receipts(Vec<(oneshot::Sender<Outcomes>, Outcomes)>);
@@ -22,7 +25,8 @@ pub(crate) struct Waiting {
     pub(crate) receipts: Receipts,
 }
 
-/// What happens once a frame is written, and once it is durable.
+/// What happens once a frame is written, and once it is durable. Emptied, it is used again for its
+/// room.
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
     pub(crate) written: Waiting,
@@ -41,7 +45,7 @@ impl Receipts {
         self.0.push((reply, outcomes));
     }
 
-    pub(crate) fn append(&mut self, mut later: Self) {
+    fn append(&mut self, later: &mut Self) {
         self.0.append(&mut later.0);
     }
 
@@ -58,15 +62,24 @@ impl Waiting {
         self.hidden.is_empty() && self.died.is_empty() && self.receipts.0.is_empty()
     }
 
-    /// Adds what waits behind this.
-    pub(crate) fn append(&mut self, mut later: Self) {
+    /// Adds what waits behind this, and leaves the room that it took.
+    pub(crate) fn append(&mut self, later: &mut Self) {
         self.hidden.append(&mut later.hidden);
         self.died.append(&mut later.died);
-        self.receipts.append(later.receipts);
+        self.receipts.append(&mut later.receipts);
     }
 }
 
 impl Stages {
+    /// Gives back room that only an exceptional frame takes. Nothing waits here any more.
+    pub(crate) fn shrink(&mut self) {
+        for waiting in [&mut self.written, &mut self.synced] {
+            waiting.hidden.shrink_to(ROOM_KEPT);
+            waiting.died.shrink_to(ROOM_KEPT);
+            waiting.receipts.0.shrink_to(ROOM_KEPT);
+        }
+    }
+
     /// Where that waits which was promised in this mode.
     pub(crate) fn of(&mut self, sync: SyncMode) -> &mut Waiting {
         match sync {

@@ -188,16 +188,10 @@ pub(crate) fn settle(entity: u64, offset: Offset) -> Op {
     }
 }
 
-/// CPU time of this process so far, all threads, to the clock tick.
+/// CPU time of this process so far, all threads.
 pub(crate) fn cpu() -> Duration {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let (_, after) = stat.rsplit_once(')').unwrap();
-    let ticks: u64 = [11, 12]
-        .map(|field| after.split_whitespace().nth(field).unwrap())
-        .iter()
-        .map(|ticks| ticks.parse::<u64>().unwrap())
-        .sum();
-    Duration::from_millis(ticks * 10)
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(spent).unwrap()
 }
 
 /// Resident memory of this process, in bytes.

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use fairlead_canon::EntityId;
 
-use super::{Flying, Order, Press, Sequencer};
+use super::{Flying, Open, Order, Press, Sequencer};
 use crate::checkpoint::Checkpoint;
 use crate::file_wal::{Flush, Frame};
-use crate::limits::SYNC_WITHIN;
+use crate::limits::{FRAME_BYTES_KEPT, SYNC_WITHIN};
 use crate::lsn::{at, file_of, position_of};
 use crate::mutation::{Mutation, is_on};
 use crate::state::{Hidden, Progress};
-use crate::waiting::{Receipts, Stages, Unsynced};
+use crate::waiting::{Stages, Unsynced};
 
 impl Sequencer {
     /// What is to be done next, if anything is and nothing is in flight. It is in flight from now on.
@@ -41,7 +42,8 @@ impl Sequencer {
 
     /// Closes the open frame, which is in flight from now on.
     fn close(&mut self) -> Order {
-        let open = std::mem::take(&mut self.open);
+        let next = self.next_open();
+        let open = std::mem::replace(&mut self.open, next);
         let cost = open.records.capacity();
         let frame = Frame {
             lsn: open.lsn,
@@ -79,6 +81,16 @@ impl Sequencer {
         }
     }
 
+    /// An open frame with as much room as the one before it took, if that is not exceptional.
+    fn next_open(&mut self) -> Open {
+        let room = self.open.records.len().min(FRAME_BYTES_KEPT);
+        Open {
+            records: BytesMut::with_capacity(room),
+            stages: std::mem::take(&mut self.spare),
+            ..Open::default()
+        }
+    }
+
     /// Ends a generation where one is wanted: between two frames.
     fn checkpoint(&self) {
         let desk = &self.shared.desk;
@@ -94,62 +106,63 @@ impl Sequencer {
 
     /// What was ordered is done. [`Sequencer::settle`] tells those who waited for it.
     pub(crate) fn landed(&mut self) {
-        let Some(Flying { end, flush, stages }) = self.flying.take() else {
+        let Some(Flying {
+            end,
+            flush,
+            mut stages,
+        }) = self.flying.take()
+        else {
             return;
         };
-        self.done.written.append(stages.written);
+        self.done.written.append(&mut stages.written);
         match flush {
             Flush::Later => {
                 let unsynced = self.unsynced.get_or_insert_with(Unsynced::begin);
-                unsynced.waiting.append(stages.synced);
+                unsynced.waiting.append(&mut stages.synced);
             }
             Flush::Now => {
-                if let Some(unsynced) = self.unsynced.take() {
-                    self.done.synced.append(unsynced.waiting);
+                if let Some(mut unsynced) = self.unsynced.take() {
+                    self.done.synced.append(&mut unsynced.waiting);
                 }
-                self.done.synced.append(stages.synced);
+                self.done.synced.append(&mut stages.synced);
                 self.durable = Some(end);
             }
         }
+        stages.shrink();
+        self.spare = stages;
     }
 
-    /// Shows what may be seen of what has landed, and returns the receipts to be given for it.
-    pub(crate) fn settle(&mut self) -> Receipts {
-        let Stages {
-            mut written,
-            mut synced,
-        } = std::mem::take(&mut self.done);
-        self.tell_died(&written.died);
-        let hidden = &mut written.hidden;
-        let in_turn: Vec<_> = hidden
-            .extract_if(.., |hidden| hidden.show_in_turn())
-            .collect();
-        self.tell_all(&in_turn);
+    /// Shows what may be seen of what has landed, and answers those who waited for it.
+    pub(crate) fn settle(&mut self) {
+        let mut done = std::mem::take(&mut self.done);
+        let Stages { written, synced } = &mut done;
+        self.tell_died(&mut written.died);
+        let in_turn = written.hidden.extract_if(.., |it| it.show_in_turn());
+        self.shown.extend(in_turn.map(|hidden| hidden.appended));
+        self.tell_shown();
         if !written.hidden.is_empty() {
             // These stand behind something that only a sync shows.
             let unsynced = self.unsynced.get_or_insert_with(Unsynced::begin);
             unsynced.waiting.hidden.append(&mut written.hidden);
         }
         synced.hidden.iter().for_each(Hidden::show);
-        self.tell_all(&synced.hidden);
-        self.tell_died(&synced.died);
+        let shown = synced.hidden.drain(..);
+        self.shown.extend(shown.map(|hidden| hidden.appended));
+        self.tell_shown();
+        self.tell_died(&mut synced.died);
         if let Some(end) = self.durable.take() {
             self.shared.progress.send_replace(Progress::Durable(end));
         }
-        synced.receipts.append(written.receipts);
-        synced.receipts
+        synced.receipts.give();
+        written.receipts.give();
+        done.shrink();
+        self.done = done;
     }
 
-    fn tell_died(&self, died: &[EntityId]) {
+    fn tell_died(&self, died: &mut Vec<EntityId>) {
         if let Some(watcher) = self.shared.watcher.get().filter(|_| !died.is_empty()) {
             watcher.died(died);
         }
-    }
-
-    fn tell_all(&self, shown: &[Hidden]) {
-        if !shown.is_empty() {
-            let shown: Vec<_> = shown.iter().map(|hidden| hidden.appended).collect();
-            self.tell(&shown);
-        }
+        died.clear();
     }
 }

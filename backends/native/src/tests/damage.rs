@@ -285,7 +285,7 @@ fn unsynced(store: &mut Inline, keys: [&'static str; 2]) -> Vec<u64> {
         assert_eq!(order.flush, Flush::Later);
         store.carry_out(&order).unwrap();
         store.sequencer.landed();
-        store.sequencer.settle().give();
+        store.sequencer.settle();
         position_of(order.frame.unwrap().lsn)
     };
     keys.into_iter().map(one).collect()

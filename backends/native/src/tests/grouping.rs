@@ -44,7 +44,7 @@ pub(super) fn commits_that_come_during_a_sync_share_the_next_one() {
         "nothing before the sync"
     );
     store.sequencer.landed();
-    store.sequencer.settle().give();
+    store.sequencer.settle();
     assert!(waiting.iter_mut().all(|replied| replied.try_recv().is_ok()));
     assert_eq!(fs.operations() - before, 2, "one write and one sync");
 }

@@ -35,7 +35,7 @@ fn ordered(store: &mut Inline, unit: Unit) -> (Flush, Outcomes) {
     let order = store.sequencer.order(Press::Frame).unwrap();
     store.carry_out(&order).unwrap();
     store.sequencer.landed();
-    store.sequencer.settle().give();
+    store.sequencer.settle();
     let outcomes = replied.try_recv().unwrap();
     (order.flush, outcomes)
 }
@@ -88,7 +88,7 @@ fn what_nobody_waits_for_is_synced_later_and_a_reader_of_it_makes_that_sooner() 
     assert!(order.frame.is_none() && order.flush == Flush::Now);
     store.carry_out(&order).unwrap();
     store.sequencer.landed();
-    store.sequencer.settle().give();
+    store.sequencer.settle();
     assert_eq!(
         store.sequencer.patience(),
         None,
@@ -153,7 +153,7 @@ async fn a_file_that_is_left_with_something_unsynced_is_synced() {
         assert_eq!(order.flush, Flush::Later, "frame {frame}");
         store.carry_out(&order).unwrap();
         store.sequencer.landed();
-        store.sequencer.settle().give();
+        store.sequencer.settle();
     }
     assert_eq!(file_of(store.wal.synced()).0, 2);
     let survivor = open(&fs.after_crash(Loss::All)).unwrap();

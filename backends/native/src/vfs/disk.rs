@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::FlockOperation;
+use smallvec::SmallVec;
 
 use super::{File, Lock, Room, Vfs};
 
@@ -99,7 +100,8 @@ impl File for DiskFile {
     }
 
     fn write_at(&self, position: u64, parts: &[&[u8]]) -> io::Result<()> {
-        let mut slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut slices: SmallVec<[IoSlice<'_>; 4]> =
+            parts.iter().map(|part| IoSlice::new(part)).collect();
         let mut rest = slices.as_mut_slice();
         let mut at = position;
         IoSlice::advance_slices(&mut rest, 0);
