@@ -1,6 +1,6 @@
 //! What one connection is to the kernel.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use fairlead_canon::{Origin, Principal, Text};
@@ -9,8 +9,8 @@ use fairlead_ports::Space;
 use fairlead_topology::{StreamKey, Topology};
 use tokio::runtime::Handle;
 
+use crate::attachments::Attachments;
 use crate::bodies::Bodies;
-use crate::consume::Attached;
 use crate::inbox::Inbox;
 use crate::load::Load;
 use crate::outbox::{Committing, Outbox};
@@ -34,7 +34,7 @@ pub struct Caller {
     pub(crate) publisher: Text,
     pub(crate) outbox: Outbox,
     pub(crate) routes: Option<Box<Routes>>,
-    pub(crate) attachments: BTreeMap<AttachmentId, Attached>,
+    pub(crate) attachments: Attachments,
     pub(crate) last_attachment: u32,
     pub(crate) ready: VecDeque<Event>,
     pub(crate) bodies: Bodies,
@@ -67,7 +67,7 @@ impl Caller {
             publisher,
             outbox: Outbox::default(),
             routes: None,
-            attachments: BTreeMap::new(),
+            attachments: Attachments::default(),
             last_attachment: 0,
             ready: VecDeque::new(),
             bodies: Bodies::default(),
@@ -120,8 +120,7 @@ impl Drop for Caller {
     fn drop(&mut self) {
         // What was staged was said before the end; whoever said it may never learn of it.
         self.flush();
-        let attachments: Vec<AttachmentId> = self.attachments.keys().copied().collect();
-        for attachment in attachments {
+        for attachment in self.attachments.ids() {
             self.detach(attachment);
         }
         self.kernel.janitor.remove(std::mem::take(&mut self.owned));

@@ -21,8 +21,8 @@ impl Caller {
         let Some(allowance) = allowance else { return };
         let sharers: Vec<Arc<Hot>> = self
             .attachments
-            .values()
-            .filter_map(|attached| match attached {
+            .iter()
+            .filter_map(|(_, attached)| match attached {
                 Attached::Queue(queue) => {
                     let shared = queue.allowance.as_ref();
                     let is_one = shared.is_some_and(|shared| Arc::ptr_eq(shared, allowance));

@@ -32,7 +32,7 @@ impl Caller {
             self.kernel.janitor.unused(&stream);
         }
         let id = self.taking_attachment(&stream).await?;
-        let Some(Attached::Queue(attached)) = self.attachments.get(&id) else {
+        let Some(Attached::Queue(attached)) = self.attachments.get(id) else {
             return Ok(None);
         };
         let hot = Arc::clone(&attached.hot);
@@ -131,7 +131,7 @@ impl Caller {
                 Attached::Queue(own)
                     if own.role == Role::Taking && own.stream.lanes == stream.lanes =>
                 {
-                    Some(*id)
+                    Some(id)
                 }
                 Attached::Queue(_) | Attached::Live(_) => None,
             });

@@ -101,6 +101,10 @@ impl<T: PartialEq> Trie<T> {
             hides_dollar: hides_dollar && leading_wildcard,
         };
         if let Some(node) = self.nodes.get_mut(at as usize) {
+            if node.values.is_empty() {
+                // Most patterns lead to one place and never to more.
+                node.values.reserve_exact(1);
+            }
             node.values.push(held);
             self.len += 1;
         }
