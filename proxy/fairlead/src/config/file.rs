@@ -14,6 +14,8 @@ pub(super) struct File {
     pub(super) admin: Admin,
     pub(super) listeners: Vec<Listener>,
     pub(super) tls: BTreeMap<String, Tls>,
+    /// What holds for all listeners of a translator unless one says otherwise.
+    pub(super) translators: BTreeMap<String, Spanned<Settings>>,
     pub(super) auth: Auth,
     pub(super) limits: Limits,
     pub(super) store: Store,
@@ -55,8 +57,11 @@ pub(super) struct Listener {
     pub(super) proxies: Vec<Spanned<String>>,
     /// In the translator's own words.
     #[serde(default)]
-    pub(super) settings: BTreeMap<String, Spanned<Setting>>,
+    pub(super) settings: Settings,
 }
+
+/// In a translator's own words.
+pub(super) type Settings = BTreeMap<String, Spanned<Setting>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,6 +76,8 @@ pub(super) enum Setting {
     Text(String),
     Number(i64),
     Switch(bool),
+    /// One line each.
+    Lines(Vec<String>),
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -177,6 +184,7 @@ impl Setting {
             Self::Text(text) => text.clone(),
             Self::Number(number) => number.to_string(),
             Self::Switch(is_on) => is_on.to_string(),
+            Self::Lines(lines) => lines.join("\n"),
         }
     }
 }

@@ -17,6 +17,9 @@ use toml::Spanned;
 
 use super::file::{self, AnonymousWord, File, NameWord, SyncWord, Transport};
 use super::{Admin, Config, Fault, Listener, Logs, Store};
+use translators::Translators;
+
+mod translators;
 
 const ADMIN_PORT: u16 = 9080;
 const DATA_DIR: &str = "./data";
@@ -47,6 +50,7 @@ pub(super) fn resolve(file: File, translators: &[Arc<dyn Translator>]) -> Result
     let drain_ms = within(node.drain_ms.as_ref(), DRAIN_MS)?;
     let memory = within(file.limits.memory_bytes.as_ref(), MEMORY_BYTES)?;
     let cores = available_parallelism().map_or(1, usize::from);
+    let translators = &Translators::of(translators, &file.translators)?;
     let listeners = if file.listeners.is_empty() {
         plain_doors(translators)
     } else {
@@ -114,7 +118,7 @@ fn within<N: Copy + TryInto<u64>>(
 }
 
 /// Without a word in the file: each translator's plain door, on this machine only.
-fn plain_doors(translators: &[Arc<dyn Translator>]) -> Vec<Listener> {
+fn plain_doors(translators: &Translators<'_>) -> Vec<Listener> {
     let doors = translators.iter().filter_map(|translator| {
         let is_plain = |door: &&Door| !door.is_tls && door.carrier == Carrier::Stream;
         let door = translator.doors().iter().find(is_plain)?;
@@ -133,7 +137,7 @@ fn plain_doors(translators: &[Arc<dyn Translator>]) -> Vec<Listener> {
 fn listeners(
     written: &[file::Listener],
     tls: &BTreeMap<String, file::Tls>,
-    translators: &[Arc<dyn Translator>],
+    translators: &Translators<'_>,
 ) -> Result<Vec<Listener>, Fault> {
     let mut names = BTreeSet::from(["admin".into()]);
     let mut listeners = Vec::with_capacity(written.len());
@@ -160,19 +164,10 @@ fn listeners(
 fn listener(
     written: &file::Listener,
     tls: &BTreeMap<String, file::Tls>,
-    translators: &[Arc<dyn Translator>],
+    translators: &Translators<'_>,
 ) -> Result<Listener, Fault> {
     let wanted = written.translator.get_ref();
-    let mut known = translators.iter();
-    let Some(translator) = known.find(|translator| translator.name() == wanted) else {
-        let names: Vec<&str> = translators.iter().map(|one| one.name()).collect();
-        let what = format!("no such translator: there are {}", names.join(", "));
-        return Err(Fault {
-            what,
-            at: written.translator.span(),
-        });
-    };
-    let translator = configured(translator, &written.settings)?;
+    let translator = translators.configured(&written.translator, &written.settings)?;
     let identity = written
         .tls
         .as_ref()
@@ -242,25 +237,6 @@ fn networks(written: &[Spanned<String>]) -> Result<Vec<Network>, Fault> {
         })
     });
     networks.collect()
-}
-
-/// The translator as a listener wants it.
-fn configured(
-    translator: &Arc<dyn Translator>,
-    settings: &BTreeMap<String, Spanned<file::Setting>>,
-) -> Result<Arc<dyn Translator>, Fault> {
-    if settings.is_empty() {
-        return Ok(Arc::clone(translator));
-    }
-    let words = settings.iter();
-    let words = words.map(|(key, setting)| (key.clone(), setting.get_ref().text()));
-    translator.configured(&words.collect()).map_err(|bad| {
-        let at = settings.get(&bad.key).map(Spanned::span);
-        Fault {
-            what: bad.to_string(),
-            at: at.unwrap_or_default(),
-        }
-    })
 }
 
 fn identity(name: &Spanned<String>, tls: &BTreeMap<String, file::Tls>) -> Result<Identity, Fault> {

@@ -92,6 +92,30 @@ fn settings_of_a_listener_go_to_its_translator_which_judges_them() {
 }
 
 #[test]
+fn what_is_said_of_a_translator_holds_for_its_listeners_unless_one_says_otherwise() {
+    let all = "[translators.left]\nlanes = 3\n";
+    let origin = |text: &str| parse(text).unwrap().listeners[0].translator.origin();
+    assert_eq!(origin(all), Origin(3), "the plain door");
+    let listener = "[[listeners]]\ntranslator = 'left'\n";
+    assert_eq!(origin(&format!("{all}{listener}")), Origin(3));
+    let own = format!("{all}{listener}settings = {{ lanes = 4 }}");
+    assert_eq!(fault(&own), ("lanes: is not 3".to_owned(), "4"));
+    let own = format!("[translators.left]\nlanes = 4\n{listener}");
+    assert_eq!(fault(&own), ("lanes: is not 3".to_owned(), "4"));
+    let stray = fault("[translators.middle]\nlanes = 3");
+    assert_eq!(stray.0, "no such translator: there are left, right");
+}
+
+#[test]
+fn a_setting_of_several_lines_is_a_list() {
+    let listener = "[[listeners]]\ntranslator = 'left'\n";
+    let lines = format!("{listener}settings = {{ lanes = ['3'] }}");
+    assert!(parse(&lines).is_ok());
+    let lines = format!("{listener}settings = {{ lanes = ['3', '3'] }}");
+    assert_eq!(fault(&lines).0, "lanes: is not 3");
+}
+
+#[test]
 fn a_listener_with_tls_has_its_own_name_and_usual_port() {
     let config = parse(
         "[[listeners]]\ntranslator = 'left'\n[[listeners]]\ntranslator = 'left'\ntls = 'own'\n\
