@@ -7,6 +7,7 @@ pub mod codec;
 mod errors;
 mod map;
 pub mod names;
+mod rewrite;
 mod session;
 mod settings;
 mod translator;

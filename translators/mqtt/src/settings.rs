@@ -8,6 +8,7 @@ use fairlead_canon::Text;
 use fairlead_kernel::BadSetting;
 
 use crate::PACKET_BYTES_MAX;
+use crate::rewrite::Rules;
 
 /// Settings of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,10 @@ pub(crate) struct Settings {
     pub(crate) queue_bytes_max: u64,
     /// What one client may publish in a second; a faster one is not read from.
     pub(crate) publish_rate: Option<Rate>,
+    /// Groups of shared subscriptions in which one member has all messages until it leaves.
+    pub(crate) sticky_groups: Groups,
+    /// What topics are called here.
+    pub(crate) rewrite: Rules,
     /// Whether a payload that says that it is text has to be.
     pub(crate) checks_payload: bool,
 }
@@ -37,6 +42,25 @@ pub(crate) struct Settings {
 /// So many messages in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate(pub(crate) u32);
+
+/// Names of groups; `*` is all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Groups(Vec<String>);
+
+impl Groups {
+    fn read(lines: &str) -> Result<Self, &'static str> {
+        let names: Vec<String> = lines.lines().map(str::to_owned).collect();
+        let is_name = |name: &String| !name.is_empty() && !name.contains(['/', '+', '#']);
+        let are_names = names.iter().all(is_name);
+        are_names
+            .then_some(Self(names))
+            .ok_or("is not the name of a group")
+    }
+
+    pub(crate) fn has(&self, group: &str) -> bool {
+        self.0.iter().any(|name| name == group || name == "*")
+    }
+}
 
 /// In MQTT 5 the client is told; in 3.1.1 it is not read from until some are answered.
 const RECEIVE_MAX: u16 = 1024;
@@ -53,6 +77,8 @@ impl Default for Settings {
             queue_messages_max: 1_000_000,
             queue_bytes_max: 4 << 30,
             publish_rate: None,
+            sticky_groups: Groups::default(),
+            rewrite: Rules::default(),
             checks_payload: false,
         }
     }
@@ -85,6 +111,8 @@ impl Settings {
             "queue_messages_max" => self.queue_messages_max = number(value, 1..=1 << 32)?,
             "queue_bytes_max" => self.queue_bytes_max = number(value, QUEUE_BYTES)?,
             "publish_rate" => self.publish_rate = Some(Rate(number(value, 1..=1_000_000)?)),
+            "sticky_groups" => self.sticky_groups = Groups::read(value)?,
+            "rewrite" => self.rewrite = value.parse()?,
             "checks_payload" => {
                 self.checks_payload = value.parse().map_err(|_word| "is neither true nor false")?;
             }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_canon::{Offset, Text, Timestamp};
-use fairlead_kernel::{Family, Lifetime, PutDocument, StreamKey, Version as DocumentVersion};
+use fairlead_kernel::{
+    Caller, Family, Lifetime, PutDocument, StreamKey, Version as DocumentVersion,
+};
 
 use crate::codec::PacketId;
+use crate::rewrite;
 
 /// A client and its terms.
 #[derive(Debug)]
@@ -57,6 +60,14 @@ impl Expiry {
 }
 
 impl Client {
+    /// How rules name it.
+    pub(super) fn named<'a>(&'a self, caller: &'a Caller) -> rewrite::Client<'a> {
+        rewrite::Client {
+            user: &caller.who().name,
+            id: &self.id,
+        }
+    }
+
     /// The stream of a client's messages.
     pub(super) fn mailbox_of(id: &str) -> StreamKey {
         StreamKey::new(Family::Mailbox, Text::from(id.to_owned()))

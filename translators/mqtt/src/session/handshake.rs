@@ -20,6 +20,7 @@ use crate::NAME;
 use crate::codec::{ConnAck, Connect, Packet, Properties, Property, ReasonCode, Version, Will};
 use crate::errors::{Fault, connack_code};
 use crate::map::{self, Emitter, Inbound, ORIGIN};
+use crate::rewrite::Use;
 use crate::settings::Settings;
 
 /// How long a client may take to say CONNECT, and how long we may take to check who it is.
@@ -235,8 +236,12 @@ impl<I: Io> Session<I> {
     async fn open(&mut self, connect: &Connect, words: Vec<Property>) -> Result<(), Fault> {
         check_client_id(connect)?;
         check_keep_alive(connect, &self.settings)?;
-        if let Some(will) = &connect.will {
-            check_will(will)?;
+        if let Some(mut will) = self.will.take() {
+            will.topic = self
+                .rewritten(Use::Publish, &will.topic)
+                .ok_or_else(no_topic)?;
+            check_will(&will)?;
+            self.will = Some(will);
         }
         self.caller.set_publisher(self.client.id.clone());
         let session_present = self.restore(connect.clean_start).await?;
@@ -335,14 +340,7 @@ fn check_client_id(connect: &Connect) -> Result<(), Fault> {
 
 /// Refuses a will that could never be published, while there is somebody to tell.
 fn check_will(will: &Will) -> Result<(), Fault> {
-    let address = map::address_of(&will.topic).ok_or_else(|| {
-        let detail = "a will for a topic where nobody may publish";
-        Fault::new(
-            ReasonCode::TOPIC_NAME_INVALID,
-            ClosedReason::Malformed,
-            detail,
-        )
-    })?;
+    let address = map::address_of(&will.topic).ok_or_else(no_topic)?;
     let inbound = Inbound {
         address,
         qos: will.qos,
@@ -352,6 +350,15 @@ fn check_will(will: &Will) -> Result<(), Fault> {
     };
     map::ingest(inbound, Timestamp::default())?;
     Ok(())
+}
+
+fn no_topic() -> Fault {
+    let detail = "a will for a topic where nobody may publish";
+    Fault::new(
+        ReasonCode::TOPIC_NAME_INVALID,
+        ClosedReason::Malformed,
+        detail,
+    )
 }
 
 /// An identifier for a client that has none.

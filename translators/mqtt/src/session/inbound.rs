@@ -90,12 +90,12 @@ impl<I: Io> Session<I> {
             None if publish.topic.is_empty() => {
                 Err(Fault::protocol("neither a topic name nor an alias").into())
             }
-            None => Ok(self.topics.address(&publish.topic)),
+            None => Ok(self.address_of(&publish.topic)),
             Some(alias) if publish.topic.is_empty() => {
                 Ok(Some(self.topics.aliased(alias).ok_or_else(invalid)?))
             }
             Some(alias) => {
-                let address = self.topics.address(&publish.topic);
+                let address = self.address_of(&publish.topic);
                 //= MQTT-3.3.2-8: an alias is not 0, and
                 //= MQTT-3.3.2-9: not above the Topic Alias Maximum.
                 match &address {

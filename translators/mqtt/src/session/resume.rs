@@ -41,7 +41,7 @@ impl<I: Io> Session<I> {
         let live = |entry: &&mut Entry| !entry.fills_mailbox();
         let room = self.room();
         for entry in self.subscriptions.iter_mut().filter(live) {
-            entry.attachments = match listen(&mut self.caller, entry, room).await {
+            entry.attachments = match listen(&mut self.caller, entry, &room).await {
                 Ok(attachments) => attachments,
                 // Somebody else has an exclusive subscription now; this one waits for nothing.
                 Err(error) if error.reason == Reason::Locked => SmallVec::new(),

@@ -1,19 +1,24 @@
 //! Subscriptions with a queue of their own: a shared one (`$share/<group>/<filter>`), on which the
-//! members of a group take turns, and an exclusive one (`$exclusive/<filter>`), which one client has
+//! members of a group take turns, or where that was chosen the first one has all until it leaves, and an
+//! exclusive one (`$exclusive/<filter>`), which one client has
 //! at a time.
 //!
 //! The queue is named as the filter is written. It begins with the group's first member and ends
 //! with the last one that is connected. A message of QoS 2 goes from there into the mailbox of the
 //! member whose turn it is (`deliver.rs`).
 
-use fairlead_canon::{Class, Kind, SizeLimits};
+use std::sync::Arc;
+
+use fairlead_canon::{Class, Kind};
 use fairlead_kernel::{
     Attach, AttachmentId, Binding, Caller, Change, Destination, Error, Family, Lifetime, Match,
     NewStream, Reason, Source, StreamKey,
 };
 
+use super::subscribe::in_memory;
 use super::subscriptions::Entry;
 use crate::map::ORIGIN;
+use crate::settings::Settings;
 
 const SHARED: &str = "$share/";
 const EXCLUSIVE: &str = "$exclusive/";
@@ -23,12 +28,12 @@ const EXCLUSIVE: &str = "$exclusive/";
 const JOIN_TRIES: usize = 16;
 
 /// What a member of a group is given.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Room {
     /// Messages that it may hold.
     pub(super) window: u16,
     /// Of the group's queue, if this member makes it.
-    pub(super) limits: SizeLimits,
+    pub(super) settings: Arc<Settings>,
 }
 
 /// Whether a filter asks for a share.
@@ -44,6 +49,12 @@ pub(super) fn is_exclusive(filter: &str) -> bool {
 /// Whether a subscription has a queue of its own.
 pub(super) fn has_queue(filter: &str) -> bool {
     is_shared(filter) || is_exclusive(filter)
+}
+
+/// The name of the group.
+fn name(filter: &str) -> Option<&str> {
+    let (group, _) = filter.strip_prefix(SHARED)?.split_once('/')?;
+    Some(group)
 }
 
 /// The filter inside a shared or exclusive one; `None` when it is not written like that.
@@ -63,13 +74,13 @@ pub(super) fn inner(filter: &str) -> Option<&str> {
 pub(super) async fn join(
     caller: &mut Caller,
     entry: &Entry,
-    room: Room,
+    room: &Room,
 ) -> Result<AttachmentId, Error> {
     let key = StreamKey::new(Family::Queue, entry.filter.clone());
     let mut tries = 0..JOIN_TRIES;
     loop {
         if caller.topology(|topology| topology.stream(&key).is_none()) {
-            match caller.declare(group(&key, entry, room.limits)).await {
+            match caller.declare(group(&key, entry, &room.settings)).await {
                 Ok(_) => {}
                 // Another member was faster.
                 Err(error) if error.reason == Reason::Exists => {}
@@ -88,10 +99,15 @@ pub(super) async fn join(
     }
 }
 
-fn group(key: &StreamKey, entry: &Entry, limits: SizeLimits) -> Vec<Change> {
+fn group(key: &StreamKey, entry: &Entry, settings: &Settings) -> Vec<Change> {
+    let is_sticky = name(&entry.filter).is_some_and(|name| settings.sticky_groups.has(name));
     let queue = NewStream {
         lifetime: Lifetime::LastConsumer,
-        limits,
+        limits: in_memory(settings),
+        settings: fairlead_kernel::Settings {
+            is_single_active: is_sticky,
+            ..fairlead_kernel::Settings::default()
+        },
         ..NewStream::new(key.clone(), Kind::Queue, Class::Memory, ORIGIN)
     };
     let bind = entry.patterns.iter().map(|pattern| {

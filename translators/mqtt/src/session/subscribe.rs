@@ -3,6 +3,8 @@
 //! A subscription of QoS 0 is live: nothing is stored for it. One of QoS 1 or 2 binds the client's
 //! mailbox, which is made when the first one needs it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fairlead_canon::{Class, Kind, Message, Overflow, Promise, SizeLimits, Text};
 use fairlead_kernel::{
@@ -60,9 +62,8 @@ impl<I: Io> Session<I> {
                 //= MQTT-3.8.3-4: a shared subscription does not have No Local.
                 return Err(Fault::protocol("No Local on a shared subscription").into());
             }
-            let is_new = self.subscriptions.get(&asked.filter).is_none();
             let code = match self.add(asked, id, &mut changes).await {
-                Ok(entry) => {
+                Ok((entry, is_new)) => {
                     let granted = ReasonCode(entry.qos as u8);
                     if !is_shared && wants_retained(asked.retain_handling, is_new) {
                         replays.push(entry);
@@ -97,7 +98,9 @@ impl<I: Io> Session<I> {
         let mut codes = Vec::with_capacity(packet.filters.len());
         let mut changes = Vec::new();
         for filter in &packet.filters {
-            codes.push(match self.subscriptions.remove(filter) {
+            let filter = self.filter_of(filter);
+            let removed = filter.and_then(|filter| self.subscriptions.remove(&filter));
+            codes.push(match removed {
                 Some(entry) => {
                     self.leave(&entry, &mut changes);
                     ReasonCode::SUCCESS
@@ -121,30 +124,36 @@ impl<I: Io> Session<I> {
     pub(super) fn room(&self) -> Room {
         Room {
             window: self.window.max(),
-            limits: in_memory(&self.settings),
+            settings: Arc::clone(&self.settings),
         }
     }
 
-    /// Adds one subscription, in the place of one with the same filter. What has to be declared
-    /// for it is left to the caller, so that one packet is declared at once.
+    /// Adds one subscription, in the place of one with the same filter, and whether there was none.
+    /// What has to be declared for it is left to the caller, so that one packet is declared at once.
     async fn add(
         &mut self,
         asked: &Subscription,
         id: Option<SubscriptionId>,
         changes: &mut Vec<Change>,
-    ) -> Result<Entry, ReasonCode> {
+    ) -> Result<(Entry, bool), ReasonCode> {
+        check_filter(&asked.filter)?;
+        let filter = self.filter_of(&asked.filter);
+        let asked = Subscription {
+            filter: filter.ok_or(ReasonCode::TOPIC_FILTER_INVALID)?,
+            ..asked.clone()
+        };
         check_filter(&asked.filter)?;
         if self.subscriptions.len() >= Subscriptions::MAX {
             return Err(ReasonCode::QUOTA_EXCEEDED);
         }
-        let mut entry = Entry::new(asked, id);
+        let mut entry = Entry::new(&asked, id);
         for pattern in &entry.patterns {
             let allowed = self.caller.may_subscribe(pattern);
             allowed.map_err(|error| code_of(error.reason))?;
         }
         if !entry.fills_mailbox() {
             let room = self.room();
-            let listening = listen(&mut self.caller, &entry, room).await;
+            let listening = listen(&mut self.caller, &entry, &room).await;
             entry.attachments = listening.map_err(|error| {
                 if error.reason == Reason::Locked {
                     return ReasonCode::QUOTA_EXCEEDED;
@@ -153,12 +162,13 @@ impl<I: Io> Session<I> {
             })?;
         }
         //= MQTT-3.8.4-3: a subscription with the same filter is replaced.
-        if let Some(before) = self.subscriptions.remove(&entry.filter) {
-            self.leave(&before, changes);
+        let before = self.subscriptions.remove(&entry.filter);
+        if let Some(before) = &before {
+            self.leave(before, changes);
         }
         changes.extend(bindings(&entry, &self.client.mailbox).map(Change::Bind));
         self.subscriptions.put(entry.clone());
-        Ok(entry)
+        Ok((entry, before.is_none()))
     }
 
     /// Ends one subscription.
@@ -253,7 +263,7 @@ impl<I: Io> Session<I> {
 pub(super) async fn listen(
     caller: &mut Caller,
     entry: &Entry,
-    room: Room,
+    room: &Room,
 ) -> Result<SmallVec<[AttachmentId; 1]>, Error> {
     let mut live = SmallVec::new();
     if entry.has_queue() {

@@ -59,10 +59,6 @@ impl Subscriptions {
         self.0.iter_mut()
     }
 
-    pub(super) fn get(&self, filter: &str) -> Option<&Entry> {
-        self.0.iter().find(|entry| entry.filter == filter)
-    }
-
     /// Adds a subscription; there is none with its filter.
     pub(super) fn put(&mut self, entry: Entry) {
         // Most sessions have one subscription and never more.

@@ -1,10 +1,13 @@
 //! From topic names and aliases to addresses, each worked out once per connection.
 
 use fairlead_canon::{Address, Text};
+use fairlead_kernel::Io;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::{Session, share};
 use crate::map;
+use crate::rewrite::Use;
 
 /// Topics that a connection published to of late, and the aliases it gave them.
 #[derive(Debug, Default)]
@@ -20,12 +23,16 @@ impl Topics {
     /// Highest alias that a client may use: as many as topics are remembered.
     pub(super) const ALIAS_MAX: u16 = 64;
 
-    /// The address of a topic name; `None` when nobody may publish there.
-    pub(super) fn address(&mut self, topic: &Text) -> Option<Address> {
+    /// The address of a topic name, which `look` finds if it is not remembered.
+    fn address(
+        &mut self,
+        topic: &Text,
+        look: impl FnOnce(&Text) -> Option<Address>,
+    ) -> Option<Address> {
         if let Some(address) = self.known.get(topic) {
             return Some(address.clone());
         }
-        let address = map::address_of(topic)?;
+        let address = look(topic)?;
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
@@ -52,6 +59,32 @@ impl Topics {
             *slot = Some(address.clone());
         }
         true
+    }
+}
+
+impl<I: Io> Session<I> {
+    /// The address of a topic name; `None` when nobody may publish there.
+    pub(super) fn address_of(&mut self, topic: &Text) -> Option<Address> {
+        let (rules, client) = (&self.settings.rewrite, self.client.named(&self.caller));
+        let look = |topic: &Text| map::address_of(&rules.rewritten(Use::Publish, topic, client)?);
+        self.topics.address(topic, look)
+    }
+
+    /// What a topic is called here; `None` when that is no topic.
+    pub(super) fn rewritten(&self, used: Use, topic: &Text) -> Option<Text> {
+        let client = self.client.named(&self.caller);
+        self.settings.rewrite.rewritten(used, topic, client)
+    }
+
+    /// The same for a filter, of which a group or the like stays as it is.
+    pub(super) fn filter_of(&self, filter: &Text) -> Option<Text> {
+        let inner = share::inner(filter).unwrap_or(filter);
+        let prefix = filter.strip_suffix(inner).unwrap_or_default();
+        let becomes = self.rewritten(Use::Subscribe, &Text::from(inner.to_owned()))?;
+        match becomes == *inner {
+            true => Some(filter.clone()),
+            false => Some(Text::from(format!("{prefix}{becomes}"))),
+        }
     }
 }
 

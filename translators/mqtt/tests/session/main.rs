@@ -14,6 +14,7 @@ mod peer;
 mod publish;
 mod qos2;
 mod retained;
+mod rewrite;
 mod session;
 mod share;
 mod status;

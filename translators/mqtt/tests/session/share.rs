@@ -57,6 +57,44 @@ async fn the_members_of_a_group_share_its_messages_and_another_group_gets_all() 
 }
 
 #[tokio::test]
+async fn in_a_sticky_group_one_member_has_all_until_it_leaves_and_another_group_takes_turns() {
+    let mesh = Mesh::set(&[("sticky_groups", "g\nh")]).await;
+    let mut first = member(&mesh, "first", "$share/g/jobs/+").await;
+    let mut second = member(&mesh, "second", "$share/g/jobs/+").await;
+    let mut third = member(&mesh, "third", "$share/other/jobs/+").await;
+    let mut fourth = member(&mesh, "fourth", "$share/other/jobs/+").await;
+    let mut writer = mesh.client(Version::V311, "writer").await;
+    publish_all(&mut writer, 10).await;
+    let all: Vec<u8> = (1..=10).collect();
+    assert_eq!(taken(&mut first).await, all);
+    assert!(taken(&mut second).await.is_empty());
+    assert!(!taken(&mut third).await.is_empty() && !taken(&mut fourth).await.is_empty());
+    first.vanish().await;
+    publish_all(&mut writer, 10).await;
+    assert_eq!(taken(&mut second).await, all);
+}
+
+#[tokio::test]
+async fn a_group_whose_members_come_and_go_is_there_for_each_of_them() {
+    let mesh = Mesh::start().await;
+    let mut writer = mesh.client(Version::V311, "writer").await;
+    let mut before = member(&mesh, "0", "$share/g/jobs/+").await;
+    for number in 1..100 {
+        let (next, _) = tokio::join!(
+            member(
+                &mesh,
+                if number % 2 == 0 { "0" } else { "1" },
+                "$share/g/jobs/+"
+            ),
+            before.vanish(),
+        );
+        before = next;
+        publish_all(&mut writer, 1).await;
+        assert_eq!(taken(&mut before).await, [1]);
+    }
+}
+
+#[tokio::test]
 async fn what_a_member_did_not_acknowledge_goes_to_another_when_it_is_gone() {
     let mesh = Mesh::start().await;
     let mut gone = member(&mesh, "gone", "$share/g/jobs/1").await;
