@@ -209,7 +209,7 @@ impl Content {
         self.is_deleted = true;
         self.cursors = BTreeMap::new();
         self.keys = Keys::default();
-        self.producers = Producers::default();
+        self.change_producers(|producers| *producers = Producers::default());
         self.dead = Dead::default();
         self.aborted = AbortedTxns::default();
         let Source { ground, entity } = &self.source;
@@ -263,7 +263,11 @@ impl Content {
         self.changed_at = at.lsn;
         self.end = base.plus(u64::from(batch.span));
         if let Some(stamp) = batch.stamp {
-            self.producers.record(stamp, base);
+            let (now, is_first) = (self.source.ground.now(), self.producers.is_empty());
+            self.change_producers(|producers| producers.record(stamp, base, now));
+            if is_first {
+                self.reschedule();
+            }
             if batch.flags.transactional && !batch.flags.control {
                 let Source { ground, entity } = &self.source;
                 let mut open = ground.open_txns.lock();
@@ -321,7 +325,14 @@ impl Content {
         live
     }
 
-    /// Forgets everything below an offset.
+    fn change_producers(&mut self, change: impl FnOnce(&mut Producers)) {
+        let before = self.producers.len();
+        change(&mut self.producers);
+        let ground = &self.source.ground;
+        ground.count_producers(before, self.producers.len());
+    }
+
+    /// Forgets everything below an offset, and producers that were idle too long.
     pub(crate) fn trim(&mut self, to: Offset) {
         if to <= self.floor {
             return;
@@ -330,6 +341,10 @@ impl Content {
             Kind::Queue => {
                 self.consume(self.floor.0..to.0, None);
                 self.bury(self.floor.0..to.0);
+        let now = self.source.ground.now();
+        if self.producers.due().is_some_and(|due| due <= now) {
+            self.change_producers(|producers| producers.expire(now));
+        }
             }
             Kind::Log => {
                 while let Some(kept) = self.batches.next(&self.source, 0)

@@ -48,6 +48,8 @@ pub(crate) struct Ground {
     /// Whether class `object` has a place.
     has_objects: AtomicBool,
     chunks: Arc<AtomicUsize>,
+    /// In all entities, as of the last record that was applied.
+    producers: AtomicUsize,
     is_faulty: AtomicBool,
 }
 
@@ -74,6 +76,11 @@ impl Ground {
         let homes = Homes::load(&index)?;
         let open_txns = OpenTxns::load(&index)?;
         let moved = Moved::load(&index)?;
+        let mut producers = 0;
+        each(&index, &rows::all_producers(), &mut |_, _| {
+            producers += 1;
+            Some(())
+        })?;
         Ok(Self {
             open_txns: Mutex::new(open_txns.clone()),
             written_txns: Mutex::new(open_txns),
@@ -89,6 +96,7 @@ impl Ground {
             moved: Mutex::new(moved),
             has_objects: AtomicBool::new(false),
             chunks: Arc::default(),
+            producers: AtomicUsize::new(producers),
             is_faulty: AtomicBool::new(false),
         })
     }
@@ -185,6 +193,17 @@ impl Ground {
     /// Class `object` has a place.
     pub(crate) fn set_has_objects(&self) {
         self.has_objects.store(true, Ordering::Relaxed);
+    }
+
+    /// Producers known in all entities.
+    pub(crate) fn producers(&self) -> usize {
+        self.producers.load(Ordering::Relaxed)
+    }
+
+    /// An entity knows so many, and knew others. Called by the engine alone.
+    pub(crate) fn count_producers(&self, before: usize, after: usize) {
+        let others = self.producers().saturating_sub(before);
+        self.producers.store(others + after, Ordering::Relaxed);
     }
 
     /// Chunks in memory.

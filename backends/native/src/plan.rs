@@ -328,6 +328,7 @@ impl<'a> Planner<'a> {
                         how: Placement::Duplicate,
                     });
                 }
+                self.draft.admit(self.state, entity, batch.stamp)?;
                 end
             }
         };

@@ -1,14 +1,16 @@
-//! Idempotent producers: which batches of theirs an entity holds.
+//! Idempotent producers: which batches of theirs an entity holds. One that has written nothing there
+//! for [`PRODUCER_KEPT_MS`] is forgotten: what it sends then is taken as from a new one.
 
 use std::collections::BTreeSet;
 
-use fairlead_canon::{Offset, ProducerId, Stamp};
+use fairlead_canon::{Offset, ProducerId, Stamp, Timestamp};
 use fairlead_ports::StoreError;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use crate::index::pack::{Pack, Unpack};
+use crate::limits::PRODUCER_KEPT_MS;
 
 /// Batches of a producer that are recognised when they come again: as many as a client has in
 /// flight at most.
@@ -21,6 +23,8 @@ const PRODUCERS_MAX: usize = 4_096;
 #[derive(Debug, Default)]
 pub(crate) struct Producers {
     known: HashMap<ProducerId, Producer, FixedState>,
+    /// Nobody was used before; `None`: there is nobody.
+    oldest: Option<Timestamp>,
     /// Those that changed since the last capture.
     changed: BTreeSet<ProducerId>,
 }
@@ -29,6 +33,8 @@ pub(crate) struct Producers {
 #[derive(Clone, Debug)]
 pub(crate) struct Producer {
     epoch: i16,
+    /// When it wrote last.
+    used: Timestamp,
     /// Oldest first.
     batches: SmallVec<[Seen; REMEMBERED_MAX]>,
 }
@@ -53,21 +59,49 @@ impl Producers {
         self.known.get(&producer)
     }
 
-    pub(crate) fn record(&mut self, stamp: Stamp, base: Offset) {
+    /// Whether one more would make another one go.
+    pub(crate) fn is_full(&self) -> bool {
+        self.known.len() >= PRODUCERS_MAX
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(crate) fn record(&mut self, stamp: Stamp, base: Offset, now: Timestamp) {
         self.changed.insert(stamp.producer);
         if let Some(known) = self.known.get_mut(&stamp.producer) {
-            known.record(stamp, base);
+            known.record(stamp, base, now);
             return;
         }
-        if self.known.len() >= PRODUCERS_MAX {
+        if self.is_full() {
             let by_use = |(id, known): (&ProducerId, &Producer)| (known.last_base(), *id);
             if let Some((_, idle)) = self.known.iter().map(by_use).min() {
                 self.known.remove(&idle);
                 self.changed.insert(idle);
             }
         }
+        self.oldest.get_or_insert(now);
         self.known
-            .insert(stamp.producer, Producer::begin(stamp, base));
+            .insert(stamp.producer, Producer::begin(stamp, base, now));
+    }
+
+    /// When somebody is to be forgotten next, or later.
+    pub(crate) fn due(&self) -> Option<Timestamp> {
+        self.oldest.map(expiry)
+    }
+
+    /// Forgets those that were not used for too long.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        let changed = &mut self.changed;
+        self.known.retain(|id, known| {
+            let stays = expiry(known.used) > now;
+            if !stays {
+                changed.insert(*id);
+            }
+            stays
+        });
+        self.oldest = self.known.values().map(|known| known.used).min();
     }
 
     /// A higher epoch of a producer begins.
@@ -99,18 +133,21 @@ impl Producers {
 
     /// Adds what a row says.
     pub(crate) fn decode(&mut self, id: ProducerId, row: &[u8]) -> Option<()> {
-        self.known.insert(id, Producer::decode(row)?);
+        let known = Producer::decode(row)?;
+        self.oldest = self.oldest.into_iter().chain([known.used]).min();
+        self.known.insert(id, known);
         Some(())
     }
 }
 
 impl Producer {
-    pub(crate) fn begin(stamp: Stamp, base: Offset) -> Self {
+    pub(crate) fn begin(stamp: Stamp, base: Offset, now: Timestamp) -> Self {
         let mut begun = Self {
             epoch: stamp.epoch,
+            used: now,
             batches: SmallVec::new(),
         };
-        begun.record(stamp, base);
+        begun.record(stamp, base, now);
         begun
     }
 
@@ -126,7 +163,8 @@ impl Producer {
         }
     }
 
-    pub(crate) fn record(&mut self, stamp: Stamp, base: Offset) {
+    pub(crate) fn record(&mut self, stamp: Stamp, base: Offset, now: Timestamp) {
+        self.used = now;
         if stamp.epoch != self.epoch {
             self.epoch = stamp.epoch;
             self.batches.clear();
@@ -178,8 +216,8 @@ impl Producer {
         }
     }
 
-    /// Epoch, how many batches, and for each the steps of its first and last sequence and of its
-    /// offset.
+    /// Epoch, how many batches, for each its first and last sequence and the step of its offset, and
+    /// when it wrote last.
     fn encode(&self) -> Vec<u8> {
         let mut pack = Pack::default();
         pack.uint(self.epoch.cast_unsigned());
@@ -191,6 +229,7 @@ impl Producer {
             pack.step(base, seen.base.0);
             base = seen.base.0;
         }
+        pack.uint(self.used.0);
         pack.done()
     }
 
@@ -208,11 +247,23 @@ impl Producer {
             let base = Offset(base);
             batches.push(Seen { first, last, base });
         }
+        // Rows of earlier versions do not say: it stays until it is used again.
+        let used = Timestamp(unpack.uint().unwrap_or(u64::MAX));
         let is_possible = batches.len() <= REMEMBERED_MAX;
-        unpack.done(Self { epoch, batches }).filter(|_| is_possible)
+        let known = Self {
+            epoch,
+            used,
+            batches,
+        };
+        unpack.done(known).filter(|_| is_possible)
     }
 
     fn last_base(&self) -> Offset {
         self.batches.last().map_or(Offset(0), |seen| seen.base)
     }
+}
+
+/// When one that was used at this time is forgotten.
+fn expiry(used: Timestamp) -> Timestamp {
+    Timestamp(used.0.saturating_add(PRODUCER_KEPT_MS))
 }

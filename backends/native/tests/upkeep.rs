@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fairlead_canon::{Batch, Compaction, EntityId, Kind, Retention, Spec, Timestamp};
 use fairlead_native::vfs::Disk;
 use fairlead_native::{Native, Settings, Spare, World};
-use fairlead_ports::{Clock, Entropy, Op};
+use fairlead_ports::{Clock, Entropy, Op, Placement};
 use fairlead_testkit::Subject;
-use fairlead_testkit::make::{A, B, append, keyed, message, put, spec};
+use fairlead_testkit::make::{A, B, append, keyed, message, put, spec, stamped};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use tempfile::TempDir;
@@ -161,4 +161,33 @@ async fn a_compacted_log_loses_what_was_replaced() {
     };
     wait_for(&subject, left).await;
     assert_eq!(subject.marks(A).await.end.0, 5);
+}
+
+const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+async fn known(subject: &Subject, entity: EntityId) -> usize {
+    let producers = subject.log(entity).producers().await;
+    producers.expect("the entity is there").len()
+}
+
+#[tokio::test]
+async fn a_producer_that_writes_nothing_for_a_week_is_forgotten() {
+    let (dir, time) = (TempDir::new().expect("a directory"), Time::default());
+    time.set(1_000);
+    let subject = open(dir.path(), &time);
+    let first = || append(A, stamped(7, 0, 0..1));
+    let ops = vec![log(A, None, None), first(), append(A, stamped(8, 0, 0..1))];
+    subject.done(ops).await;
+    time.set(1_000 + WEEK_MS - 1);
+    let again = subject.done(vec![first()]).await.placed;
+    assert_eq!(again[0].how, Placement::Duplicate);
+    subject.done(vec![append(A, stamped(8, 0, 1..2))]).await;
+    drop(subject);
+    time.set(1_000 + WEEK_MS);
+    let subject = open(dir.path(), &time);
+    wait_for(&subject, || async { known(&subject, A).await == 2 }).await;
+    let new = subject.done(vec![append(A, stamped(7, 0, 5..6))]).await;
+    assert_eq!(new.placed[0].how, Placement::New, "its sequence began anew");
+    time.set(1_000 + 3 * WEEK_MS);
+    wait_for(&subject, || async { known(&subject, A).await == 0 }).await;
 }

@@ -1,5 +1,5 @@
-//! When a log has to be looked at although nobody asks: as its oldest batch becomes too old, and
-//! when enough was appended to be compacted.
+//! When an entity has to be looked at although nobody asks: as the oldest batch of a log becomes too
+//! old, when enough was appended to be compacted, and when a producer was idle for too long.
 
 use fairlead_canon::{Compaction, Kind, Offset, Timestamp};
 
@@ -8,7 +8,7 @@ use super::Content;
 /// Between two compactions of a log, in milliseconds.
 const COMPACTION_PAUSE_MS: u64 = 15_000;
 
-/// Only of logs that forget by age, or are compacted.
+/// Only of logs that forget by age, or are compacted, and of what has producers.
 #[derive(Debug)]
 pub(super) struct Upkeep {
     /// As it is known to whoever does it.
@@ -20,7 +20,7 @@ pub(super) struct Upkeep {
     dirty_bytes: u64,
 }
 
-/// What is to be done to a log.
+/// What is to be done to an entity. A trim also forgets idle producers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Task {
     pub(crate) trim: Option<Offset>,
@@ -74,14 +74,15 @@ impl Content {
 
     /// What is at its head or in its settings has changed.
     pub(super) fn reschedule(&mut self) {
-        if !self.needs_upkeep() && self.upkeep.is_none() {
+        let idle = self.producers.due();
+        if !self.needs_upkeep() && self.upkeep.is_none() && idle.is_none() {
             return;
         }
         let age = self.head_due();
         let is_compacted = self.spec.compaction.is_some();
         let upkeep = self.upkeep();
         let clean = upkeep.clean_at.filter(|_| is_compacted);
-        let due = age.into_iter().chain(clean).min();
+        let due = age.into_iter().chain(clean).chain(idle).min();
         if due != upkeep.due {
             upkeep.due = due;
             self.source.ground.chores.set(self.source.entity, due);
@@ -103,7 +104,8 @@ impl Content {
 
     /// It was due: what is to be done now. [`Content::tended`] follows.
     pub(crate) fn task(&mut self, now: Timestamp) -> Task {
-        let trim = self.outlived(now);
+        let is_idle = self.producers.due().is_some_and(|due| due <= now);
+        let trim = self.outlived(now).or(is_idle.then_some(self.floor));
         let rules = self.spec.compaction.filter(|_| self.needs_upkeep());
         let is_known = self.upkeep.is_some();
         let upkeep = self.upkeep();

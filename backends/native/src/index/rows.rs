@@ -111,6 +111,11 @@ pub(crate) fn cursor(id: EntityId, cursor: CursorId, block: u64) -> Vec<u8> {
     key.number(block).0
 }
 
+/// Begins the keys of all producers.
+pub(crate) fn all_producers() -> Vec<u8> {
+    vec![PRODUCER]
+}
+
 /// Begins the keys of an entity's producers.
 pub(crate) fn producers(id: EntityId) -> Vec<u8> {
     Key::new(PRODUCER).number(id.0).0

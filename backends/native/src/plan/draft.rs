@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::entity::Entity;
-use crate::limits::OPEN_TXNS_MAX;
+use crate::limits::{OPEN_TXNS_MAX, PRODUCERS_MAX};
 use crate::producer::{Judgement, Producer};
 use crate::state::State;
 
@@ -233,6 +233,32 @@ impl Draft {
         })
     }
 
+    /// Whether there is room for one more producer of an entity, if this is one more.
+    pub(crate) fn admit(
+        &mut self,
+        state: &State,
+        entity: EntityId,
+        stamp: Option<Stamp>,
+    ) -> Result<(), StoreError> {
+        let Some(stamp) = stamp else { return Ok(()) };
+        let place = (entity, stamp.producer);
+        if state.ground.producers() + self.producers.len() < PRODUCERS_MAX
+            || self.producers.contains_key(&place)
+        {
+            return Ok(());
+        }
+        let kept = state.entity(entity);
+        let has_place = kept.is_some_and(|kept| {
+            let producers = &kept.content.lock().producers;
+            producers.get(stamp.producer).is_some() || producers.is_full()
+        });
+        if has_place {
+            return Ok(());
+        }
+        let limit = "producers";
+        Err(StoreError::Full { limit })
+    }
+
     /// Looks at what the state knows of a producer, if the entity was not made in this unit.
     fn look<T>(
         &mut self,
@@ -299,19 +325,20 @@ impl Draft {
         sketch.append(base, batch);
         let is_fresh = sketch.is_fresh;
         let Some(stamp) = batch.stamp else { return };
+        let now = state.ground.now();
         let drafted = self.producers.entry((entity, stamp.producer));
         drafted
-            .and_modify(|drafted| drafted.record(stamp, base))
+            .and_modify(|drafted| drafted.record(stamp, base, now))
             .or_insert_with(|| {
                 let kept = state.entity(entity).filter(|_| !is_fresh);
                 let known = kept
                     .and_then(|kept| kept.content.lock().producers.get(stamp.producer).cloned());
                 match known {
                     Some(mut known) => {
-                        known.record(stamp, base);
+                        known.record(stamp, base, now);
                         known
                     }
-                    None => Producer::begin(stamp, base),
+                    None => Producer::begin(stamp, base, now),
                 }
             });
     }

@@ -7,11 +7,12 @@ use bytes::Bytes;
 use fairlead_canon::{EntityId, Kind, Outcome, Promise};
 use fairlead_ports::{Appended, Condition, Op, Space, Store, StoreError, Unit, Watcher};
 use fairlead_testkit::Subject;
-use fairlead_testkit::make::{A, B, append, create, message, put, settle, trim};
+use fairlead_testkit::make::{A, B, append, create, message, put, settle, stamped, trim};
 use parking_lot::Mutex;
 
 use super::failure::ready;
 use super::{open, settings, world};
+use crate::limits::PRODUCERS_MAX;
 use crate::settings::{Settings, Spare};
 use crate::store::Native;
 use crate::vfs::Vfs;
@@ -41,6 +42,8 @@ async fn a_full_log_refuses_appends_and_lets_consumers_go_on() {
     let native = Native::open(&settings, &world(&fs, 1)).unwrap();
     let subject = Subject::new(Arc::new(native), ());
     subject.done(vec![create(A, Kind::Queue)]).await;
+    // Else the file that is current when the log is full may have little room left.
+    ready(&fs).await;
     let mut kept = 0;
     let full = loop {
         match subject
@@ -232,6 +235,32 @@ async fn who_watches_late_is_told_what_is_the_case() {
     let moods = Arc::new(Moods::default());
     native.watch(Arc::clone(&moods) as Arc<dyn Watcher>);
     assert_eq!(*moods.0.lock(), [Condition::Full]);
+}
+
+#[tokio::test]
+async fn one_producer_too_many_is_refused_until_there_is_room() {
+    let fs = SimFs::default();
+    let subject = open(&fs).unwrap();
+    subject
+        .done(vec![create(A, Kind::Log), create(B, Kind::Log)])
+        .await;
+    let most = i64::try_from(PRODUCERS_MAX).unwrap();
+    for producer in 0..most {
+        let entity = if producer % 2 == 0 { A } else { B };
+        subject
+            .done(vec![append(entity, stamped(producer, 0, 0..1))])
+            .await;
+    }
+    let full = Err(StoreError::Full { limit: "producers" });
+    let one_more = || vec![append(A, stamped(most, 0, 0..1))];
+    assert_eq!(subject.commit(one_more()).await, full);
+    drop(subject);
+    let subject = open(&fs).unwrap();
+    assert_eq!(subject.commit(one_more()).await, full, "after a restart");
+    subject.done(vec![append(A, stamped(0, 0, 1..2))]).await;
+    subject.done(vec![append(A, message("of nobody"))]).await;
+    subject.done(vec![Op::Delete { entity: B }]).await;
+    subject.done(one_more()).await;
 }
 
 async fn until(is_so: impl Fn() -> bool) {

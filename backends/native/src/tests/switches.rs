@@ -16,7 +16,7 @@ use super::traces::{Single, each_seed};
 use crate::vfs::sim::SimFs;
 
 /// Short traces, which with those of [`super::traces`] are a hundred thousand.
-const SHORT: (Range<u64>, usize) = (0..40_000, 10);
+const SHORT: (Range<u64>, usize) = (0..30_000, 10);
 const LONG: (Range<u64>, usize) = (0..300, 100);
 
 fn memory() -> Memory {
@@ -39,7 +39,7 @@ async fn run(seed: u64, commits: usize) -> u64 {
 }
 
 #[test]
-fn forty_thousand_short_traces_with_moves_end_as_in_memory() {
+fn thirty_thousand_short_traces_with_moves_end_as_in_memory() {
     each_seed(SHORT.0, async |seed| _ = run(seed, SHORT.1).await);
 }
 
