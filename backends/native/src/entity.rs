@@ -94,6 +94,13 @@ pub(crate) struct Content {
     captured: Option<Box<Captured>>,
 }
 
+impl Location {
+    /// Address behind its last byte.
+    pub(crate) fn end(self) -> u64 {
+        self.lsn.0.saturating_add(u64::from(self.len))
+    }
+}
+
 impl Entity {
     pub(crate) fn new(content: Content) -> Self {
         Self {
@@ -334,6 +341,10 @@ impl Content {
 
     /// Forgets everything below an offset, and producers that were idle too long.
     pub(crate) fn trim(&mut self, to: Offset) {
+        let now = self.source.ground.now();
+        if self.producers.due().is_some_and(|due| due <= now) {
+            self.change_producers(|producers| producers.expire(now));
+        }
         if to <= self.floor {
             return;
         }
@@ -341,10 +352,6 @@ impl Content {
             Kind::Queue => {
                 self.consume(self.floor.0..to.0, None);
                 self.bury(self.floor.0..to.0);
-        let now = self.source.ground.now();
-        if self.producers.due().is_some_and(|due| due <= now) {
-            self.change_producers(|producers| producers.expire(now));
-        }
             }
             Kind::Log => {
                 while let Some(kept) = self.batches.next(&self.source, 0)

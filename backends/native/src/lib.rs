@@ -12,6 +12,7 @@
 //! [`Inspection`].
 
 mod backup;
+mod block;
 mod checkpoint;
 mod chores;
 mod compaction;
@@ -70,7 +71,8 @@ mod tests;
 pub use error::OpenError;
 pub use homes::Site;
 pub use inspect::{
-    Damage, Entry, Inspection, Kept, Measures, Report, Said, SealedFile, Segment, SegmentSum, Sum,
+    Cut, Damage, Entry, Inspection, Kept, Measures, Report, Said, SealedFile, Segment, SegmentSum,
+    Sum,
 };
 pub use meter::{SYNC_TIMES_US, Stats};
 pub use settings::{Settings, Spare, World};

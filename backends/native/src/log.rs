@@ -41,10 +41,8 @@ impl Handle {
 
     /// The batches that were found, from memory where they are there.
     async fn bodies(&self, found: Vec<Found>) -> Result<Vec<Stored>, StoreError> {
-        let mut batches: Vec<_> = found
-            .iter()
-            .map(|found| self.shared.tail.get(found.at))
-            .collect();
+        let places = found.iter().map(|found| found.at);
+        let mut batches = self.shared.tail.get(places);
         let absent = found
             .iter()
             .zip(&batches)

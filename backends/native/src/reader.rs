@@ -13,6 +13,7 @@ use fairlead_segment::SegmentError;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::block::BLOCK_BYTES;
 use crate::entity::Location;
 use crate::file_wal::Files;
 use crate::homes::{Home, Site};
@@ -106,11 +107,14 @@ impl Reads {
         &self,
         places: Vec<Location>,
     ) -> Result<Vec<Option<Batch>>, StoreError> {
-        let is_far = |at: &&Location| self.lookup.is_in_objects(**at);
-        let far: Vec<_> = places.iter().filter(is_far).copied().collect();
-        let Some(objects) = self.objects.as_ref().filter(|_| !far.is_empty()) else {
+        let Some(objects) = &self.objects else {
             return ask(&self.disk, places).await?.into_iter().collect();
         };
+        let is_far = |at: &&Location| self.lookup.is_in_objects(**at);
+        let far: Vec<_> = places.iter().filter(is_far).copied().collect();
+        if far.is_empty() {
+            return ask(&self.disk, places).await?.into_iter().collect();
+        }
         let near: Vec<_> = places
             .iter()
             .filter(|at| !far.contains(at))
@@ -163,7 +167,7 @@ impl Reader {
                 None => return,
                 Some(Read::Look(look)) => look(),
                 Some(Read::Batches { places, answer }) => {
-                    let batches = places.iter().map(|at| self.lookup.batch(*at)).collect();
+                    let batches = self.lookup.batches(&places);
                     // Nobody waits any more when the reader was cancelled.
                     drop(answer.send(batches));
                 }
@@ -186,13 +190,24 @@ impl Lookup {
             && self.files.get(file_of(at.lsn)).is_none()
     }
 
-    fn batch(&self, at: Location) -> Answer {
-        if let Some(file) = self.files.get(file_of(at.lsn)) {
-            return self.in_file(&file, at);
+    fn batches(&self, places: &[Location]) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(places.len());
+        let mut rest = places;
+        while let Some(first) = rest.first() {
+            let (near, others) = rest.split_at(neighbours(*first, rest));
+            rest = others;
+            match self.files.get(file_of(first.lsn)) {
+                Some(file) => self.in_file(&file, near, &mut answers),
+                None => answers.extend(near.iter().map(|at| self.in_segment(*at))),
+            }
         }
+        answers
+    }
+
+    fn in_segment(&self, at: Location) -> Answer {
         for home in self.homes(at) {
             match self.sites.record(&home, at.lsn, at.len) {
-                Ok(Some(bytes)) => return self.whole(bytes, at, &home.stamp.id.to_string()),
+                Ok(Some(bytes)) => return self.whole(bytes, at, || home.stamp.id.to_string()),
                 // It is in another one of these, or was moved while this looked.
                 Ok(None) | Err(SegmentError::Missing) => {}
                 Err(error) => return Err(self.failed(&error, &home)),
@@ -201,30 +216,44 @@ impl Lookup {
         Ok(None)
     }
 
-    fn in_file(&self, file: &LogFile, at: Location) -> Answer {
-        let mut bytes = vec![0; at.len as usize];
-        let read = file.file.read_at(position_of(at.lsn), &mut bytes);
-        let read = read.map_err(|error| {
-            tracing::error!(%error, lsn = at.lsn.0, "a read from the log failed");
-            StoreError::Unavailable
-        })?;
-        bytes.truncate(read);
-        let name = self.dir.join(file_of(at.lsn).name());
-        self.whole(bytes.into(), at, &name.display().to_string())
+    /// What is near each other in a log file, with one read.
+    fn in_file(&self, file: &LogFile, near: &[Location], answers: &mut Vec<Answer>) {
+        let ends = near.iter().map(|at| at.end());
+        let (Some(first), Some(end)) = (near.first(), ends.max()) else {
+            return;
+        };
+        let begin = first.lsn.0;
+        let mut bytes = vec![0; way(begin, end)];
+        match file.file.read_at(position_of(first.lsn), &mut bytes) {
+            Ok(read) => bytes.truncate(read),
+            Err(error) => {
+                tracing::error!(%error, lsn = begin, "a read from the log failed");
+                let failed = near.iter().map(|_| Err(StoreError::Unavailable));
+                return answers.extend(failed);
+            }
+        }
+        let bytes = Bytes::from(bytes);
+        let name = || {
+            let path = self.dir.join(file.number.name());
+            path.display().to_string()
+        };
+        answers.extend(near.iter().map(|at| {
+            let record = way(begin, at.lsn.0)..way(begin, at.end());
+            let is_there = bytes.get(record.clone()).is_some();
+            let record = is_there.then(|| bytes.slice(record));
+            self.whole(record.unwrap_or_default(), *at, name)
+        }));
     }
 
-    fn whole(&self, bytes: Bytes, at: Location, file: &str) -> Answer {
+    fn whole(&self, bytes: Bytes, at: Location, file: impl FnOnce() -> String) -> Answer {
         let is_intact = record::is_intact(&bytes);
         let batch = is_intact.then(|| record::batch_of(&bytes)).flatten();
-        if batch.is_none() {
-            tracing::error!(lsn = at.lsn.0, file, "a record is damaged");
+        batch.map(Some).ok_or_else(|| {
+            let (file, at) = (file(), position_of(at.lsn));
+            tracing::error!(file, at, "a record is damaged");
             self.shared.meter.corrupt();
-        }
-        let corrupt = || StoreError::Corrupt {
-            file: file.into(),
-            at: position_of(at.lsn),
-        };
-        batch.map(Some).ok_or_else(corrupt)
+            StoreError::Corrupt { file, at }
+        })
     }
 
     fn failed(&self, error: &SegmentError, home: &Home) -> StoreError {
@@ -243,4 +272,17 @@ impl Lookup {
             }
         }
     }
+}
+
+/// How many of the first places lie so close behind the first one that one read gets them.
+fn neighbours(first: Location, places: &[Location]) -> usize {
+    let is_near = |at: &&Location| {
+        let is_behind = at.lsn >= first.lsn && file_of(at.lsn) == file_of(first.lsn);
+        is_behind && way(first.lsn.0, at.end()) <= BLOCK_BYTES
+    };
+    places.iter().take_while(is_near).count().max(1)
+}
+
+fn way(from: u64, to: u64) -> usize {
+    usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX)
 }

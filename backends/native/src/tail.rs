@@ -7,6 +7,7 @@ use fairlead_canon::Batch;
 use fairlead_ports::Lsn;
 use parking_lot::RwLock;
 
+use crate::block::Blocks;
 use crate::entity::Location;
 use crate::frame::HEADER_BYTES;
 use crate::record;
@@ -67,14 +68,22 @@ impl Tail {
         }
     }
 
-    /// The batch at a place, if it is here.
-    pub(crate) fn get(&self, at: Location) -> Option<Batch> {
+    /// The batches at these places, those that are here.
+    pub(crate) fn get(&self, places: impl Iterator<Item = Location> + Clone) -> Vec<Option<Batch>> {
+        let lens = places.clone().map(|at| at.len as usize);
+        let mut blocks = Blocks::new(lens.filter(|len| *len < SHARED_MIN).sum());
         let content = self.content.read();
-        if let Ok(early) = content.early.binary_search_by_key(&at.lsn, |(lsn, _)| *lsn) {
-            return content.early.get(early).map(|(_, batch)| batch.clone());
+        places.map(|at| content.batch(at, &mut blocks)).collect()
+    }
+}
+
+impl Content {
+    fn batch(&self, at: Location, blocks: &mut Blocks) -> Option<Batch> {
+        if let Ok(early) = self.early.binary_search_by_key(&at.lsn, |(lsn, _)| *lsn) {
+            return self.early.get(early).map(|(_, batch)| batch.clone());
         }
-        let after = content.frames.partition_point(|held| held.lsn <= at.lsn);
-        let held = content.frames.get(after.checked_sub(1)?)?;
+        let after = self.frames.partition_point(|held| held.lsn <= at.lsn);
+        let held = self.frames.get(after.checked_sub(1)?)?;
         let start = usize::try_from(at.lsn.0 - held.lsn.0)
             .ok()?
             .checked_sub(HEADER_BYTES)?;
@@ -85,16 +94,20 @@ impl Tail {
             .map(|_| held.records.slice(start..end))?;
         let batch = record::batch_of(&record)?;
         let is_small = record.len() < SHARED_MIN && record.len() < held.cost / 4;
-        Some(if is_small { detached(batch) } else { batch })
+        Some(if is_small {
+            detached(batch, blocks)
+        } else {
+            batch
+        })
     }
 }
 
-/// The same batch in memory of its own: one small message that a slow reader holds must not hold
-/// the whole frame with it.
-fn detached(mut batch: Batch) -> Batch {
-    batch.bytes = Bytes::copy_from_slice(&batch.bytes);
+/// The same batch outside its frame: one small message that a slow reader holds must not hold the
+/// whole frame with it.
+fn detached(mut batch: Batch, blocks: &mut Blocks) -> Batch {
+    batch.bytes = blocks.copy(&batch.bytes);
     for key in &mut batch.keys {
-        key.key = key.key.as_deref().map(Bytes::copy_from_slice);
+        key.key = key.key.as_deref().map(|key| blocks.copy(key));
     }
     batch
 }
