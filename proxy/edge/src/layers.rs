@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use fairlead_canon::Text;
 use fairlead_kernel::Carrier;
 use fairlead_ports::Io;
-use pingora_core::protocols::l4::stream::Stream as Socket;
 use thiserror::Error;
+use tokio::net::TcpStream;
 
 use crate::proxied::{self, BadHeader, Ends, Network};
 use crate::tls::{HandshakeError, Secure};
@@ -42,7 +42,7 @@ impl Layers {
     /// Opens them all; takes as long as the client does.
     pub(crate) async fn open(
         &self,
-        mut socket: Box<Socket>,
+        mut socket: Box<TcpStream>,
         mut ends: Ends,
     ) -> Result<Opened, LayerError> {
         if self.speaks_for_others(ends.peer) {

@@ -6,6 +6,7 @@
 
 mod admin;
 mod certificate;
+mod door;
 mod ending;
 mod gate;
 mod handover;

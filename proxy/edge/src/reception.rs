@@ -1,20 +1,17 @@
 //! From an accepted socket to a translator: room, opened layers, an open gate, and a task of its own.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
 use fairlead_kernel::{
     Closed, ClosedReason, Conn, DrainWatch, Error, Kernel, Meters, Reason, Translator,
 };
 use fairlead_ports::ConnInfo;
-use pingora_core::apps::ServerApp;
-use pingora_core::protocols::l4::stream::Stream as Socket;
-use pingora_core::protocols::{GetSocketDigest, Stream};
-use pingora_core::server::ShutdownWatch;
 use prometheus::IntCounter;
 use thiserror::Error;
+use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -23,9 +20,8 @@ use crate::layers::{LayerError, Layers, Opened};
 use crate::limits::{LAYERS, OPENING};
 use crate::proxied::Ends;
 
-/// What pingora hands every connection to.
+/// Where every accepted connection goes.
 pub(crate) struct Reception {
-    pub(crate) posts: Vec<Post>,
     /// One permit per connection; all of them back means that nobody is left.
     pub(crate) room: Arc<Semaphore>,
     pub(crate) gate: Gate,
@@ -36,7 +32,6 @@ pub(crate) struct Reception {
 /// One listener, as its connections need it.
 pub(crate) struct Post {
     pub(crate) name: Arc<str>,
-    pub(crate) address: SocketAddr,
     pub(crate) layers: Layers,
     pub(crate) translator: Arc<dyn Translator>,
     pub(crate) turned_away: IntCounter,
@@ -57,30 +52,14 @@ enum TurnedAway {
     Kernel(#[from] Error),
 }
 
-#[async_trait]
-impl ServerApp for Reception {
-    async fn process_new(self: &Arc<Self>, stream: Stream, _: &ShutdownWatch) -> Option<Stream> {
-        // Every endpoint is plain TCP for pingora: TLS begins here, under our own deadline.
-        match stream.into_any().downcast::<Socket>() {
-            // Pingora's own task has room for its kind of TLS handshake inside, several KiB, for as
-            // long as it lives. It ends here, and the connection lives in a small one.
-            Ok(socket) => drop(tokio::spawn(Arc::clone(self).receive(socket))),
-            Err(_other) => tracing::error!("a connection that is not a socket"),
-        }
-        None
-    }
-}
-
 impl Reception {
-    async fn receive(self: Arc<Self>, socket: Box<Socket>) {
-        let Some(ends) = ends(&socket) else {
+    /// Serves a client that was accepted at a post, to its end.
+    pub(crate) async fn receive(self: Arc<Self>, post: Arc<Post>, socket: TcpStream) {
+        let Ok(ends) = ends(&socket) else {
             tracing::debug!("a client was gone before it was greeted");
             return;
         };
-        let Some(post) = self.post_at(ends.local) else {
-            tracing::error!(local = %ends.local, "a connection to an address of no listener");
-            return;
-        };
+        let post = &*post;
         // Boxed, so that what only the beginning needs is given back before the session starts.
         match Box::pin(self.admit(post, socket, ends)).await {
             Ok((opened, seat, kernel)) => {
@@ -98,27 +77,16 @@ impl Reception {
         }
     }
 
-    /// A listener bound to every address is told apart by its port.
-    fn post_at(&self, local: SocketAddr) -> Option<&Post> {
-        let at_port = || {
-            let posts = self.posts.iter();
-            posts.filter(|post| post.address.port() == local.port())
-        };
-        let mut exact = at_port().filter(|post| post.address.ip().to_canonical() == local.ip());
-        let mut any = at_port().filter(|post| post.address.ip().is_unspecified());
-        exact.next().or_else(|| any.next())
-    }
-
     async fn admit(
         &self,
         post: &Post,
-        socket: Box<Socket>,
+        socket: TcpStream,
         ends: Ends,
     ) -> Result<(Opened, Seat, Arc<Kernel>), TurnedAway> {
         let permit = Arc::clone(&self.room)
             .try_acquire_owned()
             .map_err(|_full| TurnedAway::Full)?;
-        let layers = timeout(LAYERS, post.layers.open(socket, ends)).await;
+        let layers = timeout(LAYERS, post.layers.open(Box::new(socket), ends)).await;
         let client = layers.map_err(|_late| TurnedAway::Slow)??;
         let opened = timeout(OPENING, self.gate.opened()).await;
         let kernel = opened.ok().flatten().ok_or(TurnedAway::Closed)?;
@@ -142,14 +110,13 @@ impl Reception {
     }
 }
 
-/// Peer and local address; none when the peer is gone already.
-fn ends(socket: &Socket) -> Option<Ends> {
-    let digest = socket.get_socket_digest()?;
-    let peer = *digest.peer_addr()?.as_inet()?;
-    let local = *digest.local_addr()?.as_inet()?;
-    Some(Ends {
-        peer: canonical(peer),
-        local: canonical(local),
+/// Peer and local address; an error when the peer is gone already. What is written leaves at once:
+/// translators write whole answers.
+fn ends(socket: &TcpStream) -> io::Result<Ends> {
+    socket.set_nodelay(true)?;
+    Ok(Ends {
+        peer: canonical(socket.peer_addr()?),
+        local: canonical(socket.local_addr()?),
     })
 }
 

@@ -2,8 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -12,15 +10,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fairlead_kernel::{Carrier, DrainWatch, Kernel, Translator};
 use parking_lot::Mutex;
-use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::configuration::ServerConf;
-use pingora_core::server::{Fds, ListenFds, RunArgs, Server, ShutdownWatch};
+use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
-use pingora_core::services::listening;
 use prometheus::{IntCounterVec, Opts};
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 
+use crate::door::Door;
 use crate::ending::{Cause, Ending};
 use crate::gate::Gate;
 use crate::layers::Layers;
@@ -63,8 +61,8 @@ pub struct Settings {
 /// The open doors, not yet watched.
 pub struct Edge {
     settings: Settings,
-    service: listening::Service<Reception>,
-    fds: ListenFds,
+    reception: Arc<Reception>,
+    doors: Vec<Door>,
     ending: Ending,
     stop: ShutdownWatch,
     drain: DrainWatch,
@@ -115,27 +113,17 @@ impl Edge {
         let drain_watch = DrainWatch::new(draining);
         let room = Arc::new(Semaphore::new(settings.connections_max as usize));
         let turned_away = turned_away()?;
-        let fds: ListenFds = Arc::new(Mutex::new(Fds::new()));
-        let (mut posts, mut sockets) = (Vec::new(), others);
+        let (mut doors, mut sockets) = (Vec::new(), others);
         for listener in listeners {
-            posts.push(post(&listener, &turned_away)?);
-            hold(&fds, &listener.socket)?;
+            doors.push(door(&listener, &turned_away)?);
             sockets.push(listener.socket);
         }
-        let addresses: Vec<SocketAddr> = posts.iter().map(|post| post.address).collect();
-        let reception = Reception {
-            posts,
+        let reception = Arc::new(Reception {
             room: Arc::clone(&room),
             gate: gate.clone(),
             drain: drain_watch.clone(),
             next_id: AtomicU64::new(1),
-        };
-        let mut service = listening::Service::new("clients".to_owned(), reception);
-        for address in addresses {
-            // 64 KiB of read buffer per connection otherwise.
-            let endpoint = ListenerConfig::tcp(address.to_string());
-            service.add_listener(endpoint.l4_buffer(L4BufferSettings::unbuffered()));
-        }
+        });
         let ending = Ending {
             gate,
             sockets: Mutex::new(Some(sockets.into())),
@@ -149,8 +137,8 @@ impl Edge {
         };
         Ok(Self {
             settings,
-            service,
-            fds,
+            reception,
+            doors,
             ending,
             stop: stopped,
             drain: drain_watch,
@@ -174,8 +162,8 @@ impl Edge {
         let cause = Arc::clone(&self.ending.cause);
         let mut server = Server::new_with_opt_and_conf(None, conf(&self.settings));
         server.add_service(Front {
-            service: self.service,
-            fds: self.fds,
+            reception: self.reception,
+            doors: self.doors,
             stop: self.stop,
         });
         server.run(RunArgs {
@@ -220,7 +208,6 @@ fn post(listener: &Listener, turned_away: &IntCounterVec) -> Result<Post, EdgeEr
         })?;
     Ok(Post {
         name: Arc::clone(name),
-        address: listener.socket.address(),
         layers: Layers {
             proxies: listener.proxies.as_slice().into(),
             secure,
@@ -231,16 +218,14 @@ fn post(listener: &Listener, turned_away: &IntCounterVec) -> Result<Post, EdgeEr
     })
 }
 
-/// Puts a handle of the socket where pingora looks for inherited ones, under its address. So a
-/// port 0 is known before pingora starts, and two of them are not taken for one.
-fn hold(fds: &ListenFds, socket: &Socket) -> Result<(), EdgeError> {
-    let shared = socket.share().map_err(|source| EdgeError::Socket {
-        name: Arc::clone(socket.name()),
+fn door(listener: &Listener, turned_away: &IntCounterVec) -> Result<Door, EdgeError> {
+    let post = Arc::new(post(listener, turned_away)?);
+    let shared = listener.socket.share();
+    let listener = shared.map_err(|source| EdgeError::Socket {
+        name: Arc::clone(&post.name),
         source,
     })?;
-    let address = socket.address().to_string();
-    fds.lock().add(address, shared.into_raw_fd());
-    Ok(())
+    Ok(Door { listener, post })
 }
 
 fn conf(settings: &Settings) -> ServerConf {
@@ -253,11 +238,11 @@ fn conf(settings: &Settings) -> ServerConf {
     }
 }
 
-/// The service with sockets and a stop signal of ours: pingora's own come too late (its accept
-/// loops would end only after [`Ending`] has returned) or bind by themselves.
+/// The accept loops as a service, with a stop signal of ours: pingora's own would come too late, after
+/// [`Ending`] has returned.
 struct Front {
-    service: listening::Service<Reception>,
-    fds: ListenFds,
+    reception: Arc<Reception>,
+    doors: Vec<Door>,
     stop: ShutdownWatch,
 }
 
@@ -267,12 +252,12 @@ impl Service for Front {
         &mut self,
         _fds: Option<ListenFds>,
         _shutdown: ShutdownWatch,
-        listeners_per_fd: usize,
+        _listeners_per_fd: usize,
     ) {
-        let (fds, stop) = (Arc::clone(&self.fds), self.stop.clone());
-        self.service
-            .start_service(Some(fds), stop, listeners_per_fd)
-            .await;
+        let doors = std::mem::take(&mut self.doors);
+        let open = |door: Door| door.stand_open(Arc::clone(&self.reception), self.stop.clone());
+        let loops: JoinSet<()> = doors.into_iter().map(open).collect();
+        loops.join_all().await;
     }
 
     fn name(&self) -> &str {
