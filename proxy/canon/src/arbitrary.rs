@@ -238,6 +238,7 @@ impl Random {
             format: self.maybe(|random| random.pick(&[BodyFormat::Bytes, BodyFormat::Text])),
             // No carrier has a place for them.
             deaths: Deaths::default(),
+            also_at: Box::default(),
         }
     }
 

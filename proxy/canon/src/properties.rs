@@ -32,6 +32,9 @@ pub struct Properties {
     pub format: Option<BodyFormat>,
     /// Where it has died before.
     pub deaths: Deaths,
+    /// Further paths in its realm at which it was published at the same time. Whatever publishes it
+    /// anew at its own address does so at these as well.
+    pub also_at: Box<[Path]>,
 }
 
 /// Where replies are wanted.

@@ -180,7 +180,7 @@ impl Posting {
             let mut to = self
                 .0
                 .atlas
-                .read(|topology| targets_of(topology, (message, &[]), Place::IfRoom, |_| true));
+                .read(|topology| targets_of(topology, (&message.address, message, &[]), Place::IfRoom, |_| true));
             if message.terms.latest {
                 to.push(target(self.0.latest));
             }

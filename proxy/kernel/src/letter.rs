@@ -144,6 +144,11 @@ impl Way<'_> {
         let life_ms = life.map(|end| end.0.saturating_sub(terms.accepted_at.0));
         let from = self.topology.realm_by_id(message.address.realm);
         let path = self.route.path.clone();
+        if path.is_some()
+            && let Some(said) = &mut message.properties
+        {
+            said.also_at = Box::default();
+        }
         let to = Address::new(realm, path.unwrap_or_else(|| message.address.path.clone()));
         let left = std::mem::replace(&mut message.address, to);
         message.properties_mut().deaths.record(Death {
@@ -179,14 +184,24 @@ impl Way<'_> {
                 && reason != DeadReason::Rejected
                 && deaths.is_some_and(|deaths| deaths.is_cycle(&stream.key.name))
         };
-        let publisher = self.stream.key.name.as_bytes();
+        let publisher: &[u8] = self.stream.key.name.as_bytes();
         let place = match self.route.at_full {
             AtFull::Drop => Place::IfRoom,
             AtFull::Wait => Place::Next,
         };
-        targets_of(self.topology, (message, publisher), place, |to| {
-            !is_cycle(to)
-        })
+        let realm = message.address.realm;
+        let further = message.properties.iter().flat_map(|said| &said.also_at);
+        let further = further.map(|path| Address::new(realm, path.clone()));
+        let mut targets = Targets::new();
+        for address in std::iter::once(message.address.clone()).chain(further) {
+            let at = (&address, message, publisher);
+            for found in targets_of(self.topology, at, place, |to| !is_cycle(to)) {
+                if targets.iter().all(|had| had.entity != found.entity) {
+                    targets.push(found);
+                }
+            }
+        }
+        targets
     }
 }
 

@@ -376,14 +376,14 @@ pub(crate) fn target_at(entity: EntityId, place: Place) -> Target {
     }
 }
 
-/// The targets of a message at its own address, among the wanted streams.
+/// The targets of a message of a publisher at an address, among the wanted streams.
 pub(crate) fn targets_of(
     topology: &Topology,
-    (message, publisher): (&Message, &[u8]),
+    (address, message, publisher): (&Address, &Message, &[u8]),
     place: Place,
     is_wanted: impl Fn(&Stream) -> bool,
 ) -> Targets {
-    let route = topology.route(&message.address, &message.headers);
+    let route = topology.route(address, &message.headers);
     let streams = route.streams.iter().map(|(stream, _)| stream);
     streams
         .filter(|stream| stream.kind != Kind::Latest && is_wanted(stream))

@@ -26,6 +26,7 @@ const TRACE_STATE: u8 = 13;
 const FORMAT_BYTES: u8 = 14;
 const FORMAT_TEXT: u8 = 15;
 const DEATH: u8 = 16;
+const ALSO_AT: u8 = 17;
 
 pub(crate) fn write(properties: &Properties, out: &mut BytesMut) {
     text(CONTENT_TYPE, properties.content_type.as_ref(), out);
@@ -63,6 +64,9 @@ pub(crate) fn write(properties: &Properties, out: &mut BytesMut) {
         let mut inner = BytesMut::new();
         death::write(one, &mut inner);
         field(DEATH, &inner, out);
+    }
+    for path in &properties.also_at {
+        field(ALSO_AT, path.as_stored(), out);
     }
 }
 
@@ -138,6 +142,12 @@ fn set(
         FORMAT_BYTES => properties.format = Some(BodyFormat::Bytes),
         FORMAT_TEXT => properties.format = Some(BodyFormat::Text),
         DEATH => properties.deaths.push_read(death::read(&mut part)?),
+        ALSO_AT => {
+            let damage = part.damage("further path");
+            let path = Path::from_stored(part.rest()).map_err(|_not_a_path| damage)?;
+            let before = std::mem::take(&mut properties.also_at);
+            properties.also_at = before.into_iter().chain([path]).collect();
+        }
         _ => return Err(part.damage("unknown property")),
     }
     Ok(())

@@ -151,7 +151,11 @@ impl Channel {
             properties.reply_to = Some(self.reply_name()?);
         }
         let now = peer.caller.kernel().clock().wall();
-        let message = ingest(properties, body, shown, now)?;
+        let mut message = ingest(properties, body, shown, now)?;
+        if addresses.len() > 1 {
+            let further = addresses.iter().skip(1);
+            message.properties_mut().also_at = further.map(|one| one.path.clone()).collect();
+        }
         let whole = Whole {
             message,
             addresses,
