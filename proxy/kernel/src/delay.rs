@@ -177,10 +177,14 @@ impl Posting {
     ) -> Unit {
         let mut ops = Ops::with_capacity(2);
         if let Some(message) = message {
-            let mut to = self
-                .0
-                .atlas
-                .read(|topology| targets_of(topology, (&message.address, message, &[]), Place::IfRoom, |_| true));
+            let mut to = self.0.atlas.read(|topology| {
+                targets_of(
+                    topology,
+                    (&message.address, message, &[]),
+                    Place::IfRoom,
+                    |_| true,
+                )
+            });
             if message.terms.latest {
                 to.push(target(self.0.latest));
             }
