@@ -16,7 +16,7 @@ use crate::entity::{Content, Entity, Source};
 use crate::graves::Graves;
 use crate::ground::Ground;
 use crate::index::{KvError, rows};
-use crate::limits::{CHUNKS_MAX, HOT_MAX, REAPED_CHUNKS};
+use crate::limits::{HOT_MAX, REAPED_CHUNKS};
 
 /// Entities looked at for leaving when one comes in.
 const LOOKS_PER_LOAD: usize = 8;
@@ -189,7 +189,7 @@ impl Entities {
     fn shed(&self, looks: usize) {
         for _ in 0..looks {
             let crowd = self.hot.read().len() > HOT_MAX;
-            if !crowd && self.ground.chunks() <= CHUNKS_MAX {
+            if !crowd && !self.ground.is_crowded() {
                 return;
             }
             let Some(id) = self.warm.lock().pop_front() else {
@@ -216,9 +216,7 @@ impl Entities {
         }
         drop(hot);
         let mut content = entity.content.lock();
-        if self.ground.chunks() > CHUNKS_MAX {
-            content.unload();
-        }
+        content.unload();
         drop(content);
         self.warm.lock().push_back(id);
     }

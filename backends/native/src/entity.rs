@@ -142,6 +142,7 @@ impl Entity {
 impl Content {
     pub(crate) fn new(source: Source, spec: Spec) -> Self {
         Self {
+            keys: Keys::new(&source.ground.keys),
             source,
             spec,
             end: Offset(0),
@@ -149,7 +150,6 @@ impl Content {
             producers: Producers::default(),
             floor: Offset(0),
             batches: Batches::default(),
-            keys: Keys::default(),
             cursors: BTreeMap::new(),
             dead: Dead::default(),
             aborted: AbortedTxns::default(),
@@ -205,17 +205,25 @@ impl Content {
         (!self.batches.was_short()).then_some(seen)
     }
 
-    /// Drops chunks that the index has and nobody used lately.
+    /// Drops, of what there is too much in memory, chunks that nobody used lately and keys: those that
+    /// the index has.
     pub(crate) fn unload(&mut self) {
-        if self.captured.is_none() && self.captured_in <= self.source.ground.durable() {
+        let ground = &self.source.ground;
+        if self.captured.is_some() || self.captured_in > ground.durable() {
+            return;
+        }
+        if ground.has_many_chunks() {
             self.batches.unload();
+        }
+        if ground.has_many_keys() && self.spec.kind == Kind::Latest {
+            self.keys.unload();
         }
     }
 
     fn delete(&mut self) {
         self.is_deleted = true;
         self.cursors = BTreeMap::new();
-        self.keys = Keys::default();
+        self.keys = Keys::new(&self.source.ground.keys);
         self.change_producers(|producers| *producers = Producers::default());
         self.dead = Dead::default();
         self.aborted = AbortedTxns::default();
@@ -319,9 +327,9 @@ impl Content {
             let Some(name) = &key.key else { continue };
             let older = if key.has_value {
                 live += 1;
-                self.keys.put(name, at)
+                self.keys.put(&self.source, name, at)
             } else {
-                self.keys.remove(name)
+                self.keys.remove(&self.source, name)
             };
             match older {
                 Some(older) if older >= base.0 => live = live.saturating_sub(1),
@@ -361,8 +369,8 @@ impl Content {
                 }
             }
             Kind::Latest => {
-                for key in self.keys.below(to.0) {
-                    if let Some(at) = self.keys.remove(&key) {
+                for key in self.keys.below(&self.source, to.0) {
+                    if let Some(at) = self.keys.remove(&self.source, &key) {
                         self.release(at, 1);
                     }
                 }

@@ -13,6 +13,7 @@ use crate::entity::{Location, each};
 use crate::homes::{self, Homes};
 use crate::index::pack::{Pack, Unpack};
 use crate::index::{Batch, Index, KvError, rows};
+use crate::limits::{CHUNKS_MAX, KEYS_MAX};
 use crate::lsn::{FileNo, file_of};
 use crate::mutation::{Mutation, is_on};
 use crate::seal::Moved;
@@ -48,6 +49,8 @@ pub(crate) struct Ground {
     /// Whether class `object` has a place.
     has_objects: AtomicBool,
     chunks: Arc<AtomicUsize>,
+    /// Keys of latest values in memory.
+    pub(crate) keys: Arc<AtomicUsize>,
     /// In all entities, as of the last record that was applied.
     producers: AtomicUsize,
     is_faulty: AtomicBool,
@@ -96,6 +99,7 @@ impl Ground {
             moved: Mutex::new(moved),
             has_objects: AtomicBool::new(false),
             chunks: Arc::default(),
+            keys: Arc::default(),
             producers: AtomicUsize::new(producers),
             is_faulty: AtomicBool::new(false),
         })
@@ -206,8 +210,21 @@ impl Ground {
         self.producers.store(others + after, Ordering::Relaxed);
     }
 
+    /// Whether more is in memory than should be, of what is in the index as well.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.has_many_chunks() || self.has_many_keys()
+    }
+
+    pub(crate) fn has_many_chunks(&self) -> bool {
+        self.chunks() > CHUNKS_MAX
+    }
+
+    pub(crate) fn has_many_keys(&self) -> bool {
+        self.keys.load(Ordering::Relaxed) > KEYS_MAX
+    }
+
     /// Chunks in memory.
-    pub(crate) fn chunks(&self) -> usize {
+    fn chunks(&self) -> usize {
         self.chunks.load(Ordering::Relaxed)
     }
 

@@ -52,6 +52,11 @@ pub(crate) const CHUNKS_MAX: usize = if cfg!(test) { 2 } else { 4_096 };
 /// Chunks of a deleted entity that the engine gives up in one turn: some thousand batches, which takes
 /// about a millisecond.
 pub(crate) const REAPED_CHUNKS: usize = if cfg!(test) { 2 } else { 32 };
+/// Keys of latest values in memory, of all entities together, above which those that the index has are
+/// dropped: some hundred bytes each.
+pub(crate) const KEYS_MAX: usize = if cfg!(test) { 2 } else { 262_144 };
+/// An entity with so many keys has all of them in memory when it is loaded.
+pub(crate) const KEYS_LOADED_MAX: u64 = if cfg!(test) { 1 } else { 1_024 };
 /// Blocks and tables of local segments kept in memory for readers: the system caches the files too.
 pub(crate) const DIRECTORY_CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Blocks and tables of segments in an object store kept in memory: nothing else caches them.

@@ -8,6 +8,7 @@ mod failure;
 mod full;
 mod grouping;
 mod inspect;
+mod keys;
 #[cfg(feature = "mutations")]
 mod mutations;
 mod parsers;

@@ -155,6 +155,15 @@ impl Batches {
         self.reach = Reach::Memory;
     }
 
+    /// Whether something that is only in the index is out of reach, which it then is known to be.
+    pub(crate) fn falls_short(&mut self) -> bool {
+        let is_short = self.reach != Reach::Index;
+        if is_short {
+            self.reach = Reach::Short;
+        }
+        is_short
+    }
+
     /// Ends that; returns whether something would have been loaded.
     pub(crate) fn was_short(&mut self) -> bool {
         std::mem::take(&mut self.reach) == Reach::Short

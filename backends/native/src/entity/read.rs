@@ -132,14 +132,19 @@ impl Content {
         after: Option<&Bytes>,
         max: usize,
     ) -> FoundKeys {
+        if !self.keys.is_whole() && self.batches.falls_short() {
+            return FoundKeys::default();
+        }
+        let most = max.saturating_add(1);
+        let mut keys = self.keys.range(&self.source, prefix, after, most);
+        let is_cut = keys.len() > max;
+        keys.truncate(max);
         let mut entries = Vec::new();
-        let mut rest = self.keys.range(prefix, after);
-        for (key, at) in rest.by_ref().take(max) {
+        for (key, at) in keys {
             if let Some(kept) = self.batches.holding(&self.source, at) {
-                entries.push((key.clone(), Found::of(&kept, 0)));
+                entries.push((key, Found::of(&kept, 0)));
             }
         }
-        let is_cut = rest.next().is_some();
         FoundKeys { entries, is_cut }
     }
 

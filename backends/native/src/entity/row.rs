@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use bytes::{Bytes, BytesMut};
-use fairlead_canon::{EntityId, Offset, ProducerId, Timestamp};
+use fairlead_canon::{EntityId, Kind, Offset, ProducerId, Timestamp};
 use fairlead_ports::{CursorId, Lsn};
 
 use super::aborted::Place;
@@ -18,6 +18,7 @@ use super::{Content, Keys};
 use crate::cursor::Cursor;
 use crate::index::pack::{Pack, Unpack};
 use crate::index::{Batch, Index, KvError, rows};
+use crate::limits::KEYS_LOADED_MAX;
 use crate::producer::Producers;
 use crate::record::spec;
 use crate::superblock::Epoch;
@@ -153,7 +154,7 @@ impl Content {
         pack.uint(
             flag(has_cursors, HAS_CURSORS)
                 | flag(!self.producers.is_empty(), HAS_PRODUCERS)
-                | flag(!self.keys.is_empty(), HAS_KEYS)
+                | flag(self.spec.kind == Kind::Latest && self.count > 0, HAS_KEYS)
                 | flag(!self.aborted.is_empty(), HAS_ABORTED),
         );
         pack.uint(self.floor.0);
@@ -272,13 +273,16 @@ impl Content {
         })
     }
 
+    /// Few are loaded at once; many are read when they are asked for.
     fn load_keys(&mut self) -> Result<(), KvError> {
+        if self.count > KEYS_LOADED_MAX {
+            self.keys.begin_unloaded();
+            return Ok(());
+        }
         let prefix = rows::all_latest(self.source.entity);
         let keys: &mut Keys = &mut self.keys;
         each(&self.source.ground.index, &prefix, &mut |key, value| {
-            let at = value.try_into().map(u64::from_le_bytes).ok()?;
-            keys.load(rows::rest_of(key, 8)?, at);
-            Some(())
+            keys.load(rows::rest_of(key, 8)?, value)
         })
     }
 }
