@@ -38,6 +38,14 @@ pub enum OpenError {
         /// The file.
         file: PathBuf,
     },
+    /// The end of a damaged log is not given up at this place, or not at this price.
+    #[error("the log can be cut off at {lsn} alone, and that loses {records} records")]
+    Price {
+        /// Where it can be.
+        lsn: u64,
+        /// How many records are lost.
+        records: u64,
+    },
     /// A setting that cannot work.
     #[error("{what}")]
     Setting {

@@ -12,6 +12,7 @@ mod report;
 mod rows;
 mod sealed;
 mod segments;
+mod truncate;
 mod walk;
 
 use std::io;
@@ -36,7 +37,7 @@ use crate::vfs::{File, Lock, Vfs};
 
 pub use entry::{Entry, Kept, Said, SealedFile, Segment};
 pub use measure::{Measures, SegmentSum, Sum};
-pub use report::{Damage, Report};
+pub use report::{Cut, Damage, Report};
 use walk::Walk;
 
 /// A data directory, locked against a node for as long as this lives.
@@ -154,6 +155,13 @@ impl Inspection {
         sealed::read_with(self, entity, visit)
     }
 
+    /// Cuts off the end of a damaged log, durably, so that a start finds the rest whole. `lsn` and
+    /// `records` must be what [`Report::cut`] says: whoever asks has read what is lost. The directory
+    /// must have been opened for writing.
+    pub fn truncate(&self, lsn: Lsn, records: u64) -> Result<Cut, OpenError> {
+        truncate::truncate(self, lsn, records)
+    }
+
     /// Reads the whole log and adds it up.
     pub fn measure(&self) -> Result<(Report, Measures), OpenError> {
         measure::measure(self)
@@ -165,9 +173,9 @@ impl Inspection {
         mut report: Report,
         visit: walk::Visit<'_>,
     ) -> Result<Report, OpenError> {
-        let first = self.first_to_apply(state, &mut report)?;
+        let begin = self.begin(state, &mut report)?;
         let walk = Walk::new(&self.dir, &self.files, self.proven, report);
-        walk.passing_gaps_before(first).run(visit)
+        walk.as_a_start_from(begin.as_ref()).run(visit)
     }
 
     /// Walks along the log, and brings the state up to its end.
@@ -215,23 +223,23 @@ impl Inspection {
         self.dir.with_file_name(index::NAME)
     }
 
-    /// Index of the first file that a start reads; those before may have gaps, where nothing refers
-    /// to a file any more. Adds what a start would say of the index to the report.
-    fn first_to_apply(
+    /// Where a start begins to read, if it gets so far; files before may be missing, where nothing
+    /// refers to one any more. Adds what a start would say of the index to the report.
+    fn begin(
         &self,
         state: Option<&State>,
         report: &mut Report,
-    ) -> Result<usize, OpenError> {
+    ) -> Result<Option<Begin>, OpenError> {
         let index = self.index_path();
         let (file, at, what) = match state {
-            None if self.index.is_none() => return Ok(0),
+            None if self.index.is_none() => return Ok(None),
             None => (index, 0, "the index"),
             Some(state) => match Begin::find(&self.dir, &self.files, state, self.proven) {
                 Ok(begin) => {
                     let file = self.files.get(begin.file);
                     report.begin =
                         file.map(|file| (self.dir.join(file.number.name()), begin.position));
-                    return Ok(begin.file);
+                    return Ok(Some(begin));
                 }
                 Err(OpenError::Damaged { file, at, what }) => (file, at, what),
                 Err(OpenError::Missing { file }) => (file, 0, "this log file is missing"),
@@ -243,7 +251,7 @@ impl Inspection {
         if !report.damages.iter().any(is_known) {
             report.damages.push(Damage::new(file, at, what));
         }
-        Ok(0)
+        Ok(None)
     }
 
     /// The superblock; without one the log cannot be read, because its identity is not known.

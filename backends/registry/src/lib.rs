@@ -8,11 +8,11 @@ use fairlead_memory::Memory;
 use fairlead_native::vfs::{Disk, ReadOnly};
 use fairlead_native::{Native, Settings as NativeSettings, World};
 use fairlead_placement::ByClass;
-use fairlead_ports::{BoxFuture, Clock, Documents, Entropy, Store};
+use fairlead_ports::{BoxFuture, Clock, Documents, Entropy, Lsn, Store};
 
 pub use fairlead_native::{
-    Damage, Entry, Inspection, Kept, Measures, OpenError, Report, SYNC_TIMES_US, Said, SealedFile,
-    Segment, SegmentSum, Site, Spare, Stats, Sum,
+    Cut, Damage, Entry, Inspection, Kept, Measures, OpenError, Report, SYNC_TIMES_US, Said,
+    SealedFile, Segment, SegmentSum, Site, Spare, Stats, Sum,
 };
 pub use fairlead_objects::{
     Finding, Objects, OpenError as PlaceError, Patience, Place, self_check,
@@ -89,6 +89,12 @@ pub fn open(
         documents: Arc::clone(&native) as Arc<dyn Documents>,
         native,
     })
+}
+
+/// Cuts off the end of the damaged log of a stopped node, and tells what that loses. `lsn` and
+/// `records` must be what a look at it says.
+pub fn truncate(dir: &Path, lsn: Lsn, records: u64) -> Result<Cut, OpenError> {
+    Inspection::open(dir, &Disk)?.truncate(lsn, records)
 }
 
 /// Looks at the data directory of a stopped node, or a copy of one, and changes nothing in it.

@@ -175,7 +175,7 @@ pub(crate) struct Import {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Store {
     /// Verify every checksum; damage is named by file and byte, and the exit status is 3
-    Check(List),
+    Check(Check),
     /// Show what there is, and how much
     Stat(List),
     /// Print the records of the log, oldest first
@@ -192,6 +192,18 @@ pub(crate) struct Backup {
     pub(crate) dir: PathBuf,
     #[command(flatten)]
     pub(crate) home: Home,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Cut off the end of a damaged log from this place on, the one that a check has printed
+    #[arg(long, value_name = "LSN", requires = "accept_loss")]
+    pub(crate) truncate_at: Option<u64>,
+    /// How many records that loses: the number that a check has printed
+    #[arg(long, value_name = "N", requires = "truncate_at")]
+    pub(crate) accept_loss: Option<u64>,
+    #[command(flatten)]
+    pub(crate) list: List,
 }
 
 #[derive(Debug, Args)]

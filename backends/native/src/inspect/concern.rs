@@ -59,12 +59,14 @@ impl Damage {
                 self.record = Some(first + place.start as u64);
             }
             if let Some(record) = Record::decode(&bytes) {
+                self.records += 1;
                 self.tells(&record);
             }
         }
     }
 
-    fn tells(&mut self, record: &Record) {
+    /// Adds whom a record concerns.
+    pub(super) fn tells(&mut self, record: &Record) {
         match record {
             Record::Data(data) => {
                 for (entity, base) in &data.targets {
@@ -91,6 +93,14 @@ impl Damage {
             // What it said is said again by the index, or missing there.
             Record::Sealed(_) => {}
         }
+    }
+
+    /// Adds what another place tells.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (entity, offsets) in &other.entities {
+            self.concerns(*entity, offsets.clone());
+        }
+        self.documents += other.documents;
     }
 
     /// Widens what is known of an entity to hold these offsets as well.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use fairlead_canon::EntityId;
+use fairlead_ports::Lsn;
 
 use super::measure::Sum;
 use crate::lsn::FileNo;
@@ -38,6 +39,19 @@ pub struct Report {
     pub is_torn: bool,
     /// What a start would refuse, in the order of the log.
     pub damages: Vec<Damage>,
+    /// What it would take to start all the same, if cutting off the end of the log is enough.
+    pub cut: Option<Cut>,
+}
+
+/// The end of a log that follows its first damaged place.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    /// Where the damaged place is.
+    pub lsn: Lsn,
+    /// How many records from there on are legible, whole or not.
+    pub records: u64,
+    /// Who loses what with them.
+    pub lost: Damage,
 }
 
 /// A place whose content is not what was durable there.
@@ -54,7 +68,9 @@ pub struct Damage {
     /// The entities that lost something here and, where it can be told, the stretch of offsets
     /// that holds it: from what is still legible, and from what is missing further on.
     pub entities: BTreeMap<EntityId, Option<Range<u64>>>,
-    /// Writes of documents that are still legible there.
+    /// Records that are still legible there, whole or not.
+    pub records: u64,
+    /// Writes of documents among them.
     pub documents: u64,
 }
 
@@ -66,6 +82,7 @@ impl Damage {
             record: None,
             what,
             entities: BTreeMap::new(),
+            records: 0,
             documents: 0,
         }
     }

@@ -9,7 +9,7 @@ use fairlead_canon::Timestamp;
 use fairlead_ports::Lsn;
 
 use super::concern::Ends;
-use super::report::{Damage, Report};
+use super::report::{Cut, Damage, Report};
 use crate::entity::Location;
 use crate::error::OpenError;
 use crate::file_wal::Chain;
@@ -17,7 +17,7 @@ use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES, Header};
 use crate::log_file::LogFile;
 use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, file_of, padded};
 use crate::record::{self, Record};
-use crate::scan::{chained, is_begun, whole};
+use crate::scan::{Begin, chained, is_begun, whole};
 use crate::superblock::Epoch;
 use crate::window::Window;
 
@@ -44,12 +44,12 @@ pub(super) struct Walk<'a> {
     report: Report,
     /// The damage that what is missing from now on is laid to.
     latest: Option<usize>,
-    /// Before this file others may be gone.
-    first: usize,
+    /// Where a start begins to read: before this file others may be gone.
+    begin: Option<Spot>,
 }
 
 /// A place in the files that could be opened.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Spot {
     file: usize,
     position: u64,
@@ -75,14 +75,22 @@ impl<'a> Walk<'a> {
             },
             ends: Ends::default(),
             latest: None,
-            first: 0,
+            begin: None,
             report,
         }
     }
 
-    /// Takes missing files for gone where they lie before this one.
-    pub(super) fn passing_gaps_before(self, first: usize) -> Self {
-        Self { first, ..self }
+    /// Takes missing files for gone where they lie before the one where a start begins to read, and
+    /// finds out what is lost from the first damaged place behind that on.
+    pub(super) fn as_a_start_from(self, begin: Option<&Begin>) -> Self {
+        let spot = |begin: &Begin| Spot {
+            file: begin.file,
+            position: begin.position,
+        };
+        Self {
+            begin: begin.map(spot),
+            ..self
+        }
     }
 
     pub(super) fn run(mut self, visit: Visit<'_>) -> Result<Report, OpenError> {
@@ -109,6 +117,7 @@ impl<'a> Walk<'a> {
             if !is_proven {
                 break;
             }
+            self.cut_off(spot);
             self.damaged(spot, next.as_ref())?;
             let Some((next, header)) = next else {
                 return Ok(self.report);
@@ -144,7 +153,8 @@ impl<'a> Walk<'a> {
         let [Some(here), Some(there)] = numbers else {
             return Ok(None);
         };
-        if next.file > self.first || here.next() == there {
+        let first = self.begin.map_or(0, |begin| begin.file);
+        if next.file > first || here.next() == there {
             return Ok(None);
         }
         let mut ahead = spot;
@@ -198,6 +208,10 @@ impl<'a> Walk<'a> {
                 self.report.damages.push(damage);
                 continue;
             };
+            if let Some(cut) = &mut self.report.cut {
+                cut.records += 1;
+                cut.lost.tells(&record);
+            }
             let latest = self.latest.and_then(|at| self.report.damages.get_mut(at));
             self.ends.follow(&record, latest);
             let seen = Seen {
@@ -234,6 +248,19 @@ impl<'a> Walk<'a> {
         Ok((is_proven, next))
     }
 
+    /// What follows the first damaged place that a start would meet is what it costs to go on.
+    fn cut_off(&mut self, spot: Spot) {
+        let is_met = self.begin.is_some_and(|begin| begin <= spot);
+        if is_met && self.report.cut.is_none() {
+            let what = "everything from here on";
+            self.report.cut = Some(Cut {
+                lsn: self.lsn(spot),
+                records: 0,
+                lost: Damage::new(self.path(spot), spot.position, what),
+            });
+        }
+    }
+
     /// Notes that what was durable between two places is not there.
     fn damaged(&mut self, spot: Spot, next: Option<&Ahead>) -> Result<(), OpenError> {
         let is_left = self.is_left(spot)?;
@@ -252,6 +279,10 @@ impl<'a> Walk<'a> {
             spot
         };
         let damage = self.examine(spot, next)?;
+        if let Some(cut) = &mut self.report.cut {
+            cut.records += damage.records;
+            cut.lost.add(&damage);
+        }
         self.report.damages.push(damage);
         self.latest = self.report.damages.len().checked_sub(1);
         Ok(())

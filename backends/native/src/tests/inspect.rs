@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fairlead_canon::{EntityId, Kind, Offset, Promise};
-use fairlead_ports::{Op, Place, Space, Unit};
+use fairlead_ports::{Lsn, Op, Place, Space, Unit};
 use fairlead_testkit::make;
 use fairlead_testkit::trace::digest;
 use rand::rngs::StdRng;
@@ -12,7 +12,8 @@ use rand::{Rng, SeedableRng};
 use super::{Inline, Script, open};
 use crate::error::OpenError;
 use crate::inspect::{Inspection, Kept, Report, Said};
-use crate::vfs::sim::SimFs;
+use crate::lsn::position_of;
+use crate::vfs::sim::{Loss, SimFs};
 
 const FIRST: &str = "data/wal/0000000000000001.wal";
 const ENTITY: EntityId = EntityId(7);
@@ -201,6 +202,93 @@ async fn an_inspection_and_a_start_agree_on_any_flipped_bit_and_any_cut() {
         }
     }
     assert!(refused > 80, "only {refused} were refused");
+}
+
+/// What an operator does: damage, a refusal, the price, and a start on the rest.
+#[tokio::test]
+async fn a_damaged_end_is_given_up_at_its_exact_price_and_the_rest_starts() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    commit(&mut store, [make::create(ENTITY, Kind::Log)]);
+    commit(&mut store, (0..10).map(append));
+    drop(store);
+    fs.damage(Path::new(FIRST), |bytes| bytes[page(6) + 64 + 80] ^= 1);
+    let Err(refused) = open(&fs) else {
+        panic!("it starts on a damaged log")
+    };
+    assert!(matches!(refused, OpenError::Damaged { at, .. } if at == page(6) as u64));
+
+    let inspection = Inspection::open(Path::new("data"), &fs).unwrap();
+    let cut = inspection.read(&mut |_| {}).unwrap().cut.unwrap();
+    assert_eq!((position_of(cut.lsn), cut.records), (page(6) as u64, 4));
+    assert_eq!(cut.lost.entities.get(&ENTITY), Some(&Some(6..10)));
+    for (lsn, records) in [(cut.lsn, 3), (cut.lsn, 5), (Lsn(cut.lsn.0 - 4096), 4)] {
+        let before = fs.operations();
+        let refused = inspection.truncate(lsn, records).unwrap_err();
+        assert!(
+            matches!(refused, OpenError::Price { records: 4, .. }),
+            "{refused}"
+        );
+        assert_eq!(fs.operations(), before, "nothing is changed");
+    }
+    inspection.truncate(cut.lsn, cut.records).unwrap();
+    drop(inspection);
+
+    // Durable at once, whatever happens next.
+    let subject = open(&fs.after_crash(Loss::All)).unwrap();
+    let bodies = subject.bodies(ENTITY).await;
+    let kept = (0..6_u8).map(|n| (n.into(), vec![n; 100].into()));
+    assert_eq!(bodies, kept.collect::<Vec<_>>());
+    let done = subject.done(vec![append(6)]).await;
+    assert_eq!(done.placed[0].base, Offset(6));
+}
+
+#[test]
+fn what_lies_below_the_checkpoint_or_is_whole_cannot_be_cut_off() {
+    let fs = ten_messages();
+    // Its end brings a checkpoint of everything.
+    drop(open(&fs).unwrap());
+    for damage in [false, true] {
+        if damage {
+            fs.damage(Path::new(FIRST), |bytes| bytes[page(3) + 64 + 80] ^= 1);
+        }
+        let inspection = Inspection::open(Path::new("data"), &fs).unwrap();
+        assert!(inspection.read(&mut |_| {}).unwrap().cut.is_none());
+        let refused = inspection.truncate(Lsn(1 << 26 | page(3) as u64), 1);
+        assert!(matches!(refused, Err(OpenError::Setting { .. })));
+    }
+}
+
+/// A crash at any step leaves a log that is refused, or the one that was asked for.
+#[tokio::test]
+async fn a_crash_while_the_end_is_given_up_is_refused_or_done() {
+    let damaged = SimFs::default();
+    let mut store = Inline::open(&damaged).unwrap();
+    commit(&mut store, [make::create(ENTITY, Kind::Log)]);
+    commit(&mut store, (0..40).map(append));
+    drop(store);
+    damaged.damage(Path::new(FIRST), |bytes| bytes[page(6) + 64 + 80] ^= 1);
+    let mut is_done = false;
+    for step in 1.. {
+        let fs = damaged.copy();
+        fs.fail_at(fs.operations() + step);
+        let inspection = Inspection::open(Path::new("data"), &fs).unwrap();
+        let cut = inspection.read(&mut |_| {}).unwrap().cut.unwrap();
+        let truncated = inspection.truncate(cut.lsn, cut.records);
+        drop(inspection);
+        for loss in [Loss::All, Loss::Nothing, Loss::Torn(step)] {
+            let survivor = fs.after_crash(loss);
+            match open(&survivor) {
+                Ok(subject) => assert_eq!(subject.marks(ENTITY).await.end, Offset(6)),
+                Err(error) => assert!(matches!(error, OpenError::Damaged { .. }), "{error}"),
+            }
+        }
+        is_done = truncated.is_ok();
+        if is_done {
+            break;
+        }
+    }
+    assert!(is_done);
 }
 
 #[test]

@@ -2,18 +2,25 @@
 
 use std::io::{self, Write};
 
-use fairlead_backends::{Damage, Report};
+use fairlead_backends::{Cut, Damage, Report};
+use fairlead_ports::Lsn;
 use serde_json::{Value, json};
 
 use super::names::Names;
-use super::{extent, open, place, printed, sum, unread, unreadable, verdict};
-use crate::cli::List;
+use super::{extent, open, place, printed, refused, sum, unread, unreadable, verdict};
+use crate::cli::{Check, List};
+use crate::config::Config;
 use crate::exit::Failure;
 
 /// Entities named per damaged place, for people; `--json` has all.
 const ENTITIES_SHOWN: usize = 20;
 
-pub(super) fn run(list: &List) -> Result<(), Failure> {
+pub(super) fn run(check: &Check) -> Result<(), Failure> {
+    let list = &check.list;
+    let given_up = match check.truncate_at.zip(check.accept_loss) {
+        Some((lsn, records)) => Some(truncate(list, Lsn(lsn), records)?),
+        None => None,
+    };
     let (inspection, dir) = open(&list.home)?;
     let mut names = Names::default();
     let report = inspection
@@ -21,11 +28,30 @@ pub(super) fn run(list: &List) -> Result<(), Failure> {
         .map_err(unreadable)?;
     let mut out = io::stdout().lock();
     printed(if list.json {
-        writeln!(out, "{}", json(&report, &names))
+        let mut json = json(&report, &names);
+        json["given_up"] = given_up.map_or(Value::Null, |cut| cut_json(&cut, &names));
+        writeln!(out, "{json}")
     } else {
-        readable(&mut out, &report, &names)
+        given_up
+            .map_or(Ok(()), |cut| gone(&mut out, &cut, &names))
+            .and_then(|()| readable(&mut out, &report, &names))
     })?;
     verdict(&report, dir)
+}
+
+fn truncate(list: &List, lsn: Lsn, records: u64) -> Result<Cut, Failure> {
+    let dir = Config::load(&list.home)?.data_dir;
+    let cut = fairlead_backends::truncate(&dir, lsn, records);
+    cut.map_err(|error| refused(&dir, error))
+}
+
+fn gone(out: &mut impl Write, cut: &Cut, names: &Names) -> io::Result<()> {
+    let (lsn, records) = (cut.lsn.0, cut.records);
+    writeln!(
+        out,
+        "the log was cut off at {lsn}; {records} records are lost"
+    )?;
+    concerned(out, &cut.lost, names)
 }
 
 fn readable(out: &mut impl Write, report: &Report, names: &Names) -> io::Result<()> {
@@ -51,6 +77,9 @@ fn readable(out: &mut impl Write, report: &Report, names: &Names) -> io::Result<
             "torn tail: a write was cut off there, before it was acknowledged; the next start drops it"
         )?;
     }
+    if let Some(cut) = &report.cut {
+        return way_out(out, cut, names);
+    }
     if !report.damages.is_empty() {
         return Ok(());
     }
@@ -72,6 +101,21 @@ fn damaged(out: &mut impl Write, damage: &Damage, names: &Names) -> io::Result<(
     if let Some(record) = damage.record {
         writeln!(out, "  first record that is not whole: at byte {record}")?;
     }
+    concerned(out, damage, names)
+}
+
+/// What it costs to go on without a copy.
+fn way_out(out: &mut impl Write, cut: &Cut, names: &Names) -> io::Result<()> {
+    let (lsn, records) = (cut.lsn.0, cut.records);
+    writeln!(
+        out,
+        "without a copy to restore, `store check --truncate-at {lsn} --accept-loss {records}` cuts off everything \
+         from there on: {records} records that are legible, and what is not"
+    )?;
+    concerned(out, &cut.lost, names)
+}
+
+fn concerned(out: &mut impl Write, damage: &Damage, names: &Names) -> io::Result<()> {
     for (entity, offsets) in damage.entities.iter().take(ENTITIES_SHOWN) {
         let name = names.readable(*entity);
         match offsets {
@@ -93,24 +137,6 @@ fn damaged(out: &mut impl Write, damage: &Damage, names: &Names) -> io::Result<(
 }
 
 fn json(report: &Report, names: &Names) -> Value {
-    let damage = |damage: &Damage| {
-        let entity = |(entity, offsets): (&_, &Option<std::ops::Range<u64>>)| {
-            let offsets = offsets.as_ref();
-            json!({
-                "of": names.json(*entity),
-                "from": offsets.map(|offsets| offsets.start),
-                "below": offsets.map(|offsets| offsets.end),
-            })
-        };
-        json!({
-            "file": damage.file.display().to_string(),
-            "byte": damage.at,
-            "record_byte": damage.record,
-            "what": damage.what,
-            "entities": damage.entities.iter().map(entity).collect::<Vec<_>>(),
-            "documents": damage.documents,
-        })
-    };
     json!({
         "whole": report.damages.is_empty() && report.unread.count == 0,
         "torn": report.is_torn,
@@ -123,6 +149,31 @@ fn json(report: &Report, names: &Names) -> Value {
         "unread_because": report.unread_why,
         "begin": place(report.begin.as_ref()),
         "end": place(report.end.as_ref()),
-        "damages": report.damages.iter().map(damage).collect::<Vec<_>>(),
+        "damages": report.damages.iter().map(|damage| damage_json(damage, names)).collect::<Vec<_>>(),
+        "cut": report.cut.as_ref().map(|cut| cut_json(cut, names)),
     })
+}
+
+fn damage_json(damage: &Damage, names: &Names) -> Value {
+    let entity = |(entity, offsets): (&_, &Option<std::ops::Range<u64>>)| {
+        let offsets = offsets.as_ref();
+        json!({
+            "of": names.json(*entity),
+            "from": offsets.map(|offsets| offsets.start),
+            "below": offsets.map(|offsets| offsets.end),
+        })
+    };
+    json!({
+        "file": damage.file.display().to_string(),
+        "byte": damage.at,
+        "record_byte": damage.record,
+        "what": damage.what,
+        "entities": damage.entities.iter().map(entity).collect::<Vec<_>>(),
+        "documents": damage.documents,
+    })
+}
+
+fn cut_json(cut: &Cut, names: &Names) -> Value {
+    let lost = damage_json(&cut.lost, names);
+    json!({ "lsn": cut.lsn.0, "records": cut.records, "lost": lost })
 }
