@@ -17,6 +17,19 @@ pub fn ready() -> bool {
     there
 }
 
+/// Whether `tests/tools` has built the S3-compatible server. If not, says that the calling test is skipped, and why.
+pub fn has_object_store() -> bool {
+    let there = object_store().exists();
+    if !there {
+        eprintln!("skipped: no object store here; tests/tools builds it where there is Go");
+    }
+    there
+}
+
+pub(crate) fn object_store() -> PathBuf {
+    home().join(".tools/bin/versitygw")
+}
+
 pub(crate) fn python() -> PathBuf {
     home().join(".tools/venv/bin/python")
 }

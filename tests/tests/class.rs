@@ -1,8 +1,5 @@
 //! Topics and a queue change class while three clients publish to them and one reads.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-
 use fairlead_tests::{Client, Load, Mesh, Node, Program, tools};
 
 const TOPICS: [&str; 3] = ["load.mqtt", "load.kafka", "load.amqp"];
@@ -104,16 +101,7 @@ fn set_class(node: &Node, family: &str, name: &str, class: &str) {
 
 /// A directory in place of an object store.
 fn has_object_store(node: &Node) {
-    let home = node.data_dir();
-    let home = home.parent().expect("the node has a home");
-    let configuration = home.join("fairlead.toml");
-    let file = OpenOptions::new().append(true).open(configuration);
-    let mut file = file.expect("the configuration can be changed");
-    let objects = home.join("objects");
-    writeln!(
-        file,
-        "\n[store]\nobjects = \"file://{}\"",
-        objects.display()
-    )
-    .expect("the configuration is written");
+    let objects = node.data_dir().with_file_name("objects");
+    let url = format!("file://{}", objects.display());
+    node.configure(&format!("\n[store]\nobjects = \"{url}\"\n"));
 }
