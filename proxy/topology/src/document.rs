@@ -122,6 +122,7 @@ pub fn encode(
         Applied::Bound(binding) if is_kept(binding, topology) => {
             (Record::Binding(binding_record(binding)), true)
         }
+        Applied::Unbound(binding) if leads_to_passing(binding, topology) => return Ok(None),
         // Whether its ends were durable can no longer be told; deleting what is absent is harmless.
         Applied::Unbound(binding) => (Record::Binding(binding_record(binding)), false),
         Applied::Entry {
@@ -218,6 +219,15 @@ fn is_kept(binding: &Binding, topology: &Topology) -> bool {
             .is_some_and(|realm| realm.is_durable || realm.origin == Origin(0)),
     };
     from_lasts && to_lasts
+}
+
+/// Whether its destination is there and goes with a connection: a binding to it was never kept.
+fn leads_to_passing(binding: &Binding, topology: &Topology) -> bool {
+    let Destination::Stream(key) = &binding.to else {
+        return false;
+    };
+    let stream = topology.stream(key);
+    stream.is_some_and(|stream| !stream.is_durable() && stream.owner().is_some())
 }
 
 /// Realms sort before streams, streams before bindings: the order in which they are put back.

@@ -1,7 +1,7 @@
 use fairlead_canon::{Address, Class, Headers, Kind, Path, Retention};
 
 use super::*;
-use crate::{AtFull, DeadLetter, Family, Settings, decode, encode};
+use crate::{AtFull, DeadLetter, Family, Lifetime, Settings, decode, encode};
 
 fn log(name: &str, lanes: u32) -> Change {
     let key = StreamKey::new(Family::Log, name);
@@ -118,6 +118,39 @@ fn what_a_stream_was_told_is_kept_and_read_again() {
     assert_eq!(stream, topology.stream(&key).unwrap());
     assert_eq!(*stream.settings(), told_everything());
     assert_eq!(stream.lanes.len(), 10, "a lane for each priority from 0");
+}
+
+#[test]
+fn what_ends_with_its_connection_is_neither_written_nor_deleted() {
+    for (class, lifetime, is_written) in [
+        (Class::Memory, Lifetime::Connection(1), false),
+        (Class::Local, Lifetime::Connection(1), true),
+        // It may have been kept before it was moved to memory.
+        (Class::Memory, Lifetime::Forever, true),
+    ] {
+        let mut topology = Topology::default();
+        let new = NewStream {
+            class,
+            lifetime,
+            ..queue("q", Settings::default())
+        };
+        let binding = Binding {
+            from: RealmId::SHARED,
+            on: Match::Pattern(Pattern::exact(
+                RealmId::SHARED,
+                &Path::from_segments(["a"]).unwrap(),
+            )),
+            to: Destination::Stream(new.key.clone()),
+            no_local: false,
+            document: Bytes::new(),
+        };
+        let changes = vec![Change::CreateStream(new), Change::Bind(binding.clone())];
+        apply(&mut topology, changes).unwrap();
+        let unbind = vec![Change::Unbind(binding)];
+        let (_, applied) = topology.apply(unbind, Timestamp(0)).unwrap();
+        let written = encode(&applied[0], &topology).unwrap();
+        assert_eq!(written.is_some(), is_written, "{class:?} {lifetime:?}");
+    }
 }
 
 #[test]
