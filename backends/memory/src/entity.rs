@@ -1,5 +1,6 @@
 //! One entity: its batches, cursors and producers. Whoever calls has judged before.
 
+mod compact;
 mod read;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub(crate) struct Entity {
     count: u64,
     bytes: u64,
     weight: u64,
+    /// Bytes appended since a log was compacted.
+    dirty: u64,
     /// It is among those that became empty lately.
     pub(crate) is_warm: bool,
 }
@@ -80,6 +83,7 @@ impl Entity {
             count: 0,
             bytes: 0,
             weight: 0,
+            dirty: 0,
             is_warm: false,
         }
     }
@@ -169,6 +173,7 @@ impl Entity {
         };
         self.batches.insert(base.0, item);
         self.retain(now);
+        self.grown(u64::from(batch.weight(self.spec.kind)), now);
         deadline
     }
 
