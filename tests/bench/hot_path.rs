@@ -1,6 +1,6 @@
-//! What one message costs on the way through the store, with the allocations it makes:
-//! `cargo bench -p fairlead-tests --bench hot_path`. Each iteration is one call with [`TOGETHER`] messages, as one read
-//! of a busy socket gives; divide by it.
+//! How long one message takes on the way through the store: `cargo bench -p fairlead-tests --bench hot_path`. Each
+//! iteration is one call with [`TOGETHER`] messages, as one read of a busy socket gives; divide by it. What a message
+//! allocates is counted, and limited, by `allocations` of the native store's tests.
 #![expect(clippy::unwrap_used, reason = "a benchmark ends where it fails")]
 
 #[path = "store/bench.rs"]
@@ -9,13 +9,13 @@ mod bench;
 
 use bench::{Bench, append, create, durable, settle};
 use bytes::Bytes;
-use divan::{AllocProfiler, Bencher};
+use divan::Bencher;
 use fairlead_canon::{Class, EntityId, Kind, Offset, Promise};
-use fairlead_ports::{Ops, Store, Unit, Want};
+use fairlead_ports::{Op, Store, Unit, Want};
 use mimalloc::MiMalloc;
 
 #[global_allocator]
-static ALLOCATOR: AllocProfiler<MiMalloc> = AllocProfiler::new(MiMalloc);
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Messages of one call.
 const TOGETHER: u64 = 1_000;
@@ -72,7 +72,7 @@ fn fan_out_to_a_thousand_queues(bencher: Bencher<'_, '_>) {
     let bench = Bench::new();
     let store = bench.open();
     let creates = (1..=TOGETHER).map(|id| create(id, Kind::Queue, Class::Local));
-    bench.commit(&*store, vec![durable(creates.collect())]);
+    bench.commit(&*store, vec![durable(creates)]);
     let units = || vec![accepted(vec![append(1..=TOGETHER, &BODY)])];
     bencher
         .with_inputs(units)
@@ -81,23 +81,35 @@ fn fan_out_to_a_thousand_queues(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn read_from_the_tail(bencher: Bencher<'_, '_>) {
+    read(bencher, 64 << 20);
+}
+
+#[divan::bench]
+fn read_from_a_file(bencher: Bencher<'_, '_>) {
+    read(bencher, 0);
+}
+
+fn read(bencher: Bencher<'_, '_>, tail_bytes_max: usize) {
     let bench = Bench::new();
-    let store = bench.open();
+    let store = bench.open_with(|settings| settings.tail_bytes_max = tail_bytes_max);
     bench.commit(
         &*store,
         vec![durable(vec![create(1, Kind::Log, Class::Local)])],
     );
-    let units = (0..TOGETHER).map(|_| durable(vec![append([1], &BODY)]));
-    bench.commit(&*store, units.collect());
+    // The newest frames stay in memory whatever the settings say.
+    for _ in 0..8 {
+        let units = (0..TOGETHER).map(|_| durable([append([1], &BODY)]));
+        bench.commit(&*store, units.collect());
+    }
+    let want = Want {
+        count_max: TOGETHER as u32,
+        ..Want::bytes(1 << 20)
+    };
     let log = store.open(EntityId(1)).unwrap();
-    bencher.bench_local(|| {
-        bench
-            .runtime
-            .block_on(log.read(Offset(0), Want::bytes(1 << 20)))
-    });
+    bencher.bench_local(|| bench.runtime.block_on(log.read(Offset(0), want)));
 }
 
-fn accepted(ops: impl Into<Ops>) -> Unit {
+fn accepted(ops: impl IntoIterator<Item = Op>) -> Unit {
     Unit {
         promise: Promise::Accepted,
         ..durable(ops)

@@ -9,7 +9,7 @@ use bench::{Bench, append, create, durable, settle};
 use bytes::Bytes;
 use fairlead_canon::{Class, EntityId, Kind, Offset, Promise};
 use fairlead_native::Native;
-use fairlead_ports::{Ops, Store, Unit, Want};
+use fairlead_ports::{Op, Store, Unit, Want};
 
 /// Messages of one call: what one read of a busy socket gives.
 const TOGETHER: u64 = 1_000;
@@ -25,7 +25,7 @@ fn main() {
     let bench = Bench::new();
     let store = bench.open();
     let creates = (1..=TOGETHER).map(|id| create(id, kind(&path), Class::Local));
-    bench.commit(&*store, vec![durable(creates.collect())]);
+    bench.commit(&*store, vec![durable(creates)]);
     for round in 0..messages / TOGETHER {
         step(&bench, &store, &path, round);
     }
@@ -48,7 +48,7 @@ fn step(bench: &Bench, store: &Native, path: &str, round: u64) {
             let first = round * TOGETHER;
             bench.commit(
                 store,
-                each(&|n| accepted(vec![settle(1, Offset(first + n))])),
+                each(&|n| accepted([settle(1, Offset(first + n))])),
             );
         }
         "fan-out" => drop(bench.commit(store, vec![accepted(vec![append(1..=TOGETHER, &BODY)])])),
@@ -71,7 +71,7 @@ fn read(bench: &Bench, store: &Native, round: u64) {
     assert_eq!(read.batches.len(), usize::try_from(TOGETHER).unwrap());
 }
 
-fn accepted(ops: impl Into<Ops>) -> Unit {
+fn accepted(ops: impl IntoIterator<Item = Op>) -> Unit {
     Unit {
         promise: Promise::Accepted,
         ..durable(ops)

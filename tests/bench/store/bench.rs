@@ -14,7 +14,7 @@ use fairlead_canon::{
 use fairlead_native::vfs::Disk;
 use fairlead_native::{Native, Settings, World};
 use fairlead_ports::{
-    Clock, Committed, CursorId, Entropy, Op, Ops, Place, Store, StoreError, Target, Unit,
+    Clock, Committed, CursorId, Entropy, Op, Place, Store, StoreError, Target, Unit,
 };
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
@@ -136,9 +136,9 @@ pub(crate) fn all(outcomes: Vec<Result<Committed, StoreError>>) -> Vec<Committed
         .collect()
 }
 
-pub(crate) fn durable(ops: impl Into<Ops>) -> Unit {
+pub(crate) fn durable(ops: impl IntoIterator<Item = Op>) -> Unit {
     Unit {
-        ops: ops.into(),
+        ops: ops.into_iter().collect(),
         promise: Promise::Durable,
     }
 }

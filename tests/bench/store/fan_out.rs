@@ -20,7 +20,7 @@ pub(crate) fn run(bench: &Bench) {
         let creates = entities
             .clone()
             .map(|entity| create(entity, Kind::Queue, Class::Local));
-        bench.commit(&*store, vec![durable(creates.collect())]);
+        bench.commit(&*store, vec![durable(creates)]);
         let first = bench.commit(
             &*store,
             vec![durable(vec![append(entities.clone(), &body)])],

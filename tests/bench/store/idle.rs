@@ -16,7 +16,7 @@ pub(crate) fn run(bench: &Bench) {
     let store = bench.open();
     for first in (1..=ENTITIES).step_by(TOGETHER as usize) {
         let ops = (first..first + TOGETHER).map(|id| create(id, Kind::Queue, Class::Local));
-        bench.commit(&*store, vec![durable(ops.collect())]);
+        bench.commit(&*store, vec![durable(ops)]);
     }
     drop(store);
     // In a process that has done nothing else, so that what it takes is what they cost.

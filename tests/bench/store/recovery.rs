@@ -48,7 +48,7 @@ pub(crate) fn write(bench: &Bench) {
     for first in (1..ENTITIES + OTHERS).step_by(10_000) {
         let last = (first + 9_999).min(ENTITIES + OTHERS);
         let creates = (first..=last).map(|id| create(id, Kind::Log, Class::Local));
-        bench.commit(&*store, vec![durable(creates.collect())]);
+        bench.commit(&*store, vec![durable(creates)]);
     }
     let begin = Instant::now();
     let enough = BYTES / (BODY as u64 * TOGETHER);
