@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fairlead_canon::{Batch, Compaction, Kind, Spec, Timestamp};
 use fairlead_memory::Memory;
 use fairlead_ports::Op;
@@ -43,7 +42,7 @@ async fn fill(subject: &Subject, time: u64) {
 
 async fn has(subject: &Subject, body: &'static str) -> bool {
     let bodies = subject.bodies(A).await;
-    bodies.iter().any(|(_, kept)| *kept == Bytes::from(body))
+    bodies.iter().any(|(_, kept)| kept[..] == *body.as_bytes())
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub async fn run(
         }
         if moves.random.random_ratio(1, 4) {
             let entity = EntityId(moves.random.random_range(0..ENTITIES));
-            moves.to_other_class(at, entity).await;
+            moves.switch(at, entity).await;
         }
         if moves.random.random_ratio(1, 60) {
             moves = moves.restart(at, &restart).await;
@@ -84,7 +84,7 @@ impl Moves {
     }
 
     /// Moves an entity, if what is in it can be moved.
-    async fn to_other_class(&mut self, at: usize, entity: EntityId) -> bool {
+    async fn switch(&mut self, at: usize, entity: EntityId) -> bool {
         let Some(spec) = self.specs.get_mut(&entity) else {
             return false;
         };
@@ -111,7 +111,7 @@ impl Moves {
             |(entity, spec): (&EntityId, &Spec)| (spec.class == Class::Memory).then_some(*entity);
         let all: Vec<_> = self.specs.iter().filter_map(in_memory).collect();
         for entity in all {
-            let is_moved = self.to_other_class(at, entity).await;
+            let is_moved = self.switch(at, entity).await;
             assert!(is_moved, "seed {}, step {at}: it stays", self.seed);
         }
         self.tested = restart(self.tested);

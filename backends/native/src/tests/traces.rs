@@ -86,7 +86,7 @@ impl Turn {
         let mut outcomes = self.inline.commit(unit).expect("the disk does not fail");
         self.commits += 1;
         let (every, takes) = self.every;
-        if self.commits % every == 0 {
+        if self.commits.is_multiple_of(every) {
             self.begun = Some(self.inline.begin_checkpoint());
         }
         if self.commits % every == takes
