@@ -91,7 +91,7 @@ impl Caller {
                 }
                 Some(message) => deliveries.push(Delivery {
                     id: delivery,
-                    message: Arc::new(message),
+                    message,
                     is_redelivered: one.is_redelivered,
                     returned: one.facts.requeued,
                 }),

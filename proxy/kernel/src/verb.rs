@@ -157,7 +157,7 @@ pub struct Delivery {
     /// For settling; already settled with [`Settling::OnDelivery`].
     pub id: DeliveryId,
     /// The message.
-    pub message: Arc<Message>,
+    pub message: Message,
     /// Whether it was possibly delivered before.
     pub is_redelivered: bool,
     /// How often it was returned.

@@ -42,7 +42,7 @@ impl<I: Io> Session<I> {
         id: PacketId,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let message = &*delivered.message;
+        let message = &delivered.message;
         let via = delivered.id.attachment;
         let is_own = self.mailbox == Some(via);
         let grant = match is_own {
