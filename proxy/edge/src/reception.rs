@@ -5,10 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fairlead_kernel::{
-    Closed, ClosedReason, Conn, DrainWatch, Error, Kernel, Meters, Reason, Translator,
-};
-use fairlead_ports::ConnInfo;
+use fairlead_kernel::{Closed, ClosedReason, Conn, DrainWatch, Error, Meters, Reason, Translator};
+use fairlead_ports::{BoxFuture, ConnInfo};
 use prometheus::IntCounter;
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -37,6 +35,13 @@ pub(crate) struct Post {
     pub(crate) turned_away: IntCounter,
 }
 
+/// A connection that is served.
+struct Admitted {
+    seat: Seat,
+    id: u64,
+    session: BoxFuture<'static, Closed>,
+}
+
 /// Why a connection is closed before its protocol is heard.
 #[derive(Debug, Error)]
 enum TurnedAway {
@@ -59,20 +64,17 @@ impl Reception {
             tracing::debug!("a client was gone before it was greeted");
             return;
         };
-        let post = &*post;
+        let (listener, peer) = (&*post.name, ends.peer);
         // Boxed, so that what only the beginning needs is given back before the session starts.
-        match Box::pin(self.admit(post, socket, ends)).await {
-            Ok((opened, seat, kernel)) => {
-                let conn = self.conn(post, opened);
-                let (id, peer) = (conn.info.id, conn.info.peer);
-                let closed = post.translator.serve(conn, kernel).await;
+        match Box::pin(self.admit(&post, socket, ends)).await {
+            Ok(Admitted { seat, id, session }) => {
+                let closed = session.await;
                 count(&seat.meters, &closed);
-                report(post, peer, id, &closed);
+                report(listener, peer, id, &closed);
             }
             Err(why) => {
                 post.turned_away.inc();
-                let peer = ends.peer;
-                tracing::info!(listener = %post.name, %peer, reason = %why, "turned away");
+                tracing::info!(listener, %peer, reason = %why, "turned away");
             }
         }
     }
@@ -82,7 +84,7 @@ impl Reception {
         post: &Post,
         socket: TcpStream,
         ends: Ends,
-    ) -> Result<(Opened, Seat, Arc<Kernel>), TurnedAway> {
+    ) -> Result<Admitted, TurnedAway> {
         let permit = Arc::clone(&self.room)
             .try_acquire_owned()
             .map_err(|_full| TurnedAway::Full)?;
@@ -91,7 +93,12 @@ impl Reception {
         let opened = timeout(OPENING, self.gate.opened()).await;
         let kernel = opened.ok().flatten().ok_or(TurnedAway::Closed)?;
         let meters = kernel.meters(post.translator.name())?;
-        Ok((client, Seat::take(permit, meters), kernel))
+        let conn = self.conn(post, client);
+        Ok(Admitted {
+            seat: Seat::take(permit, meters),
+            id: conn.info.id,
+            session: post.translator.serve(conn, kernel),
+        })
     }
 
     fn conn(&self, post: &Post, opened: Opened) -> Conn {
@@ -134,8 +141,7 @@ fn count(meters: &Meters, closed: &Closed) {
 }
 
 /// A refusal is worth a line, a goodbye is not.
-fn report(post: &Post, peer: SocketAddr, id: u64, closed: &Closed) {
-    let listener = &*post.name;
+fn report(listener: &str, peer: SocketAddr, id: u64, closed: &Closed) {
     let (reason, detail) = (closed.reason.word(), &*closed.detail);
     match closed.reason {
         ClosedReason::Failed => {

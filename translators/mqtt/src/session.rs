@@ -30,7 +30,7 @@ mod window;
 
 use std::collections::BTreeSet;
 use std::future::pending;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use fairlead_kernel::{
@@ -97,19 +97,27 @@ enum Turn {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(conn: Conn, kernel: Arc<Kernel>, settings: Arc<Settings>) -> Closed {
-    let Conn {
-        io,
-        info,
-        mut drain,
-    } = conn;
+pub(crate) fn serve(
+    conn: Conn,
+    kernel: Arc<Kernel>,
+    settings: Arc<Settings>,
+) -> impl Future<Output = Closed> + Send {
+    let Conn { io, info, drain } = conn;
     let place = Place {
         info,
         kernel,
         settings,
     };
-    // Boxed: it needs much more room than the session that follows, and ends soon.
-    match Box::pin(handshake::greet(io, place, &mut drain)).await {
+    // Boxed: it needs much more room than the session that follows, and ends soon. Made here, so
+    // that what stays has no room for what it is made of.
+    attend(Box::pin(handshake::greet(io, place, drain.clone())), drain)
+}
+
+async fn attend<I: Io>(
+    greeting: Pin<Box<impl Future<Output = Result<Box<Session<I>>, Closed>>>>,
+    mut drain: DrainWatch,
+) -> Closed {
+    match greeting.await {
         Ok(mut session) => {
             let end = session.turns(&mut drain).await;
             Box::pin(session.end(end)).await

@@ -37,7 +37,7 @@ const CLIENT_ID_BYTES_MAX: usize = 512;
 pub(super) async fn greet<I: Io>(
     io: I,
     place: Place,
-    drain: &mut DrainWatch,
+    mut drain: DrainWatch,
 ) -> Result<Box<Session<I>>, Closed> {
     let mut link = Link::new(io, CONNECT_BYTES_MAX);
     let connect = tokio::select! {
