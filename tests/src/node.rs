@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -102,6 +102,17 @@ impl Node {
         .ready()
     }
 
+    /// Starts the binary so that a write beyond what it may write is an error, and not its end.
+    ///
+    /// # Panics
+    /// With its log, when it ends before its doors are open.
+    pub fn start_undaunted(&self) -> Mesh {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+        let child = self.serve(shell.arg(binary()), &[]);
+        Starting { node: self, child }.ready()
+    }
+
     /// Starts a second process that takes the doors over from the running one, and does not wait for it.
     pub fn upgrade(&self) -> Starting<'_> {
         Starting {
@@ -167,12 +178,15 @@ impl Node {
     }
 
     fn spawn(&self, more: &[&str]) -> Child {
+        self.serve(&mut Command::new(binary()), more)
+    }
+
+    fn serve(&self, command: &mut Command, more: &[&str]) -> Child {
         let log = File::options()
             .create(true)
             .append(true)
             .open(self.home.path().join("log"))
             .expect("a log file");
-        let mut command = Command::new(binary());
         self.here(command.arg("serve").args(more))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -324,6 +338,25 @@ impl Mesh {
             .try_wait()
             .expect("a child can be asked")
             .is_none()
+    }
+
+    /// From now on it can write nothing beyond this byte of any file, as on a disk that fails there. It must have been
+    /// started by [`Node::start_undaunted`].
+    ///
+    /// # Panics
+    /// When the system does not allow that.
+    pub fn cannot_write_beyond(&self, byte: u64) {
+        let limit = Rlimit {
+            current: Some(byte),
+            maximum: Some(byte),
+        };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Fsize, limit)
+            .expect("a child can be limited");
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(mut self) -> ExitStatus {
+        self.child.wait().expect("a child can be waited for")
     }
 
     /// Asks it to end, and waits until it has.

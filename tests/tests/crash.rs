@@ -22,6 +22,10 @@ const HEADER_BYTE: u64 = 30;
 const UNCHECKPOINTED: u64 = 64 * 1024;
 /// Checkpoints come once a second, and a round takes a fraction of that.
 const TRIES: usize = 30;
+/// Some way into the log, and more than anything else that is written but the index.
+const WRITABLE: u64 = 64 * 1024;
+/// How a process ends whose log is poisoned.
+const POISONED: i32 = 75;
 /// How long a reader is listened to at a time.
 const TURN: Duration = Duration::from_millis(5);
 
@@ -52,13 +56,54 @@ fn a_flipped_byte_above_the_checkpoint_is_refused_by_file_and_offset() {
         return;
     }
     let node = Node::new();
-    let (file, byte) = log_above_a_checkpoint(&node);
+    let (file, byte, load) = log_above_a_checkpoint(&node);
     flip(&file, byte + HEADER_BYTE);
 
     let (status, said) = node.refuses_to_start();
     assert!(!status.success(), "it started on a damaged log");
     let named = format!("damage in {} at byte {byte}:", file.display());
     assert!(said.contains(&named), "it does not say {named:?}: {said}");
+
+    let (_, found) = node.look("check");
+    let [lsn, records] = ["lsn", "records"].map(|field| found[0]["cut"][field].as_u64());
+    let (lsn, records) = (lsn.expect("a place"), records.expect("a price"));
+    let truncate = |records: u64| {
+        let (lsn, records) = (lsn.to_string(), records.to_string());
+        node.run(&[
+            "store",
+            "check",
+            "--truncate-at",
+            &lsn,
+            "--accept-loss",
+            &records,
+        ])
+    };
+    let (status, said) = truncate(records + 1);
+    assert!(!status.success(), "{said}");
+    assert!(
+        !node.refuses_to_start().0.success(),
+        "it was cut off all the same"
+    );
+    let (status, said) = truncate(records);
+    assert!(status.success(), "{said}");
+    node.start().stop();
+    assert_a_prefix_is_left(&node, &load);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_ends_the_process_with_75_and_loses_nothing() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start_undaunted();
+    let mut load = Load::prepare(&mesh);
+    let status = load.round(mesh, 100, |mesh| {
+        mesh.cannot_write_beyond(WRITABLE);
+        mesh.ended()
+    });
+    assert_eq!(status.code(), Some(POISONED), "{}", node.log());
+    load.audit(&node.start());
 }
 
 #[test]
@@ -115,9 +160,32 @@ fn assert_never_read(mesh: &Mesh, load: &Load, lost: u64) {
     }
 }
 
+/// What a topic has left are its first records, as they were published.
+fn assert_a_prefix_is_left(node: &Node, load: &Load) {
+    let (status, found) = node.look("stat");
+    assert!(status.success(), "{found:?}");
+    let entities = found[0]["entities"].as_array().expect("a list");
+    let topic = entities
+        .iter()
+        .find(|entity| entity["of"]["stream"] == TOPIC);
+    let count = topic.expect("it is there")["end"]
+        .as_u64()
+        .expect("a number");
+    let mesh = node.start();
+    let reader = Client::start(
+        Program::Librdkafka,
+        &["consume", &mesh.port("kafka"), TOPIC],
+    );
+    for offset in 0..count {
+        let record = reader.arrival();
+        assert_eq!(record.offset, Some(offset));
+        assert!(load.has_sent(&record), "nobody published {record:?}");
+    }
+}
+
 /// A log of whose end no checkpoint was taken before the node was killed: its file, and the byte where the next start
 /// begins to read it. Behind that are so many frames that some were synced before the last.
-fn log_above_a_checkpoint(node: &Node) -> (PathBuf, u64) {
+fn log_above_a_checkpoint(node: &Node) -> (PathBuf, u64, Load) {
     let mesh = node.start();
     let mut load = Load::prepare(&mesh);
     load.round(mesh, 200, Mesh::kill);
@@ -128,7 +196,7 @@ fn log_above_a_checkpoint(node: &Node) -> (PathBuf, u64) {
         let [from, to] = [begin, end].map(|place| place["byte"].as_u64().expect("a place"));
         if begin["file"] == end["file"] && to - from >= UNCHECKPOINTED {
             let file = begin["file"].as_str().expect("a name");
-            return (file.into(), from);
+            return (file.into(), from, load);
         }
         println!("a checkpoint came first: {report}");
         load.round(node.start(), 200, Mesh::kill);
