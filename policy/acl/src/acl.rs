@@ -45,15 +45,19 @@ impl Acl {
         }
     }
 
-    /// What the user's own grants, or else everybody's, say.
+    /// What the grants of the user's token, or his own, or else everybody's, say.
     fn decide(&self, who: &Principal, judge: impl Fn(&Grants) -> Option<Says>) -> Verdict {
-        if self.directory.is_empty(NAMESPACE) {
+        let of_token = who.token().and_then(|token| token.grants.as_ref());
+        if of_token.is_none() && self.directory.is_empty(NAMESPACE) {
             return Verdict::Yes;
         }
+        // Remembered under itself: one user may show several.
+        let shown = of_token.and_then(|document| self.compiled(document, document.clone()));
         let names = [who.name.as_bytes(), EVERYBODY.as_bytes()];
-        let mut said = names
+        let kept = names.into_iter().filter_map(|name| self.grants_of(name));
+        let mut said = shown
             .into_iter()
-            .filter_map(|name| self.grants_of(name))
+            .chain(kept)
             .filter_map(|grants| judge(&grants));
         match said.next() {
             Some(Says::Yes) => Verdict::Yes,
@@ -65,7 +69,11 @@ impl Acl {
     }
 
     fn grants_of(&self, name: &[u8]) -> Option<Arc<Grants>> {
-        let document = self.directory.get(NAMESPACE, name)?;
+        self.compiled(name, self.directory.get(NAMESPACE, name)?)
+    }
+
+    /// Remembered under a name: the last document that was read for it.
+    fn compiled(&self, name: &[u8], document: Bytes) -> Option<Arc<Grants>> {
         if let Some(known) = self.compiled.read().get(name)
             && known.document == document
         {
@@ -105,7 +113,7 @@ impl Policy for Acl {
 mod tests {
     use std::collections::BTreeMap;
 
-    use fairlead_canon::{Address, Path, RealmId, Text};
+    use fairlead_canon::{Address, Path, Proof, RealmId, Text, Token};
     use parking_lot::Mutex;
 
     use super::*;
@@ -154,5 +162,32 @@ mod tests {
         papers.put("*", "damaged");
         assert!(!may());
         assert_eq!(acl.admit(&ada, &Action::Declare("q")), Verdict::Yes);
+    }
+
+    #[test]
+    fn the_grants_of_a_token_go_before_those_that_are_kept_and_alone_they_are_all() {
+        let papers = Arc::new(Papers::default());
+        let acl = Acl::new(Arc::clone(&papers) as Arc<dyn Directory>);
+        let ada = |grants: &'static str| {
+            let token = Token {
+                grants: Some(Bytes::from_static(grants.as_bytes())),
+                ..Token::default()
+            };
+            Principal {
+                proof: Proof::Token(Arc::new(token)),
+                name: Text::from_static("ada"),
+                ..Principal::anonymous()
+            }
+        };
+        let may = |who: &Principal, to: &'static str| {
+            let path = Path::from_segments([to]).unwrap();
+            let address = Address::new(RealmId::SHARED, path);
+            acl.admit(who, &Action::Publish(&address)) == Verdict::Yes
+        };
+        let one = ada(r#"{"rules":[{"allow":"publish","at":"a"},{"deny":"both","at":"c"}]}"#);
+        let other = ada(r#"{"rules":[{"allow":"publish","at":"b"}]}"#);
+        assert!(may(&one, "a") && !may(&one, "b") && !may(&other, "a") && may(&other, "b"));
+        papers.put("ada", r##"{"rules":[{"allow":"publish","at":"#"}]}"##);
+        assert!(may(&one, "b") && !may(&one, "c") && may(&other, "c"));
     }
 }

@@ -11,10 +11,12 @@ mod patience;
 mod plain;
 mod rule;
 mod scram;
+mod token;
 mod user;
 mod verified;
 mod verifier;
 
 pub use rule::{Anonymous, Authn, NAMESPACE};
+pub use token::TokenRules;
 pub use user::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX, User, UserError, is_user_name};
 pub use verifier::Verifier;

@@ -8,6 +8,7 @@ use fairlead_ports::{BoxFuture, ConnInfo, Login, Step};
 use tokio::time::{Instant, sleep};
 
 use crate::rule::Shared;
+use crate::token;
 use crate::user::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX, User};
 
 pub(crate) const NAME: &str = "PLAIN";
@@ -45,6 +46,9 @@ impl Plain {
         if claim == STOCK_LOGIN && self.shared.admits_anonymous(&self.conn) {
             return Step::Done(Principal::anonymous(), Bytes::new());
         }
+        if self.shared.verifier.takes_tokens() && token::is_like(claim.password) {
+            return self.check_token(claim).await;
+        }
         let hash = self.shared.user(claim.name).map(User::hash);
         let is_known = hash.as_ref().is_some_and(|hash| {
             let verifier = &self.shared.verifier;
@@ -57,16 +61,43 @@ impl Plain {
     }
 
     async fn check_slowly(&self, hash: Option<String>, claim: Claim<'_>) -> Step {
-        let peer = self.conn.peer.ip();
-        let Some(pause) = self.shared.patience.reserve(peer, Instant::now()) else {
+        if !self.pause().await {
             return Step::Refused("too many failed logins from this address");
-        };
-        sleep(pause).await;
+        }
         if self.shared.verifier.check(hash, claim.password).await {
             return done(claim.name);
         }
+        self.failed("unknown user or wrong password")
+    }
+
+    /// A token names its user; a name beside it must be the same.
+    async fn check_token(&self, claim: Claim<'_>) -> Step {
+        if !self.pause().await {
+            return Step::Refused("too many failed logins from this address");
+        }
+        match self.shared.verifier.check_token(claim.password).await {
+            Ok(who) if claim.name.is_empty() || *who.name == *claim.name => {
+                Step::Done(who, Bytes::new())
+            }
+            Ok(_) => self.failed("a token of another user"),
+            Err(why) => self.failed(why),
+        }
+    }
+
+    /// Waits as long as earlier failures of this address cost; `false`: too many wait.
+    async fn pause(&self) -> bool {
+        let peer = self.conn.peer.ip();
+        let Some(pause) = self.shared.patience.reserve(peer, Instant::now()) else {
+            return false;
+        };
+        sleep(pause).await;
+        true
+    }
+
+    fn failed(&self, why: &'static str) -> Step {
+        let peer = self.conn.peer.ip();
         self.shared.patience.failed(peer, Instant::now());
-        Step::Refused("unknown user or wrong password")
+        Step::Refused(why)
     }
 }
 
@@ -81,7 +112,11 @@ impl<'a> Claim<'a> {
         let act_for = parts.next()?;
         let name = parts.next()?;
         let password = parts.next()?;
-        if name.len() > NAME_BYTES_MAX || password.len() > PASSWORD_BYTES_MAX {
+        let bytes_max = match token::is_like(password) {
+            true => token::BYTES_MAX,
+            false => PASSWORD_BYTES_MAX,
+        };
+        if name.len() > NAME_BYTES_MAX || password.len() > bytes_max {
             return None;
         }
         if !act_for.is_empty() && act_for != name {

@@ -83,12 +83,10 @@ impl Policy for Authn {
                 if self.shared.admits_anonymous(conn) {
                     Verdict::Yes
                 } else {
-                    Verdict::No(Denied {
-                        policy: "authn",
-                        why: "anonymous clients may enter over loopback only, while no user exists",
-                    })
+                    no("anonymous clients may enter over loopback only, while no user exists")
                 }
             }
+            Action::Connect(_) if is_misnamed(who) => no("the token is for another client"),
             Action::Connect(_)
             | Action::Publish(_)
             | Action::Subscribe(_)
@@ -125,8 +123,10 @@ impl Policy for Authn {
 
 impl Shared {
     pub(crate) fn admits_anonymous(&self, conn: &ConnInfo) -> bool {
+        // Where tokens are believed, users are kept elsewhere.
         self.anonymous == Anonymous::Loopback
             && conn.is_loopback()
+            && !self.verifier.takes_tokens()
             && self.directory.is_empty(NAMESPACE)
     }
 
@@ -150,6 +150,18 @@ impl fmt::Debug for Shared {
             .field("directory", &self.directory)
             .finish_non_exhaustive()
     }
+}
+
+fn no(why: &'static str) -> Verdict {
+    let policy = "authn";
+    Verdict::No(Denied { policy, why })
+}
+
+/// Whether a client calls itself otherwise than its token.
+fn is_misnamed(who: &Principal) -> bool {
+    let token = who.token();
+    let only = token.and_then(|token| token.client.as_ref());
+    only.is_some_and(|only| *only != who.client)
 }
 
 /// The principal of a user that showed its password.

@@ -1,5 +1,5 @@
-//! One thread that checks passwords, because a check takes tens of milliseconds and 19 MiB, and a
-//! thread that serves clients has neither to spare.
+//! One thread that checks passwords and tokens: a password takes tens of milliseconds and 19 MiB, keys of
+//! tokens are read from files, and a thread that serves clients has neither to spare.
 
 use std::io;
 use std::sync::Arc;
@@ -7,10 +7,12 @@ use std::thread;
 
 use argon2::password_hash::PasswordHash;
 use argon2::{Argon2, PasswordVerifier};
-use fairlead_ports::Entropy;
+use fairlead_canon::Principal;
+use fairlead_ports::{Clock, Entropy};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::imported::Imported;
+use crate::token::{TokenRules, Tokens};
 use crate::user;
 use crate::verified::Verified;
 
@@ -23,28 +25,75 @@ const QUEUE_MAX: usize = 64;
 pub struct Verifier {
     jobs: mpsc::Sender<Job>,
     verified: Arc<Verified>,
+    takes_tokens: bool,
 }
 
-struct Job {
-    /// `None` for an unknown user: as much work, and never right.
-    hash: Option<String>,
-    password: Vec<u8>,
-    answer: oneshot::Sender<bool>,
+enum Job {
+    Password {
+        /// `None` for an unknown user: as much work, and never right.
+        hash: Option<String>,
+        password: Vec<u8>,
+        answer: oneshot::Sender<bool>,
+    },
+    Token {
+        token: Vec<u8>,
+        answer: oneshot::Sender<Shown>,
+    },
+}
+
+/// Whom a token shows, or why nobody.
+type Shown = Result<Principal, &'static str>;
+
+/// What the thread works with.
+struct Worker {
+    verified: Arc<Verified>,
+    tokens: Option<Tokens>,
+    /// What the password of an unknown user is compared with.
+    decoy: String,
 }
 
 impl Verifier {
-    /// Starts the thread.
-    pub fn start(entropy: &dyn Entropy) -> io::Result<Self> {
+    /// Starts the thread. Tokens are checked by these rules, and at this clock's time.
+    pub fn start(
+        entropy: &dyn Entropy,
+        tokens: Option<(TokenRules, Arc<dyn Clock>)>,
+    ) -> io::Result<Self> {
+        let tokens = tokens.map(|(rules, clock)| Tokens::open(rules, clock));
+        let tokens = tokens.transpose()?;
+        let takes_tokens = tokens.is_some();
         let (mut key, mut decoy_salt) = ([0; 32], [0; 16]);
         entropy.fill(&mut key);
         entropy.fill(&mut decoy_salt);
         let verified = Arc::new(Verified::new(key));
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let shared = Arc::clone(&verified);
+        let worker = Worker {
+            verified: Arc::clone(&verified),
+            tokens,
+            decoy: user::hash(b"", &decoy_salt).unwrap_or_default(),
+        };
         thread::Builder::new()
             .name("fairlead-login".into())
-            .spawn(move || run(queue, &shared, &decoy_salt))?;
-        Ok(Self { jobs, verified })
+            .spawn(move || worker.run(queue))?;
+        Ok(Self {
+            jobs,
+            verified,
+            takes_tokens,
+        })
+    }
+
+    /// Whether a token may stand for a password.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        self.takes_tokens
+    }
+
+    /// Checks a token in turn.
+    pub(crate) async fn check_token(&self, token: &[u8]) -> Shown {
+        let (answer, verdict) = oneshot::channel();
+        let token = token.to_vec();
+        let gone = "nobody checks tokens";
+        let sent = self.jobs.send(Job::Token { token, answer }).await;
+        sent.map_err(|_closed| gone)?;
+        verdict.await.unwrap_or(Err(gone))
     }
 
     /// Whether the check would be instant and right.
@@ -55,7 +104,7 @@ impl Verifier {
     /// Checks a password in turn. Dropping the future gives up the answer, not the check.
     pub(crate) async fn check(&self, hash: Option<String>, password: &[u8]) -> bool {
         let (answer, verdict) = oneshot::channel();
-        let job = Job {
+        let job = Job::Password {
             hash,
             password: password.to_vec(),
             answer,
@@ -65,19 +114,34 @@ impl Verifier {
     }
 }
 
-fn run(mut queue: mpsc::Receiver<Job>, verified: &Verified, decoy_salt: &[u8; 16]) {
-    let decoy = user::hash(b"", decoy_salt).unwrap_or_default();
-    while let Some(job) = queue.blocking_recv() {
-        if job.answer.is_closed() {
-            continue;
+impl Worker {
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        while let Some(job) = queue.blocking_recv() {
+            // The connection may have gone away meanwhile; then nobody wants to know.
+            match job {
+                Job::Password { answer, .. } if answer.is_closed() => {}
+                Job::Password {
+                    hash,
+                    password,
+                    answer,
+                } => {
+                    answer.send(self.is_right(hash.as_deref(), &password)).ok();
+                }
+                Job::Token { token, answer } => {
+                    let tokens = self.tokens.as_mut();
+                    let shown = tokens.map_or(Err("no tokens"), |tokens| tokens.check(&token));
+                    answer.send(shown).ok();
+                }
+            }
         }
-        let hash = job.hash.as_deref();
-        let is_right = fits(hash.unwrap_or(&decoy), &job.password) && hash.is_some();
+    }
+
+    fn is_right(&self, hash: Option<&str>, password: &[u8]) -> bool {
+        let is_right = fits(hash.unwrap_or(&self.decoy), password) && hash.is_some();
         if let Some(hash) = hash.filter(|_| is_right) {
-            verified.insert(hash, &job.password);
+            self.verified.insert(hash, password);
         }
-        // The connection may have gone away meanwhile; then nobody wants to know.
-        job.answer.send(is_right).ok();
+        is_right
     }
 }
 

@@ -8,10 +8,10 @@ use std::io;
 use std::sync::Arc;
 
 use fairlead_acl::Acl;
-pub use fairlead_authn::Anonymous;
+pub use fairlead_authn::{Anonymous, TokenRules};
 use fairlead_authn::{Authn, Verifier};
 use fairlead_canon::Principal;
-use fairlead_ports::{Action, ConnInfo, Directory, Entropy, Login, Policy, Verdict};
+use fairlead_ports::{Action, Clock, ConnInfo, Directory, Entropy, Login, Policy, Verdict};
 
 /// What the rules stand on, before there is a directory to ask.
 pub struct Rules {
@@ -21,9 +21,13 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Starts what the rules need: the thread that checks passwords.
-    pub fn start(anonymous: Anonymous, entropy: Arc<dyn Entropy>) -> io::Result<Self> {
-        let verifier = Verifier::start(&*entropy)?;
+    /// Starts what the rules need: the thread that checks passwords, and tokens by these rules.
+    pub fn start(
+        anonymous: Anonymous,
+        entropy: Arc<dyn Entropy>,
+        tokens: Option<(TokenRules, Arc<dyn Clock>)>,
+    ) -> io::Result<Self> {
+        let verifier = Verifier::start(&*entropy, tokens)?;
         Ok(Self {
             anonymous,
             entropy,

@@ -35,7 +35,7 @@ pub use headers::{Header, HeaderIter, Headers, HeadersBuilder, TooDeep};
 pub use loss::{Loss, LossCode};
 pub use message::{Home, Message, Origin, Terms};
 pub use pattern::{Part, Pattern};
-pub use principal::{Principal, Proof, TenantId};
+pub use principal::{Principal, Proof, TenantId, Token};
 pub use properties::{BodyFormat, Properties, ReplyTo, TraceContext, User};
 pub use time::{EventTime, Timestamp};
 pub use value::{Text, Value};

@@ -1,13 +1,17 @@
 //! Who acts.
 
-use crate::Text;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{Text, Timestamp};
 
 /// A tenant. The default one is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TenantId(pub u32);
 
 /// How a principal proved who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// Not at all; loopback only.
     Anonymous,
@@ -15,6 +19,19 @@ pub enum Proof {
     Password,
     /// A client certificate.
     Certificate,
+    /// A signed token, which may say more than a name.
+    Token(Arc<Token>),
+}
+
+/// What a token says besides a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Token {
+    /// When a connection ends that it was shown for; `None`: not because of it.
+    pub ends: Option<Timestamp>,
+    /// The only name that the client may give itself.
+    pub client: Option<Text>,
+    /// What its user may do, in the form in which that is kept for users.
+    pub grants: Option<Bytes>,
 }
 
 /// Who acts on a connection.
@@ -41,6 +58,14 @@ impl Principal {
             name: Text::from_static("anonymous"),
             groups: Box::default(),
             proof: Proof::Anonymous,
+        }
+    }
+
+    /// The token that proved it, if one did.
+    pub fn token(&self) -> Option<&Token> {
+        match &self.proof {
+            Proof::Token(token) => Some(token),
+            Proof::Anonymous | Proof::Password | Proof::Certificate => None,
         }
     }
 }

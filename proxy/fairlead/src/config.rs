@@ -14,7 +14,7 @@ use fairlead_backends::Spare;
 use fairlead_canon::SyncMode;
 use fairlead_edge::{Identity, Network};
 use fairlead_kernel::{Carrier, Translator};
-use fairlead_policy::Anonymous;
+use fairlead_policy::{Anonymous, TokenRules};
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use thiserror::Error;
 
@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) objects: Option<String>,
     pub(crate) store: Store,
     pub(crate) anonymous: Anonymous,
+    /// Which tokens are believed.
+    pub(crate) tokens: Option<TokenRules>,
     pub(crate) admin: Admin,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) logs: Logs,

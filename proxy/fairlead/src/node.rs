@@ -82,6 +82,7 @@ pub(crate) fn serve(config: Config, start: Start) -> Result<(), Failure> {
         stores: stores(&config)?,
         lock_patience: config.drain_max + LOCK_PATIENCE,
         anonymous: config.anonymous,
+        tokens: config.tokens.clone(),
         entropy,
         start,
         admin: sockets.admin.address(),

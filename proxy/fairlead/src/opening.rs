@@ -7,7 +7,7 @@ use std::time::Duration;
 use fairlead_backends::{Backends, OpenError, Settings};
 use fairlead_edge::{Counters, Keeper};
 use fairlead_kernel::{Backing, Kernel};
-use fairlead_policy::{Anonymous, Rules};
+use fairlead_policy::{Anonymous, Rules, TokenRules};
 use fairlead_ports::{Clock, Entropy};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -26,6 +26,7 @@ const LOCK_STEP: Duration = Duration::from_millis(20);
 pub(crate) struct Opening {
     pub(crate) stores: Settings,
     pub(crate) anonymous: Anonymous,
+    pub(crate) tokens: Option<TokenRules>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) start: Start,
     /// How long to wait for the process that hands over.
@@ -45,8 +46,9 @@ impl Opening {
     ) -> Result<(), Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let opened = self.open_store(&clock)?;
-        let rules = Rules::start(self.anonymous, Arc::clone(&self.entropy))
-            .map_err(Failure::of("cannot start threads"))?;
+        let tokens = self.tokens.map(|rules| (rules, Arc::clone(&clock)));
+        let rules = Rules::start(self.anonymous, Arc::clone(&self.entropy), tokens)
+            .map_err(Failure::of("cannot check logins"))?;
         let poisoned = opened.poisoned();
         let measures = Measures::new(opened.stats()).map_err(Failure::of("metrics"))?;
         let backing = Backing {

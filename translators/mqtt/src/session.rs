@@ -32,6 +32,7 @@ use std::collections::BTreeSet;
 use std::future::pending;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fairlead_kernel::{
     AttachmentId, Caller, Closed, ClosedReason, Conn, ConnInfo, DeliveryId, DrainWatch, Event, Io,
@@ -174,6 +175,7 @@ impl<I: Io> Session<I> {
                         heard_at = Instant::now();
                     }
                     self.check_silence(heard_at)
+                        .and_then(|()| self.check_token())
                         .and_then(|()| Ok(self.report_status()?))
                 }
                 Turn::Drain => return End::drained(self.settings.server_reference.clone()),
@@ -204,7 +206,22 @@ impl<I: Io> Session<I> {
     fn alarm(&self, heard_at: Instant) -> Option<Instant> {
         let silence = self.client.silence_max.map(|max| heard_at + max);
         let pace = self.paced.filter(|_| self.is_ahead()).map(|at| at - BURST);
-        [silence, pace, self.status_due].into_iter().flatten().min()
+        let token = self.token_ends().map(|left| Instant::now() + left);
+        let all = [silence, pace, self.status_due, token];
+        all.into_iter().flatten().min()
+    }
+
+    /// How long the client's token still counts, where its connection ends with it.
+    fn token_ends(&self) -> Option<Duration> {
+        let ends = self.caller.who().token()?.ends?;
+        Some(ends.since(self.now()))
+    }
+
+    fn check_token(&self) -> Result<(), End> {
+        match self.token_ends() {
+            Some(Duration::ZERO) => Err(End::outlived()),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn check_silence(&self, heard_at: Instant) -> Result<(), End> {

@@ -50,7 +50,7 @@ impl Bench {
         let users = Arc::new(Users::default());
         let directory = Arc::clone(&users) as Arc<dyn Directory>;
         let entropy = Arc::new(Counter::default());
-        let verifier = Verifier::start(&*entropy).unwrap();
+        let verifier = Verifier::start(&*entropy, None).unwrap();
         let rule = Authn::new(anonymous, directory, entropy, verifier);
         Self { users, rule }
     }
@@ -327,4 +327,56 @@ fn the_example_of_the_rfc_holds() {
     assert!(bool::from(signature.ct_eq(
         &base64_of("6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")[..]
     )));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_stands_for_a_password_of_the_user_it_names() {
+    #[derive(Debug)]
+    struct Early;
+    impl fairlead_ports::Clock for Early {
+        fn wall(&self) -> fairlead_canon::Timestamp {
+            fairlead_canon::Timestamp(1)
+        }
+    }
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/token/golden");
+    let rules = crate::TokenRules {
+        keys: Some(golden.join("jwks.json")),
+        secret: None,
+        user: "sub".to_owned(),
+        client: None,
+        acl: None,
+        issuer: None,
+        audience: None,
+        disconnects: false,
+    };
+    let entropy = Arc::new(Counter::default());
+    let verifier = Verifier::start(&*entropy, Some((rules, Arc::new(Early)))).unwrap();
+    let users = Arc::new(Users::default());
+    let rule = Authn::new(Anonymous::Never, users, entropy, verifier);
+    let token = std::fs::read(golden.join("es256.jwt")).unwrap();
+    for (name, fits) in [("ada", true), ("", true), ("bob", false)] {
+        let said = [b"\0", name.as_bytes(), b"\0", &*token].concat();
+        let mut login = rule.login(&conn(ELSEWHERE), "PLAIN").unwrap();
+        let step = login.step(&said).await;
+        let is_ada = matches!(&step, Step::Done(who, _) if &*who.name == "ada");
+        assert_eq!(is_ada, fits, "{step:?}");
+    }
+}
+
+#[test]
+fn a_client_calls_itself_as_its_token_says() {
+    let bench = Bench::new(Anonymous::Never);
+    let token = fairlead_canon::Token {
+        client: Some(Text::from_static("pump")),
+        ..fairlead_canon::Token::default()
+    };
+    for (client, may) in [("pump", true), ("pump2", false), ("", false)] {
+        let who = Principal {
+            client: Text::from_static(client),
+            proof: Proof::Token(Arc::new(token.clone())),
+            ..proven("ada")
+        };
+        let verdict = bench.rule.admit(&who, &Action::Connect(&conn(ELSEWHERE)));
+        assert_eq!(verdict == Verdict::Yes, may, "{client}");
+    }
 }

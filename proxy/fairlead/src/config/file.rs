@@ -106,6 +106,27 @@ pub(super) enum NameWord {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Auth {
     pub(super) anonymous: AnonymousWord,
+    pub(super) jwt: Option<Spanned<Jwt>>,
+}
+
+/// Signed tokens in the place of passwords.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Jwt {
+    /// JWKS, or a public key in PEM.
+    pub(super) keys: Option<PathBuf>,
+    /// A secret shared with the issuer, for HS256.
+    pub(super) secret: Option<PathBuf>,
+    /// The claim that is the user's name; `sub` unless said.
+    pub(super) user: Option<String>,
+    /// The claim that has to be the client's own name.
+    pub(super) client: Option<String>,
+    /// The claim with grants.
+    pub(super) acl: Option<String>,
+    pub(super) issuer: Option<String>,
+    pub(super) audience: Option<String>,
+    /// Whether a connection ends with its token.
+    pub(super) disconnects: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -12,7 +12,7 @@ use fairlead_backends::Spare;
 use fairlead_canon::SyncMode;
 use fairlead_edge::{BadNetwork, Clients, Identity, LISTENERS_MAX, NameFrom, Network};
 use fairlead_kernel::{Carrier, Door, Translator};
-use fairlead_policy::Anonymous;
+use fairlead_policy::{Anonymous, TokenRules};
 use toml::Spanned;
 
 use super::file::{self, AnonymousWord, File, NameWord, SyncWord, Transport};
@@ -68,6 +68,7 @@ pub(super) fn resolve(file: File, translators: &[Arc<dyn Translator>]) -> Result
             AnonymousWord::Never => Anonymous::Never,
             AnonymousWord::Loopback => Anonymous::Loopback,
         },
+        tokens: file.auth.jwt.map(tokens).transpose()?,
         admin: Admin {
             bind: file.admin.bind.unwrap_or(loopback(ADMIN_PORT)),
             hosts: file.admin.hosts,
@@ -77,6 +78,25 @@ pub(super) fn resolve(file: File, translators: &[Arc<dyn Translator>]) -> Result
             level: file.log.level.word().to_owned(),
             format: file.log.format,
         },
+    })
+}
+
+fn tokens(said: Spanned<file::Jwt>) -> Result<TokenRules, Fault> {
+    let at = said.span();
+    let jwt = said.into_inner();
+    if jwt.keys.is_none() && jwt.secret.is_none() {
+        let what = "needs `keys` or `secret`".to_owned();
+        return Err(Fault { what, at });
+    }
+    Ok(TokenRules {
+        keys: jwt.keys,
+        secret: jwt.secret,
+        user: jwt.user.unwrap_or("sub".to_owned()),
+        client: jwt.client,
+        acl: jwt.acl,
+        issuer: jwt.issuer,
+        audience: jwt.audience,
+        disconnects: jwt.disconnects,
     })
 }
 

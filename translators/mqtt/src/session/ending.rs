@@ -36,6 +36,17 @@ impl End {
         Fault::new(ReasonCode::KEEP_ALIVE_TIMEOUT, ClosedReason::Silent, detail).into()
     }
 
+    /// The token that the client has shown is over.
+    pub(super) fn outlived() -> Self {
+        let detail = "the token is over";
+        Fault::new(
+            ReasonCode::MAXIMUM_CONNECT_TIME,
+            ClosedReason::Refused,
+            detail,
+        )
+        .into()
+    }
+
     /// The process goes away, and perhaps says where clients find another.
     pub(super) fn drained(server_reference: Option<Text>) -> Self {
         let code = match &server_reference {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use fairlead_authn::{Anonymous, Authn, NAMESPACE, User, Verifier};
+use fairlead_authn::{Anonymous, Authn, NAMESPACE, TokenRules, User, Verifier};
 use fairlead_canon::Text;
-use fairlead_kernel::testing::CountingEntropy;
+use fairlead_kernel::testing::{CountingEntropy, ManualClock};
 use fairlead_kernel::{Change, ClosedReason};
 use fairlead_mqtt::codec::{
     Auth, ConnAck, Connect, Disconnect, Packet, Properties, Property, ReasonCode, Version,
@@ -24,7 +24,7 @@ const FIRST: &str = "n=ada,r=fyko";
 async fn mesh() -> Mesh {
     let mesh = Mesh::under(|directory| {
         let entropy = Arc::new(CountingEntropy::default());
-        let verifier = Verifier::start(&*entropy).unwrap();
+        let verifier = Verifier::start(&*entropy, None).unwrap();
         Arc::new(Authn::new(
             Anonymous::Loopback,
             directory,
@@ -275,4 +275,61 @@ async fn a_certificate_is_a_login() {
     let connect = hello(Version::V311, "d");
     nobody.send(Packet::Connect(Box::new(connect))).await;
     assert_eq!(refusal(nobody).await.0, ReasonCode(4), "users exist");
+}
+
+/// A mesh that believes tokens, at a time when the one of user `ada` counts for 1,000 more seconds.
+async fn mesh_of_tokens() -> Mesh {
+    let golden = "../../policy/authn/src/token/golden/jwks.json";
+    let keys = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(golden);
+    let rules = TokenRules {
+        keys: Some(keys),
+        secret: None,
+        user: "sub".to_owned(),
+        client: Some("sub".to_owned()),
+        acl: None,
+        issuer: None,
+        audience: None,
+        disconnects: true,
+    };
+    Mesh::under(|directory| {
+        let entropy = Arc::new(CountingEntropy::default());
+        let clock = Arc::new(ManualClock::at(1_000_000));
+        let verifier = Verifier::start(&*entropy, Some((rules, clock))).unwrap();
+        Arc::new(Authn::new(
+            Anonymous::Loopback,
+            directory,
+            entropy,
+            verifier,
+        ))
+    })
+    .await
+}
+
+fn with_token(version: Version, client_id: &str) -> Connect {
+    let token = include_bytes!("../../../../policy/authn/src/token/golden/rs256.jwt");
+    Connect {
+        user_name: Some(Text::from_static("ada")),
+        password: Some(Bytes::from_static(token)),
+        ..hello(version, client_id)
+    }
+}
+
+#[tokio::test]
+async fn a_token_lets_its_user_in_under_the_name_that_it_says_until_it_is_over() {
+    let mesh = mesh_of_tokens().await;
+    let (peer, _) = mesh.accepted(with_token(Version::V5, "ada")).await;
+    let mut other = mesh.dial(Version::V5);
+    other
+        .send(Packet::Connect(Box::new(with_token(Version::V5, "bob"))))
+        .await;
+    let Packet::ConnAck(refused) = other.next().await else {
+        panic!("an answer was expected");
+    };
+    assert_eq!(refused.code, ReasonCode::NOT_AUTHORIZED);
+    tokio::time::pause();
+    mesh.clock.advance(1_000_000);
+    let closed = peer
+        .expect_end(Some(ReasonCode::MAXIMUM_CONNECT_TIME))
+        .await;
+    assert_eq!(closed.reason, ClosedReason::Refused);
 }

@@ -15,7 +15,7 @@ use crate::peer::{Mesh, id, puback, qos0, qos1};
 
 async fn mesh(grants: &'static str) -> Mesh {
     let entropy = Arc::new(CountingEntropy::default());
-    let rules = Rules::start(Anonymous::Loopback, entropy).unwrap();
+    let rules = Rules::start(Anonymous::Loopback, entropy, None).unwrap();
     let mesh = Mesh::under(|directory| rules.over(directory)).await;
     grant(&mesh, grants).await;
     mesh

@@ -240,3 +240,17 @@ fn a_weaker_promise_is_kept_by_name_only_and_warned_of() {
     assert!(parse("[store]\nsync = 'never'\n").is_err());
     assert!(parse("[store]\nlog_bytes_max = 1\n").is_err());
 }
+
+#[test]
+fn tokens_are_believed_where_keys_are_named() {
+    assert!(parse("").unwrap().tokens.is_none());
+    let tokens = parse("[auth.jwt]\nkeys = 'k.json'\nclient = 'id'").unwrap();
+    let tokens = tokens.tokens.unwrap();
+    assert_eq!(
+        (&*tokens.user, tokens.client.as_deref()),
+        ("sub", Some("id"))
+    );
+    assert_eq!(tokens.keys, Some(PathBuf::from("k.json")));
+    let keyless = fault("[auth]\njwt = { user = 'name' }");
+    assert_eq!(keyless.0, "needs `keys` or `secret`");
+}
