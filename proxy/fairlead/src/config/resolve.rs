@@ -27,7 +27,8 @@ const DATA_DIR: &str = "./data";
 const THREADS: RangeInclusive<u64> = 1..=256;
 /// An idle connection costs a few KiB: the most keeps a node below its memory, not above a fad.
 const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
-const CONNECTIONS_MAX: u32 = 10_000;
+/// Unless it is told: a fleet of devices, in a few hundred MiB.
+const CONNECTIONS_MAX: u32 = 50_000;
 /// Longer than ten minutes, and whoever waits for the process kills it.
 const DRAIN_MS: RangeInclusive<u64> = 0..=600_000;
 const DRAIN_MAX: Duration = Duration::from_secs(10);
