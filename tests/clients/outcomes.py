@@ -104,6 +104,17 @@ def settles_at(channel, queue, count):
     return depth(channel, queue)
 
 
+def confirmed(channel, exchange, key, body, properties=None, mandatory=False):
+    """How a broker answers a publish of a channel with confirms."""
+    try:
+        channel.basic_publish(exchange, key, body, properties, mandatory)
+        return "acked"
+    except NackError:
+        return "nacked"
+    except UnroutableError as error:
+        return [message.method.reply_code for message in error.messages]
+
+
 def make(channel, name, **said):
     """A durable queue with arguments: x_message_ttl is x-message-ttl."""
     arguments = {name.replace("_", "-"): value for name, value in said.items()}
@@ -331,20 +342,26 @@ def pushed_out_by_bytes():
     return [taken(channel, "dead")["body"][0], [body[0] for body in bodies(channel, "work", 2)]]
 
 
+def held_at_the_limit(overflow):
+    channel = connect().channel()
+    make_dead(channel, x_max_length=1, x_overflow=overflow)
+    channel.basic_publish("", "work", b"held")
+    method, _, _ = take(channel, "work", acked=False)
+    channel.basic_publish("", "work", b"ready")
+    outcome = [settles_at(channel, "work", 1)]
+    channel.basic_reject(method.delivery_tag, requeue=True)
+    outcome += [settles_at(channel, "work", 1), channel.queue_purge("work").method.message_count]
+    return outcome
+
+
 @scenario
 def what_is_held_at_the_limit():
-    channel = connect().channel()
-    outcome = []
-    for overflow in ["drop-head", "reject-publish"]:
-        make_dead(channel, x_max_length=1, x_overflow=overflow)
-        channel.basic_publish("", "work", b"held")
-        method, _, _ = take(channel, "work", acked=False)
-        channel.basic_publish("", "work", b"ready")
-        outcome.append(settles_at(channel, "work", 1))
-        channel.basic_reject(method.delivery_tag, requeue=True)
-        outcome += [settles_at(channel, "work", 1), channel.queue_purge("work").method.message_count]
-        channel.queue_delete("work")
-    return outcome
+    return held_at_the_limit("drop-head")
+
+
+@scenario
+def held_where_publishes_are_refused():
+    return held_at_the_limit("reject-publish")
 
 
 @scenario
@@ -488,6 +505,411 @@ def consumers_of_different_priority():
         return refusal(act)
 
     return [outcome, bad("high"), bad(True), bad(None)]
+
+
+def over_priorities(overflow):
+    channel = connect().channel()
+    channel.confirm_delivery()
+    make_dead(channel, x_max_priority=3, x_max_length=2, x_overflow=overflow)
+    outcome = []
+    for body, priority in [(b"low", 0), (b"high", 3), (b"middle", 1), (b"highest", 3)]:
+        outcome.append(confirmed(channel, "", "work", body, Properties(priority=priority)))
+    outcome += [settles_at(channel, "work", 2), bodies(channel, "work", 2)]
+    died = settles_at(channel, "dead", 2 if overflow == "drop-head" else 0)
+    return [*outcome, bodies(channel, "dead", died)]
+
+
+@scenario
+def pushed_out_over_priorities():
+    return over_priorities("drop-head")
+
+
+@scenario
+def refused_over_priorities():
+    return over_priorities("reject-publish")
+
+
+@scenario
+def only_bodies_count():
+    channel = connect().channel()
+    make_dead(channel, x_max_length_bytes=100)
+    headers = {"long": "x" * 200}
+    for body in [b"a" * 50, b"b" * 50, b"c" * 10]:
+        channel.basic_publish("", "work", body, Properties(headers=headers, message_id="m" * 50))
+    return [taken(channel, "dead")["body"], settles_at(channel, "work", 2), bodies(channel, "work", 2)]
+
+
+@scenario
+def larger_than_the_queue():
+    channel = connect().channel()
+    make_dead(channel, x_max_length_bytes=10)
+    for body in [b"fits", b"is much too long"]:
+        channel.basic_publish("", "work", body)
+    return [settles_at(channel, "dead", 2), bodies(channel, "dead", 2), depth(channel, "work")]
+
+
+@scenario
+def no_room_at_all():
+    channel, outcome = connect().channel(), []
+    make_dead(channel, x_max_length=0)
+    channel.basic_publish("", "work", b"nobody waits")
+    outcome.append(taken(channel, "dead")["body"])
+    channel.basic_consume("work", lambda channel, *message: outcome.append(seen(*message)["body"]), auto_ack=True)
+    channel.basic_publish("", "work", b"somebody waits")
+    wait_for(2, outcome, channel.connection)
+    return [*outcome, depth(channel, "dead")]
+
+
+@scenario
+def which_is_pushed_out():
+    channel = connect().channel()
+    make_dead(channel, x_max_length=2)
+    channel.basic_publish("", "work", b"held")
+    method, _, _ = take(channel, "work", acked=False)
+    for body in [b"1", b"2", b"3"]:
+        channel.basic_publish("", "work", body)
+    outcome = [taken(channel, "dead")["body"], settles_at(channel, "work", 2)]
+    channel.basic_reject(method.delivery_tag, requeue=True)
+    outcome += [taken(channel, "dead")["body"], settles_at(channel, "work", 2)]
+    return [*outcome, bodies(channel, "work", 2), depth(channel, "dead")]
+
+
+@scenario
+def pushed_out_while_consumed():
+    channel, arrived = connect().channel(), []
+    make_dead(channel, x_max_length=2)
+    channel.basic_qos(prefetch_count=2)
+    tag = channel.basic_consume("work", lambda _channel, method, _properties, body: arrived.append((method.delivery_tag, body.decode())))
+    for number in range(6):
+        channel.basic_publish("", "work", str(number).encode())
+    wait_for(2, arrived, channel.connection)
+    outcome = [settles_at(channel, "work", 2), settles_at(channel, "dead", 2), bodies(channel, "dead", 2)]
+    channel.basic_cancel(tag)
+    for tag, _ in arrived:
+        channel.basic_ack(tag)
+    return [*outcome, [body for _, body in arrived], bodies(channel, "work", 2), depth(channel, "work")]
+
+
+@scenario
+def one_of_several_is_full():
+    channel = connect().channel()
+    channel.confirm_delivery()
+    channel.exchange_declare("all", "fanout")
+    outcome = []
+    for overflow in ["reject-publish", "reject-publish-dlx"]:
+        make_dead(channel, x_max_length=1, x_overflow=overflow)
+        make(channel, "roomy")
+        make(channel, "small", x_max_length=1, x_overflow=overflow)
+        for queue in ["work", "roomy", "small"]:
+            channel.queue_bind(queue, "all", "")
+        for body in [b"1", b"2"]:
+            outcome.append(confirmed(channel, "all", "key", body))
+        outcome.append([bodies(channel, queue, count) for queue, count in [("work", 1), ("roomy", 2), ("small", 1)]])
+        if overflow == "reject-publish-dlx":
+            outcome.append(taken(channel, "dead"))
+        outcome.append(depth(channel, "dead"))
+        for queue in ["work", "roomy", "small"]:
+            channel.queue_delete(queue)
+    channel.exchange_delete("all")
+    return outcome
+
+
+@scenario
+def a_full_queue_in_a_transaction():
+    channel = connect().channel()
+    make(channel, "work", x_max_length=1, x_overflow="reject-publish")
+    make(channel, "dead")
+
+    def act(channel):
+        channel.tx_select()
+        for key in ["work", "work", "dead"]:
+            channel.basic_publish("", key, b"x")
+        channel.tx_commit()
+
+    return [refusal(act), settles_at(channel, "work", 1), settles_at(channel, "dead", 1)]
+
+
+@scenario
+def dead_letters_for_a_full_queue():
+    channel = connect().channel()
+    make(channel, "dead", x_max_length=1, x_overflow="reject-publish")
+    make(channel, "work", x_dead_letter_exchange="", x_dead_letter_routing_key="dead")
+    for body in [b"1", b"2"]:
+        channel.basic_publish("", "work", body)
+        reject(channel, "work")
+        settles_at(channel, "dead", 1)
+    outcome = [settles_at(channel, "work", 0), bodies(channel, "dead", 1)]
+    channel.queue_delete("dead")
+    return outcome
+
+
+@scenario
+def emptied_while_some_are_held():
+    channel = connect().channel()
+    make(channel, "work")
+    for body in [b"1", b"2", b"3"]:
+        channel.basic_publish("", "work", body)
+    method, _, _ = take(channel, "work", acked=False)
+    outcome = [channel.queue_purge("work").method.message_count]
+    channel.basic_reject(method.delivery_tag, requeue=True)
+    return [*outcome, taken(channel, "work")]
+
+
+@scenario
+def expired_behind_the_head():
+    channel = connect().channel()
+    make_dead(channel)
+    for body, life in [(b"1", None), (b"2", "20"), (b"3", None)]:
+        channel.basic_publish("", "work", body, Properties(expiration=life))
+    channel.connection.process_data_events(0.2)
+    outcome = [depth(channel, "work"), depth(channel, "dead"), bodies(channel, "work", 1)]
+    outcome.append(taken(channel, "dead")["body"])
+    return [*outcome, bodies(channel, "work", 1)]
+
+
+@scenario
+def expired_behind_one_that_is_held():
+    channel = connect().channel()
+    make_dead(channel)
+    for body, life in [(b"1", None), (b"2", "20"), (b"3", None)]:
+        channel.basic_publish("", "work", body, Properties(expiration=life))
+    method, _, _ = take(channel, "work", acked=False)
+    outcome = [taken(channel, "dead")["body"], settles_at(channel, "work", 1)]
+    channel.basic_reject(method.delivery_tag, requeue=True)
+    return [*outcome, bodies(channel, "work", 2)]
+
+
+@scenario
+def expired_while_held():
+    channel = connect().channel()
+    make_dead(channel, x_message_ttl=50)
+    channel.basic_publish("", "work", b"kept", Properties())
+    method, _, _ = take(channel, "work", acked=False)
+    channel.connection.process_data_events(0.15)
+    outcome = [depth(channel, "dead")]
+    channel.basic_reject(method.delivery_tag, requeue=True)
+    outcome.append(taken(channel, "dead"))
+    channel.basic_publish("", "work", b"done with", Properties())
+    method, _, _ = take(channel, "work", acked=False)
+    channel.connection.process_data_events(0.15)
+    channel.basic_ack(method.delivery_tag)
+    return [*outcome, depth(channel, "work"), depth(channel, "dead")]
+
+
+@scenario
+def time_to_live_of_nothing():
+    channel = connect().channel()
+    make_dead(channel, x_message_ttl=0)
+    channel.basic_publish("", "work", b"nobody waits")
+    outcome = [taken(channel, "dead")]
+    channel.basic_consume("work", lambda channel, *message: outcome.append(seen(*message)), auto_ack=False)
+    channel.basic_publish("", "work", b"somebody waits")
+    wait_for(2, outcome, channel.connection)
+    channel.basic_nack(0, multiple=True, requeue=True)
+    outcome.append(taken(channel, "dead"))
+    return outcome
+
+
+@scenario
+def the_shorter_life():
+    channel = connect().channel()
+    make_dead(channel, x_message_ttl=30)
+    outcome = []
+    for life in ["10", "100000"]:
+        channel.basic_publish("", "work", life.encode(), Properties(expiration=life))
+        outcome.append(taken(channel, "dead"))
+    return outcome
+
+
+@scenario
+def several_deaths():
+    channel = connect().channel()
+    make_dead(channel, x_max_length=1)
+    outcome = []
+    for body in [b"pushed out", b"rejected", b"brief"]:
+        channel.basic_publish("", "work", body, Properties(expiration="30" if body == b"brief" else None))
+        if body == b"rejected":
+            outcome.append(taken(channel, "dead"))
+            reject(channel, "work")
+            outcome.append(taken(channel, "dead"))
+    method, properties, body = take(channel, "dead")
+    outcome.append(seen(method, properties, body))
+    return outcome
+
+
+@scenario
+def a_history_of_its_own():
+    channel = connect().channel()
+    make_dead(channel)
+    outcome = []
+    for history in ["text", [], [{"queue": "work", "reason": "rejected", "count": 5}], [{"mine": 1}]]:
+        headers = {"x-death": history, "x-first-death-queue": "somewhere"}
+        channel.basic_publish("", "work", b"x", Properties(headers=headers))
+        reject(channel, "work")
+        outcome.append(taken(channel, "dead"))
+    return outcome
+
+
+@scenario
+def further_keys_of_the_dead():
+    channel = connect().channel()
+    channel.exchange_declare("deaths", "direct")
+    headers = {"CC": ["cc"], "BCC": ["bcc"]}
+    outcome = []
+    for key in [None, "told"]:
+        told = {"x_dead_letter_routing_key": key} if key else {}
+        make(channel, "work", x_dead_letter_exchange="deaths", **told)
+        for name in ["work", "cc", "bcc", "told"]:
+            make(channel, f"dead {name}")
+            channel.queue_bind(f"dead {name}", "deaths", name)
+        channel.basic_publish("", "work", b"x", Properties(headers=headers))
+        reject(channel, "work")
+        channel.connection.process_data_events(0.2)
+        for name in ["work", "cc", "bcc", "told"]:
+            count = depth(channel, f"dead {name}")
+            outcome.append([name, [taken(channel, f"dead {name}") for _ in range(count)]])
+            channel.queue_delete(f"dead {name}")
+        channel.queue_delete("work")
+    channel.exchange_delete("deaths")
+    return outcome
+
+
+@scenario
+def pushed_out_to_itself():
+    channel = connect().channel()
+    make(channel, "work", x_max_length=1, x_dead_letter_exchange="", x_dead_letter_routing_key="work")
+    for body in [b"1", b"2"]:
+        channel.basic_publish("", "work", body)
+    channel.connection.process_data_events(0.2)
+    outcome = [settles_at(channel, "work", 1), bodies(channel, "work", 1)]
+    channel.queue_delete("work")
+    make(channel, "work", x_dead_letter_exchange="", x_dead_letter_routing_key="work")
+    channel.basic_publish("", "work", b"x")
+    counts = [plain(reject(channel, "work").headers) for _ in range(3)]
+    return [*outcome, counts]
+
+
+@scenario
+def delivery_limit_of_those_who_go():
+    channel = connect().channel()
+    make_dead(channel, x_queue_type="quorum", x_delivery_limit=1)
+    channel.basic_publish("", "work", b"poison")
+    outcome = []
+    for _ in range(2):
+        other = connect()
+        method, properties, _ = take(other.channel(), "work", acked=False)
+        outcome.append([method.redelivered, plain(properties.headers)])
+        other.close()
+    return [*outcome, taken(channel, "dead"), depth(channel, "work")]
+
+
+@scenario
+def the_active_one_stays():
+    outcome, connections = [], []
+    channel = connect().channel()
+    make(channel, "work", x_single_active_consumer=True)
+
+    def join(name, priority):
+        own = connect().channel()
+        connections.append(own.connection)
+        heard = lambda _channel, _method, _properties, body: outcome.append([name, body.decode()])
+        return own, own.basic_consume("work", heard, auto_ack=True, arguments={"x-priority": priority})
+
+    def ask(body):
+        channel.basic_publish("", "work", body)
+        wait_for(len(outcome) + 1, outcome, *connections)
+
+    own, tag = join("plain", 0)
+    join("low", -5)
+    join("high", 5)
+    join("also high", 5)
+    ask(b"1")
+    own.basic_cancel(tag)
+    ask(b"2")
+    connections.pop(2).close()
+    ask(b"3")
+    connections.pop(2).close()
+    ask(b"4")
+    return outcome
+
+
+@scenario
+def the_active_one_is_busy():
+    outcome, connections = [], []
+    channel = connect().channel()
+    make(channel, "work", x_single_active_consumer=True)
+    for name in ["first", "second"]:
+        own = connect().channel()
+        own.basic_qos(prefetch_count=1)
+        connections.append(own.connection)
+        own.basic_consume("work", lambda _channel, method, _properties, body, name=name: outcome.append([name, body.decode(), method.redelivered]))
+    for body in [b"1", b"2"]:
+        channel.basic_publish("", "work", body)
+    wait_for(1, outcome, *connections)
+    for connection in connections:
+        connection.process_data_events(0.1)
+    outcome.append("nothing more")
+
+    def exclusive(channel):
+        channel.basic_consume("work", print, exclusive=True)
+
+    return [*outcome, refusal(exclusive)]
+
+
+@scenario
+def priorities_that_come_back():
+    channel = connect().channel()
+    make(channel, "work", x_max_priority=5)
+    for body, priority in [(b"a", 1), (b"b", 5), (b"c", 1), (b"d", 5)]:
+        channel.basic_publish("", "work", body, Properties(priority=priority))
+    tags = [take(channel, "work", acked=False)[0].delivery_tag for _ in range(3)]
+    channel.basic_nack(tags[-1], multiple=True, requeue=True)
+    return [(body.decode(), method.redelivered) for method, _, body in (take(channel, "work") for _ in range(4))]
+
+
+@scenario
+def keys_with_dots():
+    channel = connect().channel()
+    channel.confirm_delivery()
+    queues = ["a.b.c", "a..c", ".", "plain", "a/b", "*"]
+    channel.exchange_declare("of topics", "topic")
+    channel.exchange_declare("of keys", "direct")
+    for queue in queues:
+        make(channel, queue)
+        channel.queue_bind(queue, "of topics", queue if queue != "a.b.c" else "a.*.c")
+        channel.queue_bind(queue, "of keys", queue)
+    outcome = []
+    for exchange in ["", "of topics", "of keys"]:
+        for key in queues:
+            outcome.append([exchange, key, confirmed(channel, exchange, key, b"x", mandatory=True)])
+            for queue in queues:
+                count = depth(channel, queue)
+                outcome.append([queue, [taken(channel, queue) for _ in range(count)]])
+    for queue in queues:
+        channel.queue_delete(queue)
+    for exchange in ["of topics", "of keys"]:
+        channel.exchange_delete(exchange)
+    return outcome
+
+
+@scenario
+def dead_by_keys_with_dots():
+    channel = connect().channel()
+    channel.exchange_declare("deaths", "topic")
+    channel.exchange_declare("in", "direct")
+    make(channel, "a.b", x_dead_letter_exchange="deaths")
+    make(channel, "dead")
+    channel.queue_bind("a.b", "in", "k.l")
+    channel.queue_bind("dead", "deaths", "*.*")
+    outcome = []
+    for exchange, key in [("", "a.b"), ("in", "k.l")]:
+        channel.basic_publish(exchange, key, b"x")
+        reject(channel, "a.b")
+        outcome.append(taken(channel, "dead"))
+    channel.queue_delete("a.b")
+    for exchange in ["deaths", "in"]:
+        channel.exchange_delete(exchange)
+    return outcome
 
 
 @scenario
