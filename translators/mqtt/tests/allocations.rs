@@ -115,7 +115,7 @@ fn puback(number: u16) -> Packet {
     Packet::PubAck(Ack::new(id(number), ReasonCode::SUCCESS))
 }
 
-/// Allocations per message of one publisher and one subscriber.
+/// Allocations per message of one publisher and one subscriber, at QoS 0 or 1.
 async fn allocations_per_message(qos: Qos) -> f64 {
     let store = Arc::new(Memory::new(1 << 28));
     let kernel = kernel(store, Arc::new(ManualClock::at(1))).await.unwrap();
@@ -126,7 +126,7 @@ async fn allocations_per_message(qos: Qos) -> f64 {
 
     let said = (0..TOGETHER).map(|number| match qos {
         Qos::AtMostOnce => publish(Delivery::AtMostOnce),
-        _ => publish(Delivery::AtLeastOnce(id(number))),
+        Qos::AtLeastOnce | Qos::ExactlyOnce => publish(Delivery::AtLeastOnce(id(number))),
     });
     let said = encoded(said);
     let answered = encoded((0..TOGETHER).map(puback));
