@@ -46,10 +46,7 @@ fn step(bench: &Bench, store: &Native, path: &str, round: u64) {
         "queue" => {
             bench.commit(store, each(&|_| accepted(vec![append([1], &BODY)])));
             let first = round * TOGETHER;
-            bench.commit(
-                store,
-                each(&|n| accepted([settle(1, Offset(first + n))])),
-            );
+            bench.commit(store, each(&|n| accepted([settle(1, Offset(first + n))])));
         }
         "fan-out" => drop(bench.commit(store, vec![accepted(vec![append(1..=TOGETHER, &BODY)])])),
         "read" => read(bench, store, round),
