@@ -1,6 +1,7 @@
 """confluent-kafka (librdkafka) as a publisher or a consumer."""
 
 import argparse
+import random
 
 from confluent_kafka import Consumer, KafkaException, OFFSET_BEGINNING, Producer, TopicPartition
 
@@ -9,12 +10,13 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from lines import fail, login, pack, pack_value, present, records, say, unpack, unpack_value
 
 arguments = argparse.ArgumentParser()
-arguments.add_argument("verb", choices=["create", "publish", "consume"])
+arguments.add_argument("verb", choices=["create", "publish", "consume", "fill", "reread"])
 arguments.add_argument("port", type=int)
 arguments.add_argument("topic", nargs="?")
 arguments.add_argument("--partitions", type=int, default=1)
 arguments.add_argument("--group")
 arguments.add_argument("--compression", default="none")
+arguments.add_argument("--count", type=int)
 arguments.add_argument("--login")
 asked = arguments.parse_args()
 
@@ -114,7 +116,51 @@ def consume():
         )
 
 
+def large(number):
+    """What the record with this number holds: a mebibyte that no compression makes smaller."""
+    return random.Random(number).randbytes(1 << 20)
+
+
+def fill():
+    # Little waits here, so that what is acknowledged tells how far the topic is; in order, whatever is sent again.
+    queue = {"message.max.bytes": 4 << 20, "queue.buffering.max.kbytes": 16 << 10}
+    producer = Producer(config | queue | {"enable.idempotence": True})
+    say(ready=True)
+
+    def delivered(number):
+        return lambda error, _message: fail(error) if error else say(acked=number)
+
+    for number in range(asked.count):
+        while True:
+            try:
+                producer.produce(asked.topic, large(number), on_delivery=delivered(number))
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+    producer.flush(60)
+
+
+def reread():
+    consumer = Consumer(config | {"group.id": "alone"})
+    consumer.assign([TopicPartition(asked.topic, 0, OFFSET_BEGINNING)])
+    say(ready=True)
+    number = 0
+    while number < asked.count:
+        message = consumer.poll(1.0)
+        if message is None:
+            continue
+        if message.error():
+            fail(message.error())
+        if (message.offset(), message.value()) != (number, large(number)):
+            fail(f"offset {message.offset()} is not record {number}")
+        say(acked=number)
+        number += 1
+
+
+VERBS = {"create": create, "publish": publish, "consume": consume, "fill": fill, "reread": reread}
+
 try:
-    {"create": create, "publish": publish, "consume": consume}[asked.verb]()
+    VERBS[asked.verb]()
 except KafkaException as error:
     fail(error)
