@@ -175,7 +175,7 @@ impl Inspection {
     ) -> Result<Report, OpenError> {
         let begin = self.begin(state, &mut report)?;
         let walk = Walk::new(&self.dir, &self.files, self.proven, report);
-        walk.as_a_start_from(begin.as_ref()).run(visit)
+        walk.starting_at(begin.as_ref()).run(visit)
     }
 
     /// Walks along the log, and brings the state up to its end.

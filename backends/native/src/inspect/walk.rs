@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
 
     /// Takes missing files for gone where they lie before the one where a start begins to read, and
     /// finds out what is lost from the first damaged place behind that on.
-    pub(super) fn as_a_start_from(self, begin: Option<&Begin>) -> Self {
+    pub(super) fn starting_at(self, begin: Option<&Begin>) -> Self {
         let spot = |begin: &Begin| Spot {
             file: begin.file,
             position: begin.position,
