@@ -15,7 +15,7 @@ use crate::inbox::Room;
 use crate::live::Listener;
 use crate::metrics::DropReason;
 use crate::verb::{Content, Pending, Publish, PutDocument, To};
-use crate::{Caller, Error, Reason, lane};
+use crate::{Caller, Error, Reason, compaction_key, lane};
 
 /// Routes that a caller remembers, for as long as neither topology nor subscriptions change.
 #[derive(Debug, Default)]
@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) listeners: Vec<Listener>,
     /// Whether one of the streams wants elsewhere what it refuses.
     takes_refused: bool,
+    /// Whether one of the streams keeps the newest message of each key.
+    is_compacted: bool,
 }
 
 /// Where one publish goes.
@@ -51,6 +53,7 @@ impl Plan {
         };
         Self {
             takes_refused: streams.iter().any(|(stream, _)| takes(stream)),
+            is_compacted: streams.iter().any(|(stream, _)| is_compacted(stream)),
             streams,
             listeners,
         }
@@ -73,7 +76,8 @@ impl Caller {
     ///
     /// A queue that is full and refuses a message refuses it for itself alone, and the receipt says
     /// so. Where something else must be kept or not together with it (documents, a batch, the rest
-    /// of a transaction), nothing is kept.
+    /// of a transaction), nothing is kept. A message without a key for a log that keeps the newest of
+    /// each key is `Denied`.
     pub fn publish(&mut self, publish: Publish<'_>) -> Result<Pending, Error> {
         let Publish {
             to,
@@ -97,7 +101,7 @@ impl Caller {
         let (matched, bytes) = match content {
             Content::Message(mut message) => {
                 message.origin = self.origin;
-                self.publish_message(message, &aim, &mut ops)
+                self.publish_message(message, &aim, &mut ops)?
             }
             Content::Batch(batch) => self.publish_batch(batch, to, &aim, &mut ops)?,
         };
@@ -222,7 +226,12 @@ impl Caller {
         plan
     }
 
-    fn publish_message(&mut self, message: Message, aim: &Aim<'_>, ops: &mut Ops) -> (u32, usize) {
+    fn publish_message(
+        &mut self,
+        message: Message,
+        aim: &Aim<'_>,
+        ops: &mut Ops,
+    ) -> Result<(u32, usize), Error> {
         self.meters.published.inc();
         let mut to = Targets::new();
         if let Some((entity, _)) = aim.lane {
@@ -230,12 +239,17 @@ impl Caller {
         }
         to.extend(self.targets(&message, aim));
         let mut matched = to.len();
+        let mut bytes = 0;
+        if aim.plan.as_ref().is_some_and(|plan| plan.is_compacted) {
+            let to: Targets = self.targets_among(&message, aim, is_compacted).collect();
+            matched += to.len();
+            bytes += stage_keyed(&message, to, ops)?;
+        }
         if message.terms.latest {
             to.push(target(self.kernel.latest));
         }
-        let mut bytes = 0;
         if !to.is_empty() {
-            bytes = stage_append(&message, to, ops);
+            bytes += stage_append(&message, to, ops);
         }
         if let Some(plan) = &aim.plan {
             matched += self.serve_live(message, &plan.listeners);
@@ -243,7 +257,7 @@ impl Caller {
         if matched == 0 {
             self.meters.unrouted.inc();
         }
-        (u32::try_from(matched).unwrap_or(u32::MAX), bytes)
+        Ok((u32::try_from(matched).unwrap_or(u32::MAX), bytes))
     }
 
     /// A batch goes to its lane as it is; whatever else is bound gets its messages one by one.
@@ -298,17 +312,27 @@ impl Caller {
         Ok((u32::try_from(matched).unwrap_or(u32::MAX), bytes))
     }
 
-    /// The entities that one message goes to, the lane that was asked for by number apart.
+    /// The entities that one message goes to, the lane that was asked for by number apart, and those
+    /// that keep the newest of each key.
     fn targets<'a>(
         &'a self,
         message: &'a Message,
         aim: &'a Aim<'_>,
     ) -> impl Iterator<Item = Target> + 'a {
+        self.targets_among(message, aim, |stream| !is_compacted(stream))
+    }
+
+    fn targets_among<'a>(
+        &'a self,
+        message: &'a Message,
+        aim: &'a Aim<'_>,
+        is_wanted: impl Fn(&Stream) -> bool + 'a,
+    ) -> impl Iterator<Item = Target> + 'a {
         let streams = aim.plan.iter().flat_map(|plan| &plan.streams);
         let wanted = streams.filter(move |(stream, no_local)| {
             let is_own = *no_local && aim.own_mailbox == Some(&stream.key);
             let is_done = aim.lane.is_some_and(|(_, key)| *key == stream.key);
-            !is_own && !is_done && stream.kind != Kind::Latest
+            !is_own && !is_done && stream.kind != Kind::Latest && is_wanted(stream)
         });
         wanted
             .filter_map(move |(stream, _)| lane::choose(stream, message, self.publisher.as_bytes()))
@@ -387,9 +411,34 @@ pub(crate) fn targets_of(
     let streams = route.streams.iter().map(|(stream, _)| stream);
     streams
         .filter(|stream| stream.kind != Kind::Latest && is_wanted(stream))
+        .filter(|stream| message.key.is_some() || !is_compacted(stream))
         .filter_map(|stream| lane::choose(stream, message, publisher))
         .map(|entity| target_at(entity, place))
         .collect()
+}
+
+/// Whether a stream keeps the newest message of each key.
+fn is_compacted(stream: &Stream) -> bool {
+    stream.settings().compaction.is_some()
+}
+
+/// Seals a message for logs that keep the newest of each key; the bytes it takes.
+fn stage_keyed(message: &Message, to: Targets, ops: &mut Ops) -> Result<usize, Error> {
+    if to.is_empty() {
+        return Ok(0);
+    }
+    let Some(key) = &message.key else {
+        let detail = "a compacted log takes no message without a key";
+        return Err(Error::peer(Reason::Denied, detail));
+    };
+    let mut batch = envelope::seal(message);
+    batch.keys = vec![Key {
+        key: Some(compaction_key(key)),
+        has_value: message.body.is_some(),
+    }];
+    let bytes = batch.bytes.len();
+    ops.push(Op::Append { to, batch });
+    Ok(bytes)
 }
 
 /// Seals a message once for all its targets; the bytes it takes.

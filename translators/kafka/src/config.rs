@@ -128,6 +128,7 @@ impl Config {
     pub(crate) fn class(&self) -> Class {
         match self.named(CLASS) {
             "memory" => Class::Memory,
+            "object" => Class::Object,
             _ => Class::Local,
         }
     }
@@ -211,6 +212,7 @@ mod tests {
 
     #[test]
     fn what_was_set_is_read_back_and_the_rest_has_its_default() {
+        assert_eq!(config(&[(CLASS, "object")]).class(), Class::Object);
         let mut config = config(&[(RETENTION_MS, "60000"), (CLASS, "memory")]);
         config.set(CLEANUP, None).unwrap();
         let config = Config::decode(&config.encode());

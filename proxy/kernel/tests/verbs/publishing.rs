@@ -1,9 +1,10 @@
 //! Publishing: live readers, several targets, latest values, documents, refusals.
 
-use fairlead_canon::{EntityId, Text};
+use fairlead_canon::{Compaction, EntityId, Text};
 use fairlead_canon::{HeadersBuilder, Value};
 use fairlead_kernel::{
-    Binding, Destination, HeaderMatch, Live, Match, NewRealm, PutDocument, Reason, Rule, Version,
+    Binding, Destination, HeaderMatch, Live, Match, NewRealm, PutDocument, Reason, Rule, Settings,
+    Version,
 };
 
 use crate::*;
@@ -283,4 +284,46 @@ async fn a_message_for_several_addresses_reaches_each_queue_and_reader_once() {
     assert_eq!(got.len(), 1);
     assert_eq!(got[0].via.to_vec(), [seventh, eighth]);
     assert_eq!(got[0].message.address, addresses[0]);
+}
+
+#[tokio::test]
+async fn a_compacted_log_takes_only_what_has_a_key() {
+    let mesh = Mesh::new().await;
+    let mut caller = mesh.caller();
+    let key = StreamKey::new(Family::Log, "state");
+    let compaction = Compaction {
+        lag_min_ms: 0,
+        deletes_kept_ms: 0,
+    };
+    let state = NewStream {
+        at: Some(shared("state")),
+        settings: Settings {
+            compaction: Some(compaction),
+            ..Settings::default()
+        },
+        ..NewStream::new(key, Kind::Log, Class::Local, ORIGIN)
+    };
+    caller
+        .declare(vec![Change::CreateStream(state)])
+        .await
+        .unwrap();
+    let keyless = message(&caller, &shared("state"), "nobody's");
+    let keyed = Message {
+        key: Some(Bytes::from_static(b"a")),
+        ..keyless.clone()
+    };
+    let address = shared("state");
+    let to = |message| Publish {
+        to: To::Address(&address),
+        content: Content::Message(message),
+        promise: Promise::Durable,
+        with: Vec::new(),
+        own_mailbox: None,
+    };
+    let refused = caller.publish(to(keyless)).unwrap_err();
+    assert_eq!(refused.reason, Reason::Denied);
+    let pending = caller.publish(to(keyed)).unwrap();
+    caller.flush();
+    let receipt = receipt(&mut caller, pending).await;
+    assert_eq!((receipt.matched, receipt.positions.len()), (1, 1));
 }

@@ -26,7 +26,8 @@ pub(super) const LIST: i8 = 7;
 
 pub(super) const CLEANUP: &str = "cleanup.policy";
 pub(super) const DELETES_KEPT: &str = "delete.retention.ms";
-/// Keeps the topic in memory, for as long as the process lives.
+/// Where the topic is kept: in memory for as long as the process lives, on the disk, or in the node's
+/// object store with the disk in front of it.
 pub(super) const CLASS: &str = "fairlead.class";
 /// When a batch counts as kept: after a sync, or after the write with a sync soon after.
 pub(super) const SYNC: &str = "fairlead.sync";
@@ -44,7 +45,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     }),
     Setting::new(DELETES_KEPT, "86400000", LONG, is_count),
     Setting::new(CLASS, "local", STRING, |value| {
-        matches!(value, "local" | "memory")
+        matches!(value, "local" | "memory" | "object")
     }),
     Setting::new(SYNC, "always", STRING, |value| {
         matches!(value, "always" | "interval")
