@@ -51,6 +51,7 @@ macro_rules! laws {
             producers::the_sequence_wraps_to_zero,
             producers::a_placed_batch_is_recorded_and_not_judged,
             producers::each_entity_judges_by_itself,
+            producers::what_is_remembered_is_told_also_of_batches_that_are_gone,
             latest::the_newest_message_of_a_key_is_kept,
             latest::a_key_without_a_value_clears,
             latest::keys_are_listed_by_prefix_in_order,

@@ -4,7 +4,7 @@ use fairlead_canon::{Batch, Kind, Stamp};
 use fairlead_ports::{Committed, Placement, StoreError};
 
 use crate::Subject;
-use crate::make::{A, B, append, append_at, append_to, create, stamped};
+use crate::make::{A, B, append, append_at, append_to, create, stamped, trim};
 
 fn placed(result: Result<Committed, StoreError>) -> Vec<(u64, Placement)> {
     result
@@ -114,4 +114,32 @@ pub async fn each_entity_judges_by_itself(subject: &Subject) {
         (subject.marks(A).await.end.0, subject.marks(B).await.end.0),
         (2, 2)
     );
+}
+
+/// [`fairlead_ports::Log::producers`] tells the latest batches of each, by offset.
+pub async fn what_is_remembered_is_told_also_of_batches_that_are_gone(subject: &Subject) {
+    subject.done(vec![create(A, Kind::Log)]).await;
+    for first in 0..6 {
+        subject
+            .done(vec![append(A, stamped(1, 0, first..first + 1))])
+            .await;
+    }
+    subject.done(vec![append(A, stamped(2, 3, 0..4))]).await;
+    subject.done(vec![trim(A, 5)]).await;
+    let told = subject.log(A).producers().await.expect("it is there");
+    let told: Vec<_> = told
+        .into_iter()
+        .map(|(base, stamp)| {
+            (
+                base.0,
+                stamp.producer.0,
+                stamp.epoch,
+                stamp.first,
+                stamp.last,
+            )
+        })
+        .collect();
+    let ones = (1..6).map(|at: i32| (at.unsigned_abs().into(), 1, 0, at, at));
+    let expected: Vec<(u64, i64, i16, i32, i32)> = ones.chain([(6, 2, 3, 0, 3)]).collect();
+    assert_eq!(told, expected);
 }
