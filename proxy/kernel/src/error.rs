@@ -178,6 +178,7 @@ impl From<Refused> for Error {
             Refused::Exists(_) => Reason::Exists,
             Refused::Unknown(_) => Reason::Unknown,
             Refused::OutOfBounds { .. } => Reason::TooLarge,
+            Refused::Full { .. } => Reason::Full,
             Refused::Fixed(_) => Reason::Unsupported,
         };
         Self::peer(reason, refused.to_string())

@@ -136,6 +136,14 @@ pub enum Refused {
         /// The most.
         max: u64,
     },
+    /// There are as many as a node holds.
+    #[error("there are {max} {what}, and no more fit")]
+    Full {
+        /// What.
+        what: &'static str,
+        /// The most.
+        max: u64,
+    },
 }
 
 impl NewStream {

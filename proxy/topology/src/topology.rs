@@ -435,8 +435,8 @@ impl Topology {
         if self.entities.saturating_add(more) <= Self::ENTITIES_MAX {
             return Ok(());
         }
-        Err(Refused::OutOfBounds {
-            what: "number of entities",
+        Err(Refused::Full {
+            what: "entities",
             max: Self::ENTITIES_MAX,
         })
     }

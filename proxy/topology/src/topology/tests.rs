@@ -30,8 +30,8 @@ fn entities_are_given_out_up_to_the_limit_and_again_once_some_are_gone() {
     let refused = apply(&mut topology, vec![log("more", 1)]).unwrap_err();
     assert!(matches!(
         refused,
-        Refused::OutOfBounds {
-            what: "number of entities",
+        Refused::Full {
+            what: "entities",
             ..
         }
     ));
