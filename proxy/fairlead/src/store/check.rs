@@ -28,9 +28,7 @@ pub(super) fn run(check: &Check) -> Result<(), Failure> {
         .map_err(unreadable)?;
     let mut out = io::stdout().lock();
     printed(if list.json {
-        let mut json = json(&report, &names);
-        json["given_up"] = given_up.map_or(Value::Null, |cut| cut_json(&cut, &names));
-        writeln!(out, "{json}")
+        writeln!(out, "{}", json(&report, given_up.as_ref(), &names))
     } else {
         given_up
             .map_or(Ok(()), |cut| gone(&mut out, &cut, &names))
@@ -136,7 +134,7 @@ fn concerned(out: &mut impl Write, damage: &Damage, names: &Names) -> io::Result
     Ok(())
 }
 
-fn json(report: &Report, names: &Names) -> Value {
+fn json(report: &Report, given_up: Option<&Cut>, names: &Names) -> Value {
     json!({
         "whole": report.damages.is_empty() && report.unread.count == 0,
         "torn": report.is_torn,
@@ -150,6 +148,7 @@ fn json(report: &Report, names: &Names) -> Value {
         "begin": place(report.begin.as_ref()),
         "end": place(report.end.as_ref()),
         "damages": report.damages.iter().map(|damage| damage_json(damage, names)).collect::<Vec<_>>(),
+        "given_up": given_up.map(|cut| cut_json(cut, names)),
         "cut": report.cut.as_ref().map(|cut| cut_json(cut, names)),
     })
 }

@@ -182,17 +182,26 @@ fn json(entry: &Entry, names: &Names) -> Value {
         Said::Op(op) => detail(op, names),
         Said::Sealed(files) => ("sealed", files.iter().map(sealed_json).collect()),
     };
-    let mut json = match &entry.kept {
-        Kept::Log { file, byte, wall } => {
-            json!({ "file": file, "byte": byte, "wall_ms": wall.0 })
-        }
-        Kept::Segment(segment) => segment_json(segment),
-    };
-    json["len"] = entry.len.into();
-    json["lsn"] = entry.lsn.0.into();
-    json["record"] = what.into();
-    json["detail"] = detail;
-    json
+    let (len, lsn) = (entry.len, entry.lsn.0);
+    match &entry.kept {
+        Kept::Log { file, byte, wall } => json!({
+            "file": file,
+            "byte": byte,
+            "wall_ms": wall.0,
+            "len": len,
+            "lsn": lsn,
+            "record": what,
+            "detail": detail,
+        }),
+        Kept::Segment(segment) => json!({
+            "segment": segment.name,
+            "in": site(segment.site),
+            "len": len,
+            "lsn": lsn,
+            "record": what,
+            "detail": detail,
+        }),
+    }
 }
 
 fn sealed_json(file: &SealedFile) -> Value {
