@@ -19,6 +19,7 @@ use crate::arrivals::Arrivals;
 use crate::atlas::{Atlas, AtlasDirectory};
 use crate::caller::Caller;
 use crate::claim::Claims;
+use crate::coming::Comings;
 use crate::condition::Conditions;
 use crate::delay::Delays;
 use crate::group::Groups;
@@ -54,6 +55,7 @@ pub struct Kernel {
     pub(crate) arrivals: Arc<Arrivals>,
     pub(crate) subscriptions: Arc<Subscriptions>,
     pub(crate) claims: Arc<Claims>,
+    pub(crate) comings: Comings,
     pub(crate) groups: Arc<Groups>,
     pub(crate) transactions: Arc<Transactions>,
     pub(crate) janitor: Arc<Janitor>,
@@ -138,6 +140,7 @@ impl Kernel {
             arrivals,
             subscriptions,
             claims: Arc::new(Claims::default()),
+            comings: Comings::default(),
             groups: Groups::start(),
             transactions,
             janitor,

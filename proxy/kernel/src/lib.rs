@@ -13,6 +13,7 @@ mod attachments;
 mod bodies;
 mod caller;
 mod claim;
+mod coming;
 mod compaction;
 mod condition;
 mod consume;
@@ -55,6 +56,7 @@ mod undertaker;
 mod verb;
 
 pub use caller::Caller;
+pub use coming::{Banned, ComingMax};
 pub use compaction::compaction_key;
 pub use error::{Blame, Error, Reason};
 pub use group::GroupView;

@@ -49,6 +49,7 @@ struct Families {
     sent_bytes: IntCounterVec,
     errors: IntCounterVec,
     logins: IntCounterVec,
+    banned: IntCounterVec,
     losses: IntCounterVec,
     /// The words of those from whom messages come.
     origins: Mutex<BTreeMap<Origin, &'static str>>,
@@ -77,6 +78,8 @@ pub struct Meters {
     pub sent_bytes: IntCounter,
     /// Logins refused.
     pub logins_refused: IntCounter,
+    /// Clients kept out because they came too often.
+    pub banned: IntCounter,
     dropped: [IntCounter; DropReason::ALL.len()],
     closed: [IntCounter; ClosedReason::ALL.len()],
     errors_peer: [IntCounter; Reason::ALL.len()],
@@ -217,6 +220,11 @@ impl Metrics {
                 &["protocol", "reason", "blame"],
             )?,
             logins: counter("fairlead_logins_refused_total", "Logins refused.", one)?,
+            banned: counter(
+                "fairlead_clients_banned_total",
+                "Connections refused because their client comes too often.",
+                one,
+            )?,
             losses: counter(
                 "fairlead_translate_loss_total",
                 "Fields that a conversion could not carry, by protocols of publisher and reader and code.",
@@ -314,6 +322,7 @@ impl Meters {
             received_bytes: one(&families.received_bytes)?,
             sent_bytes: one(&families.sent_bytes)?,
             logins_refused: one(&families.logins)?,
+            banned: one(&families.banned)?,
             dropped: lookup(DropReason::ALL, |reason| {
                 families
                     .dropped

@@ -51,7 +51,7 @@ pub(crate) fn connack_code(version: Version, code: ReasonCode) -> ReasonCode {
             ReasonCode::UNSUPPORTED_VERSION => ReasonCode(1),
             ReasonCode::CLIENT_ID_NOT_VALID => ReasonCode(2),
             ReasonCode::BAD_CREDENTIALS => ReasonCode(4),
-            ReasonCode::NOT_AUTHORIZED => ReasonCode(5),
+            ReasonCode::NOT_AUTHORIZED | ReasonCode::BANNED => ReasonCode(5),
             _ => ReasonCode(3),
         },
     }

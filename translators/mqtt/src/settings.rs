@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use fairlead_canon::Text;
-use fairlead_kernel::BadSetting;
+use fairlead_kernel::{BadSetting, ComingMax};
 
 use crate::PACKET_BYTES_MAX;
 use crate::rewrite::Rules;
@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) queue_bytes_max: u64,
     /// What one client may publish in a second; a faster one is not read from.
     pub(crate) publish_rate: Option<Rate>,
+    /// How often a client may connect, if that is limited.
+    pub(crate) connects: Option<ComingMax>,
     /// Groups of shared subscriptions in which one member has all messages until it leaves.
     pub(crate) sticky_groups: Groups,
     /// What topics are called here.
@@ -77,6 +79,7 @@ impl Default for Settings {
             queue_messages_max: 1_000_000,
             queue_bytes_max: 4 << 30,
             publish_rate: None,
+            connects: None,
             sticky_groups: Groups::default(),
             rewrite: Rules::default(),
             checks_payload: false,
@@ -111,6 +114,9 @@ impl Settings {
             "queue_messages_max" => self.queue_messages_max = number(value, 1..=1 << 32)?,
             "queue_bytes_max" => self.queue_bytes_max = number(value, QUEUE_BYTES)?,
             "publish_rate" => self.publish_rate = Some(Rate(number(value, 1..=1_000_000)?)),
+            "connects_max" => self.limit_connects().count = number(value, 1..=1_000_000)?,
+            "connects_seconds" => self.limit_connects().within = seconds(value)?,
+            "ban_seconds" => self.limit_connects().ban = seconds(value)?,
             "sticky_groups" => self.sticky_groups = Groups::read(value)?,
             "rewrite" => self.rewrite = value.parse()?,
             "checks_payload" => {
@@ -120,6 +126,24 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+impl Settings {
+    fn limit_connects(&mut self) -> &mut ComingMax {
+        self.connects.get_or_insert(CONNECTS)
+    }
+}
+
+/// As often as a client connects whose network is poor and whose own pauses are short.
+const CONNECTS: ComingMax = ComingMax {
+    count: 15,
+    within: Duration::from_secs(60),
+    ban: Duration::from_secs(300),
+};
+
+/// A day, beyond which nothing is remembered.
+fn seconds(value: &str) -> Result<Duration, &'static str> {
+    number(value, 1..=86_400).map(Duration::from_secs)
 }
 
 /// Small enough for a device, large enough for any CONNECT that a client sends.
@@ -175,6 +199,9 @@ mod tests {
             ("queue_messages_max", 1, 1 << 32),
             ("queue_bytes_max", 1 << 20, 1 << 44),
             ("publish_rate", 1, 1_000_000),
+            ("connects_max", 1, 1_000_000),
+            ("connects_seconds", 1, 86_400),
+            ("ban_seconds", 1, 86_400),
         ] {
             for good in [least, most] {
                 assert!(read(key, &good.to_string()).is_ok(), "{key} {good}");

@@ -45,6 +45,7 @@ codes! {
     NOT_AUTHORIZED = 0x87 "not authorized";
     SERVER_UNAVAILABLE = 0x88 "server unavailable";
     SERVER_BUSY = 0x89 "server busy";
+    BANNED = 0x8a "banned";
     SERVER_SHUTTING_DOWN = 0x8b "server shutting down";
     BAD_AUTH_METHOD = 0x8c "bad authentication method";
     KEEP_ALIVE_TIMEOUT = 0x8d "keep alive timeout";

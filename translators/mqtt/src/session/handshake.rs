@@ -235,6 +235,7 @@ impl<I: Io> Session<I> {
     /// Checks what CONNECT says, restores or makes the session, and answers.
     async fn open(&mut self, connect: &Connect, words: Vec<Property>) -> Result<(), Fault> {
         check_client_id(connect)?;
+        self.check_coming(connect)?;
         check_keep_alive(connect, &self.settings)?;
         if let Some(mut will) = self.will.take() {
             will.topic = self
@@ -256,6 +257,19 @@ impl<I: Io> Session<I> {
             properties,
         }))?;
         self.resume()
+    }
+
+    /// Keeps out a client that connects again and again. One without a name is another each time.
+    fn check_coming(&self, connect: &Connect) -> Result<(), Fault> {
+        match self.settings.connects {
+            Some(max) if !connect.client_id.is_empty() => {
+                let may_come = self.caller.may_come(&self.client.id, max);
+                let why = "it connects too often";
+                let banned = || Fault::new(ReasonCode::BANNED, ClosedReason::Refused, why);
+                may_come.then_some(()).ok_or_else(banned)
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// What CONNACK says of the server.

@@ -340,3 +340,32 @@ async fn the_oldest_make_room_when_a_queue_is_full() {
     }
     reader.expect_nothing().await;
 }
+
+#[tokio::test]
+async fn a_client_that_connects_too_often_is_banned_until_the_operator_pardons_it() {
+    let mesh = Mesh::set(&[("connects_max", "3"), ("ban_seconds", "100")]).await;
+    for _ in 0..3 {
+        mesh.client(Version::V5, "flapper").await.goodbye().await;
+    }
+    for (version, code) in [
+        (Version::V5, ReasonCode::BANNED),
+        (Version::V311, ReasonCode(5)),
+    ] {
+        let mut flapper = mesh.dial(version);
+        let connect = Packet::Connect(Box::new(hello(version, "flapper")));
+        flapper.send(connect).await;
+        match flapper.next().await {
+            Packet::ConnAck(refused) => assert_eq!(refused.code, code),
+            other => panic!("{other:?}"),
+        }
+        mesh.client(version, "calm").await.goodbye().await;
+    }
+    let banned = mesh.kernel.banned();
+    assert_eq!(banned.len(), 1);
+    assert_eq!(&*banned[0].client, "flapper");
+    let page = mesh.kernel.metrics_page();
+    let counted = "fairlead_clients_banned_total{protocol=\"mqtt\"} 2";
+    assert!(page.contains(counted), "{page}");
+    assert!(mesh.kernel.pardon("flapper") && !mesh.kernel.pardon("flapper"));
+    mesh.client(Version::V5, "flapper").await.goodbye().await;
+}
