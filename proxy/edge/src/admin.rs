@@ -3,6 +3,7 @@
 //! Reading is open to loopback; everything else needs the token that lies in the data directory.
 
 mod backup;
+mod bans;
 mod class;
 mod entries;
 mod guard;
@@ -83,6 +84,8 @@ impl Admin {
                 get(sessions::show).delete(sessions::forget),
             )
             .route("/v1/sessions/{name}/connection", delete(sessions::kick))
+            .route("/v1/bans", get(bans::list))
+            .route("/v1/bans/{client}", delete(bans::pardon))
             .merge(shelf("/v1/users", USERS))
             .merge(shelf("/v1/grants", GRANTS))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -105,6 +105,10 @@ pub(crate) enum Sessions {
     Show(Named),
     /// End the connection of one
     Kick(Kick),
+    /// List clients that are kept out because they came too often
+    Banned(Home),
+    /// Let a client in again that came too often
+    Pardon(Named),
 }
 
 /// One thing by its name.
@@ -202,6 +206,10 @@ pub(crate) struct Check {
     /// How many records that loses: the number that a check has printed
     #[arg(long, value_name = "N", requires = "truncate_at")]
     pub(crate) accept_loss: Option<u64>,
+    /// Let the next start make a damaged or missing index anew; refused when the log does not go
+    /// back to its beginning
+    #[arg(long)]
+    pub(crate) rebuild_index: bool,
     #[command(flatten)]
     pub(crate) list: List,
 }

@@ -118,6 +118,6 @@ fn unknown() -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "no such session")
 }
 
-fn kernel(admin: &Admin) -> Result<Arc<Kernel>, Refusal> {
+pub(super) fn kernel(admin: &Admin) -> Result<Arc<Kernel>, Refusal> {
     admin.inner.gate.kernel().ok_or_else(Refusal::not_ready)
 }
