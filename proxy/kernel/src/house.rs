@@ -42,12 +42,13 @@ impl House {
     pub(crate) async fn end(
         &self,
         entity: EntityId,
-        offsets: Vec<u64>,
+        mut offsets: Vec<u64>,
         reason: DeadReason,
     ) -> Result<(), StoreError> {
         if offsets.is_empty() {
             return Ok(());
         }
+        offsets.sort_unstable();
         let is_mourned = self.atlas.read(|topology| {
             let stream = topology.stream_of(entity);
             stream.is_some_and(|stream| stream.settings().dead_letter.is_some())

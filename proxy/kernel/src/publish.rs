@@ -11,11 +11,12 @@ use fairlead_topology::{Stream, StreamKey, Topology};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use crate::compaction::{is_compacted, stage_keyed};
 use crate::inbox::Room;
 use crate::live::Listener;
 use crate::metrics::DropReason;
 use crate::verb::{Content, Pending, Publish, PutDocument, To};
-use crate::{Caller, Error, Reason, compaction_key, lane};
+use crate::{Caller, Error, Reason, lane};
 
 /// Routes that a caller remembers, for as long as neither topology nor subscriptions change.
 #[derive(Debug, Default)]
@@ -415,30 +416,6 @@ pub(crate) fn targets_of(
         .filter_map(|stream| lane::choose(stream, message, publisher))
         .map(|entity| target_at(entity, place))
         .collect()
-}
-
-/// Whether a stream keeps the newest message of each key.
-fn is_compacted(stream: &Stream) -> bool {
-    stream.settings().compaction.is_some()
-}
-
-/// Seals a message for logs that keep the newest of each key; the bytes it takes.
-fn stage_keyed(message: &Message, to: Targets, ops: &mut Ops) -> Result<usize, Error> {
-    if to.is_empty() {
-        return Ok(0);
-    }
-    let Some(key) = &message.key else {
-        let detail = "a compacted log takes no message without a key";
-        return Err(Error::peer(Reason::Denied, detail));
-    };
-    let mut batch = envelope::seal(message);
-    batch.keys = vec![Key {
-        key: Some(compaction_key(key)),
-        has_value: message.body.is_some(),
-    }];
-    let bytes = batch.bytes.len();
-    ops.push(Op::Append { to, batch });
-    Ok(bytes)
 }
 
 /// Seals a message once for all its targets; the bytes it takes.

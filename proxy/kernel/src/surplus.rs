@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use fairlead_canon::{DeadReason, EntityId, SizeLimits};
 use fairlead_delivery::{Amount, Queue};
+use fairlead_ports::StoreError;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -85,8 +86,12 @@ impl Surplus {
                 continue;
             }
             for (lane, offsets) in displaced {
-                if let Err(error) = house.end(lane, offsets, DeadReason::MaxLen).await {
-                    tracing::warn!(%error, entity = lane.0, "a queue holds more than it may");
+                match house.end(lane, offsets, DeadReason::MaxLen).await {
+                    // Gone with everything in it.
+                    Ok(()) | Err(StoreError::NoEntity(_)) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, entity = lane.0, "a queue gets back at the next start what is too much");
+                    }
                 }
             }
             for entity in unknown {

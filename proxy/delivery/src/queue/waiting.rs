@@ -61,4 +61,35 @@ impl Queue {
         let (offset, _) = self.lane(lane)?.pop()?;
         Some(Place { lane, offset })
     }
+
+    /// A message has died in the store. Nobody is given it any more; false if a member holds it, who
+    /// then ends it as [`End::Doomed`].
+    pub fn doom(&mut self, place: Place) -> bool {
+        if let Some(held) = self.unsettled.get_mut(&place) {
+            held.is_doomed = true;
+            return false;
+        }
+        // Whoever let it die has counted it out.
+        if let Some(lane) = self.lane(place.lane) {
+            lane.forget(place.offset);
+        }
+        true
+    }
+
+    /// Forgets a message of so many bytes that is about to be settled by somebody else; false if a
+    /// member holds it.
+    pub fn forget(&mut self, place: Place, bytes: u32) -> bool {
+        if self.unsettled.contains_key(&place) {
+            return false;
+        }
+        if let Some(lane) = self.lane(place.lane)
+            && lane.forget(place.offset)
+        {
+            lane.subtract(Amount::one(Facts {
+                bytes,
+                ..Facts::default()
+            }));
+        }
+        true
+    }
 }
