@@ -7,7 +7,7 @@ use fairlead_mqtt::codec::{
     Delivery, Packet, Property, Publish, Qos, ReasonCode, SubscriptionId, UserProperty, Version,
 };
 
-use crate::peer::{Mesh, id, message, puback, qos0, qos1, with};
+use crate::peer::{Mesh, id, message, puback, qos0, qos1, qos2, with};
 
 //= MQTT-3.3.2-3
 //= MQTT-4.3.1-1
@@ -66,12 +66,23 @@ async fn a_message_of_qos_1_is_acknowledged_on_both_sides() {
 
 //= MQTT-3.8.4-8
 #[tokio::test]
-async fn a_subscription_of_qos_1_gets_a_message_of_qos_0_as_it_was_published() {
+async fn a_delivery_has_the_lower_of_the_granted_and_the_published_qos() {
     let mesh = Mesh::start().await;
-    let mut reader = mesh.client(Version::V5, "reader").await;
-    reader.subscribe("a", Qos::AtLeastOnce).await;
-    reader.send(qos0("a", b"x")).await;
-    reader.expect(qos0("a", b"x")).await;
+    for granted in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
+        let mut reader = mesh.client(Version::V5, "reader").await;
+        reader.subscribe("a", granted).await;
+        let mut writer = mesh.client(Version::V5, "writer").await;
+        for publish in [qos0("a", b"x"), qos1(1, "a", b"x"), qos2(2, "a", b"x")] {
+            let Packet::Publish(sent) = &publish else {
+                panic!("PUBLISH")
+            };
+            let lower = granted.min(sent.delivery.qos());
+            writer.send(publish).await;
+            assert_eq!(reader.next_publish().await.delivery.qos(), lower);
+        }
+        reader.goodbye().await;
+        writer.goodbye().await;
+    }
 }
 
 //= MQTT-3.3.2-4
