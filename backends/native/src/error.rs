@@ -25,7 +25,10 @@ pub enum OpenError {
         what: &'static str,
     },
     /// The index is not what was written there, or belongs to another log.
-    #[error("damage in {}: {what}", .file.display())]
+    #[error(
+        "damage in {}: {what}; restore a backup, or try `store check --rebuild-index`",
+        .file.display()
+    )]
     Index {
         /// The file.
         file: PathBuf,

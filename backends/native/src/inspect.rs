@@ -8,6 +8,7 @@
 mod concern;
 mod entry;
 mod measure;
+mod rebuild;
 mod report;
 mod rows;
 mod sealed;
@@ -160,6 +161,13 @@ impl Inspection {
     /// must have been opened for writing.
     pub fn truncate(&self, lsn: Lsn, records: u64) -> Result<Cut, OpenError> {
         truncate::truncate(self, lsn, records)
+    }
+
+    /// Puts an empty index in place of one that is damaged or missing, which is kept beside it: the
+    /// next start makes it anew from the whole log. Refuses when that does not go back to its
+    /// beginning any more. The directory must have been opened for writing.
+    pub fn rebuild_index(&self) -> Result<(), OpenError> {
+        rebuild::rebuild(self)
     }
 
     /// Reads the whole log and adds it up.

@@ -97,6 +97,12 @@ pub fn truncate(dir: &Path, lsn: Lsn, records: u64) -> Result<Cut, OpenError> {
     Inspection::open(dir, &Disk)?.truncate(lsn, records)
 }
 
+/// Lets the next start make the damaged index of a stopped node anew from its log, if that goes back
+/// to its beginning.
+pub fn rebuild_index(dir: &Path) -> Result<(), OpenError> {
+    Inspection::open(dir, &Disk)?.rebuild_index()
+}
+
 /// Looks at the data directory of a stopped node, or a copy of one, and changes nothing in it.
 /// No node can start there for as long as the answer lives. Segments in `objects` are read there.
 pub fn inspect(dir: &Path, objects: Option<Objects>) -> Result<Inspection, OpenError> {

@@ -291,6 +291,44 @@ async fn a_crash_while_the_end_is_given_up_is_refused_or_done() {
     assert!(is_done);
 }
 
+/// A byte or the end of an index: refused by name; and made anew, the same, from a log that is all there.
+#[tokio::test]
+async fn a_damaged_index_is_made_anew_from_a_log_that_goes_back_to_its_beginning() {
+    let script = Script::new(23, 60).await;
+    let fs = SimFs::default();
+    assert_eq!(script.play(&fs), 60);
+    drop(open(&fs).unwrap());
+    let all = script.digests.last().unwrap();
+    let index = Path::new("data/index.redb");
+    let rebuild = |fs: &SimFs| {
+        let inspection = Inspection::open(Path::new("data"), fs).unwrap();
+        inspection.rebuild_index()
+    };
+    assert!(rebuild(&fs).is_err(), "it is whole");
+    for cut in [true, false] {
+        let copy = fs.copy();
+        copy.damage(index, |bytes| {
+            if cut {
+                bytes.truncate(bytes.len() / 2);
+            } else {
+                bytes.iter_mut().step_by(512).for_each(|byte| *byte ^= 1);
+            }
+        });
+        let Err(error) = open(&copy) else {
+            panic!("it starts on a damaged index")
+        };
+        assert!(error.to_string().contains("index.redb"), "{error}");
+        assert!(error.to_string().contains("--rebuild-index"), "{error}");
+        rebuild(&copy).unwrap();
+        assert_eq!(&digest(&open(&copy).unwrap()).await, all);
+
+        let copy = fs.copy();
+        copy.damage(index, |bytes| bytes.truncate(1_000));
+        crate::vfs::Vfs::remove(&copy, Path::new(FIRST)).unwrap();
+        assert!(rebuild(&copy).is_err(), "the beginning is gone");
+    }
+}
+
 #[test]
 fn a_directory_that_is_open_is_refused_and_one_that_is_not_there_is_missing() {
     let fs = SimFs::default();

@@ -17,6 +17,10 @@ const ENTITIES_SHOWN: usize = 20;
 
 pub(super) fn run(check: &Check) -> Result<(), Failure> {
     let list = &check.list;
+    if check.rebuild_index {
+        let dir = Config::load(&list.home)?.data_dir;
+        fairlead_backends::rebuild_index(&dir).map_err(|error| refused(&dir, error))?;
+    }
     let given_up = match check.truncate_at.zip(check.accept_loss) {
         Some((lsn, records)) => Some(truncate(list, Lsn(lsn), records)?),
         None => None,
