@@ -1,6 +1,10 @@
 //! Many devices on one node: `cargo bench -p fairlead-tests --bench connections [COUNT [KEEP_ALIVE_SECONDS]]`.
 //! Each has a session that outlives its connection and one subscription. Printed are how long a storm of all of them
 //! takes, the resident memory that each costs, and the CPU that they cost while all they do is to say that they live.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures time and lets it pass"
+)]
 
 use std::time::{Duration, Instant};
 use std::{env, thread};
