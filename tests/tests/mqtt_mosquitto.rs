@@ -1,9 +1,11 @@
 //! mosquitto_pub, mosquitto_sub and mosquitto_rr, as their man pages have them.
 
-use std::io::{BufRead, BufReader, Lines, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
-use fairlead_tests::{Node, Relay, tools};
+use fairlead_tests::{Node, PATIENCE, Relay, tools};
 
 /// Runs one of the programs to its end, and gives back what it printed.
 fn run(program: &str, port: &str, arguments: &[&str]) -> String {
@@ -28,7 +30,7 @@ fn command(program: &str, port: &str, arguments: &[&str]) -> Command {
 /// A program that goes on, and what it prints. Dropping it kills it.
 struct Running {
     child: Child,
-    printed: Lines<BufReader<ChildStdout>>,
+    printed: Receiver<String>,
 }
 
 impl Running {
@@ -38,12 +40,24 @@ impl Running {
             .stdout(Stdio::piped())
             .spawn()
             .expect("mosquitto's clients are installed");
-        let printed = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let (sender, printed) = channel();
+        let read = move || {
+            // The test may have heard enough.
+            lines
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+                .ok();
+        };
+        thread::Builder::new()
+            .name("mosquitto output".into())
+            .spawn(read)
+            .expect("a thread starts");
         Self { child, printed }
     }
 
-    fn line(&mut self) -> String {
-        self.printed.next().expect("it goes on").expect("text")
+    fn line(&self) -> String {
+        self.printed.recv_timeout(PATIENCE).expect("it goes on")
     }
 }
 
@@ -73,7 +87,7 @@ fn lives(version: &str, expiry: &[&str]) {
     run(
         "mosquitto_pub",
         &relay.port(),
-        &["-V", version, "-r", "-t", "set/1", "-m", "kept"],
+        &["-V", version, "-r", "-q", "1", "-t", "set/1", "-m", "kept"],
     );
     let session = [
         "-V", version, "-c", "-i", "pump", "-q", "2", "-t", "orders/#", "-t", "set/+",
@@ -92,7 +106,7 @@ fn lives(version: &str, expiry: &[&str]) {
         &relay.port(),
         &[&session[..], &will, &format].concat(),
     );
-    assert_eq!(pump.line(), "set/1 0 1 kept");
+    assert_eq!(pump.line(), "set/1 1 1 kept");
     publish(&relay.port(), "orders/eu/1", "2", "first");
     assert_eq!(pump.line(), "orders/eu/1 2 0 first");
 
