@@ -101,7 +101,7 @@ fn lives(version: &str, expiry: &[&str]) {
         "--will-retain",
     ];
     let format = ["-F", "%t %q %r %p"];
-    let mut pump = Running::start(
+    let pump = Running::start(
         "mosquitto_sub",
         &relay.port(),
         &[&session[..], &will, &format].concat(),
