@@ -18,6 +18,8 @@ pub(crate) struct Layers {
     pub(crate) proxies: Box<[Network]>,
     pub(crate) secure: Option<Secure>,
     pub(crate) carrier: Carrier,
+    /// Web pages that may connect over WebSocket; any, if none is named.
+    pub(crate) origins: Box<[String]>,
 }
 
 /// A connection with its layers opened.
@@ -54,7 +56,7 @@ impl Layers {
             (io, certificate_name) = secure.accept(io).await?;
         }
         if let Carrier::WebSocket(subprotocols) = self.carrier {
-            io = Box::new(WebSocket::accept(io, subprotocols).await?);
+            io = Box::new(WebSocket::accept(io, subprotocols, &self.origins).await?);
         }
         Ok(Opened {
             io,

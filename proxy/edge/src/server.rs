@@ -41,6 +41,9 @@ pub struct Listener {
     pub carrier: Carrier,
     /// Whose connections begin with a PROXY header that says for whom they are.
     pub proxies: Vec<Network>,
+    /// Origins of web pages that may connect over WebSocket, such as `https://app.example`; any, if
+    /// none is named.
+    pub origins: Vec<String>,
     /// Who serves its connections.
     pub translator: Arc<dyn Translator>,
 }
@@ -210,6 +213,7 @@ fn post(listener: &Listener, turned_away: &IntCounterVec) -> Result<Post, EdgeEr
         name: Arc::clone(name),
         layers: Layers {
             proxies: listener.proxies.as_slice().into(),
+            origins: listener.origins.as_slice().into(),
             secure,
             carrier: listener.carrier,
         },

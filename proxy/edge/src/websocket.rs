@@ -43,10 +43,12 @@ const FRAME_BYTES_MAX: usize = 64 * 1024;
 const UNWRITTEN_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
 
 impl WebSocket {
-    /// Answers the client's request for one of these subprotocols; without one it is refused.
+    /// Answers the client's request for one of these subprotocols; without one it is refused, and so is
+    /// a web page of another origin than these, if there are any.
     pub(crate) async fn accept(
         io: Box<dyn Io>,
         subprotocols: &'static [&'static str],
+        origins: &[String],
     ) -> Result<Self, NotUpgraded> {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
@@ -54,7 +56,10 @@ impl WebSocket {
             .max_write_buffer_size(UNWRITTEN_BYTES_MAX)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
-        let agree = Agree(subprotocols);
+        let agree = Agree {
+            subprotocols,
+            origins: origins.into(),
+        };
         let accepted = accept_hdr_async_with_config(io, agree, Some(config)).await;
         let frames = accepted.map_err(|error| NotUpgraded(Box::new(error)))?;
         let rest = Bytes::new();
@@ -63,7 +68,25 @@ impl WebSocket {
 }
 
 /// Chooses the subprotocol.
-struct Agree(&'static [&'static str]);
+struct Agree {
+    subprotocols: &'static [&'static str],
+    origins: Box<[String]>,
+}
+
+impl Agree {
+    /// Browsers say for which page they ask; who says nothing is no browser.
+    fn is_welcome(&self, request: &Request) -> bool {
+        let mut said = request.headers().get_all(header::ORIGIN).iter();
+        let is_known = |origin: &HeaderValue| self.origins.iter().any(|known| known == origin);
+        self.origins.is_empty() || said.all(is_known)
+    }
+}
+
+fn refusal(status: StatusCode, why: String) -> ErrorResponse {
+    let mut refusal = ErrorResponse::new(Some(why));
+    *refusal.status_mut() = status;
+    refusal
+}
 
 impl tokio_tungstenite::tungstenite::handshake::server::Callback for Agree {
     fn on_request(
@@ -71,17 +94,20 @@ impl tokio_tungstenite::tungstenite::handshake::server::Callback for Agree {
         request: &Request,
         mut response: Response,
     ) -> Result<Response, ErrorResponse> {
+        if !self.is_welcome(request) {
+            let why = "not for pages of this origin\n".to_owned();
+            return Err(refusal(StatusCode::FORBIDDEN, why));
+        }
         let asked = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
         let mut asked = asked.iter().filter_map(|value| value.to_str().ok());
         let chosen = asked.find_map(|list| {
             let mut words = list.split(',').map(str::trim);
-            words.find_map(|word| self.0.iter().find(|own| **own == word))
+            words.find_map(|word| self.subprotocols.iter().find(|own| **own == word))
         });
         let Some(chosen) = chosen else {
-            let why = format!("ask for the subprotocol {}\n", self.0.join(" or "));
-            let mut refusal = ErrorResponse::new(Some(why));
-            *refusal.status_mut() = StatusCode::BAD_REQUEST;
-            return Err(refusal);
+            let known = self.subprotocols.join(" or ");
+            let why = format!("ask for the subprotocol {known}\n");
+            return Err(refusal(StatusCode::BAD_REQUEST, why));
         };
         let chosen = HeaderValue::from_static(chosen);
         let headers = response.headers_mut();

@@ -64,6 +64,7 @@ pub(crate) struct Listener {
     pub(crate) identity: Option<Identity>,
     pub(crate) carrier: Carrier,
     pub(crate) proxies: Vec<Network>,
+    pub(crate) origins: Vec<String>,
     pub(crate) translator: Arc<dyn Translator>,
 }
 

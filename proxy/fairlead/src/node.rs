@@ -163,6 +163,7 @@ fn sockets(config: &Config, start: Start) -> Result<Sockets, Failure> {
             identity: one.identity.clone(),
             carrier: one.carrier,
             proxies: one.proxies.clone(),
+            origins: one.origins.clone(),
             translator: Arc::clone(&one.translator),
         });
     }

@@ -55,6 +55,9 @@ pub(super) struct Listener {
     /// Load balancers that say for whom they speak: addresses, or networks such as `10.0.0.0/8`.
     #[serde(default)]
     pub(super) proxies: Vec<Spanned<String>>,
+    /// Web pages that may connect over WebSocket, by their origin; any, if none is named.
+    #[serde(default)]
+    pub(super) origins: Vec<String>,
     /// In the translator's own words.
     #[serde(default)]
     pub(super) settings: Settings,

@@ -149,6 +149,7 @@ fn plain_doors(translators: &Translators<'_>) -> Vec<Listener> {
             identity: None,
             carrier: Carrier::Stream,
             proxies: Vec::new(),
+            origins: Vec::new(),
             translator: Arc::clone(translator),
         })
     });
@@ -221,6 +222,7 @@ fn listener(
         identity,
         carrier,
         proxies: networks(&written.proxies)?,
+        origins: written.origins.clone(),
         translator,
     })
 }

@@ -82,6 +82,7 @@ impl Bench {
             identity: None,
             carrier: Carrier::Stream,
             proxies: Vec::new(),
+            origins: Vec::new(),
             translator: Arc::new(line),
         };
         shape(&mut listener);

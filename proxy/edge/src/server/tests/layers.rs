@@ -45,12 +45,24 @@ fn a_header_of_anybody_else_is_not_believed() {
 type Upgraded = (WebSocket<TcpStream>, Response<Option<Vec<u8>>>);
 
 fn upgrade(running: &Running, asked: &'static str) -> Result<Upgraded, Box<tungstenite::Error>> {
+    upgrade_from(running, asked, None)
+}
+
+/// For a page of this origin.
+fn upgrade_from(
+    running: &Running,
+    asked: &'static str,
+    origin: Option<&'static str>,
+) -> Result<Upgraded, Box<tungstenite::Error>> {
     let mut request = format!("ws://{}/any", running.address)
         .into_client_request()
         .unwrap();
     let asked = HeaderValue::from_static(asked);
     let headers = request.headers_mut();
     headers.insert(header::SEC_WEBSOCKET_PROTOCOL, asked);
+    if let Some(origin) = origin {
+        headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+    }
     let stream = running.client().0.into_inner();
     match tungstenite::client(request, stream) {
         Ok(upgraded) => Ok(upgraded),
@@ -97,6 +109,32 @@ fn a_client_that_asks_for_no_known_subprotocol_is_refused() {
         panic!("{refused}");
     };
     assert_eq!(answer.status(), 400);
+    running.stop();
+}
+
+#[test]
+fn only_pages_of_a_named_origin_connect_and_whoever_is_no_page() {
+    let bench = Bench::new();
+    let running = bench.listen(POLITE, Vec::new(), |listener| {
+        listener.carrier = Carrier::WebSocket(&["words"]);
+        listener.origins = vec!["https://app.example".to_owned()];
+    });
+    running.keeper.open(bench.kernel());
+    for (origin, may) in [
+        (Some("https://app.example"), true),
+        (None, true),
+        (Some("https://app.example.evil"), false),
+        (Some("null"), false),
+    ] {
+        let status = upgrade_from(&running, "words", origin).map(|_| 101);
+        let status = status.unwrap_or_else(|error| {
+            let tungstenite::Error::Http(answer) = *error else {
+                panic!("{error}");
+            };
+            answer.status().as_u16()
+        });
+        assert_eq!(status, if may { 101 } else { 403 }, "{origin:?}");
+    }
     running.stop();
 }
 
