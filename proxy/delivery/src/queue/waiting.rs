@@ -63,7 +63,7 @@ impl Queue {
     }
 
     /// A message has died in the store. Nobody is given it any more; false if a member holds it, who
-    /// then ends it as [`End::Doomed`].
+    /// then ends it as [`End::Doomed`](super::End::Doomed).
     pub fn doom(&mut self, place: Place) -> bool {
         if let Some(held) = self.unsettled.get_mut(&place) {
             held.is_doomed = true;
