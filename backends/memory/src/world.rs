@@ -170,7 +170,7 @@ impl World {
     /// Makes room at the head of an entity that is full.
     fn drop_head(&mut self, id: EntityId, to: Offset, told: &mut Told) {
         self.change(id, |entity| {
-            if !entity.spec.keeps_dead {
+            if !entity.spec.has_dead() {
                 return entity.trim(to);
             }
             let before = entity.dead_count();

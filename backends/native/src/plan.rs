@@ -362,7 +362,7 @@ impl<'a> Planner<'a> {
                 let Some(to) = self.draft.drop_head(self.state, entity, spec, batch) else {
                     return Ok(Placement::Dropped);
                 };
-                let record = if spec.keeps_dead {
+                let record = if spec.has_dead() {
                     self.plan.died.push(entity);
                     displaced(entity, to)
                 } else {

@@ -75,6 +75,7 @@ macro_rules! laws {
             dead::a_queue_that_keeps_none_forgets_its_dead,
             dead::a_dead_message_makes_room,
             dead::what_is_dropped_at_the_head_dies_and_the_watcher_is_told,
+            dead::what_is_dropped_at_the_head_of_a_log_is_gone,
             dead::a_purge_takes_the_dead_along,
             dead::only_a_queue_has_dead_messages,
             retention::the_age_of_a_queue_bounds_deadlines,

@@ -174,4 +174,9 @@ impl Spec {
             tag: EpochTag::default(),
         }
     }
+
+    /// Whether what dies in it stays: only a `Queue` has dead messages.
+    pub fn has_dead(&self) -> bool {
+        self.keeps_dead && self.kind == Kind::Queue
+    }
 }

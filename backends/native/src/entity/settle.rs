@@ -20,7 +20,7 @@ impl Content {
             Outcome::Returned => self.give_back(cursor, range),
             Outcome::Done | Outcome::Dead(_) if cursor == CursorId::DEAD => self.bury(range),
             Outcome::Done | Outcome::Dead(_) if cursor == CursorId::CLEANER => self.clean(range),
-            Outcome::Dead(reason) if is_queue && self.spec.keeps_dead => {
+            Outcome::Dead(reason) if self.spec.has_dead() => {
                 self.consume(range, Some(reason));
             }
             Outcome::Done | Outcome::Dead(_) if is_queue => self.consume(range, None),

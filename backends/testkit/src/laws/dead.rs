@@ -164,6 +164,22 @@ pub async fn what_is_dropped_at_the_head_dies_and_the_watcher_is_told(subject: &
     assert_eq!(subject.died(), [A, A]);
 }
 
+/// What is not a queue keeps no dead: its head is gone, and no reader has settled it.
+pub async fn what_is_dropped_at_the_head_of_a_log_is_gone(subject: &Subject) {
+    let Op::Create { entity, spec } = keeping(A, Some(2)) else {
+        unreachable!("it creates")
+    };
+    let kind = Kind::Log;
+    let spec = Spec { kind, ..spec };
+    subject.done(vec![Op::Create { entity, spec }]).await;
+    for body in ["0", "1", "2"] {
+        subject.done(vec![append(A, message(body))]).await;
+    }
+    assert_eq!(subject.marks(A).await.start, Offset(1));
+    assert_eq!(alive(subject).await, [(1, 1), (2, 1)]);
+    assert_eq!(subject.died(), []);
+}
+
 /// Nothing below the new start is there any more.
 pub async fn a_purge_takes_the_dead_along(subject: &Subject) {
     subject
