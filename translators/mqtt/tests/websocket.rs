@@ -41,6 +41,7 @@ async fn open() -> Open {
         identity: None,
         carrier: door.carrier,
         proxies: Vec::new(),
+        origins: Vec::new(),
         translator: Arc::new(Mqtt::default()),
     };
     let settings = Settings {
