@@ -3,6 +3,8 @@
 //! Every change is one numbered operation. At the chosen one the power fails: it and all later ones
 //! are refused, and [`SimFs::after_crash`] says what a disk could hold then.
 
+mod luck;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,23 +12,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+pub use self::luck::Loss;
+use self::luck::Luck;
 use super::{File, Lock, Room, Vfs};
-
-/// A write becomes durable in pieces of this size.
-const SECTOR_BYTES: usize = 512;
-
-/// What is left of changes that were not synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// All of them are lost.
-    All,
-    /// None of them is.
-    Nothing,
-    /// Each one by itself, as the seed says.
-    Some(u64),
-    /// Each sector of each write by itself, as the seed says.
-    Torn(u64),
-}
 
 /// The file system; clones share it.
 #[derive(Clone, Debug, Default)]
@@ -469,55 +457,5 @@ fn write(content: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     }
     if let Some(place) = content.get_mut(at..end) {
         place.copy_from_slice(bytes);
-    }
-}
-
-/// Decides what survives.
-struct Luck {
-    loss: Loss,
-    state: u64,
-}
-
-impl Luck {
-    fn new(loss: Loss) -> Self {
-        let state = match loss {
-            Loss::All | Loss::Nothing => 0,
-            Loss::Some(seed) | Loss::Torn(seed) => seed,
-        };
-        Self { loss, state }
-    }
-
-    fn has_kept(&mut self) -> bool {
-        match self.loss {
-            Loss::All => false,
-            Loss::Nothing => true,
-            Loss::Some(_) | Loss::Torn(_) => self.toss(),
-        }
-    }
-
-    fn keep(&mut self, durable: &mut Vec<u8>, change: &Change) {
-        let Change::Write(at, bytes) = change else {
-            if self.has_kept() {
-                change.apply(durable);
-            }
-            return;
-        };
-        let piece = match self.loss {
-            Loss::Torn(_) => SECTOR_BYTES,
-            Loss::All | Loss::Nothing | Loss::Some(_) => bytes.len().max(1),
-        };
-        for (n, piece_bytes) in bytes.chunks(piece).enumerate() {
-            if self.has_kept() {
-                write(durable, at + n * piece, piece_bytes);
-            }
-        }
-    }
-
-    /// SplitMix64: small, seeded, and the same everywhere.
-    fn toss(&mut self) -> bool {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) & 1 == 1
     }
 }
