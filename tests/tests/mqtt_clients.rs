@@ -285,19 +285,19 @@ fn hivemqs_client_is_sent_no_more_than_its_receive_maximum() {
     let port = mesh.port("mqtt");
     let terms = json!({"id": "reader", "receive_max": 3, "acknowledges": false});
     let mut reader = connected(Make::HiveMq, &port, terms);
-    for (filter, qos) in [("work/#", 2), ("live/#", 0)] {
+    for (filter, qos) in [("jobs/#", 2), ("live/#", 0)] {
         subscribe(&mut reader, filter, qos);
     }
     let mut writer = connected(Make::HiveMq, &port, json!({"id": "writer"}));
     for number in 0..10 {
-        publish(&mut writer, "work/1", &number.to_string(), 2);
+        publish(&mut writer, "jobs/1", &number.to_string(), 2);
     }
     // Three, and not the fourth: what follows them is a message that the window does not hold up.
     let mut heard = 0;
     while heard < 10 {
         let window = (10 - heard).min(3);
         for number in heard..heard + window {
-            expect_message(&mut reader, "work/1", &number.to_string(), false);
+            expect_message(&mut reader, "jobs/1", &number.to_string(), false);
         }
         publish(&mut writer, "live/1", "live", 0);
         expect_message(&mut reader, "live/1", "live", false);
@@ -315,11 +315,11 @@ fn hivemqs_client_publishes_a_stream_at_qos_2() {
     let mesh = node.start();
     let port = mesh.port("mqtt");
     let mut reader = connected(Make::HiveMq, &port, json!({"id": "reader"}));
-    subscribe(&mut reader, "work/+", 2);
+    subscribe(&mut reader, "jobs/+", 2);
     let mut writer = connected(Make::HiveMq, &port, json!({"id": "writer"}));
-    writer.order(&json!({"do": "stream", "to": "work/1", "qos": 2, "count": 1000}));
+    writer.order(&json!({"do": "stream", "to": "jobs/1", "qos": 2, "count": 1000}));
     for number in 0..1_000 {
-        expect_message(&mut reader, "work/1", &number.to_string(), false);
+        expect_message(&mut reader, "jobs/1", &number.to_string(), false);
     }
     assert_eq!(writer.wait("streamed"), "1000");
 }
@@ -391,11 +391,11 @@ fn two_of_aiomqtt_share_the_work_and_one_takes_over_from_the_other() {
     let mut workers =
         ["left", "right"].map(|id| connected(Make::Aiomqtt, &port, json!({"id": id})));
     for worker in &mut workers {
-        subscribe(worker, "$share/shift/work/+", 1);
+        subscribe(worker, "$share/shift/jobs/+", 1);
     }
     let mut desk = connected(Make::Aiomqtt, &port, json!({"id": "desk"}));
     for number in 0..100 {
-        publish(&mut desk, "work/1", &number.to_string(), 1);
+        publish(&mut desk, "jobs/1", &number.to_string(), 1);
     }
     let [mut left, mut right] = workers;
     // Taking turns, each has half.
@@ -404,7 +404,7 @@ fn two_of_aiomqtt_share_the_work_and_one_takes_over_from_the_other() {
 
     left.kill();
     for number in 100..110 {
-        publish(&mut desk, "work/1", &number.to_string(), 1);
+        publish(&mut desk, "jobs/1", &number.to_string(), 1);
     }
     // Some may have been on their way to the other.
     assert_eq!(
