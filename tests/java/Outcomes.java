@@ -274,6 +274,8 @@ public final class Outcomes {
                     }
                     var position = Map.of(partition, new OffsetAndMetadata(5));
                     producer.sendOffsetsToTransaction(position, consumer.groupMetadata());
+                    // An abort drops what was not sent yet; with this it is all there to be given up.
+                    producer.flush();
                     if (given.isEmpty()) {
                         producer.abortTransaction();
                         given = "given up at " + consumer.committed(Set.of(partition)).get(partition);
