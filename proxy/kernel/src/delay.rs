@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::house::House;
-use crate::publish::{check_size, documents, stage_append, target, targets_of};
+use crate::publish::{check_size, documents};
+use crate::reach::{Reached, target};
 use crate::verb::{Later, Pending, ranges};
 use crate::{Caller, Error, Reason};
 
@@ -177,26 +178,16 @@ impl Posting {
     ) -> Unit {
         let mut ops = Ops::with_capacity(2);
         if let Some(message) = message {
-            let mut to = self.0.atlas.read(|topology| {
-                targets_of(
-                    topology,
-                    (&message.address, message, &[]),
-                    Place::IfRoom,
-                    |_| true,
-                )
-            });
+            let mut reached = Reached::default();
+            let at = (&message.address, message, &[][..]);
+            self.0
+                .atlas
+                .read(|topology| reached.add_all(topology, at, Place::IfRoom, |_| true));
             if message.terms.latest {
-                to.push(target(self.0.latest));
+                reached.add_entity(self.0.latest);
             }
-            if !to.is_empty() {
-                stage_append(message, to, &mut ops);
-            }
-            for op in &mut ops {
-                if let Op::Append { batch, .. } = op {
-                    // Its time in the queues begins now.
-                    batch.time = now;
-                }
-            }
+            // Its time in the queues begins now.
+            reached.stage(message, now, &mut ops);
         }
         ops.push(Op::Settle {
             entity,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use fairlead_canon::{Address, Message, Part, Path, Pattern, RealmId};
 
-use crate::publish::latest_key;
+use crate::reach::latest_key;
 use crate::{Caller, Error};
 
 /// Keys read at a time.

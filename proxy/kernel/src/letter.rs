@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use fairlead_canon::codec::envelope;
 use fairlead_canon::{
     Address, Batch, DeadReason, Death, EntityId, Kind, Message, Offset, Outcome, Path, Promise,
     RealmId, Text, Timestamp,
 };
-use fairlead_ports::{CursorId, Entry, Op, Place, Stored, Targets, Unit};
+use fairlead_ports::{CursorId, Entry, Op, Ops, Place, Stored, Unit};
 use fairlead_topology::{AtFull, DeadLetter, Stream, Topology};
 
-use crate::publish::targets_of;
+use crate::reach::Reached;
 use crate::verb::ranges;
 
 /// One dead message on its way.
@@ -64,7 +63,7 @@ pub(crate) fn letters(
             }
             // Nobody wants it any more, or it cannot be read.
             _ => letters.push(Letter {
-                unit: unit(None, (entity, entry.base.0..end.0)),
+                unit: unit(Ops::new(), (entity, entry.base.0..end.0)),
                 reason,
                 message: None,
             }),
@@ -90,10 +89,9 @@ pub(crate) fn refused(
     let nowhere = Address::new(RealmId::QUEUES, Path::EMPTY);
     let message = batch.clone().into_message(&nowhere).ok()?;
     let message = way.readdress(message, DeadReason::MaxLen)?;
-    let append = way.append(&message, DeadReason::MaxLen);
     Some(Letter {
         unit: Unit {
-            ops: append.into_iter().collect(),
+            ops: way.append(&message, DeadReason::MaxLen),
             promise: Promise::Durable,
         },
         reason: DeadReason::MaxLen,
@@ -124,7 +122,7 @@ impl Way<'_> {
         let settled = (entity, offset.0..offset.0 + 1);
         let Some(message) = self.readdress(message, reason) else {
             return Letter {
-                unit: unit(None, settled),
+                unit: unit(Ops::new(), settled),
                 reason,
                 message: None,
             };
@@ -165,19 +163,17 @@ impl Way<'_> {
         Some(message)
     }
 
-    fn append(&self, message: &Message, reason: DeadReason) -> Option<Op> {
-        let to = self.targets(message, reason);
-        (!to.is_empty()).then(|| {
-            let mut batch = envelope::seal(message);
-            // Its time in the new queues begins now.
-            batch.time = self.now;
-            Op::Append { to, batch }
-        })
+    fn append(&self, message: &Message, reason: DeadReason) -> Ops {
+        let mut ops = Ops::new();
+        // Its time in the new queues begins now.
+        self.reached(message, reason)
+            .stage(message, self.now, &mut ops);
+        ops
     }
 
     /// Where it goes. A queue in which it died already is left out, unless somebody rejected it on
     /// the way: otherwise it would go round for ever.
-    fn targets(&self, message: &Message, reason: DeadReason) -> Targets {
+    fn reached(&self, message: &Message, reason: DeadReason) -> Reached {
         let deaths = message.properties.as_deref().map(|p| &p.deaths);
         let is_cycle = |stream: &Stream| {
             stream.kind == Kind::Queue
@@ -192,20 +188,17 @@ impl Way<'_> {
         let realm = message.address.realm;
         let further = message.properties.iter().flat_map(|said| &said.also_at);
         let further = further.map(|path| Address::new(realm, path.clone()));
-        let mut targets = Targets::new();
+        let mut reached = Reached::default();
         for address in std::iter::once(message.address.clone()).chain(further) {
             let at = (&address, message, publisher);
-            for found in targets_of(self.topology, at, place, |to| !is_cycle(to)) {
-                if targets.iter().all(|had| had.entity != found.entity) {
-                    targets.push(found);
-                }
-            }
+            reached.add_all(self.topology, at, place, |to| !is_cycle(to));
         }
-        targets
+        reached.dedup();
+        reached
     }
 }
 
-fn unit(append: Option<Op>, (entity, range): (EntityId, std::ops::Range<u64>)) -> Unit {
+fn unit(appends: Ops, (entity, range): (EntityId, std::ops::Range<u64>)) -> Unit {
     let settle = Op::Settle {
         entity,
         cursor: CursorId::DEAD,
@@ -213,7 +206,7 @@ fn unit(append: Option<Op>, (entity, range): (EntityId, std::ops::Range<u64>)) -
         outcome: Outcome::Done,
     };
     Unit {
-        ops: append.into_iter().chain([settle]).collect(),
+        ops: appends.into_iter().chain([settle]).collect(),
         promise: Promise::Durable,
     }
 }

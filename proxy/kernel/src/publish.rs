@@ -3,20 +3,18 @@
 use std::slice;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use fairlead_canon::codec::envelope;
-use fairlead_canon::{Address, Batch, EntityId, EpochTag, Headers, Key, Kind, Message, Promise};
-use fairlead_ports::{Action, Op, Ops, Place, Target, Targets, Unit};
-use fairlead_topology::{Stream, StreamKey, Topology};
+use fairlead_canon::{Address, Batch, EntityId, Headers, Kind, Message, Promise};
+use fairlead_ports::{Action, Op, Ops, Place, Unit};
+use fairlead_topology::{Stream, StreamKey};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::compaction::{is_compacted, stage_keyed};
 use crate::inbox::Room;
 use crate::live::Listener;
 use crate::metrics::DropReason;
+use crate::reach::{Reached, target};
 use crate::verb::{Content, Pending, Publish, PutDocument, To};
-use crate::{Caller, Error, Reason, lane};
+use crate::{Caller, Error, Reason};
 
 /// Routes that a caller remembers, for as long as neither topology nor subscriptions change.
 #[derive(Debug, Default)]
@@ -32,8 +30,6 @@ pub(crate) struct Plan {
     pub(crate) listeners: Vec<Listener>,
     /// Whether one of the streams wants elsewhere what it refuses.
     takes_refused: bool,
-    /// Whether one of the streams keeps the newest message of each key.
-    is_compacted: bool,
 }
 
 /// Where one publish goes.
@@ -54,7 +50,6 @@ impl Plan {
         };
         Self {
             takes_refused: streams.iter().any(|(stream, _)| takes(stream)),
-            is_compacted: streams.iter().any(|(stream, _)| is_compacted(stream)),
             streams,
             listeners,
         }
@@ -233,25 +228,19 @@ impl Caller {
         aim: &Aim<'_>,
         ops: &mut Ops,
     ) -> Result<(u32, usize), Error> {
+        let mut reached = self.reached(&message, aim);
+        if reached.lacks_key(&message) {
+            return Err(keyless());
+        }
         self.meters.published.inc();
-        let mut to = Targets::new();
         if let Some((entity, _)) = aim.lane {
-            to.push(target(entity));
+            reached.add_entity(entity);
         }
-        to.extend(self.targets(&message, aim));
-        let mut matched = to.len();
-        let mut bytes = 0;
-        if aim.plan.as_ref().is_some_and(|plan| plan.is_compacted) {
-            let to: Targets = self.targets_among(&message, aim, is_compacted).collect();
-            matched += to.len();
-            bytes += stage_keyed(&message, to, ops)?;
-        }
+        let mut matched = reached.count();
         if message.terms.latest {
-            to.push(target(self.kernel.latest));
+            reached.add_entity(self.kernel.latest);
         }
-        if !to.is_empty() {
-            bytes += stage_append(&message, to, ops);
-        }
+        let bytes = reached.stage(&message, message.terms.accepted_at, ops);
         if let Some(plan) = &aim.plan {
             matched += self.serve_live(message, &plan.listeners);
         }
@@ -291,11 +280,12 @@ impl Caller {
                     origin: self.origin,
                     ..opened.message
                 };
-                let to: Targets = self.targets(&message, aim).collect();
-                reached = reached.max(to.len());
-                if !to.is_empty() {
-                    bytes += stage_append(&message, to, ops);
+                let to = self.reached(&message, aim);
+                if to.lacks_key(&message) {
+                    return Err(keyless());
                 }
+                reached = reached.max(to.count());
+                bytes += to.stage(&message, message.terms.accepted_at, ops);
                 reached = reached.max(self.serve_live(message, &plan.listeners));
             }
             matched += reached;
@@ -313,31 +303,17 @@ impl Caller {
         Ok((u32::try_from(matched).unwrap_or(u32::MAX), bytes))
     }
 
-    /// The entities that one message goes to, the lane that was asked for by number apart, and those
-    /// that keep the newest of each key.
-    fn targets<'a>(
-        &'a self,
-        message: &'a Message,
-        aim: &'a Aim<'_>,
-    ) -> impl Iterator<Item = Target> + 'a {
-        self.targets_among(message, aim, |stream| !is_compacted(stream))
-    }
-
-    fn targets_among<'a>(
-        &'a self,
-        message: &'a Message,
-        aim: &'a Aim<'_>,
-        is_wanted: impl Fn(&Stream) -> bool + 'a,
-    ) -> impl Iterator<Item = Target> + 'a {
-        let streams = aim.plan.iter().flat_map(|plan| &plan.streams);
-        let wanted = streams.filter(move |(stream, no_local)| {
+    /// Where one message goes, the lane that was asked for by number apart.
+    fn reached(&self, message: &Message, aim: &Aim<'_>) -> Reached {
+        let mut reached = Reached::default();
+        for (stream, no_local) in aim.plan.iter().flat_map(|plan| &plan.streams) {
             let is_own = *no_local && aim.own_mailbox == Some(&stream.key);
             let is_done = aim.lane.is_some_and(|(_, key)| *key == stream.key);
-            !is_own && !is_done && stream.kind != Kind::Latest && is_wanted(stream)
-        });
-        wanted
-            .filter_map(move |(stream, _)| lane::choose(stream, message, self.publisher.as_bytes()))
-            .map(|entity| target_at(entity, aim.place))
+            if !is_own && !is_done && stream.kind != Kind::Latest {
+                reached.add(stream, (message, self.publisher.as_bytes()), aim.place);
+            }
+        }
+        reached
     }
 
     /// Stages a message for everything that it is bound to but the stream of a lane where it is
@@ -354,11 +330,8 @@ impl Caller {
             own_mailbox: None,
             place: Place::Next,
         };
-        let to: Targets = self.targets(message, &aim).collect();
-        if to.is_empty() {
-            return 0;
-        }
-        stage_append(message, to, ops)
+        let reached = self.reached(message, &aim);
+        reached.stage(message, message.terms.accepted_at, ops)
     }
 
     /// Puts one message before everybody who listens; how many that were.
@@ -387,69 +360,6 @@ impl Caller {
         }
         served
     }
-}
-
-pub(crate) fn target(entity: EntityId) -> Target {
-    target_at(entity, Place::Next)
-}
-
-pub(crate) fn target_at(entity: EntityId, place: Place) -> Target {
-    Target {
-        entity,
-        place,
-        tag: EpochTag::default(),
-    }
-}
-
-/// The targets of a message of a publisher at an address, among the wanted streams.
-pub(crate) fn targets_of(
-    topology: &Topology,
-    (address, message, publisher): (&Address, &Message, &[u8]),
-    place: Place,
-    is_wanted: impl Fn(&Stream) -> bool,
-) -> Targets {
-    let route = topology.route(address, &message.headers);
-    let streams = route.streams.iter().map(|(stream, _)| stream);
-    streams
-        .filter(|stream| stream.kind != Kind::Latest && is_wanted(stream))
-        .filter(|stream| message.key.is_some() || !is_compacted(stream))
-        .filter_map(|stream| lane::choose(stream, message, publisher))
-        .map(|entity| target_at(entity, place))
-        .collect()
-}
-
-/// Seals a message once for all its targets; the bytes it takes.
-pub(crate) fn stage_append(message: &Message, to: Targets, ops: &mut Ops) -> usize {
-    let mut batch = envelope::seal(message);
-    if message.terms.latest {
-        let has_value = message.body.as_ref().is_some_and(|body| !body.is_empty());
-        batch.keys = vec![Key {
-            key: Some(latest_key(&message.address)),
-            has_value,
-        }];
-    }
-    let bytes = batch.bytes.len();
-    if to.len() <= Unit::TARGETS_MAX {
-        ops.push(Op::Append { to, batch });
-        return bytes;
-    }
-    for to in to.chunks(Unit::TARGETS_MAX) {
-        ops.push(Op::Append {
-            to: to.into(),
-            batch: batch.clone(),
-        });
-    }
-    bytes
-}
-
-/// The key under which an address keeps its latest value: realm and path, so that a prefix of
-/// segments is a prefix of bytes.
-pub(crate) fn latest_key(address: &Address) -> Bytes {
-    let path = address.path.as_stored();
-    let mut key = BytesMut::with_capacity(8 + path.len());
-    key.put_u64(address.realm.0);
-    key.put_slice(path);
-    key.freeze()
 }
 
 pub(crate) fn documents(space: fairlead_ports::Space, with: Vec<PutDocument>) -> Ops {
@@ -484,4 +394,9 @@ pub(crate) fn check_size(bytes: usize) -> Result<(), Error> {
         return Err(Error::peer(Reason::TooLarge, detail));
     }
     Ok(())
+}
+
+fn keyless() -> Error {
+    let detail = "a compacted log takes no message without a key";
+    Error::peer(Reason::Denied, detail)
 }

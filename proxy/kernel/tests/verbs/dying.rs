@@ -559,3 +559,27 @@ async fn what_is_held_does_not_count_and_is_the_first_to_go_when_it_comes_back()
         [dead("returned", &["jobs maxlen 1"])]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_compacted_log_is_told_the_key_of_a_dead_message() {
+    let store = Arc::new(Memory::new(1 << 30));
+    let (_kernel, mut caller) = paused_mesh_over(Arc::clone(&store), 1_000_000).await;
+    declare_compacted(&mut caller, "state").await;
+    let settings = Settings {
+        dead_letter: Some(DeadLetter {
+            realm: Text::from_static(Realm::SHARED_NAME),
+            path: Some(shared("state").path),
+            ..to_grave("")
+        }),
+        ..Settings::default()
+    };
+    declare_told(&mut caller, "jobs", settings).await;
+    let keyless = message(&caller, &to_queue("jobs"), "x");
+    for mut message in [with_key(keyless.clone(), "a"), keyless] {
+        message.terms.deadline = Some(Timestamp(message.terms.accepted_at.0 + 100));
+        let pending = publish_message(&mut caller, message);
+        receipt(&mut caller, pending).await;
+    }
+    pass(101).await;
+    assert_eq!(keys_in(&store, &caller, "state").await, [told_of("a")]);
+}

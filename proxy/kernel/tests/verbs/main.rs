@@ -27,14 +27,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_canon::{
-    Address, Class, Kind, Message, Origin, Part, Path, Pattern, Promise, RealmId, Terms,
+    Address, Class, Compaction, Kind, Message, Offset, Origin, Part, Path, Pattern, Promise,
+    RealmId, Terms,
 };
 use fairlead_kernel::testing::{ManualClock, RuntimeClock, conn_info, kernel};
 use fairlead_kernel::{
     Attach, AttachmentId, Caller, Change, Content, Delivery, Event, Family, Kernel, NewStream,
-    Pending, Publish, Receipt, Source, StreamKey, To,
+    Pending, Publish, Receipt, Settings, Source, StreamKey, To, compaction_key,
 };
 use fairlead_memory::Memory;
+use fairlead_ports::{Store, Want};
 
 /// The origin of these tests' documents and streams.
 const ORIGIN: Origin = Origin(200);
@@ -105,6 +107,54 @@ async fn declare_queue(caller: &mut Caller, name: &str) {
         .declare(vec![Change::CreateStream(queue(name))])
         .await
         .unwrap();
+}
+
+/// A log that keeps the newest message of each key, at a shared address.
+async fn declare_compacted(caller: &mut Caller, name: &str) {
+    let compaction = Compaction {
+        lag_min_ms: 0,
+        deletes_kept_ms: 0,
+    };
+    let log = NewStream {
+        at: Some(shared(name)),
+        settings: Settings {
+            compaction: Some(compaction),
+            ..Settings::default()
+        },
+        ..NewStream::new(log_key(name), Kind::Log, Class::Local, ORIGIN)
+    };
+    let declared = caller.declare(vec![Change::CreateStream(log)]).await;
+    declared.unwrap();
+}
+
+fn log_key(name: &str) -> StreamKey {
+    StreamKey::new(Family::Log, name)
+}
+
+/// What a log was told of the keys of its messages.
+async fn keys_in(store: &Memory, caller: &Caller, name: &str) -> Vec<Option<Bytes>> {
+    let lane = caller
+        .kernel()
+        .topology(|t| t.stream(&log_key(name)).unwrap().lanes[0]);
+    let log = store.open(lane).unwrap();
+    let chunk = log.read(Offset(0), Want::bytes(1 << 20)).await.unwrap();
+    let keys = chunk
+        .batches
+        .into_iter()
+        .flat_map(|stored| stored.batch.keys);
+    keys.map(|key| key.key).collect()
+}
+
+/// What a log is told of a key.
+fn told_of(key: &'static str) -> Option<Bytes> {
+    Some(compaction_key(key.as_bytes()))
+}
+
+fn with_key(message: Message, key: &'static str) -> Message {
+    Message {
+        key: Some(Bytes::from_static(key.as_bytes())),
+        ..message
+    }
 }
 
 fn to_queue(name: &str) -> Address {

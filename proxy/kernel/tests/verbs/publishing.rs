@@ -1,10 +1,10 @@
 //! Publishing: live readers, several targets, latest values, documents, refusals.
 
-use fairlead_canon::{Compaction, EntityId, Text};
+use fairlead_canon::codec::envelope;
+use fairlead_canon::{EntityId, Text};
 use fairlead_canon::{HeadersBuilder, Value};
 use fairlead_kernel::{
-    Binding, Destination, HeaderMatch, Live, Match, NewRealm, PutDocument, Reason, Rule, Settings,
-    Version,
+    Binding, Destination, HeaderMatch, Live, Match, NewRealm, PutDocument, Reason, Rule, Version,
 };
 
 use crate::*;
@@ -290,28 +290,9 @@ async fn a_message_for_several_addresses_reaches_each_queue_and_reader_once() {
 async fn a_compacted_log_takes_only_what_has_a_key() {
     let mesh = Mesh::new().await;
     let mut caller = mesh.caller();
-    let key = StreamKey::new(Family::Log, "state");
-    let compaction = Compaction {
-        lag_min_ms: 0,
-        deletes_kept_ms: 0,
-    };
-    let state = NewStream {
-        at: Some(shared("state")),
-        settings: Settings {
-            compaction: Some(compaction),
-            ..Settings::default()
-        },
-        ..NewStream::new(key, Kind::Log, Class::Local, ORIGIN)
-    };
-    caller
-        .declare(vec![Change::CreateStream(state)])
-        .await
-        .unwrap();
+    declare_compacted(&mut caller, "state").await;
     let keyless = message(&caller, &shared("state"), "nobody's");
-    let keyed = Message {
-        key: Some(Bytes::from_static(b"a")),
-        ..keyless.clone()
-    };
+    let keyed = with_key(keyless.clone(), "a");
     let address = shared("state");
     let to = |message| Publish {
         to: To::Address(&address),
@@ -326,4 +307,44 @@ async fn a_compacted_log_takes_only_what_has_a_key() {
     caller.flush();
     let receipt = receipt(&mut caller, pending).await;
     assert_eq!((receipt.matched, receipt.positions.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_bound_to_a_compacted_log_tells_it_of_keys() {
+    let store = Arc::new(Memory::new(1 << 30));
+    let clock = Arc::new(ManualClock::at(1_000_000));
+    let mut caller = enter(&kernel(Arc::clone(&store), clock).await.unwrap());
+    declare_compacted(&mut caller, "state").await;
+    let (lane, address) = (log_key("plain"), shared("plain"));
+    let plain = NewStream {
+        at: Some(address.clone()),
+        ..NewStream::new(lane.clone(), Kind::Log, Class::Local, ORIGIN)
+    };
+    let bound = Binding {
+        from: RealmId::SHARED,
+        on: Match::Pattern(pattern("plain")),
+        to: Destination::Stream(log_key("state")),
+        no_local: false,
+        document: Bytes::new(),
+    };
+    let changes = vec![Change::CreateStream(plain), Change::Bind(bound)];
+    caller.declare(changes).await.unwrap();
+    let keyless = message(&caller, &address, "x");
+    let to = |message: &Message| Publish {
+        to: To::Lane {
+            stream: &lane,
+            lane: 0,
+            address: Some(&address),
+        },
+        content: Content::Batch(envelope::seal(message)),
+        promise: Promise::Durable,
+        with: Vec::new(),
+        own_mailbox: None,
+    };
+    let refused = caller.publish(to(&keyless)).unwrap_err();
+    assert_eq!(refused.reason, Reason::Denied);
+    let pending = caller.publish(to(&with_key(keyless, "a"))).unwrap();
+    caller.flush();
+    receipt(&mut caller, pending).await;
+    assert_eq!(keys_in(&store, &caller, "state").await, [told_of("a")]);
 }
