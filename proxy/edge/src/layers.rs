@@ -40,6 +40,17 @@ pub(crate) enum LayerError {
     WebSocket(#[from] NotUpgraded),
 }
 
+impl LayerError {
+    /// Its word in metric labels.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Proxied(_) => "proxy_header",
+            Self::Handshake(_) => "tls",
+            Self::WebSocket(_) => "websocket",
+        }
+    }
+}
+
 impl Layers {
     /// Opens them all; takes as long as the client does.
     pub(crate) async fn open(

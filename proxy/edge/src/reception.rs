@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fairlead_kernel::{Closed, ClosedReason, Conn, DrainWatch, Error, Meters, Reason, Translator};
 use fairlead_ports::{BoxFuture, ConnInfo};
-use prometheus::IntCounter;
+use prometheus::IntCounterVec;
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -32,7 +32,18 @@ pub(crate) struct Post {
     pub(crate) name: Arc<str>,
     pub(crate) layers: Layers,
     pub(crate) translator: Arc<dyn Translator>,
-    pub(crate) turned_away: IntCounter,
+    pub(crate) turned_away: IntCounterVec,
+}
+
+impl Post {
+    /// Turning away is rare enough for a lookup, and there is a word for each reason.
+    fn count(&self, why: &TurnedAway) {
+        let labels = [&*self.name, why.word()];
+        match self.turned_away.get_metric_with_label_values(&labels) {
+            Ok(counter) => counter.inc(),
+            Err(error) => tracing::warn!(%error, "a client turned away was not counted"),
+        }
+    }
 }
 
 /// A connection that is served.
@@ -57,6 +68,19 @@ enum TurnedAway {
     Kernel(#[from] Error),
 }
 
+impl TurnedAway {
+    /// Its word in metric labels.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Layer(layer) => layer.word(),
+            Self::Slow => "slow",
+            Self::Closed => "not_open",
+            Self::Kernel(_) => "failed",
+        }
+    }
+}
+
 impl Reception {
     /// Serves a client that was accepted at a post, to its end.
     pub(crate) async fn receive(self: Arc<Self>, post: Arc<Post>, socket: TcpStream) {
@@ -73,7 +97,7 @@ impl Reception {
                 report(listener, peer, id, &closed);
             }
             Err(why) => {
-                post.turned_away.inc();
+                post.count(&why);
                 tracing::info!(listener, %peer, reason = %why, "turned away");
             }
         }
@@ -92,7 +116,7 @@ impl Reception {
         let client = layers.map_err(|_late| TurnedAway::Slow)??;
         let opened = timeout(OPENING, self.gate.opened()).await;
         let kernel = opened.ok().flatten().ok_or(TurnedAway::Closed)?;
-        let meters = kernel.meters(post.translator.name())?;
+        let meters = kernel.meters(post.translator.name(), &post.name)?;
         let conn = self.conn(post, client);
         Ok(Admitted {
             seat: Seat::take(permit, meters),

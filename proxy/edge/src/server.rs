@@ -194,9 +194,9 @@ impl fmt::Debug for Edge {
 fn turned_away() -> Result<IntCounterVec, prometheus::Error> {
     let opts = Opts::new(
         "fairlead_connections_turned_away_total",
-        "Connections closed before a byte of their protocol was read.",
+        "Connections closed before a byte of their protocol was read, by reason.",
     );
-    IntCounterVec::new(opts, &["listener"])
+    IntCounterVec::new(opts, &["listener", "reason"])
 }
 
 fn post(listener: &Listener, turned_away: &IntCounterVec) -> Result<Post, EdgeError> {
@@ -218,7 +218,7 @@ fn post(listener: &Listener, turned_away: &IntCounterVec) -> Result<Post, EdgeEr
             carrier: listener.carrier,
         },
         translator: Arc::clone(&listener.translator),
-        turned_away: turned_away.get_metric_with_label_values(&[&**name])?,
+        turned_away: turned_away.clone(),
     })
 }
 

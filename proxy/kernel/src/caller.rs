@@ -96,7 +96,7 @@ impl Caller {
         &self.kernel
     }
 
-    /// The counters of this caller's protocol.
+    /// The counters of the listener that this caller came by.
     pub fn meters(&self) -> &Meters {
         &self.meters
     }

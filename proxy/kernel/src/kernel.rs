@@ -22,6 +22,7 @@ use crate::claim::Claims;
 use crate::coming::Comings;
 use crate::condition::Conditions;
 use crate::delay::Delays;
+use crate::ground::Ground;
 use crate::group::Groups;
 use crate::house::House;
 use crate::hub::Hub;
@@ -65,6 +66,7 @@ pub struct Kernel {
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) metrics: Metrics,
     pub(crate) registrar: mpsc::Sender<Request>,
+    pub(crate) ground: Ground,
     /// Holds the latest value of every address.
     pub(crate) latest: EntityId,
     callers: AtomicU64,
@@ -101,11 +103,14 @@ impl Kernel {
         backing
             .store
             .watch(Arc::clone(&hub) as Arc<dyn fairlead_ports::Watcher>);
-        let registrar = Registrar {
+        let ground = Ground {
             atlas: Arc::clone(&atlas),
             hub: Arc::clone(&hub),
             store: Arc::clone(&backing.store),
             clock: Arc::clone(&backing.clock),
+        };
+        let registrar = Registrar {
+            ground: ground.clone(),
             reserved,
         };
         let registrar = registrar.start();
@@ -150,6 +155,7 @@ impl Kernel {
             policy: policy(directory),
             metrics,
             registrar,
+            ground,
             latest,
             callers: AtomicU64::new(1),
             opened: Instant::now(),
@@ -179,11 +185,13 @@ impl Kernel {
         who: Principal,
         (protocol, origin): (&'static str, Origin),
     ) -> Result<Caller, Error> {
+        let meters = self.meters(protocol, &conn.listener)?;
         if let Verdict::No(denied) = self.policy.admit(&who, &Action::Connect(conn)) {
+            meters.logins_refused.inc();
             return Err(denied.into());
         }
+        meters.logins_accepted.inc();
         self.introduce(protocol, origin);
-        let meters = self.meters(protocol)?;
         let id = self.callers.fetch_add(1, Ordering::Relaxed);
         Ok(Caller::new(Arc::clone(self), id, (who, origin), meters))
     }
@@ -193,10 +201,15 @@ impl Kernel {
         self.metrics.introduce(origin, protocol);
     }
 
-    /// The counters of a protocol; looked up once per connection and held.
-    pub fn meters(&self, protocol: &'static str) -> Result<Arc<Meters>, Error> {
-        let found = self.metrics.meters(protocol);
+    /// The counters of a listener; looked up once per connection and held.
+    pub fn meters(&self, protocol: &'static str, listener: &str) -> Result<Arc<Meters>, Error> {
+        let found = self.metrics.meters(protocol, listener);
         found.map_err(|error| Error::us(Reason::Unavailable, error.to_string()))
+    }
+
+    /// The counters of all listeners of a protocol.
+    pub fn meters_of(&self, protocol: &str) -> Vec<Arc<Meters>> {
+        self.metrics.meters_of(protocol)
     }
 
     /// All metrics, in the text format of Prometheus.
@@ -248,7 +261,7 @@ impl Kernel {
             Arc::clone(self),
             id,
             (who, Origin(0)),
-            self.meters("operator")?,
+            self.meters("operator", "admin")?,
         ))
     }
 

@@ -17,8 +17,8 @@ use crate::{Blame, ClosedReason, Error, Reason};
 pub(crate) struct Metrics {
     registry: Registry,
     families: Arc<Families>,
-    /// By translator's name; as many as there are translators.
-    held: Mutex<Vec<(&'static str, Arc<Meters>)>>,
+    /// One for each listener, and one for the operator.
+    held: Mutex<Vec<Arc<Meters>>>,
     condition: IntGaugeVec,
     buried: Buried,
 }
@@ -48,14 +48,15 @@ struct Families {
     received_bytes: IntCounterVec,
     sent_bytes: IntCounterVec,
     errors: IntCounterVec,
-    logins: IntCounterVec,
+    logins_accepted: IntCounterVec,
+    logins_refused: IntCounterVec,
     banned: IntCounterVec,
     losses: IntCounterVec,
     /// The words of those from whom messages come.
     origins: Mutex<BTreeMap<Origin, &'static str>>,
 }
 
-/// The counters of one protocol.
+/// The counters of one listener.
 #[derive(Debug)]
 pub struct Meters {
     /// Connections open.
@@ -76,6 +77,8 @@ pub struct Meters {
     pub received_bytes: IntCounter,
     /// Bytes written to sockets.
     pub sent_bytes: IntCounter,
+    /// Clients let in, with or without a login.
+    pub logins_accepted: IntCounter,
     /// Logins refused.
     pub logins_refused: IntCounter,
     /// Clients kept out because they came too often.
@@ -87,6 +90,7 @@ pub struct Meters {
     /// By whose message it was, one for each code; looked up at the first loss.
     losses: Mutex<BTreeMap<Origin, Vec<IntCounter>>>,
     protocol: &'static str,
+    listener: Box<str>,
     families: Arc<Families>,
 }
 
@@ -127,7 +131,7 @@ impl Metrics {
         };
         let connections = IntGaugeVec::new(
             Opts::new("fairlead_connections", "Connections open."),
-            &["protocol"],
+            &["protocol", "listener"],
         )?;
         registry.register(Box::new(connections.clone()))?;
         let condition = IntGaugeVec::new(
@@ -161,7 +165,7 @@ impl Metrics {
             .get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?
             .set(1);
         registry.register(Box::new(build))?;
-        let one = &["protocol"][..];
+        let one = &["protocol", "listener"][..];
         let families = Families {
             connections,
             opened: counter(
@@ -172,7 +176,7 @@ impl Metrics {
             closed: counter(
                 "fairlead_connections_closed_total",
                 "Connections ended, by reason.",
-                &["protocol", "reason"],
+                &["protocol", "listener", "reason"],
             )?,
             published: counter(
                 "fairlead_messages_published_total",
@@ -202,7 +206,7 @@ impl Metrics {
             dropped: counter(
                 "fairlead_messages_dropped_total",
                 "Messages that nobody was promised and that did not arrive, by reason.",
-                &["protocol", "reason"],
+                &["protocol", "listener", "reason"],
             )?,
             received_bytes: counter(
                 "fairlead_received_bytes_total",
@@ -217,9 +221,14 @@ impl Metrics {
             errors: counter(
                 "fairlead_errors_total",
                 "Failed operations, by reason and by who has to change something.",
-                &["protocol", "reason", "blame"],
+                &["protocol", "listener", "reason", "blame"],
             )?,
-            logins: counter("fairlead_logins_refused_total", "Logins refused.", one)?,
+            logins_accepted: counter(
+                "fairlead_logins_accepted_total",
+                "Clients let in, with or without a login.",
+                one,
+            )?,
+            logins_refused: counter("fairlead_logins_refused_total", "Logins refused.", one)?,
             banned: counter(
                 "fairlead_clients_banned_total",
                 "Connections refused because their client comes too often.",
@@ -241,15 +250,27 @@ impl Metrics {
         })
     }
 
-    /// The counters of a protocol; made on first use.
-    pub(crate) fn meters(&self, protocol: &'static str) -> Result<Arc<Meters>, prometheus::Error> {
+    /// The counters of a listener; made on first use.
+    pub(crate) fn meters(
+        &self,
+        protocol: &'static str,
+        listener: &str,
+    ) -> Result<Arc<Meters>, prometheus::Error> {
         let mut held = self.held.lock();
-        if let Some((_, meters)) = held.iter().find(|(name, _)| *name == protocol) {
+        let is_it = |m: &&Arc<Meters>| m.protocol == protocol && &*m.listener == listener;
+        if let Some(meters) = held.iter().find(is_it) {
             return Ok(Arc::clone(meters));
         }
-        let meters = Arc::new(Meters::new(&self.families, protocol)?);
-        held.push((protocol, Arc::clone(&meters)));
+        let meters = Arc::new(Meters::new(&self.families, protocol, listener)?);
+        held.push(Arc::clone(&meters));
         Ok(meters)
+    }
+
+    /// The counters of all listeners of a protocol that have had a client.
+    pub(crate) fn meters_of(&self, protocol: &str) -> Vec<Arc<Meters>> {
+        let held = self.held.lock();
+        let own = held.iter().filter(|meters| meters.protocol == protocol);
+        own.cloned().collect()
     }
 
     /// Everything, in the text format of Prometheus; the store is in this condition.
@@ -300,19 +321,25 @@ impl Families {
 }
 
 impl Meters {
-    fn new(families: &Arc<Families>, protocol: &'static str) -> Result<Self, prometheus::Error> {
-        let one = |family: &IntCounterVec| family.get_metric_with_label_values(&[protocol]);
+    fn new(
+        families: &Arc<Families>,
+        protocol: &'static str,
+        listener: &str,
+    ) -> Result<Self, prometheus::Error> {
+        let one =
+            |family: &IntCounterVec| family.get_metric_with_label_values(&[protocol, listener]);
+        let by_reason = |family: &IntCounterVec, reason: &str| {
+            family.get_metric_with_label_values(&[protocol, listener, reason])
+        };
         let errors = |blame: &'static str| {
             lookup(Reason::ALL, |reason| {
-                families
-                    .errors
-                    .get_metric_with_label_values(&[protocol, reason.word(), blame])
+                let labels = &[protocol, listener, reason.word(), blame];
+                families.errors.get_metric_with_label_values(labels)
             })
         };
+        let connections = &families.connections;
         Ok(Self {
-            connections: families
-                .connections
-                .get_metric_with_label_values(&[protocol])?,
+            connections: connections.get_metric_with_label_values(&[protocol, listener])?,
             opened: one(&families.opened)?,
             published: one(&families.published)?,
             delivered: one(&families.delivered)?,
@@ -321,22 +348,20 @@ impl Meters {
             unrouted: one(&families.unrouted)?,
             received_bytes: one(&families.received_bytes)?,
             sent_bytes: one(&families.sent_bytes)?,
-            logins_refused: one(&families.logins)?,
+            logins_accepted: one(&families.logins_accepted)?,
+            logins_refused: one(&families.logins_refused)?,
             banned: one(&families.banned)?,
             dropped: lookup(DropReason::ALL, |reason| {
-                families
-                    .dropped
-                    .get_metric_with_label_values(&[protocol, reason.word()])
+                by_reason(&families.dropped, reason.word())
             })?,
             closed: lookup(ClosedReason::ALL, |reason| {
-                families
-                    .closed
-                    .get_metric_with_label_values(&[protocol, reason.word()])
+                by_reason(&families.closed, reason.word())
             })?,
             errors_peer: errors("peer")?,
             errors_us: errors("us")?,
             losses: Mutex::default(),
             protocol,
+            listener: listener.into(),
             families: Arc::clone(families),
         })
     }
@@ -355,6 +380,11 @@ impl Meters {
                 counter.inc();
             }
         }
+    }
+
+    /// Messages dropped, for whatever reason.
+    pub fn dropped_count(&self) -> u64 {
+        self.dropped.iter().map(IntCounter::get).sum()
     }
 
     /// Counts a dropped message.

@@ -67,7 +67,7 @@ impl Desk {
                 Ok(Some(last_word))
             }
             Step::Refused(why) => {
-                if let Ok(meters) = self.kernel.meters(NAME) {
+                if let Ok(meters) = self.kernel.meters(NAME, &self.info.listener) {
                     meters.logins_refused.inc();
                     meters.failed(&Error::peer(Reason::NotAuthenticated, why));
                 }

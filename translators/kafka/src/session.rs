@@ -38,7 +38,7 @@ const SILENCE: Duration = Duration::from_secs(600);
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(conn: Conn, kernel: Arc<Kernel>, settings: Arc<Settings>) -> Closed {
-    let meters = match kernel.meters(crate::NAME) {
+    let meters = match kernel.meters(crate::NAME, &conn.info.listener) {
         Ok(meters) => meters,
         Err(error) => return Closed::because(ClosedReason::Failed, error.to_string()),
     };

@@ -206,7 +206,7 @@ impl Handshake<'_> {
 
     /// Tells a client that knows the capability why its login failed; the others see the socket close.
     async fn denied(&mut self, said: &connection::StartOk, why: &'static str) -> Closed {
-        if let Ok(meters) = self.kernel.meters(NAME) {
+        if let Ok(meters) = self.kernel.meters(NAME, &self.info.listener) {
             meters.logins_refused.inc();
         }
         tracing::warn!(peer = %self.info.peer, mechanism = ?said.mechanism, why, "login refused");

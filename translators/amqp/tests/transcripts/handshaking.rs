@@ -59,7 +59,7 @@ async fn a_wrong_password_is_refused_with_403_and_counted() {
     assert!(text.starts_with("ACCESS_REFUSED - "), "{text}");
     assert_eq!(peer.served.await.unwrap().reason, ClosedReason::Refused);
     let page = mesh.kernel.metrics_page();
-    assert!(page.contains("fairlead_logins_refused_total{protocol=\"amqp\"} 1"));
+    assert!(page.contains("fairlead_logins_refused_total{listener=\"test\",protocol=\"amqp\"} 1"));
 }
 
 #[tokio::test]

@@ -77,8 +77,8 @@ async fn publishing_to_an_exchange_that_does_not_exist_closes_the_channel_with_4
     let text = peer.closes_channel(404).await;
     assert_eq!(text, "NOT_FOUND - no exchange 'nowhere' in vhost '/'");
     let page = mesh.kernel.metrics_page();
-    let counted = "fairlead_errors_total{blame=\"peer\",protocol=\"amqp\",reason=\"unknown\"} 1";
-    assert!(page.contains(counted));
+    let labels = "blame=\"peer\",listener=\"test\",protocol=\"amqp\",reason=\"unknown\"";
+    assert!(page.contains(&format!("fairlead_errors_total{{{labels}}} 1")));
     // What follows on the closed channel is void; other channels go on.
     peer.publish("nowhere", "k", b"lost").await;
     peer.open_channel(2).await;

@@ -129,7 +129,7 @@ async fn enter<I: Io>(
     place: &Place,
 ) -> Result<(Caller, Vec<Property>), Fault> {
     let Place { info, kernel, .. } = place;
-    let meters = kernel.meters(NAME)?;
+    let meters = kernel.meters(NAME, &info.listener)?;
     match login::prove(link, connect, info, kernel).await {
         Ok(Proven { who, words }) => {
             let who = Principal {

@@ -364,7 +364,7 @@ async fn a_client_that_connects_too_often_is_banned_until_the_operator_pardons_i
     assert_eq!(banned.len(), 1);
     assert_eq!(&*banned[0].client, "flapper");
     let page = mesh.kernel.metrics_page();
-    let counted = "fairlead_clients_banned_total{protocol=\"mqtt\"} 2";
+    let counted = "fairlead_clients_banned_total{listener=\"test\",protocol=\"mqtt\"} 2";
     assert!(page.contains(counted), "{page}");
     assert!(mesh.kernel.pardon("flapper") && !mesh.kernel.pardon("flapper"));
     mesh.client(Version::V5, "flapper").await.goodbye().await;

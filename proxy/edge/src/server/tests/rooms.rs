@@ -38,11 +38,11 @@ fn a_client_beyond_the_limit_is_turned_away_and_the_next_place_is_given_again() 
 }
 
 #[test]
-fn connections_are_counted_by_protocol() {
+fn connections_are_counted_by_listener() {
     let bench = Bench::new();
     let running = bench.serve(POLITE);
     let kernel = running.gate.kernel().unwrap();
-    let meters = kernel.meters("line").unwrap();
+    let meters = kernel.meters("line", "front").unwrap();
     let mut client = running.client();
     assert_eq!(client.hears(), "hello\n");
     assert_eq!(meters.connections.get(), 1);
