@@ -206,10 +206,18 @@ impl Queue {
         }
     }
 
-    /// A message was handed out: up to where the store is to know it in that lane, when it does not
-    /// yet. Marks run ahead, so that one is written per [`Queue::MARK_AHEAD`] messages.
-    pub fn mark(&mut self, place: Place) -> Option<Offset> {
-        self.lane(place.lane)?.mark(place.offset)
+    /// Up to where the store has to know that messages of that lane were handed out before this one
+    /// is, when it does not yet; answered with [`Queue::marked`]. Marks run ahead, so that one is
+    /// written per [`Queue::MARK_AHEAD`] messages.
+    pub fn lacks_mark(&mut self, place: Place) -> Option<Offset> {
+        self.lane(place.lane)?.lacks_mark(place.offset)
+    }
+
+    /// The store knows, and will after a crash, that messages of a lane below `upto` were handed out.
+    pub fn marked(&mut self, lane: u8, upto: Offset) {
+        if let Some(lane) = self.lane(lane) {
+            lane.marked(upto);
+        }
     }
 
     /// Members that still take part.

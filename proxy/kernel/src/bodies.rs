@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use fairlead_canon::{Address, DeadReason, Outcome, Path};
 use fairlead_delivery::Assigned;
-use fairlead_ports::{BoxFuture, StoreError, Stored};
+use fairlead_ports::{BoxFuture, Store, StoreError, Stored};
 use fairlead_topology::Family;
 use smallvec::SmallVec;
 
 use crate::Caller;
 use crate::consume::Attached;
 use crate::hub::Hot;
+use crate::mark::Mark;
 use crate::solo::Solo;
 use crate::verb::{AttachmentId, Delivery, DeliveryId};
 
@@ -146,13 +147,22 @@ impl Caller {
     }
 }
 
-/// Reads the bodies of messages that were assigned from one lane.
+/// Reads the bodies of messages that were assigned from one lane, and sees to it meanwhile that the
+/// store knows of their being handed out.
 pub(crate) fn read_bodies(
+    store: &dyn Store,
     hot: &Arc<Hot>,
     assigned: &[Assigned],
 ) -> BoxFuture<'static, Result<Vec<Stored>, StoreError>> {
     let lane = assigned.first().map_or(0, |one| one.place.lane);
     let offsets = assigned.iter().map(|one| one.place.offset).collect();
     let log = hot.lane(lane).map(|lane| Arc::clone(&lane.log));
-    Box::pin(async move { log.ok_or(StoreError::Unavailable)?.fetch(offsets).await })
+    let mark = Mark::begin(store, hot, assigned);
+    Box::pin(async move {
+        let bodies = log.ok_or(StoreError::Unavailable)?.fetch(offsets).await?;
+        if let Some(mark) = mark {
+            mark.kept().await?;
+        }
+        Ok(bodies)
+    })
 }

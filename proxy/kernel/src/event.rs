@@ -1,13 +1,9 @@
 //! What a caller waits for.
 
-use std::sync::Arc;
 use std::task::{Context, Poll};
-
-use fairlead_delivery::Assigned;
 
 use crate::bodies::{Reading, read_bodies};
 use crate::consume::Attached;
-use crate::hub::Hot;
 use crate::solo::Solo;
 use crate::verb::{Event, Settling};
 use crate::{Caller, Error};
@@ -126,7 +122,8 @@ impl Caller {
                 // Detached meanwhile: the queue has them back.
                 continue;
             };
-            let bodies = Solo::new(read_bodies(&attached.hot, &assigned));
+            let store = &*self.kernel.backing.store;
+            let bodies = Solo::new(read_bodies(store, &attached.hot, &assigned));
             self.bodies.reading = Some(Reading {
                 attachment,
                 assigned,
@@ -149,9 +146,7 @@ impl Caller {
         };
         let settling = attached.settling;
         let count = u32::try_from(assigned.len()).unwrap_or(u32::MAX);
-        let hot = Arc::clone(&attached.hot);
-        hot.with(|queue| queue.taken(member, count));
-        self.mark(&hot, &assigned);
+        attached.hot.with(|queue| queue.taken(member, count));
         self.bodies
             .weigh(bodies.iter().map(|stored| stored.batch.bytes.len()).sum());
         let deliveries = self.open_bodies(attachment, &assigned, bodies);
@@ -165,26 +160,9 @@ impl Caller {
             .push_back(Event::Deliveries(attachment, deliveries));
     }
 
-    /// Tells the store, from time to time, up to where messages were handed out.
-    pub(crate) fn mark(&mut self, hot: &Hot, assigned: &[Assigned]) {
-        let mut is_due = false;
-        for lane in assigned.chunk_by(|a, b| a.place.lane == b.place.lane) {
-            let last = lane.iter().map(|one| one.place).max();
-            let mark = last.and_then(|last| hot.with(|queue| queue.mark(last)));
-            let lane = lane.first().and_then(|one| hot.lane(one.place.lane));
-            if let (Some(upto), Some(lane)) = (mark, lane) {
-                self.outbox.stage_mark(lane.entity, upto);
-                is_due = true;
-            }
-        }
-        if is_due {
-            self.flush();
-        }
-    }
-
-    /// Bodies that could not be read stay with this caller until it leaves, and are counted.
+    /// What could not be handed out stays with this caller until it leaves, and is counted.
     fn hold_unread(&mut self, reading: Reading, error: Error) {
-        tracing::error!(%error, count = reading.assigned.len(), "bodies could not be read");
+        tracing::error!(%error, count = reading.assigned.len(), "messages could not be handed out");
         self.meters.failed(&error);
     }
 }

@@ -36,6 +36,7 @@ mod latest;
 mod letter;
 mod live;
 mod load;
+mod mark;
 mod metrics;
 mod outbox;
 mod position;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use fairlead_canon::{EntityId, Offset, Outcome, Promise};
+use fairlead_canon::{EntityId, Outcome, Promise};
 use fairlead_ports::{BoxFuture, Committed, CursorId, Op, Ops, Placement, Store, StoreError, Unit};
 
 use crate::aftermath::Aftermath;
@@ -174,19 +174,6 @@ impl Outbox {
         let unit = self.units.len();
         let aftermath = self.aftermath.get_or_insert_default();
         aftermath.note_refusable(unit, ops);
-    }
-
-    /// Stages a hand-out mark, which nobody waits for.
-    pub(crate) fn stage_mark(&mut self, entity: EntityId, upto: Offset) {
-        let ops = [Op::Mark { entity, upto }].into();
-        self.stage(
-            Unit {
-                ops,
-                promise: Promise::Accepted,
-            },
-            0,
-            None,
-        );
     }
 
     /// Stages settled offsets (sorted) that nobody waits for; joined to the last unit if that one

@@ -44,12 +44,12 @@ impl Caller {
                 }
                 continue;
             };
-            let bodies = read_bodies(&hot, &[assigned]).await?;
+            let store = &*self.kernel.backing.store;
+            let bodies = read_bodies(store, &hot, &[assigned]).await?;
             let mut deliveries = self.open_bodies(id, &[assigned], bodies);
             let Some(delivery) = deliveries.pop() else {
                 continue;
             };
-            self.mark(&hot, &[assigned]);
             if settling == Settling::OnDelivery {
                 self.settle_delivered(id, std::slice::from_ref(&delivery));
             }

@@ -38,6 +38,7 @@ impl Lane {
             load_from: start.0,
             behind: true,
             handed_out: handed_out.0,
+            marked: handed_out.0,
             ..Self::default()
         }
     }
@@ -59,12 +60,13 @@ impl Lane {
         offset.0 < self.handed_out
     }
 
-    pub(super) fn mark(&mut self, offset: Offset) -> Option<Offset> {
-        if offset.0 < self.marked {
-            return None;
-        }
-        self.marked = offset.0.saturating_add(Queue::MARK_AHEAD);
-        Some(Offset(self.marked))
+    pub(super) fn lacks_mark(&self, offset: Offset) -> Option<Offset> {
+        let is_marked = offset.0 < self.marked;
+        (!is_marked).then(|| offset.plus(Queue::MARK_AHEAD))
+    }
+
+    pub(super) fn marked(&mut self, upto: Offset) {
+        self.marked = self.marked.max(upto.0);
     }
 
     pub(super) fn grown(&mut self, stretch: Stretch) {

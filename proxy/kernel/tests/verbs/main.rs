@@ -16,6 +16,7 @@ mod dying;
 mod expiring;
 mod fates;
 mod groups;
+mod handing;
 mod leaving;
 mod publishing;
 mod queues;
