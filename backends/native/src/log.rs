@@ -10,7 +10,7 @@ use fairlead_ports::{
 
 use crate::entity::{Content, Found, FoundKeys};
 use crate::lsn::{file_of, position_of};
-use crate::reader::Reads;
+use crate::reader::{Answer, Reads, Unread};
 use crate::sequencer::Shared;
 
 /// How often a record can move to another place while one reader looks for it.
@@ -21,6 +21,28 @@ pub(crate) struct Handle {
     pub(crate) shared: Arc<Shared>,
     pub(crate) reads: Reads,
     pub(crate) entity: EntityId,
+}
+
+/// Batches that were read one after the other, and why the next one was not.
+#[derive(Debug, Default)]
+struct Bodies {
+    stored: Vec<Stored>,
+    error: Option<StoreError>,
+}
+
+impl Bodies {
+    /// All of them.
+    fn all(self) -> Result<Vec<Stored>, StoreError> {
+        self.error.map_or(Ok(self.stored), Err)
+    }
+
+    /// Those before the one that was not read, unless that is the first.
+    fn up_to_error(self) -> Result<Vec<Stored>, StoreError> {
+        if self.stored.is_empty() {
+            return self.all();
+        }
+        Ok(self.stored)
+    }
 }
 
 impl Handle {
@@ -39,53 +61,83 @@ impl Handle {
         }
     }
 
-    /// The batches that were found, from memory where they are there.
-    async fn bodies(&self, found: Vec<Found>) -> Result<Vec<Stored>, StoreError> {
+    /// The batches that were found, from memory where they are there, up to one that cannot be read.
+    async fn bodies(&self, found: Vec<Found>) -> Result<Bodies, StoreError> {
         let places = found.iter().map(|found| found.at);
-        let mut batches = self.shared.tail.get(places);
+        let batches = self.shared.tail.get(places);
         let absent = found
             .iter()
             .zip(&batches)
             .filter(|(_, batch)| batch.is_none());
-        let places: Vec<_> = absent.map(|(found, _)| found.at).collect();
-        if !places.is_empty() {
-            let read = self.reads.read(places).await?;
-            let gaps = batches.iter_mut().filter(|batch| batch.is_none());
-            gaps.zip(read).for_each(|(gap, batch)| *gap = batch);
+        let absent: Vec<_> = absent.map(|(found, _)| found.at).collect();
+        let mut read = match absent.is_empty() {
+            true => Vec::new(),
+            false => self.reads.read(absent).await?,
         }
-        for (found, batch) in found.iter().zip(&mut batches) {
-            if batch.is_none() {
-                *batch = self.moved(found).await?;
+        .into_iter();
+        let mut bodies = Bodies::default();
+        for (found, batch) in found.into_iter().zip(batches) {
+            let answer = match batch {
+                Some(batch) => Ok(Some(batch)),
+                None => read.next().unwrap_or(Err(Unread::Unavailable)),
+            };
+            match self.settled(&found, answer).await {
+                Ok(Some(batch)) => bodies.stored.push(found.stored(batch)),
+                Ok(None) => {}
+                Err(error) => {
+                    bodies.error = Some(error);
+                    break;
+                }
             }
         }
-        let stored = |(found, batch): (Found, Option<_>)| {
-            batch.map(|batch| Stored {
-                base: found.base,
-                batch,
-                requeued: found.requeued,
-            })
-        };
-        Ok(found.into_iter().zip(batches).filter_map(stored).collect())
+        Ok(bodies)
     }
 
-    /// A batch that was not where it was looked for: either nobody needs it any more, and it is left
-    /// out, or it has moved meanwhile.
-    async fn moved(&self, found: &Found) -> Result<Option<Batch>, StoreError> {
+    /// What an answer means: a batch that was not where it was looked for is left out if nobody needs it
+    /// any more, or has moved meanwhile.
+    async fn settled(
+        &self,
+        found: &Found,
+        mut answer: Answer,
+    ) -> Result<Option<Batch>, StoreError> {
         for _ in 0..MOVES_MAX {
+            match answer {
+                Ok(Some(batch)) => return Ok(Some(batch)),
+                Ok(None) => {}
+                Err(unread) => return Err(self.failed(found, unread)),
+            }
             let (base, lsn) = (found.base, found.at.lsn);
             let is_kept = self.look(move |content| Ok(content.keeps(base, lsn)));
             if !is_kept.await? {
                 return Ok(None);
             }
             let read = self.reads.read(vec![found.at]).await?;
-            if let Some(batch) = read.into_iter().flatten().next() {
-                return Ok(Some(batch));
+            answer = read.into_iter().next().unwrap_or(Ok(None));
+        }
+        Err(self.failed(
+            found,
+            Unread::Damaged {
+                file: file_of(found.at.lsn).name(),
+                at: position_of(found.at.lsn),
+            },
+        ))
+    }
+
+    fn failed(&self, found: &Found, unread: Unread) -> StoreError {
+        match unread {
+            Unread::Unavailable => StoreError::Unavailable,
+            Unread::Damaged { file, at } => {
+                let (entity, offset) = (self.entity, found.base);
+                let error = StoreError::Corrupt {
+                    entity,
+                    offset,
+                    file,
+                    at,
+                };
+                tracing::error!(%error, "a message cannot be read");
+                error
             }
         }
-        Err(StoreError::Corrupt {
-            file: file_of(found.at.lsn).name(),
-            at: position_of(found.at.lsn),
-        })
     }
 
     /// Waits until the end of a transaction is durable: what was hidden by it is not to be seen before.
@@ -115,13 +167,24 @@ impl Handle {
         // The message that a newer one displaced is gone already, so wait for the newer one.
         self.shared.durable(changed_at).await?;
         let FoundKeys { entries, is_cut } = found;
-        let (keys, found): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
+        let found = entries.iter().map(|(_, found)| *found).collect();
         let bodies = self.bodies(found).await?;
+        let is_cut = is_cut || bodies.error.is_some();
         Ok(KeyPage {
-            entries: keys.into_iter().zip(bodies).collect(),
+            entries: paired(entries, bodies.up_to_error()?),
             is_cut,
         })
     }
+}
+
+/// Keys with their messages; those whose message is gone by now are left out.
+fn paired(keys: Vec<(Bytes, Found)>, stored: Vec<Stored>) -> Vec<(Bytes, Stored)> {
+    let mut stored = stored.into_iter().peekable();
+    let pair = |(key, found): (Bytes, Found)| {
+        let stored = stored.next_if(|stored| stored.base == found.base)?;
+        Some((key, stored))
+    };
+    keys.into_iter().filter_map(pair).collect()
 }
 
 impl Log for Handle {
@@ -146,7 +209,7 @@ impl Log for Handle {
             let (found, aborted, marks, ended_at) = found.await?;
             self.stable(ended_at).await?;
             Ok(Chunk {
-                batches: self.bodies(found).await?,
+                batches: self.bodies(found).await?.up_to_error()?,
                 aborted,
                 marks,
             })
@@ -155,7 +218,7 @@ impl Log for Handle {
 
     fn fetch(&self, at: Vec<Offset>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>> {
         let found = self.look(move |content| Ok(content.fetch(&at)));
-        Box::pin(async move { self.bodies(found.await?).await })
+        Box::pin(async move { self.bodies(found.await?).await?.all() })
     }
 
     fn backlog(
@@ -183,5 +246,31 @@ impl Log for Handle {
 
     fn producers(&self) -> BoxFuture<'_, Result<Vec<(Offset, Stamp)>, StoreError>> {
         Box::pin(self.look(|content| Ok(content.producers.remembered())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairlead_testkit::make::message;
+
+    use super::*;
+    use crate::entity::Location;
+
+    #[test]
+    fn a_key_whose_message_is_gone_takes_no_other_ones_message() {
+        let found = |base: u64| Found {
+            base: Offset(base),
+            at: Location {
+                lsn: Lsn(base),
+                len: 1,
+            },
+            requeued: 0,
+        };
+        let keys = ["a", "b", "c"].map(Bytes::from).into_iter();
+        let keys = keys.zip([5, 2, 9].map(found)).collect();
+        let stored = [5, 9].map(|base| found(base).stored(message(base.to_string())));
+        let pairs = paired(keys, stored.into());
+        let pairs = pairs.iter().map(|(key, stored)| (&key[..], stored.base.0));
+        assert_eq!(pairs.collect::<Vec<_>>(), [(&b"a"[..], 5), (&b"c"[..], 9)]);
     }
 }

@@ -25,7 +25,18 @@ use crate::sequencer::Shared;
 use crate::sites::Sites;
 
 /// A batch; `None` where nobody needs its record any more, or where it has just moved.
-type Answer = Result<Option<Batch>, StoreError>;
+pub(crate) type Answer = Result<Option<Batch>, Unread>;
+
+/// Why a record was not read.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    Unavailable,
+    /// What is there is not what was written.
+    Damaged {
+        file: String,
+        at: u64,
+    },
+}
 
 /// Asks the reader threads; waits while too many reads wait already.
 #[derive(Clone, Debug)]
@@ -103,17 +114,14 @@ impl Reads {
     }
 
     /// The batches at these places, in this order.
-    pub(crate) async fn read(
-        &self,
-        places: Vec<Location>,
-    ) -> Result<Vec<Option<Batch>>, StoreError> {
+    pub(crate) async fn read(&self, places: Vec<Location>) -> Result<Vec<Answer>, StoreError> {
         let Some(objects) = &self.objects else {
-            return ask(&self.disk, places).await?.into_iter().collect();
+            return ask(&self.disk, places).await;
         };
         let is_far = |at: &&Location| self.lookup.is_in_objects(**at);
         let far: Vec<_> = places.iter().filter(is_far).copied().collect();
         if far.is_empty() {
-            return ask(&self.disk, places).await?.into_iter().collect();
+            return ask(&self.disk, places).await;
         }
         let near: Vec<_> = places
             .iter()
@@ -128,9 +136,9 @@ impl Reads {
             } else {
                 near.next()
             };
-            read.unwrap_or(Err(StoreError::Unavailable))
+            read.unwrap_or(Err(Unread::Unavailable))
         };
-        places.iter().map(&mut next).collect()
+        Ok(places.iter().map(&mut next).collect())
     }
 }
 
@@ -228,7 +236,7 @@ impl Lookup {
             Ok(read) => bytes.truncate(read),
             Err(error) => {
                 tracing::error!(%error, lsn = begin, "a read from the log failed");
-                let failed = near.iter().map(|_| Err(StoreError::Unavailable));
+                let failed = near.iter().map(|_| Err(Unread::Unavailable));
                 return answers.extend(failed);
             }
         }
@@ -249,26 +257,25 @@ impl Lookup {
         let is_intact = record::is_intact(&bytes);
         let batch = is_intact.then(|| record::batch_of(&bytes)).flatten();
         batch.map(Some).ok_or_else(|| {
-            let (file, at) = (file(), position_of(at.lsn));
-            tracing::error!(file, at, "a record is damaged");
             self.shared.meter.corrupt();
-            StoreError::Corrupt { file, at }
+            let (file, at) = (file(), position_of(at.lsn));
+            Unread::Damaged { file, at }
         })
     }
 
-    fn failed(&self, error: &SegmentError, home: &Home) -> StoreError {
+    fn failed(&self, error: &SegmentError, home: &Home) -> Unread {
         let segment = home.stamp.id.to_string();
         tracing::error!(%error, segment, "a read from a segment failed");
         match error {
             SegmentError::Damaged { at, .. } => {
                 self.shared.meter.corrupt();
-                StoreError::Corrupt {
+                Unread::Damaged {
                     file: segment,
                     at: *at,
                 }
             }
             SegmentError::Unavailable { .. } | SegmentError::Missing | SegmentError::Exists => {
-                StoreError::Unavailable
+                Unread::Unavailable
             }
         }
     }

@@ -14,6 +14,7 @@ mod mutations;
 mod parsers;
 mod reaping;
 mod recycling;
+mod rot;
 mod sealing;
 mod switches;
 mod syncing;

@@ -6,7 +6,7 @@ use crate::bodies::{Reading, read_bodies};
 use crate::consume::Attached;
 use crate::solo::Solo;
 use crate::verb::{Event, Settling};
-use crate::{Caller, Error};
+use crate::{Caller, Error, Reason};
 
 impl Caller {
     /// The next event. Cancel-safe; wait for it beside the socket.
@@ -160,8 +160,16 @@ impl Caller {
             .push_back(Event::Deliveries(attachment, deliveries));
     }
 
-    /// What could not be handed out stays with this caller until it leaves, and is counted.
+    /// What could not be handed out stays with this caller until it leaves, and is counted. A damaged
+    /// message keeps no other from being handed out: it is read alone in the end.
     fn hold_unread(&mut self, reading: Reading, error: Error) {
+        if error.reason == Reason::Corrupt && reading.assigned.len() > 1 {
+            self.bodies.step = 1;
+            for one in reading.assigned.into_iter().rev() {
+                self.bodies.waiting.push_front((reading.attachment, one));
+            }
+            return;
+        }
         tracing::error!(%error, count = reading.assigned.len(), "messages could not be handed out");
         self.meters.failed(&error);
     }

@@ -84,9 +84,11 @@ pub trait Log: Debug + Send + Sync {
     /// Its bounds and sizes.
     fn marks(&self) -> BoxFuture<'_, Result<Marks, StoreError>>;
     /// Batches from the one that holds `from`. Returns one batch even when it exceeds `bytes_max`;
-    /// none when `from` is the end; `OutOfRange` when it lies outside start and end.
+    /// none when `from` is the end; `OutOfRange` when it lies outside start and end. Ends before a
+    /// batch that cannot be read; `Corrupt` or `Unavailable` when that is the first one.
     fn read(&self, from: Offset, want: Want) -> BoxFuture<'_, Result<Chunk, StoreError>>;
-    /// The batches that hold these offsets, in this order; an offset that is gone is left out.
+    /// The batches that hold these offsets, in this order; an offset that is gone is left out. None of
+    /// them when one cannot be read: it must not be taken for one that is gone.
     fn fetch(&self, at: Vec<Offset>) -> BoxFuture<'_, Result<Vec<Stored>, StoreError>>;
     /// Unsettled entries of a cursor from `from`, oldest first, without bodies.
     fn backlog(
@@ -98,7 +100,8 @@ pub trait Log: Debug + Send + Sync {
     /// Where to begin for a time.
     fn find(&self, by: By) -> BoxFuture<'_, Result<Option<Offset>, StoreError>>;
     /// The newest message of each key that begins with `prefix` and comes after `after`, in key
-    /// order, at most `max`. Only for `Kind::Latest`.
+    /// order, at most `max`. Ends before one that cannot be read, as [`Log::read`] does. Only for
+    /// `Kind::Latest`.
     fn latest(
         &self,
         prefix: Bytes,

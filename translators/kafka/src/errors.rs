@@ -90,13 +90,15 @@ pub(crate) fn of_topic(reason: Reason) -> Code {
         Reason::BadName => INVALID_TOPIC,
         Reason::Denied | Reason::Locked => TOPIC_AUTHORIZATION_FAILED,
         Reason::NotAuthenticated => SASL_AUTHENTICATION_FAILED,
-        Reason::Malformed => CORRUPT_MESSAGE,
+        // A consumer is told where it stands, and may go on behind that; the code for storage would make
+        // it ask again for ever.
+        Reason::Malformed | Reason::Corrupt => CORRUPT_MESSAGE,
         Reason::TooLarge => MESSAGE_TOO_LARGE,
         Reason::OutOfRange => OFFSET_OUT_OF_RANGE,
         Reason::OutOfSequence => OUT_OF_ORDER_SEQUENCE,
         Reason::Fenced => INVALID_PRODUCER_EPOCH,
         // The store has no room; clients try again until somebody makes some.
-        Reason::Full | Reason::Corrupt => STORAGE_ERROR,
+        Reason::Full => STORAGE_ERROR,
         Reason::Unsupported => UNSUPPORTED_VERSION,
         // The client asks again, here or, after a look at the metadata, elsewhere.
         Reason::Conflict | Reason::Unavailable | Reason::ShuttingDown => NOT_LEADER,

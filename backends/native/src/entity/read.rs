@@ -1,8 +1,8 @@
 //! What readers ask of an entity. Bodies are not here: the answers say where they lie.
 
 use bytes::Bytes;
-use fairlead_canon::{Kind, Offset, Timestamp};
-use fairlead_ports::{Aborted, CursorId, Entry, StoreError, View, Want};
+use fairlead_canon::{Batch, Kind, Offset, Timestamp};
+use fairlead_ports::{Aborted, CursorId, Entry, StoreError, Stored, View, Want};
 
 use super::{Content, Kept, Location};
 use crate::cursor::Cursor;
@@ -159,6 +159,15 @@ impl Content {
 }
 
 impl Found {
+    /// With what lies there.
+    pub(crate) fn stored(&self, batch: Batch) -> Stored {
+        Stored {
+            base: self.base,
+            batch,
+            requeued: self.requeued,
+        }
+    }
+
     fn of(kept: &Kept, requeued: u16) -> Self {
         Self {
             base: Offset(kept.base),

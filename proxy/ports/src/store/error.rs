@@ -59,8 +59,12 @@ pub enum StoreError {
         what: &'static str,
     },
     /// What was read is not what was written.
-    #[error("damage in {file} at byte {at}")]
+    #[error("damage in {file} at byte {at}: offset {} of entity {}", .offset.0, .entity.0)]
     Corrupt {
+        /// Whose message.
+        entity: EntityId,
+        /// Where its batch begins.
+        offset: Offset,
         /// The file.
         file: String,
         /// The byte.
