@@ -1,4 +1,5 @@
-//! The topology as callers share it: read under a short lock, changed by the registrar alone.
+//! The topology as callers share it: read under a short lock, changed by the registrar, and
+//! by callers what is theirs alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -123,7 +123,7 @@ impl Drop for Caller {
         for attachment in self.attachments.ids() {
             self.detach(attachment);
         }
-        self.kernel.janitor.remove(std::mem::take(&mut self.owned));
+        self.remove_owned();
         if self.watches_condition {
             self.kernel.conditions.forget(self.id);
         }

@@ -1,5 +1,6 @@
 //! Making, changing and removing what exists.
 
+use fairlead_canon::{Class, RealmId};
 use fairlead_ports::Action;
 use fairlead_topology::{Change, Configure, Declared, Destination, Lifetime, Match, StreamKey};
 use tokio::sync::{mpsc, oneshot};
@@ -19,7 +20,10 @@ impl Caller {
         // Noted first: if this future is dropped, what it may have made is removed all the same.
         let before = self.owned.len();
         self.owned.extend(owned);
-        let declared = ask(&self.kernel.registrar, changes).await;
+        let declared = match changes.iter().all(|change| self.is_fleeting(change)) {
+            true => self.kernel.ground.declare_fleeting(changes).await,
+            false => ask(&self.kernel.registrar, changes).await,
+        };
         match &declared {
             // The time of a stream that nobody ever uses begins here.
             Ok(_) => perishable.iter().for_each(|key| self.begin_unused(key)),
@@ -65,6 +69,44 @@ impl Caller {
             Destination::Stream(key) => self.admit(&Action::Declare(&key.name)),
             Destination::Realm(_) => Ok(()),
         }
+    }
+
+    /// Whether a change is about what lives in memory and ends with this caller: it depends on nothing
+    /// that could be taken back, and has no need of the registrar's turn.
+    fn is_fleeting(&self, change: &Change) -> bool {
+        match change {
+            Change::CreateStream(new) => {
+                let is_own = new.lifetime == Lifetime::Connection(self.id);
+                is_own && new.class == Class::Memory && new.at.is_none()
+            }
+            Change::Bind(binding) | Change::Unbind(binding) => {
+                let is_own = |to: &Destination| match to {
+                    Destination::Stream(key) => self.owned.contains(key),
+                    Destination::Realm(_) => false,
+                };
+                binding.from == RealmId::SHARED && is_own(&binding.to)
+            }
+            Change::AlterStream { .. }
+            | Change::Configure(_)
+            | Change::AddLanes { .. }
+            | Change::RemoveStream(_)
+            | Change::CreateRealm(_)
+            | Change::RemoveRealm(_)
+            | Change::PutEntry { .. } => false,
+        }
+    }
+
+    /// Removes the streams that end with this caller.
+    pub(crate) fn remove_owned(&mut self) {
+        let mut owned = std::mem::take(&mut self.owned);
+        let ground = &self.kernel.ground;
+        let is_in_memory = |key: &StreamKey| {
+            let found = ground.atlas.read(|all| all.stream(key).cloned());
+            found.is_some_and(|stream| stream.class == Class::Memory)
+        };
+        // One that is not there yet comes by way of the registrar, and goes by it.
+        owned.retain(|key| !(is_in_memory(key) && ground.remove_fleeting(key)));
+        self.kernel.janitor.remove(owned);
     }
 
     fn owned_by(&self, change: &Change) -> Option<StreamKey> {

@@ -1,0 +1,180 @@
+//! Where declarations take effect: topology, store and hub, changed together.
+
+use std::sync::Arc;
+
+use fairlead_canon::{EntityId, Kind, Promise, SizeLimits, Spec, Timestamp};
+use fairlead_ports::{Clock, Op, Ops, Store, StoreError, Unit};
+use fairlead_topology::{Applied, Change, Declared, Stream, StreamKey, Topology};
+
+use crate::Error;
+use crate::atlas::Atlas;
+use crate::hub::Hub;
+
+/// What a declaration changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    pub(crate) atlas: Arc<Atlas>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Ground {
+    /// Applies changes and keeps what `unit` says of them, or leaves everything as it was.
+    pub(crate) async fn declare(
+        &self,
+        change: impl FnOnce(&mut Topology, Timestamp) -> Result<(Declared, Vec<Applied>), Error>,
+        unit: impl FnOnce(&[Applied], &Topology) -> Result<Unit, Error>,
+    ) -> Result<Declared, Error> {
+        let now = self.clock.wall();
+        // Handed to the store before others see it: whoever publishes to a new stream comes after.
+        let (declared, applied, kept) = self.atlas.write(|topology| {
+            let (declared, applied) = change(topology, now)?;
+            match unit(&applied, topology) {
+                // What ends with its connection is nowhere but here.
+                Ok(unit) if unit.ops.is_empty() => Ok((declared, applied, None)),
+                Ok(unit) => Ok((declared, applied, Some(self.store.commit(vec![unit])))),
+                Err(error) => {
+                    topology.undo(applied);
+                    Err(error)
+                }
+            }
+        })?;
+        let kept = match kept {
+            Some(kept) => kept
+                .await
+                .pop()
+                .unwrap_or(Err(StoreError::Unavailable))
+                .map(drop),
+            None => Ok(()),
+        };
+        if let Err(error) = kept {
+            self.atlas.write(|topology| topology.undo(applied));
+            return Err(error.into());
+        }
+        self.forget(&applied);
+        for stream in applied.iter().filter_map(made) {
+            self.hub.pin(&*self.store, stream).await?;
+        }
+        Ok(declared)
+    }
+
+    /// Applies changes of which nothing has to be kept but the entities themselves.
+    pub(crate) async fn declare_fleeting(&self, changes: Vec<Change>) -> Result<Declared, Error> {
+        self.declare(
+            |topology, now| Ok(topology.apply(changes, now)?),
+            |applied, _| Ok(entities(applied)),
+        )
+        .await
+    }
+
+    /// Removes a stream in memory of which nothing is kept; `false` when it is not there.
+    pub(crate) fn remove_fleeting(&self, key: &StreamKey) -> bool {
+        let now = self.clock.wall();
+        let removed = self.atlas.write(|topology| {
+            let remove = vec![Change::RemoveStream(key.clone())];
+            let (_, applied) = topology.apply(remove, now).ok()?;
+            // Taken by the store when this returns, and nobody has to be told more.
+            drop(self.store.commit(vec![entities(&applied)]));
+            Some(applied)
+        });
+        removed.inspect(|applied| self.forget(applied)).is_some()
+    }
+
+    /// Tells those who take part in what was removed.
+    fn forget(&self, applied: &[Applied]) {
+        let gone = applied.iter().filter_map(removed);
+        gone.flat_map(|stream| &stream.lanes)
+            .for_each(|lane| self.hub.remove(*lane));
+    }
+}
+
+/// What becomes of the entities by these steps.
+fn entities(applied: &[Applied]) -> Unit {
+    let mut ops = Ops::new();
+    applied.iter().for_each(|step| entity_ops(step, &mut ops));
+    Unit {
+        ops,
+        promise: Promise::Accepted,
+    }
+}
+
+/// What becomes of the entities by one step.
+pub(crate) fn entity_ops(step: &Applied, ops: &mut Ops) {
+    match step {
+        Applied::Stream(stream) => {
+            let create = |entity: &EntityId| Op::Create {
+                entity: *entity,
+                spec: spec(stream),
+            };
+            ops.extend(stream.lanes.iter().map(create));
+        }
+        Applied::Altered { old, new } => {
+            let (was, spec) = (spec(old), spec(new));
+            for entity in new.lanes.iter().copied() {
+                if !old.lanes.contains(&entity) {
+                    ops.push(Op::Create { entity, spec });
+                } else if was != spec {
+                    ops.push(Op::Alter { entity, spec });
+                }
+            }
+        }
+        Applied::StreamGone(stream) => {
+            ops.extend(
+                stream
+                    .lanes
+                    .iter()
+                    .map(|entity| Op::Delete { entity: *entity }),
+            );
+        }
+        Applied::Realm(_)
+        | Applied::RealmGone(_)
+        | Applied::Bound(_)
+        | Applied::Unbound(_)
+        | Applied::Entry { .. } => {}
+    }
+}
+
+fn spec(stream: &Stream) -> Spec {
+    // What is ready in a queue is not for the store to know.
+    let limits = if stream.kind == Kind::Log || stream.lets_oldest_go() {
+        SizeLimits::default()
+    } else {
+        stream.limits
+    };
+    let settings = stream.settings();
+    Spec {
+        limits,
+        sync: settings.sync,
+        retention: settings.retention,
+        compaction: settings.compaction,
+        keeps_dead: settings.dead_letter.is_some(),
+        ..Spec::new(stream.kind, stream.class)
+    }
+}
+
+fn made(step: &Applied) -> Option<&Arc<Stream>> {
+    match step {
+        Applied::Stream(stream) => Some(stream),
+        Applied::StreamGone(_)
+        | Applied::Altered { .. }
+        | Applied::Realm(_)
+        | Applied::RealmGone(_)
+        | Applied::Bound(_)
+        | Applied::Unbound(_)
+        | Applied::Entry { .. } => None,
+    }
+}
+
+fn removed(step: &Applied) -> Option<&Arc<Stream>> {
+    match step {
+        Applied::StreamGone(stream) => Some(stream),
+        Applied::Stream(_)
+        | Applied::Altered { .. }
+        | Applied::Realm(_)
+        | Applied::RealmGone(_)
+        | Applied::Bound(_)
+        | Applied::Unbound(_)
+        | Applied::Entry { .. } => None,
+    }
+}
