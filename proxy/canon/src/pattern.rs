@@ -1,5 +1,7 @@
 //! What a binding or a subscription asks for: literals and wildcards over segments.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::{Path, RealmId};
@@ -15,13 +17,14 @@ pub enum Part {
     Many,
 }
 
-/// A compiled filter or binding key, evaluated on segments and never on text.
+/// A compiled filter or binding key, evaluated on segments and never on text. Cloning copies a
+/// reference count.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pattern {
     /// The realm whose addresses it sees.
     pub realm: RealmId,
     /// Its elements in order.
-    pub parts: Box<[Part]>,
+    pub parts: Arc<[Part]>,
     /// A leading wildcard does not match a first segment that begins with `$`.
     pub hides_dollar: bool,
 }

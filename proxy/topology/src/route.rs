@@ -19,15 +19,9 @@ pub struct Route {
 /// The bindings of one realm, ready for matching.
 #[derive(Debug, Default)]
 pub struct Router {
-    patterns: Trie<Way>,
-    everything: Vec<Way>,
-    headers: Vec<(HeaderMatch, Way)>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Way {
-    to: Destination,
-    no_local: bool,
+    patterns: Trie<Arc<Binding>>,
+    everything: Vec<Arc<Binding>>,
+    headers: Vec<(HeaderMatch, Arc<Binding>)>,
 }
 
 /// What routing looks things up in.
@@ -40,11 +34,8 @@ pub(crate) trait Atlas {
 
 impl Router {
     /// Adds a binding of a realm with this rule.
-    pub fn insert(&mut self, rule: Rule, binding: &Binding) {
-        let way = Way {
-            to: binding.to.clone(),
-            no_local: binding.no_local,
-        };
+    pub fn insert(&mut self, rule: Rule, binding: &Arc<Binding>) {
+        let way = Arc::clone(binding);
         match &binding.on {
             Match::Headers(wanted) => self.headers.push((wanted.clone(), way)),
             Match::Pattern(_) if rule == Rule::All => self.everything.push(way),
@@ -56,20 +47,16 @@ impl Router {
     }
 
     /// Removes a binding that was added with this rule.
-    pub fn remove(&mut self, rule: Rule, binding: &Binding) {
-        let way = Way {
-            to: binding.to.clone(),
-            no_local: binding.no_local,
-        };
+    pub fn remove(&mut self, rule: Rule, binding: &Arc<Binding>) {
         match &binding.on {
-            Match::Headers(wanted) => {
-                remove_first(&mut self.headers, |held| held.0 == *wanted && held.1 == way);
+            Match::Headers(_) => {
+                remove_first(&mut self.headers, |held| held.1 == *binding);
             }
             Match::Pattern(_) if rule == Rule::All => {
-                remove_first(&mut self.everything, |held| *held == way);
+                remove_first(&mut self.everything, |held| held == binding);
             }
             Match::Pattern(pattern) => {
-                self.patterns.remove(&pattern.parts, &way);
+                self.patterns.remove(&pattern.parts, binding);
             }
         }
     }
@@ -89,7 +76,7 @@ pub(crate) fn route(atlas: &impl Atlas, address: &Address, headers: &Headers) ->
         };
         by_headers |= !router.headers.is_empty();
         let mut is_taken = false;
-        let mut follow = |way: &Way| {
+        let mut follow = |way: &Arc<Binding>| {
             is_taken = true;
             match &way.to {
                 Destination::Realm(to) if !realms.contains(to) => realms.push(*to),

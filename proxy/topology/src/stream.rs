@@ -192,6 +192,11 @@ impl Stream {
         }
     }
 
+    /// Whether it is a mailbox that outlives connections.
+    pub fn is_kept_mailbox(&self) -> bool {
+        self.key.family == Family::Mailbox && self.owner().is_none()
+    }
+
     /// The connection that alone may use it.
     pub fn owner(&self) -> Option<u64> {
         match self.lifetime {

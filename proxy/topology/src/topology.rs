@@ -7,6 +7,7 @@ use bytes::Bytes;
 use fairlead_canon::{EntityId, Origin, Pattern, RealmId, Text, Timestamp};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use crate::route::Atlas;
 use crate::{
@@ -25,13 +26,18 @@ pub struct Topology {
     lanes: HashMap<EntityId, Arc<Stream>, RandomState>,
     realms: BTreeMap<RealmId, Territory>,
     realm_names: BTreeMap<Text, RealmId>,
-    incoming: HashMap<Destination, BTreeSet<Arc<Binding>>, RandomState>,
+    incoming: HashMap<Destination, Bindings, RandomState>,
     entries: BTreeMap<(Text, Bytes), Bytes>,
     /// Lanes of all streams.
     entities: u64,
+    /// Mailboxes that outlive connections.
+    kept_mailboxes: u64,
     next_entity: u64,
     next_realm: u64,
 }
+
+/// In their order. Most destinations have one: a set would take room for eleven.
+type Bindings = SmallVec<[Arc<Binding>; 1]>;
 
 #[derive(Debug)]
 struct Territory {
@@ -86,6 +92,7 @@ impl Default for Topology {
             incoming: HashMap::default(),
             entries: BTreeMap::new(),
             entities: 0,
+            kept_mailboxes: 0,
             next_entity: 1,
             next_realm: Self::FIRST_FREE_REALM,
         };
@@ -208,11 +215,9 @@ impl Topology {
             Change::RemoveRealm(id) => self.remove_realm(id, applied)?,
             Change::Bind(binding) => self.bind(Arc::new(binding), applied)?,
             Change::Unbind(binding) => {
-                let held = self
-                    .incoming
-                    .get(&binding.to)
-                    .and_then(|set| set.get(&binding));
-                if let Some(binding) = held.cloned() {
+                let to = self.incoming.get(&binding.to);
+                let held = to.and_then(|to| to.get(place_of(to, &binding).ok()?).cloned());
+                if let Some(binding) = held {
                     self.take_step(Applied::Unbound(binding), applied);
                 }
             }
@@ -298,7 +303,7 @@ impl Topology {
         };
         let to = Destination::Stream(configure.key);
         let bindings = match was_durable == new.is_durable() {
-            true => BTreeSet::new(),
+            true => Bindings::new(),
             false => self.incoming.get(&to).cloned().unwrap_or_default(),
         };
         // Bindings are kept as long as what they lead to: unbound and bound again, they are written
@@ -406,7 +411,7 @@ impl Topology {
         if !self
             .incoming
             .get(&binding.to)
-            .is_some_and(|set| set.contains(&binding))
+            .is_some_and(|to| place_of(to, &binding).is_ok())
         {
             self.take_step(Applied::Bound(binding), applied);
         }
@@ -418,7 +423,7 @@ impl Topology {
         self.unbind_all(&bindings, applied);
     }
 
-    fn unbind_all(&mut self, bindings: &BTreeSet<Arc<Binding>>, applied: &mut Vec<Applied>) {
+    fn unbind_all(&mut self, bindings: &[Arc<Binding>], applied: &mut Vec<Applied>) {
         for binding in bindings {
             self.take_step(Applied::Unbound(Arc::clone(binding)), applied);
         }
@@ -461,6 +466,11 @@ impl Atlas for Topology {
         let name = self.realms.get(&realm)?.realm.alternate.as_ref()?;
         self.realm_names.get(name).copied()
     }
+}
+
+/// Where a binding is among others, or would be.
+fn place_of(bindings: &[Arc<Binding>], binding: &Binding) -> Result<usize, usize> {
+    bindings.binary_search_by(|held| Binding::cmp(held, binding))
 }
 
 /// Plain settings take no memory.

@@ -1,5 +1,7 @@
 //! Patterns of one realm as a tree: matching a path costs its segments, not the number of patterns.
 
+use std::num::NonZeroU32;
+
 use bytes::Bytes;
 use fairlead_canon::{Part, Path};
 use foldhash::fast::RandomState;
@@ -10,18 +12,31 @@ use smallvec::SmallVec;
 #[derive(Debug)]
 pub struct Trie<T> {
     nodes: Vec<Node<T>>,
-    free: Vec<u32>,
+    free: Vec<Child>,
     len: usize,
 }
 
 #[derive(Debug)]
 struct Node<T> {
-    literals: HashMap<Bytes, u32, RandomState>,
-    one: Option<u32>,
-    many: Option<u32>,
+    literals: Literals,
+    one: Option<Child>,
+    many: Option<Child>,
     /// Reached through `Many`: any further segment leads here again.
     loops: bool,
-    values: Vec<Held<T>>,
+    /// Most patterns lead to one place and never to more.
+    values: SmallVec<[Held<T>; 1]>,
+}
+
+/// A node that is not the root.
+type Child = NonZeroU32;
+
+/// The children of a node that are reached by a literal. Most nodes have one at most, for which a map
+/// would take room for several.
+#[derive(Debug)]
+enum Literals {
+    None,
+    Only(Bytes, Child),
+    Several(Box<HashMap<Bytes, Child, RandomState>>),
 }
 
 #[derive(Debug)]
@@ -48,11 +63,11 @@ impl<T> Default for Trie<T> {
 impl<T> Node<T> {
     fn new(loops: bool) -> Self {
         Self {
-            literals: HashMap::default(),
+            literals: Literals::None,
             one: None,
             many: None,
             loops,
-            values: Vec::new(),
+            values: SmallVec::new(),
         }
     }
 
@@ -63,24 +78,63 @@ impl<T> Node<T> {
             && self.many.is_none()
     }
 
-    fn child(&self, part: &Part) -> Option<u32> {
+    fn child(&self, part: &Part) -> Option<Child> {
         match part {
-            Part::Literal(segment) => self.literals.get(segment).copied(),
+            Part::Literal(segment) => self.literals.get(segment),
             Part::One => self.one,
             Part::Many => self.many,
         }
     }
 
-    fn set_child(&mut self, part: &Part, child: Option<u32>) {
+    fn set_child(&mut self, part: &Part, child: Option<Child>) {
         match (part, child) {
-            (Part::Literal(segment), Some(id)) => {
-                self.literals.insert(segment.clone(), id);
-            }
-            (Part::Literal(segment), None) => {
-                self.literals.remove(segment);
-            }
+            (Part::Literal(segment), Some(id)) => self.literals.insert(segment.clone(), id),
+            (Part::Literal(segment), None) => self.literals.remove(segment),
             (Part::One, _) => self.one = child,
             (Part::Many, _) => self.many = child,
+        }
+    }
+}
+
+impl Literals {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    fn get(&self, segment: &[u8]) -> Option<Child> {
+        match self {
+            Self::None => None,
+            Self::Only(only, child) => (*only == segment).then_some(*child),
+            Self::Several(all) => all.get(segment).copied(),
+        }
+    }
+
+    /// Adds a child whose segment is new.
+    fn insert(&mut self, segment: Bytes, child: Child) {
+        *self = match std::mem::replace(self, Self::None) {
+            Self::None => Self::Only(segment, child),
+            Self::Only(other, held) => {
+                let all = [(other, held), (segment, child)];
+                Self::Several(Box::new(all.into_iter().collect()))
+            }
+            Self::Several(mut all) => {
+                all.insert(segment, child);
+                Self::Several(all)
+            }
+        };
+    }
+
+    fn remove(&mut self, segment: &[u8]) {
+        match self {
+            Self::None => {}
+            Self::Only(only, _) if *only == segment => *self = Self::None,
+            Self::Only(..) => {}
+            Self::Several(all) => {
+                all.remove(segment);
+                if all.is_empty() {
+                    *self = Self::None;
+                }
+            }
         }
     }
 }
@@ -91,8 +145,8 @@ impl<T: PartialEq> Trie<T> {
         let mut at = ROOT;
         for part in parts {
             at = match self.node(at).and_then(|node| node.child(part)) {
-                Some(child) => child,
-                None => self.grow(at, part),
+                Some(child) => child.get(),
+                None => self.grow(at, part).get(),
             };
         }
         let leading_wildcard = matches!(parts.first(), Some(Part::One | Part::Many));
@@ -101,10 +155,6 @@ impl<T: PartialEq> Trie<T> {
             hides_dollar: hides_dollar && leading_wildcard,
         };
         if let Some(node) = self.nodes.get_mut(at as usize) {
-            if node.values.is_empty() {
-                // Most patterns lead to one place and never to more.
-                node.values.reserve_exact(1);
-            }
             node.values.push(held);
             self.len += 1;
         }
@@ -117,7 +167,7 @@ impl<T: PartialEq> Trie<T> {
         for part in parts {
             way.push(at);
             match self.node(at).and_then(|node| node.child(part)) {
-                Some(child) => at = child,
+                Some(child) => at = child.get(),
                 None => return false,
             }
         }
@@ -142,24 +192,25 @@ impl<T: PartialEq> Trie<T> {
             if let Some(node) = self.nodes.get_mut(*parent as usize) {
                 node.set_child(part, None);
             }
-            self.free.push(at);
+            self.free.extend(Child::new(at));
             at = *parent;
         }
     }
 
-    fn grow(&mut self, parent: u32, part: &Part) -> u32 {
+    fn grow(&mut self, parent: u32, part: &Part) -> Child {
         let fresh = Node::new(*part == Part::Many);
         let id = match self.free.pop() {
             Some(id) => {
-                if let Some(node) = self.nodes.get_mut(id as usize) {
+                if let Some(node) = self.nodes.get_mut(id.get() as usize) {
                     *node = fresh;
                 }
                 id
             }
             None => {
-                let id = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+                // The root is there before any other.
+                let id = u32::try_from(self.nodes.len()).ok().and_then(Child::new);
                 self.nodes.push(fresh);
-                id
+                id.unwrap_or(Child::MAX)
             }
         };
         if let Some(node) = self.nodes.get_mut(parent as usize) {
@@ -194,9 +245,9 @@ impl<T> Trie<T> {
                 if node.loops {
                     self.enter(&mut next, id);
                 }
-                let literal = node.literals.get(segment).copied();
+                let literal = node.literals.get(segment);
                 for child in [literal, node.one].into_iter().flatten() {
-                    self.enter(&mut next, child);
+                    self.enter(&mut next, child.get());
                 }
             }
             if next.is_empty() {
@@ -224,7 +275,7 @@ impl<T> Trie<T> {
                 return;
             }
             active.push(id);
-            at = self.node(id).and_then(|node| node.many);
+            at = self.node(id).and_then(|node| node.many).map(Child::get);
         }
     }
 

@@ -20,6 +20,11 @@ impl Topology {
         self.streams.get(key)
     }
 
+    /// How many mailboxes outlive connections.
+    pub fn kept_mailboxes(&self) -> u64 {
+        self.kept_mailboxes
+    }
+
     /// Every stream, in no particular order.
     pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
         self.streams.values()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Applied, Territory, Topology};
+use super::{Applied, Territory, Topology, place_of};
 use crate::{Binding, Family, Realm, Router, Stream, StreamKey};
 
 impl Topology {
@@ -72,6 +72,7 @@ impl Topology {
     pub(super) fn add_stream(&mut self, stream: &Arc<Stream>) {
         self.remove_stream(&stream.key);
         self.entities += stream.lanes.len() as u64;
+        self.kept_mailboxes += u64::from(stream.is_kept_mailbox());
         if is_indexed(stream) {
             let lanes = stream.lanes.iter();
             self.lanes
@@ -83,6 +84,8 @@ impl Topology {
     fn remove_stream(&mut self, key: &StreamKey) {
         if let Some(old) = self.streams.remove(key) {
             self.entities = self.entities.saturating_sub(old.lanes.len() as u64);
+            let was_kept = u64::from(old.is_kept_mailbox());
+            self.kept_mailboxes = self.kept_mailboxes.saturating_sub(was_kept);
             if is_indexed(&old) {
                 for lane in &old.lanes {
                     self.lanes.remove(lane);
@@ -107,10 +110,10 @@ impl Topology {
         };
         if territory.outgoing.insert(Arc::clone(binding)) {
             territory.router.insert(territory.realm.rule, binding);
-            self.incoming
-                .entry(binding.to.clone())
-                .or_default()
-                .insert(Arc::clone(binding));
+            let to = self.incoming.entry(binding.to.clone()).or_default();
+            if let Err(place) = place_of(to, binding) {
+                to.insert(place, Arc::clone(binding));
+            }
         }
     }
 
@@ -120,9 +123,11 @@ impl Topology {
         {
             territory.router.remove(territory.realm.rule, binding);
         }
-        if let Some(set) = self.incoming.get_mut(&binding.to) {
-            set.remove(binding);
-            if set.is_empty() {
+        if let Some(to) = self.incoming.get_mut(&binding.to)
+            && let Ok(place) = place_of(to, binding)
+        {
+            to.remove(place);
+            if to.is_empty() {
                 self.incoming.remove(&binding.to);
             }
         }
