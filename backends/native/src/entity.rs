@@ -387,7 +387,7 @@ impl Content {
 
     /// Everything read from the log belongs to a process that has ended.
     pub(crate) fn begin_anew(&mut self) {
-        self.handed_out = self.mark;
+        self.handed_out = self.mark.min(self.end);
     }
 
     /// Lets readers see what ends at `end`, and what lies before it.

@@ -119,8 +119,8 @@ impl Copier {
             self.settle_gaps(base, after, of_batch);
             of_batch.iter().for_each(|entry| self.mark_entry(entry));
         }
-        let (entity, upto) = (self.entity, marks.end);
-        // Rather said of too many than of too few.
+        // Rather said of too many than of too few: whoever hands out what comes next has marked it.
+        let (entity, upto) = (self.entity, marks.end.plus(Marks::AHEAD_MAX));
         self.ops.push(Op::Mark { entity, upto });
         Ok(())
     }

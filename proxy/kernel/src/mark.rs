@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use fairlead_canon::{Offset, Promise};
-use fairlead_delivery::{Assigned, Place};
-use fairlead_ports::{Op, Store, StoreError, Unit};
+use fairlead_delivery::{Assigned, Place, Queue};
+use fairlead_ports::{Marks, Op, Store, StoreError, Unit};
 
 use crate::hub::Hot;
 use crate::outbox::Committing;
+
+const _: () = assert!(Queue::MARK_AHEAD <= Marks::AHEAD_MAX);
 
 /// A hand-out mark on its way to the store.
 pub(crate) struct Mark {

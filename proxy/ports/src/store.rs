@@ -200,11 +200,11 @@ pub enum Op {
         /// The new start; at most the end.
         to: Offset,
     },
-    /// Everything below was handed out at least once: after a restart it says redelivered.
+    /// Everything below may have been handed out: after a restart it says redelivered.
     Mark {
         /// Of this entity.
         entity: EntityId,
-        /// One above the highest such offset.
+        /// One above the highest such offset; at most [`Marks::AHEAD_MAX`] above the end.
         upto: Offset,
     },
     /// Write or (`None`) delete a document.
@@ -382,8 +382,13 @@ pub struct Marks {
     pub count: u64,
     /// What the batches kept count for, see [`Batch::weight`].
     pub bytes: u64,
-    /// Everything below was possibly handed out before this process started.
+    /// Everything below was possibly handed out before this process started; at most the end of then.
     pub handed_out: Offset,
+}
+
+impl Marks {
+    /// How far hand-out marks run ahead of what there is, at most.
+    pub const AHEAD_MAX: u64 = 256;
 }
 
 /// An unsettled stretch of an entity: one batch, or what is left of it.

@@ -217,7 +217,7 @@ impl Content {
         content.handed_out = Offset(unpack.uint()?);
         // Whatever an earlier stay handed out, it did before this one began.
         if Epoch(unpack.uint()?) != epoch {
-            content.handed_out = content.mark;
+            content.handed_out = content.mark.min(content.end);
         }
         content.changed_at = Lsn(0);
         unpack.done((content, chunks, has))

@@ -200,6 +200,23 @@ async fn a_mark_says_after_a_restart_what_was_handed_out() {
 }
 
 #[tokio::test]
+async fn what_comes_after_a_restart_was_not_handed_out_before_it() {
+    let fs = SimFs::default();
+    let subject = open(&fs).unwrap();
+    let ahead = fairlead_ports::Op::Mark {
+        entity: A,
+        upto: fairlead_canon::Offset(200),
+    };
+    subject
+        .done(vec![create(A, Kind::Queue), append(A, message("1")), ahead])
+        .await;
+    drop(subject);
+    let again = open(&fs).unwrap();
+    again.done(vec![append(A, message("2"))]).await;
+    assert_eq!(again.marks(A).await.handed_out.0, 1);
+}
+
+#[tokio::test]
 async fn what_was_committed_before_a_close_is_finished_although_it_needs_more_files() {
     let fs = SimFs::default();
     let subject = open(&fs).unwrap();
