@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
-use fairlead_canon::{Batch, DeadReason, EntityId, Offset, Outcome, ProducerId, Timestamp};
+use bytes::Bytes;
+use fairlead_canon::{
+    Batch, Codec, DeadReason, EntityId, Offset, Outcome, ProducerId, Timestamp,
+};
 use fairlead_ports::{
     Appended, Clock, Committed, CursorId, Decision, Document, Lsn, Op, Placed, Placement,
     StoreError, Unit, Version, Watcher,
@@ -37,6 +40,8 @@ pub(crate) struct World {
 #[derive(Debug)]
 pub(crate) struct Told {
     appended: Vec<Appended>,
+    /// What was appended, if it is a single envelope.
+    bodies: Vec<Option<Bytes>>,
     died: Vec<EntityId>,
 }
 
@@ -45,13 +50,14 @@ impl Told {
     pub(crate) fn of(units: usize) -> Self {
         Self {
             appended: Vec::with_capacity(units),
+            bodies: Vec::with_capacity(units),
             died: Vec::new(),
         }
     }
 
     pub(crate) fn tell(&self, watcher: &dyn Watcher) {
         if !self.appended.is_empty() {
-            watcher.appended(&self.appended);
+            watcher.appended_here(&self.appended, &self.bodies);
         }
         if !self.died.is_empty() {
             watcher.died(&self.died);
@@ -186,6 +192,8 @@ impl World {
         let now = self.now.unwrap_or(batch.time);
         let opens = batch.flags.transactional && !batch.flags.control;
         let opener = batch.stamp.filter(|_| opens);
+        let is_single = batch.codec == Codec::Envelope && batch.span == 1;
+        let body = is_single.then(|| batch.bytes.clone());
         for placed in placed.iter().filter(|placed| placed.how == Placement::New) {
             if let Some(stamp) = opener {
                 self.open.insert((stamp.producer, placed.entity));
@@ -202,6 +210,7 @@ impl World {
                 bytes,
                 deadline,
             });
+            told.bodies.push(body.clone());
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use fairlead_canon::EntityId;
 use fairlead_ports::{Appended, Condition, Watcher};
 use foldhash::fast::FixedState;
@@ -53,6 +54,13 @@ impl Watcher for Muffle {
         let heard: Vec<_> = heard.copied().collect();
         if !heard.is_empty() {
             self.watcher.appended(&heard);
+        }
+    }
+
+    fn appended_here(&self, appended: &[Appended], bodies: &[Option<Bytes>]) {
+        match self.muted.is_set() {
+            true => self.appended(appended),
+            false => self.watcher.appended_here(appended, bodies),
         }
     }
 

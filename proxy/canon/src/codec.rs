@@ -56,7 +56,7 @@ impl Batch {
     /// The message of a batch that holds one, at `place` if its form carries no address.
     pub fn into_message(self, place: &Address) -> Result<Message, Damage> {
         if self.codec == crate::Codec::Envelope {
-            return envelope::open_one(self);
+            return envelope::open_one(self.bytes);
         }
         let last = records::open(&self, place)?.pop();
         let none = Damage {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use fairlead_canon::{Address, DeadReason, Outcome, Path};
+use fairlead_canon::{Address, DeadReason, Message, Outcome, Path, RealmId};
 use fairlead_delivery::Assigned;
 use fairlead_ports::{BoxFuture, Store, StoreError, Stored};
 use fairlead_topology::Family;
@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use crate::Caller;
 use crate::consume::Attached;
 use crate::hub::Hot;
+use crate::inbox::Given;
 use crate::mark::Mark;
 use crate::solo::Solo;
 use crate::verb::{AttachmentId, Delivery, DeliveryId};
@@ -19,7 +20,7 @@ use crate::verb::{AttachmentId, Delivery, DeliveryId};
 /// Assigned messages on their way: bodies are read a stretch at a time, in order.
 #[derive(Debug)]
 pub(crate) struct Bodies {
-    pub(crate) waiting: VecDeque<(AttachmentId, Assigned)>,
+    pub(crate) waiting: VecDeque<Given>,
     pub(crate) reading: Option<Reading>,
     /// How many to read at a time; follows their size.
     pub(crate) step: usize,
@@ -50,6 +51,27 @@ impl Bodies {
     const BYTES_HIGH: usize = 1024 * 1024;
     const BYTES_LOW: usize = 128 * 1024;
 
+    /// Adds what was assigned.
+    pub(crate) fn await_their_turn(&mut self, assigned: VecDeque<Given>) {
+        match self.waiting.is_empty() {
+            true => self.waiting = assigned,
+            false => self.waiting.extend(assigned),
+        }
+    }
+
+    /// How many of the messages that wait go together: of one lane, and whether their bodies are here.
+    pub(crate) fn next_run(&self) -> Option<(AttachmentId, usize, bool)> {
+        let first = self.waiting.front()?;
+        let of = |given: &Given| {
+            let lane = given.assigned.place.lane;
+            (given.attachment, lane, given.body.is_some())
+        };
+        let (attachment, _, is_here) = of(first);
+        let run = self.waiting.iter().take(self.step);
+        let count = run.take_while(|given| of(given) == of(first)).count();
+        Some((attachment, count, is_here))
+    }
+
     /// Adapts the step to what the last one weighed.
     pub(crate) fn weigh(&mut self, bytes: usize) {
         if bytes > Self::BYTES_HIGH {
@@ -65,23 +87,19 @@ impl Caller {
     pub(crate) fn open_bodies(
         &mut self,
         id: AttachmentId,
-        assigned: &[Assigned],
-        bodies: Vec<Stored>,
+        count: usize,
+        opened: impl Iterator<Item = (Assigned, Option<Message>)>,
     ) -> Vec<Delivery> {
-        let nowhere = Address::new(fairlead_canon::RealmId::QUEUES, Path::EMPTY);
         let now = self.kernel.clock().wall();
         let keeps_begun = self.keeps_begun(id);
-        let mut deliveries = Vec::with_capacity(assigned.len());
+        let mut deliveries = Vec::with_capacity(count);
         let (mut expired, mut gone) = (
             SmallVec::<[DeliveryId; 4]>::new(),
             SmallVec::<[_; 4]>::new(),
         );
-        let mut bodies = bodies.into_iter().peekable();
-        for one in assigned {
+        for (one, message) in opened {
             let delivery = DeliveryId::new(id, one.place);
-            let stored = bodies.next_if(|stored| stored.base == one.place.offset);
-            let opened = stored.and_then(|stored| stored.batch.into_message(&nowhere).ok());
-            match opened {
+            match message {
                 None => gone.push(delivery),
                 Some(_)
                     if one.facts.deadline.is_some_and(|deadline| deadline <= now)
@@ -145,6 +163,20 @@ impl Caller {
         }
         self.flush();
     }
+}
+
+/// What was assigned, with what was read of it; what is gone, or cannot be opened, is not there.
+pub(crate) fn opened(
+    assigned: &[Assigned],
+    bodies: Vec<Stored>,
+) -> impl Iterator<Item = (Assigned, Option<Message>)> {
+    let nowhere = Address::new(RealmId::QUEUES, Path::EMPTY);
+    let mut bodies = bodies.into_iter().peekable();
+    assigned.iter().map(move |one| {
+        let stored = bodies.next_if(|stored| stored.base == one.place.offset);
+        let message = stored.and_then(|stored| stored.batch.into_message(&nowhere).ok());
+        (*one, message)
+    })
 }
 
 /// Reads the bodies of messages that were assigned from one lane, and sees to it meanwhile that the

@@ -133,11 +133,11 @@ impl Caller {
         // Assigned but never shown: somebody else may have them.
         let mut unseen: Vec<Place> = Vec::new();
         let waiting = std::mem::take(&mut self.bodies.waiting);
-        for (attachment, assigned) in waiting {
-            if attachment == id {
-                unseen.push(assigned.place);
+        for given in waiting {
+            if given.attachment == id {
+                unseen.push(given.assigned.place);
             } else {
-                self.bodies.waiting.push_back((attachment, assigned));
+                self.bodies.waiting.push_back(given);
             }
         }
         attached.hot.with(|queue| {

@@ -2,10 +2,15 @@
 
 use std::task::{Context, Poll};
 
-use crate::bodies::{Reading, read_bodies};
+use fairlead_canon::Message;
+use fairlead_delivery::Assigned;
+use fairlead_ports::Stored;
+
+use crate::bodies::{Reading, opened, read_bodies};
 use crate::consume::Attached;
+use crate::inbox::Given;
 use crate::solo::Solo;
-use crate::verb::{Event, Settling};
+use crate::verb::{AttachmentId, Event, Settling};
 use crate::{Caller, Error, Reason};
 
 impl Caller {
@@ -41,7 +46,7 @@ impl Caller {
         let Some(contents) = self.inbox.take(cx.waker()) else {
             return false;
         };
-        self.bodies.waiting.extend(contents.assigned);
+        self.bodies.await_their_turn(contents.assigned);
         if !contents.live.is_empty() {
             self.meters.delivered.inc_by(contents.live.len() as u64);
             self.ready.push_back(Event::Live(contents.live));
@@ -96,60 +101,71 @@ impl Caller {
         };
         if let Some(reading) = self.bodies.reading.take() {
             match bodies {
-                Ok(bodies) => self.deliver(reading, bodies),
+                Ok(bodies) => self.deliver_read(reading, bodies),
                 Err(error) => self.hold_unread(reading, error.into()),
             }
         }
         true
     }
 
+    /// Begins with the next stretch of one lane: delivers it when its bodies came with it, reads them
+    /// otherwise.
     fn start_reading(&mut self) -> bool {
-        while let Some((attachment, first)) = self.bodies.waiting.front().copied() {
-            let lane = first.place.lane;
-            let waiting = &self.bodies.waiting;
-            let run = waiting
-                .iter()
-                .take(self.bodies.step)
-                .take_while(|(to, one)| *to == attachment && one.place.lane == lane);
-            let count = run.count();
-            let assigned = self
-                .bodies
-                .waiting
-                .drain(..count)
-                .map(|one| one.1)
-                .collect::<Vec<_>>();
+        while let Some((attachment, count, is_here)) = self.bodies.next_run() {
+            let mut waiting = std::mem::take(&mut self.bodies.waiting);
+            let places = waiting.iter().take(count).map(|given| given.assigned.place);
+            let last = places.max();
+            let run = waiting.drain(..count);
             let Some(Attached::Queue(attached)) = self.attachments.get(attachment) else {
                 // Detached meanwhile: the queue has them back.
+                drop(run);
+                self.bodies.waiting = waiting;
                 continue;
             };
-            let store = &*self.kernel.backing.store;
-            let bodies = Solo::new(read_bodies(store, &attached.hot, &assigned));
-            self.bodies.reading = Some(Reading {
-                attachment,
-                assigned,
-                bodies,
+            let lacks_mark = last.is_some_and(|last| {
+                let lacks = attached.hot.quietly(|queue| queue.lacks_mark(last));
+                lacks.is_some()
             });
+            if is_here && !lacks_mark {
+                let opened = run.map(|given| (given.assigned, given.message()));
+                self.deliver(attachment, count, opened);
+            } else {
+                let assigned: Vec<_> = run.map(|given| given.assigned).collect();
+                let store = &*self.kernel.backing.store;
+                let bodies = Solo::new(read_bodies(store, &attached.hot, &assigned));
+                self.bodies.reading = Some(Reading {
+                    attachment,
+                    assigned,
+                    bodies,
+                });
+            }
+            self.bodies.waiting = waiting;
             return true;
         }
         false
     }
 
-    fn deliver(&mut self, reading: Reading, bodies: Vec<fairlead_ports::Stored>) {
-        let Reading {
-            attachment,
-            assigned,
-            ..
-        } = reading;
+    fn deliver_read(&mut self, reading: Reading, bodies: Vec<Stored>) {
+        self.bodies
+            .weigh(bodies.iter().map(|stored| stored.batch.bytes.len()).sum());
+        let opened = opened(&reading.assigned, bodies);
+        self.deliver(reading.attachment, reading.assigned.len(), opened);
+    }
+
+    fn deliver(
+        &mut self,
+        attachment: AttachmentId,
+        count: usize,
+        opened: impl Iterator<Item = (Assigned, Option<Message>)>,
+    ) {
         let member = self.member(attachment);
         let Some(Attached::Queue(attached)) = self.attachments.get(attachment) else {
             return;
         };
         let settling = attached.settling;
-        let count = u32::try_from(assigned.len()).unwrap_or(u32::MAX);
-        attached.hot.with(|queue| queue.taken(member, count));
-        self.bodies
-            .weigh(bodies.iter().map(|stored| stored.batch.bytes.len()).sum());
-        let deliveries = self.open_bodies(attachment, &assigned, bodies);
+        let taken = u32::try_from(count).unwrap_or(u32::MAX);
+        attached.hot.with(|queue| queue.taken(member, taken));
+        let deliveries = self.open_bodies(attachment, count, opened);
         if deliveries.is_empty() {
             return;
         }
@@ -165,8 +181,12 @@ impl Caller {
     fn hold_unread(&mut self, reading: Reading, error: Error) {
         if error.reason == Reason::Corrupt && reading.assigned.len() > 1 {
             self.bodies.step = 1;
-            for one in reading.assigned.into_iter().rev() {
-                self.bodies.waiting.push_front((reading.attachment, one));
+            for assigned in reading.assigned.into_iter().rev() {
+                self.bodies.waiting.push_front(Given {
+                    attachment: reading.attachment,
+                    assigned,
+                    body: None,
+                });
             }
             return;
         }

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
+use bytes::Bytes;
 use fairlead_canon::Message;
+use fairlead_canon::codec::envelope;
 use fairlead_delivery::Assigned;
 use fairlead_ports::Condition;
 use futures_util::task::AtomicWaker;
@@ -23,8 +25,8 @@ pub(crate) struct Inbox {
 /// What lies in an inbox.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
-    /// Queue messages that are this caller's now, bodies not read.
-    pub(crate) assigned: VecDeque<(AttachmentId, Assigned)>,
+    /// Queue messages that are this caller's now, most bodies not read.
+    pub(crate) assigned: VecDeque<Given>,
     /// Live messages, in order.
     pub(crate) live: Vec<Live>,
     /// Attachments whose stream is gone.
@@ -38,6 +40,15 @@ pub(crate) struct Contents {
     live_bytes: usize,
     /// How many live messages there were last time: room for as many is made at once.
     usual: usize,
+}
+
+/// A queue message that is a caller's now.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) attachment: AttachmentId,
+    pub(crate) assigned: Assigned,
+    /// Its envelope, when it was given to the caller as it came and the store had it at hand.
+    pub(crate) body: Option<Bytes>,
 }
 
 /// Whether a live message found room.
@@ -117,6 +128,13 @@ impl Inbox {
             ..Contents::default()
         };
         Some(std::mem::replace(&mut *contents, rest))
+    }
+}
+
+impl Given {
+    /// Its message, when the body came with it.
+    pub(crate) fn message(self) -> Option<Message> {
+        envelope::open_one(self.body?).ok()
     }
 }
 

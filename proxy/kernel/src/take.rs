@@ -8,7 +8,7 @@ use fairlead_delivery::Joining;
 use fairlead_ports::{Action, CursorId, Op, Unit};
 use fairlead_topology::{Lifetime, Stream, StreamKey};
 
-use crate::bodies::read_bodies;
+use crate::bodies::{opened, read_bodies};
 use crate::consume::{Attached, QueueAttachment, Role};
 use crate::hub::Entrant;
 use crate::load::Load;
@@ -46,7 +46,7 @@ impl Caller {
             };
             let store = &*self.kernel.backing.store;
             let bodies = read_bodies(store, &hot, &[assigned]).await?;
-            let mut deliveries = self.open_bodies(id, &[assigned], bodies);
+            let mut deliveries = self.open_bodies(id, 1, opened(&[assigned], bodies));
             let Some(delivery) = deliveries.pop() else {
                 continue;
             };

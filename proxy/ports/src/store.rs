@@ -60,6 +60,11 @@ pub trait Store: Debug + Send + Sync {
 pub trait Watcher: Debug + Send + Sync {
     /// These messages can be read from this moment on.
     fn appended(&self, appended: &[Appended]);
+    /// The same, from a store that has the messages in memory: whoever is given one at once need not
+    /// read it. `_bodies` follow `appended`; `None` stands for what is no single envelope.
+    fn appended_here(&self, appended: &[Appended], _bodies: &[Option<Bytes>]) {
+        self.appended(appended);
+    }
     /// Messages of these entities died by the store's own decision and can be read as
     /// [`CursorId::DEAD`].
     fn died(&self, entities: &[EntityId]);

@@ -70,9 +70,9 @@ pub fn open(batch: &Batch) -> Result<Vec<Opened>, Damage> {
     }
 }
 
-/// Reads the message of an envelope batch that holds only one.
-pub(super) fn open_one(batch: Batch) -> Result<Message, Damage> {
-    let mut reader = Reader::new(batch.bytes, 0);
+/// Reads a single envelope; the message's parts are slices of it.
+pub fn open_one(envelope: Bytes) -> Result<Message, Damage> {
+    let mut reader = Reader::new(envelope, 0);
     let message = read(&mut reader)?;
     match reader.is_empty() {
         true => Ok(message),
