@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{Batch, EntityId, Kind, Offset, Stamp};
+use fairlead_canon::{Batch, EntityId, Kind, Offset};
 use fairlead_ports::{
-    BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Lsn, Marks, StoreError, Stored, View, Want,
+    BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Lsn, Marks, StoreError, Stored, View,
+    Want, Writers,
 };
 
 use crate::entity::{Content, Found, FoundKeys};
@@ -244,8 +245,12 @@ impl Log for Handle {
         Box::pin(self.key_page(prefix, after, max))
     }
 
-    fn producers(&self) -> BoxFuture<'_, Result<Vec<(Offset, Stamp)>, StoreError>> {
-        Box::pin(self.look(|content| Ok(content.producers.remembered())))
+    fn writers(&self) -> BoxFuture<'_, Result<Writers, StoreError>> {
+        Box::pin(self.look(|content| Ok(content.writers())))
+    }
+
+    fn cursors(&self) -> BoxFuture<'_, Result<Vec<CursorId>, StoreError>> {
+        Box::pin(self.look(|content| Ok(content.others())))
     }
 }
 

@@ -108,6 +108,8 @@ struct Open {
     records: BytesMut,
     count: u32,
     units: u32,
+    /// There are batches in it, which somebody may read.
+    is_readable: bool,
     /// Somebody waits for it.
     is_urgent: bool,
     /// Somebody waits for it to be durable.
@@ -383,10 +385,11 @@ impl Sequencer {
         let len = u32::try_from(open.records.len() - start).unwrap_or(u32::MAX);
         let lsn = Lsn(open.lsn.0 + (HEADER_BYTES + start) as u64);
         open.count += 1;
-        if let Record::Data(data) = record
-            && promise < Promise::Durable
-        {
-            self.shared.tail.push_early(lsn, data.batch.clone());
+        if let Record::Data(data) = record {
+            open.is_readable = true;
+            if promise < Promise::Durable {
+                self.shared.tail.push_early(lsn, data.batch.clone());
+            }
         }
         self.shared.state.apply_to(
             known,

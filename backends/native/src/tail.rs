@@ -13,7 +13,7 @@ use crate::frame::HEADER_BYTES;
 use crate::record;
 
 /// Frames that stay whatever the budget says: the one being written and the one before it, which
-/// may not be on disk yet.
+/// may not be on disk yet. Frames without a batch are not kept at all.
 const KEPT_MIN: usize = 2;
 
 /// Records from this size on are shared with their frame instead of copied, in bytes.

@@ -53,9 +53,10 @@ impl Sequencer {
             count: open.count,
             records: open.records.freeze(),
         };
-        self.shared
-            .tail
-            .push(frame.lsn, frame.records.clone(), cost);
+        if open.is_readable {
+            let records = frame.records.clone();
+            self.shared.tail.push(frame.lsn, records, cost);
+        }
         self.file = file_of(frame.lsn);
         self.position = position_of(frame.lsn).saturating_add(frame.padded_len());
         let is_waited_for = |unsynced: &Unsynced| !unsynced.waiting.is_empty();
