@@ -21,7 +21,8 @@ pub(crate) struct Claims {
 struct Holder {
     caller: u64,
     inbox: Arc<Inbox>,
-    released: Arc<Notify>,
+    /// For those who wait, if any do.
+    released: Option<Arc<Notify>>,
 }
 
 impl Caller {
@@ -85,23 +86,20 @@ impl Claims {
     /// Holds a name, or tells its holder to go and gives what to wait for.
     fn try_hold(&self, key: &Bytes, caller: u64, inbox: &Arc<Inbox>) -> Option<Arc<Notify>> {
         let mut held = self.held.lock();
-        match held.get(key) {
+        match held.get_mut(key) {
             Some(holder) if holder.caller != caller => {
                 let why = Some(Displaced::Claimed);
                 holder.inbox.put(|contents| contents.displaced = why);
-                Some(Arc::clone(&holder.released))
+                Some(Arc::clone(holder.released.get_or_insert_default()))
             }
             Some(_) => None,
             None => {
-                let released = Arc::new(Notify::new());
-                held.insert(
-                    key.clone(),
-                    Holder {
-                        caller,
-                        inbox: Arc::clone(inbox),
-                        released,
-                    },
-                );
+                let holder = Holder {
+                    caller,
+                    inbox: Arc::clone(inbox),
+                    released: None,
+                };
+                held.insert(key.clone(), holder);
                 None
             }
         }
@@ -111,11 +109,11 @@ impl Claims {
     pub(crate) fn release(&self, key: &[u8], caller: u64) {
         let mut held = self.held.lock();
         if held.get(key).is_some_and(|holder| holder.caller == caller)
-            && let Some(holder) = held.remove(key)
+            && let Some(released) = held.remove(key).and_then(|holder| holder.released)
         {
             // Both kinds: those who wait already, and one who is about to.
-            holder.released.notify_waiters();
-            holder.released.notify_one();
+            released.notify_waiters();
+            released.notify_one();
         }
     }
 }

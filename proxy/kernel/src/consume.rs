@@ -25,7 +25,10 @@ pub(crate) enum Attached {
 #[derive(Debug)]
 pub(crate) struct QueueAttachment {
     pub(crate) hot: Arc<Hot>,
-    pub(crate) stream: Arc<Stream>,
+    /// Not the stream, of which it would keep what it was before it was altered.
+    pub(crate) key: StreamKey,
+    /// Whether its dead go somewhere.
+    pub(crate) has_route: bool,
     pub(crate) settling: Settling,
     pub(crate) role: Role,
     pub(crate) allowance: Option<Arc<Allowance>>,
@@ -76,16 +79,18 @@ impl Caller {
                 let attached = QueueAttachment {
                     allowance: attach.allowance,
                     hot,
-                    stream,
+                    key: stream.key.clone(),
+                    has_route: stream.settings().dead_letter.is_some(),
                     settling,
                     role,
                 };
                 // As a member, so that a removal from here on is told to it.
-                if !self.is_there(&attached.stream) {
+                if !self.is_there(&stream) {
                     self.attachments.insert(id, Attached::Queue(attached));
                     self.detach(id);
                     return Err(no_such(key));
                 }
+                self.kernel.janitor.used(&stream);
                 Attached::Queue(attached)
             }
         };
@@ -104,7 +109,7 @@ impl Caller {
             Some(Attached::Queue(attached)) => {
                 if attached.role == Role::Consuming {
                     // Before nobody is seen to use it: an earlier time may be over right now.
-                    self.begin_unused(&attached.stream.key);
+                    self.begin_unused(&attached.key);
                 }
                 let left = attached.hot.remove(self.member(id));
                 // Kept in the store as well: a queue that nobody uses for a while is forgotten here,
@@ -145,7 +150,7 @@ impl Caller {
                 queue.unassign(member, place);
             }
         });
-        let key = attached.stream.key.clone();
+        let key = attached.key.clone();
         let allowance = attached.allowance.clone();
         let hot = Arc::clone(&attached.hot);
         self.begin_unused(&key);
@@ -229,7 +234,7 @@ impl Caller {
 
     fn after_leaving(&self, attached: &QueueAttachment) {
         if self.kernel.hub.cool(&attached.hot) == 0 && attached.role == Role::Consuming {
-            self.begin_unused(&attached.stream.key);
+            self.begin_unused(&attached.key);
         }
     }
 

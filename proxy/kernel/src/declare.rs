@@ -26,10 +26,22 @@ impl Caller {
         };
         match &declared {
             // The time of a stream that nobody ever uses begins here.
-            Ok(_) => perishable.iter().for_each(|key| self.begin_unused(key)),
+            Ok(_) => {
+                let unused = perishable.iter().filter(|key| !self.is_used(key));
+                unused.for_each(|key| self.begin_unused(key));
+            }
             Err(_) => self.owned.truncate(before),
         }
         declared
+    }
+
+    /// Whether somebody consumes from a stream: its time begins when he leaves.
+    fn is_used(&self, key: &StreamKey) -> bool {
+        let lane = self
+            .kernel
+            .topology(|topology| topology.stream(key)?.lanes.first().copied());
+        let hot = lane.and_then(|lane| self.kernel.hub.get(lane));
+        hot.is_some_and(|hot| hot.with(|queue| queue.members()) > 0)
     }
 
     /// The time of a stream without a user begins, by what it is told to be by then.

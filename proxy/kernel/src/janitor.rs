@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fairlead_topology::{Change, Lifetime, Stream, StreamKey, Topology};
@@ -20,6 +21,8 @@ use crate::registrar::Request;
 pub(crate) struct Janitor {
     schedule: Mutex<Schedule>,
     wake: Notify,
+    /// Mailboxes removed whose owner did not come back in time.
+    expired: AtomicU64,
 }
 
 /// Streams to look at, by time; each stands here at most once, with its latest time.
@@ -66,6 +69,25 @@ impl Janitor {
                 }
             }
         }
+    }
+
+    /// A stream has a consumer, who says so when he leaves. Called once he can be seen.
+    pub(crate) fn used(&self, stream: &Stream) {
+        let can_end = matches!(
+            stream.lifetime,
+            Lifetime::LastConsumer | Lifetime::Unused { .. }
+        );
+        if can_end {
+            let mut schedule = self.schedule.lock();
+            if let Some(time) = schedule.times.remove(&stream.key) {
+                schedule.due.remove(&time);
+            }
+        }
+    }
+
+    /// Mailboxes removed because their owner did not come back in time.
+    pub(crate) fn expired_mailboxes(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
     }
 
     fn schedule(&self, at: Instant, key: StreamKey) {
@@ -133,6 +155,10 @@ impl Janitor {
         if !atlas.read(|topology| is_over(topology, &key, hub)) {
             return;
         }
+        let is_mailbox = atlas.read(|topology| {
+            let stream = topology.stream(&key);
+            stream.is_some_and(|stream| stream.is_kept_mailbox())
+        });
         let remove = vec![Change::RemoveStream(key.clone())];
         let (janitor, hub, name) = (Arc::clone(self), Arc::clone(hub), key.name.clone());
         // Asked again at the removal itself: whoever attaches looks at the topology when he is a
@@ -140,7 +166,10 @@ impl Janitor {
         let still_over =
             move |topology: &Topology| !janitor.awaits(&key) && is_over(topology, &key, &hub);
         match ask_if(registrar, remove, Some(Box::new(still_over))).await {
-            Ok(_) => {}
+            Ok(_) => {
+                self.expired
+                    .fetch_add(u64::from(is_mailbox), Ordering::Relaxed);
+            }
             Err(error) if error.reason == Reason::Conflict => {
                 tracing::debug!(%name, "a stream whose time was over is used again");
             }

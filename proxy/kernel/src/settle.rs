@@ -158,12 +158,11 @@ impl QueueAttachment {
         if let Some(ended) = all.iter_mut().find(same) {
             return ended.offsets.push(place.offset.0);
         }
-        let has_route = self.stream.settings().dead_letter.is_some();
         all.push(Ended {
             entity,
             outcome,
             offsets: vec![place.offset.0],
-            is_mourned: has_route && matches!(outcome, Outcome::Dead(_)),
+            is_mourned: self.has_route && matches!(outcome, Outcome::Dead(_)),
         });
     }
 }

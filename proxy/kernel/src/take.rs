@@ -128,9 +128,7 @@ impl Caller {
             .attachments
             .iter()
             .find_map(|(id, attached)| match attached {
-                Attached::Queue(own)
-                    if own.role == Role::Taking && own.stream.lanes == stream.lanes =>
-                {
+                Attached::Queue(own) if own.role == Role::Taking && own.hot.is_of(stream) => {
                     Some(id)
                 }
                 Attached::Queue(_) | Attached::Live(_) => None,
@@ -158,7 +156,8 @@ impl Caller {
         let attached = QueueAttachment {
             allowance: None,
             hot,
-            stream: Arc::clone(stream),
+            key: stream.key.clone(),
+            has_route: stream.settings().dead_letter.is_some(),
             settling: Settling::Explicit,
             role: Role::Taking,
         };
