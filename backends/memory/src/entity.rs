@@ -2,6 +2,7 @@
 
 mod compact;
 mod read;
+mod writers;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -111,14 +112,6 @@ impl Entity {
 
     pub(crate) fn producer(&self, producer: ProducerId) -> Option<&Producer> {
         self.producers.get(&producer)
-    }
-
-    /// The batches by which its producers are recognised, by offset.
-    pub(crate) fn remembered(&self) -> Vec<(Offset, Stamp)> {
-        let batches = self.producers.values().flat_map(Producer::batches);
-        let mut all: Vec<_> = batches.collect();
-        all.sort_unstable_by_key(|(base, _)| *base);
-        all
     }
 
     /// Messages and bytes of its batches from `from`, oldest first, with the offset after each.

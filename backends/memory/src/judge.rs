@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use fairlead_canon::{Batch, EntityId, EpochTag, Offset, Overflow, ProducerId, Spec};
-use fairlead_ports::terms::{few, keyed, sane, settles, transacted, within};
-use fairlead_ports::{Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version};
+use fairlead_ports::terms::{few, keyed, remembers, sane, settles, transacted, within};
+use fairlead_ports::{
+    Op, Place, Placed, Placement, Space, StoreError, Target, Unit, Version, Writers,
+};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -135,6 +137,7 @@ impl Judge<'_> {
                 entity,
                 ..
             } => self.end_txn(*producer, *epoch, *entity)?,
+            Op::Restore { entity, writers } => self.restore(*entity, writers)?,
         }
         Ok(Effect::Plain)
     }
@@ -216,6 +219,13 @@ impl Judge<'_> {
             self.draft.producers.insert((entity, producer), known);
         }
         Ok(())
+    }
+
+    fn restore(&mut self, entity: EntityId, writers: &Writers) -> Result<(), StoreError> {
+        let kind = self.live(entity)?.spec.map(|spec| spec.kind);
+        kind.map_or(Ok(()), |kind| remembers(kind, writers))?;
+        let mut open = writers.open.iter();
+        open.try_for_each(|(producer, _)| self.begin(entity, *producer))
     }
 
     fn put(
@@ -350,8 +360,12 @@ impl Judge<'_> {
         let Some(stamp) = stamp.filter(|_| !batch.flags.control) else {
             return Ok(());
         };
-        if !self.world.open.contains(&(stamp.producer, entity)) {
-            self.draft.opened.insert((stamp.producer, entity));
+        self.begin(entity, stamp.producer)
+    }
+
+    fn begin(&mut self, entity: EntityId, producer: ProducerId) -> Result<(), StoreError> {
+        if !self.world.open.contains(&(producer, entity)) {
+            self.draft.opened.insert((producer, entity));
         }
         if self.world.open.len() + self.draft.opened.len() > OPEN_TRANSACTIONS_MAX {
             return Err(StoreError::Full {

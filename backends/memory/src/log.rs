@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{EntityId, Kind, Offset, Stamp};
+use fairlead_canon::{EntityId, Kind, Offset};
 use fairlead_ports::{
-    BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Marks, StoreError, Stored, Want,
+    BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Marks, StoreError, Stored, Want, Writers,
 };
 use parking_lot::Mutex;
 
@@ -75,7 +75,11 @@ impl Log for Handle {
         })
     }
 
-    fn producers(&self) -> BoxFuture<'_, Result<Vec<(Offset, Stamp)>, StoreError>> {
-        self.look(|entity| Ok(entity.remembered()))
+    fn writers(&self) -> BoxFuture<'_, Result<Writers, StoreError>> {
+        self.look(|entity| Ok(entity.writers()))
+    }
+
+    fn cursors(&self) -> BoxFuture<'_, Result<Vec<CursorId>, StoreError>> {
+        self.look(|entity| Ok(entity.others()))
     }
 }

@@ -31,6 +31,14 @@ impl Producer {
         }
     }
 
+    /// One that has this epoch, and no batches.
+    pub(crate) fn of(epoch: i16) -> Self {
+        Self {
+            epoch,
+            batches: VecDeque::new(),
+        }
+    }
+
     /// Offset of its latest batch: how recently it was used.
     pub(crate) fn last_base(&self) -> Offset {
         self.batches.back().map_or(Offset(0), |(_, base)| *base)

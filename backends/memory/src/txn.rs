@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fairlead_canon::{Offset, ProducerId};
-use fairlead_ports::{Aborted, Decision};
+use fairlead_ports::{Aborted, Decision, Writers};
 
 /// Open transactions by producer, and aborted ones in the order in which they ended.
 #[derive(Debug, Default)]
@@ -21,6 +21,20 @@ impl Transactions {
     /// Whether none is open and none was aborted.
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty() && self.aborted.is_empty()
+    }
+
+    /// These, and no others.
+    pub(crate) fn of(writers: &Writers) -> Self {
+        Self {
+            open: writers.open.iter().copied().collect(),
+            aborted: writers.aborted.clone(),
+        }
+    }
+
+    /// Where each open one began, by producer.
+    pub(crate) fn begun(&self) -> Vec<(ProducerId, Offset)> {
+        let open = self.open.iter();
+        open.map(|(producer, first)| (*producer, *first)).collect()
     }
 
     /// Whose are open.

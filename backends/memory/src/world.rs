@@ -5,12 +5,10 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{
-    Batch, Codec, DeadReason, EntityId, Offset, Outcome, ProducerId, Timestamp,
-};
+use fairlead_canon::{Batch, Codec, DeadReason, EntityId, Offset, Outcome, ProducerId, Timestamp};
 use fairlead_ports::{
     Appended, Clock, Committed, CursorId, Decision, Document, Lsn, Op, Placed, Placement,
-    StoreError, Unit, Version, Watcher,
+    StoreError, Unit, Version, Watcher, Writers,
 };
 use smallvec::SmallVec;
 
@@ -132,6 +130,7 @@ impl World {
                 decision,
                 entity,
             } => self.end_txn((producer, epoch), decision, entity),
+            Op::Restore { entity, writers } => self.restore(entity, &writers),
             Op::Settle {
                 entity,
                 cursor,
@@ -244,6 +243,14 @@ impl World {
             self.change(id, |entity| entity.end_txn(producer, epoch, decision));
             self.retain(id);
         }
+    }
+
+    fn restore(&mut self, id: EntityId, writers: &Writers) {
+        self.open.retain(|(_, entity)| *entity != id);
+        let open = writers.open.iter();
+        self.open.extend(open.map(|(producer, _)| (*producer, id)));
+        self.change(id, |entity| entity.restore(writers));
+        self.retain(id);
     }
 
     /// Changes one entity and keeps the sum of weights right.

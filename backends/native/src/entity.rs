@@ -12,6 +12,7 @@ mod retain;
 mod row;
 mod settle;
 mod upkeep;
+mod writers;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

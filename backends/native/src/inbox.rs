@@ -182,7 +182,8 @@ impl Weight {
             | Op::Settle { .. }
             | Op::Trim { .. }
             | Op::Mark { .. }
-            | Op::EndTxn { .. } => 0,
+            | Op::EndTxn { .. }
+            | Op::Restore { .. } => 0,
         };
         let ops = units.iter().flat_map(|unit| &unit.ops);
         Self {

@@ -19,7 +19,7 @@ use crate::entity::Entity;
 use crate::limits::{DOCUMENT_BYTES_MAX, KEY_BYTES_MAX, Limits};
 use crate::mutation::{Mutation, is_on};
 use crate::producer::Judgement;
-use crate::record::{Data, Record};
+use crate::record::{Data, Record, writers};
 use crate::state::{Known, State};
 
 pub(crate) use draft::Draft;
@@ -76,6 +76,7 @@ pub(crate) fn len_max(unit: &Unit, limits: &Limits) -> Result<usize, StoreError>
             }
             Op::Settle { ranges, .. } => FACT_BYTES_MAX + ranges.len() * RANGE_BYTES,
             Op::Create { .. } | Op::Alter { .. } => SPEC_BYTES_MAX,
+            Op::Restore { writers, .. } => writers::len(writers),
             Op::Expect { .. } => 0,
             Op::Delete { .. } | Op::Trim { .. } | Op::Mark { .. } | Op::EndTxn { .. } => {
                 FACT_BYTES_MAX
@@ -182,6 +183,10 @@ impl<'a> Planner<'a> {
                     decision,
                     entity,
                 }
+            }
+            Op::Restore { entity, writers } => {
+                self.draft.restore(self.state, entity, &writers)?;
+                Record::Restore { entity, writers }
             }
         };
         self.plan.records.push((record, known));

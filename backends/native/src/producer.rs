@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use fairlead_canon::{Offset, ProducerId, Stamp, Timestamp};
-use fairlead_ports::StoreError;
+use fairlead_ports::{StoreError, Writers};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
@@ -124,6 +124,27 @@ impl Producers {
         all
     }
 
+    /// Everybody's epoch, by producer.
+    pub(crate) fn epochs(&self) -> Vec<(ProducerId, i16)> {
+        let known = self.known.iter();
+        let mut all: Vec<_> = known.map(|(id, known)| (*id, known.epoch)).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Knows these and nobody else.
+    pub(crate) fn restore(&mut self, writers: &Writers, now: Timestamp) {
+        self.changed.extend(self.known.drain().map(|(id, _)| id));
+        self.oldest = (!writers.producers.is_empty()).then_some(now);
+        for (id, epoch) in &writers.producers {
+            self.changed.insert(*id);
+            self.known.insert(*id, Producer::of(*epoch, now));
+        }
+        for (base, stamp) in &writers.batches {
+            self.record(*stamp, *base, now);
+        }
+    }
+
     /// Producers that changed since the last capture, with their rows; `None` for a forgotten one.
     pub(crate) fn capture(&mut self) -> Vec<(ProducerId, Option<Vec<u8>>)> {
         let changed = std::mem::take(&mut self.changed);
@@ -142,13 +163,18 @@ impl Producers {
 
 impl Producer {
     pub(crate) fn begin(stamp: Stamp, base: Offset, now: Timestamp) -> Self {
-        let mut begun = Self {
-            epoch: stamp.epoch,
-            used: now,
-            batches: SmallVec::new(),
-        };
+        let mut begun = Self::of(stamp.epoch, now);
         begun.record(stamp, base, now);
         begun
+    }
+
+    /// One that has this epoch, and no batches.
+    fn of(epoch: i16, used: Timestamp) -> Self {
+        Self {
+            epoch,
+            used,
+            batches: SmallVec::new(),
+        }
     }
 
     pub(crate) fn epoch(&self) -> i16 {

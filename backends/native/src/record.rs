@@ -6,12 +6,13 @@
 mod data;
 mod fact;
 pub(crate) mod spec;
+pub(crate) mod writers;
 
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_canon::{EntityId, Offset, Outcome, ProducerId, Spec, Timestamp};
-use fairlead_ports::{CursorId, Decision, Space};
+use fairlead_ports::{CursorId, Decision, Space, Writers};
 use smallvec::SmallVec;
 
 use crate::crc;
@@ -67,6 +68,10 @@ pub(crate) enum Record {
         decision: Decision,
         /// `None`: in all that it touched.
         entity: Option<EntityId>,
+    },
+    Restore {
+        entity: EntityId,
+        writers: Box<Writers>,
     },
 }
 

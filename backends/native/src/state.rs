@@ -205,6 +205,9 @@ impl State {
                 decision,
                 entity,
             } => self.end_txn(at, (*producer, *epoch), *decision, *entity),
+            Record::Restore { entity, writers } => {
+                self.change(*entity, |content| content.restore(at.lsn, writers));
+            }
             Record::Put {
                 space,
                 key,

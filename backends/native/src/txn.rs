@@ -74,7 +74,8 @@ impl OpenTxns {
         self.within(entity).map(|(_, first)| first).min()
     }
 
-    fn within(&self, entity: EntityId) -> impl Iterator<Item = (ProducerId, Offset)> {
+    /// Where each one in an entity began, by producer.
+    pub(crate) fn within(&self, entity: EntityId) -> impl Iterator<Item = (ProducerId, Offset)> {
         let all = (entity, ProducerId(i64::MIN))..=(entity, ProducerId(i64::MAX));
         let within = self.firsts.range(all);
         within.map(|((_, producer), first)| (*producer, *first))

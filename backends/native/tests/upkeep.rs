@@ -166,8 +166,8 @@ async fn a_compacted_log_loses_what_was_replaced() {
 const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 async fn known(subject: &Subject, entity: EntityId) -> usize {
-    let producers = subject.log(entity).producers().await;
-    producers.expect("the entity is there").len()
+    let writers = subject.log(entity).writers().await;
+    writers.expect("the entity is there").producers.len()
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{
     Batch, BatchFlags, Codec, EntityId, EpochTag, Key, Kind, Offset, Outcome, Retention,
-    SizeLimits, Spec, Stamp, Timestamp,
+    SizeLimits, Spec, Timestamp,
 };
 use fairlead_ports::{
     CursorId, Entry, Log, Marks, Op, Ops, Place, StoreError, Stored, Target, Want,
@@ -26,8 +26,6 @@ pub(crate) struct Copier {
     entity: EntityId,
     kind: Kind,
     tag: EpochTag,
-    /// What is remembered of producers, as far as it does not come with a batch that is kept.
-    remembered: BTreeMap<Offset, Stamp>,
     /// In the order in which they are to be done.
     ops: Ops,
     /// The end of what was appended so far.
@@ -42,24 +40,21 @@ impl Copier {
         spec: Spec,
     ) -> Result<Ops, StoreError> {
         let marks = log.marks().await?;
-        if marks.stable < marks.end {
-            return Err(unsupported("a change of class during a transaction"));
-        }
-        // Limits would count what is on its way only to keep an offset, ages begin anew, and what is
-        // dead stays so although no more is kept.
+        // Limits would count what is on its way only to keep an offset, ages begin anew, what was
+        // aborted replaces nothing, and what is dead stays so although no more is kept.
         let free = Spec {
             limits: SizeLimits::default(),
             retention: Retention::default(),
+            compaction: None,
             keeps_dead: true,
             ..spec
         };
-        let remembered = log.producers().await?;
+        let writers = Box::new(log.writers().await?);
         let mut copy = Self {
             log,
             entity,
             kind: spec.kind,
             tag: spec.tag,
-            remembered: remembered.into_iter().collect(),
             ops: [Op::Create { entity, spec: free }].into(),
             end: Offset(0),
         };
@@ -69,8 +64,11 @@ impl Copier {
             Kind::Latest => copy.latest(&marks).await?,
         }
         copy.reach(marks.end);
+        copy.views(&marks).await?;
         let to = marks.start;
         copy.ops.push(Op::Trim { entity, to });
+        // Its batches have said too much of their writers, or too little.
+        copy.ops.push(Op::Restore { entity, writers });
         copy.ops.push(Op::Alter { entity, spec });
         Ok(copy.ops)
     }
@@ -87,10 +85,7 @@ impl Copier {
             };
             at = last.base.plus(u64::from(last.batch.span));
             for stored in chunk.batches {
-                if stored.batch.flags != BatchFlags::default() {
-                    return Err(unsupported("a change of class with transactions"));
-                }
-                self.copy(stored);
+                self.append(stored.base, stored.batch);
             }
         }
         Ok(())
@@ -115,9 +110,9 @@ impl Copier {
             // What the age of its queue made of it goes with it.
             let deadline = of_batch.iter().filter_map(|entry| entry.deadline).min();
             stored.batch.deadline = deadline.or(stored.batch.deadline);
-            self.copy(stored);
-            self.settle_gaps(base, after, of_batch);
-            of_batch.iter().for_each(|entry| self.mark_entry(entry));
+            self.append(base, stored.batch);
+            let own = CursorId::default();
+            self.settle_between(own, base.0..after.0, of_batch);
         }
         // Rather said of too many than of too few: whoever hands out what comes next has marked it.
         let (entity, upto) = (self.entity, marks.end.plus(Marks::AHEAD_MAX));
@@ -144,7 +139,9 @@ impl Copier {
             }
         }
         self.begin(marks, batches.keys().next().copied());
-        batches.into_values().for_each(|stored| self.copy(stored));
+        for stored in batches.into_values() {
+            self.append(stored.base, stored.batch);
+        }
         Ok(())
     }
 
@@ -166,29 +163,18 @@ impl Copier {
     /// Sees to it that it begins where it did, although what lay there may be gone.
     fn begin(&mut self, marks: &Marks, first: Option<Offset>) {
         let first = first.unwrap_or(marks.end);
-        self.remember(first.min(marks.start.plus(1)));
         if first > marks.start && self.end <= marks.start {
-            self.fill(marks.start, None);
+            self.fill(marks.start);
         }
     }
 
-    fn copy(&mut self, stored: Stored) {
-        self.remembered.remove(&stored.base);
-        self.remember(stored.base);
-        self.append(stored.base, stored.batch);
-    }
-
-    /// Lets a message that nobody gets to see stand for each batch that is gone and lay below.
-    fn remember(&mut self, below: Offset) {
-        while let Some(first) = self.remembered.first_entry()
-            && *first.key() < below
-        {
-            let (base, stamp) = first.remove_entry();
-            // Where two producers claim one offset, the later one is the one that is there.
-            if base >= self.end {
-                self.fill(base, Some(stamp));
-            }
+    /// What readers have settled, besides a queue's own view.
+    async fn views(&mut self, marks: &Marks) -> Result<(), StoreError> {
+        for cursor in self.log.cursors().await? {
+            let entries = self.backlog(cursor).await?;
+            self.settle_between(cursor, marks.start.0..marks.end.0, &entries);
         }
+        Ok(())
     }
 
     fn append(&mut self, base: Offset, batch: Batch) {
@@ -202,32 +188,26 @@ impl Copier {
         self.ops.push(Op::Append { to, batch });
     }
 
-    /// Offsets of a batch between its entries are settled.
-    fn settle_gaps(&mut self, base: Offset, after: Offset, entries: &[Entry]) {
-        let mut at = base;
+    /// What lies between the entries of a cursor is settled, and of entries is known what they say.
+    fn settle_between(&mut self, cursor: CursorId, within: Range<u64>, entries: &[Entry]) {
+        let mut at = within.start;
         for entry in entries {
-            self.settle(at.0..entry.base.0, Outcome::Done);
-            at = entry.base.plus(u64::from(entry.span));
+            self.settle(cursor, at..entry.base.0, Outcome::Done);
+            at = entry.base.plus(u64::from(entry.span)).0;
         }
-        self.settle(at.0..after.0, Outcome::Done);
-    }
-
-    /// What is known of an entry besides that it is there.
-    fn mark_entry(&mut self, entry: &Entry) {
-        let range = entry.base.0..entry.base.plus(u64::from(entry.span)).0;
-        for _ in 0..entry.requeued {
-            self.settle(range.clone(), Outcome::Returned);
-        }
-        if let Some(reason) = entry.dead {
-            self.settle(range, Outcome::Dead(reason));
+        self.settle(cursor, at..within.end, Outcome::Done);
+        for entry in entries {
+            let range = entry.base.0..entry.base.plus(u64::from(entry.span)).0;
+            for _ in 0..entry.requeued {
+                self.settle(cursor, range.clone(), Outcome::Returned);
+            }
+            if let Some(reason) = entry.dead {
+                self.settle(cursor, range, Outcome::Dead(reason));
+            }
         }
     }
 
-    fn settle(&mut self, range: Range<u64>, outcome: Outcome) {
-        self.settle_as(CursorId::default(), range, outcome);
-    }
-
-    fn settle_as(&mut self, cursor: CursorId, range: Range<u64>, outcome: Outcome) {
+    fn settle(&mut self, cursor: CursorId, range: Range<u64>, outcome: Outcome) {
         if range.is_empty() {
             return;
         }
@@ -241,19 +221,18 @@ impl Copier {
 
     /// Brings the end to an offset.
     fn reach(&mut self, end: Offset) {
-        self.remember(end);
         if let Some(last) = end.0.checked_sub(1).filter(|last| *last >= self.end.0) {
-            self.fill(Offset(last), None);
+            self.fill(Offset(last));
         }
     }
 
     /// Takes an offset with a message that nobody gets to see.
-    fn fill(&mut self, base: Offset, stamp: Option<Stamp>) {
-        self.append(base, filler(stamp));
+    fn fill(&mut self, base: Offset) {
+        self.append(base, filler());
         let range = base.0..self.end.0;
         match self.kind {
-            Kind::Log => self.settle_as(CursorId::CLEANER, range, Outcome::Done),
-            Kind::Queue => self.settle(range, Outcome::Done),
+            Kind::Log => self.settle(CursorId::CLEANER, range, Outcome::Done),
+            Kind::Queue => self.settle(CursorId::default(), range, Outcome::Done),
             // It clears what is not there, so nothing of it is kept.
             Kind::Latest => {}
         }
@@ -261,7 +240,7 @@ impl Copier {
 }
 
 /// Clears a key that no name can have, since it is no text.
-fn filler(stamp: Option<Stamp>) -> Batch {
+fn filler() -> Batch {
     Batch {
         codec: Codec::Envelope,
         bytes: Bytes::new(),
@@ -269,7 +248,7 @@ fn filler(stamp: Option<Stamp>) -> Batch {
         span: 1,
         time: Timestamp(0),
         deadline: None,
-        stamp,
+        stamp: None,
         flags: BatchFlags::default(),
         keys: vec![Key {
             key: Some(Bytes::from_static(&[0xff])),

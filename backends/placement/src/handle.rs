@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use fairlead_canon::{EntityId, Offset, Stamp};
+use fairlead_canon::{EntityId, Offset};
 use fairlead_ports::{
-    BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Marks, StoreError, Stored, Want,
+    BoxFuture, By, Chunk, CursorId, Entry, KeyPage, Log, Marks, StoreError, Stored, Want, Writers,
 };
 use parking_lot::RwLock;
 
@@ -105,7 +105,11 @@ impl Log for Handle {
         ask!(self, log => log.latest(prefix.clone(), after.clone(), max))
     }
 
-    fn producers(&self) -> BoxFuture<'_, Result<Vec<(Offset, Stamp)>, StoreError>> {
-        ask!(self, log => log.producers())
+    fn writers(&self) -> BoxFuture<'_, Result<Writers, StoreError>> {
+        ask!(self, log => log.writers())
+    }
+
+    fn cursors(&self) -> BoxFuture<'_, Result<Vec<CursorId>, StoreError>> {
+        ask!(self, log => log.cursors())
     }
 }

@@ -178,8 +178,10 @@ fn join_results(origins: Vec<Origin>, held: Outcomes, kept: Outcomes) -> Outcome
 
 /// The side of an operation, if all of it goes to one.
 fn one_side(op: &Op, side: &impl Fn(EntityId) -> Side) -> Option<Side> {
-    let Op::Append { to, .. } = op else {
-        return Some(side_of(op, side));
+    let to = match op {
+        Op::Append { to, .. } => to,
+        Op::EndTxn { entity: None, .. } => return None,
+        _ => return Some(side_of(op, side)),
     };
     let mut sides = to.iter().map(|target| side(target.entity));
     let first = sides.next().unwrap_or(Side::Durable);
@@ -194,20 +196,24 @@ fn side_of(op: &Op, side: &impl Fn(EntityId) -> Side) -> Side {
         | Op::Settle { entity, .. }
         | Op::Trim { entity, .. }
         | Op::Mark { entity, .. }
+        | Op::Restore { entity, .. }
         | Op::EndTxn {
             entity: Some(entity),
             ..
         } => side(*entity),
-        // Documents are durable; an append goes where each of its targets does.
-        Op::Expect { .. } | Op::Put { .. } | Op::Append { .. } => Side::Durable,
-        Op::EndTxn { entity: None, .. } => Side::Durable,
+        // Documents are durable; an append goes where each of its targets does, and the end of a
+        // transaction wherever that is open.
+        Op::Expect { .. } | Op::Put { .. } => Side::Durable,
+        Op::Append { .. } | Op::EndTxn { entity: None, .. } => Side::Durable,
     }
 }
 
 /// What of an operation concerns one side.
 fn part(op: &Op, wanted: Side, side: &impl Fn(EntityId) -> Side) -> Option<Op> {
-    let Op::Append { to, batch } = op else {
-        return (side_of(op, side) == wanted).then(|| op.clone());
+    let (to, batch) = match op {
+        Op::Append { to, batch } => (to, batch),
+        Op::EndTxn { entity: None, .. } => return Some(op.clone()),
+        _ => return (side_of(op, side) == wanted).then(|| op.clone()),
     };
     let to: Targets = to
         .iter()

@@ -1,6 +1,7 @@
 //! Moving entities from one store to the other: what they keep is copied while commits wait, the
 //! move is decided by one unit of the durable store, and then what was there before is removed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fairlead_canon::{Class, EntityId, Offset, Promise, Spec};
@@ -20,7 +21,7 @@ const SLICE_OPS: usize = Unit::OPS_MAX / 4;
 #[derive(Debug)]
 pub(crate) struct Switch {
     to: Side,
-    entities: Vec<(EntityId, Spec)>,
+    entities: BTreeMap<EntityId, Spec>,
     /// What else the unit asks for, in order.
     rest: Ops,
     promise: Promise,
@@ -86,6 +87,7 @@ impl Switch {
         }
         Ok(Some(Self {
             to,
+            // Of an entity that is altered twice, it is as the last one says.
             entities: crossing
                 .into_iter()
                 .map(|(entity, spec, _)| (entity, spec))
@@ -96,7 +98,7 @@ impl Switch {
     }
 
     async fn run(mut self, places: &Arc<Places>) -> Result<Committed, StoreError> {
-        let ids: Vec<_> = self.entities.iter().map(|(entity, _)| *entity).collect();
+        let ids: Vec<_> = self.entities.keys().copied().collect();
         places.mute(&ids);
         let asked: usize = self.rest.iter().map(targets).sum();
         let moved = self.copy(places).await.map(|mut committed| {
@@ -171,7 +173,8 @@ fn is_durable(op: &Op, is_apart: &impl Fn(EntityId) -> bool) -> bool {
         | Op::Delete { entity }
         | Op::Settle { entity, .. }
         | Op::Trim { entity, .. }
-        | Op::Mark { entity, .. } => is_apart(*entity),
+        | Op::Mark { entity, .. }
+        | Op::Restore { entity, .. } => is_apart(*entity),
         Op::EndTxn { entity, .. } => entity.is_some_and(is_apart),
     }
 }

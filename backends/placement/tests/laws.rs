@@ -87,10 +87,10 @@ mod moving {
     use std::task::{Context, Waker};
 
     use fairlead_canon::{Batch, Class, EntityId, Kind, Offset, Outcome, Promise, Spec};
-    use fairlead_ports::{Op, Placement, StoreError, Unit, Version};
+    use fairlead_ports::{Decision, Op, Placement, StoreError, Unit, Version, View, Want};
     use fairlead_testkit::make::{
-        A, B, append, append_to, create, expect, keyed, message, messages, put, settle, stamped,
-        trim,
+        A, B, append, append_to, create, end_txn, expect, keyed, marker, message, messages, put,
+        settle, settle_for, stamped, transacted, trim,
     };
     use fairlead_testkit::moves;
 
@@ -181,6 +181,79 @@ mod moving {
         assert_eq!((subject.bodies(A).await, subject.latest(B).await), before);
         assert_eq!(subject.marks(A).await.start, Offset(1));
         assert!(subject.document(1, "both").await.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_altered_twice_at_once_moves_once() {
+        let subject = fresh();
+        subject
+            .done(vec![in_class(A, Kind::Log, Class::Memory)])
+            .await;
+        subject.done(vec![append(A, message("a"))]).await;
+        let moves = as_class(A, Kind::Log, Class::Local);
+        subject.done(vec![moves.clone(), moves]).await;
+        assert_eq!(subject.bodies(A).await, [(0, "a".into())]);
+    }
+
+    #[tokio::test]
+    async fn a_log_moves_with_its_transactions_and_what_its_readers_have_settled() {
+        for (from, to) in [(Class::Memory, Class::Local), (Class::Local, Class::Memory)] {
+            let subject = fresh();
+            subject.done(vec![in_class(A, Kind::Log, from)]).await;
+            let ops = vec![
+                append(A, transacted(1, 0, 0..2)),
+                append(A, transacted(2, 0, 0..1)),
+                append(A, marker()),
+                end_txn(1, 0, Decision::Abort),
+                append(A, message("behind")),
+                settle_for(A, 7, 0..2, Outcome::Done),
+                settle_for(A, 7, 4..5, Outcome::Returned),
+            ];
+            subject.done(ops).await;
+            let log = subject.log(A);
+            let committed = || async {
+                let want = Want {
+                    view: View::Committed,
+                    ..Want::bytes(u32::MAX)
+                };
+                let chunk = log.read(Offset(0), want).await.expect("it can be read");
+                (chunk.batches.len(), chunk.aborted, chunk.marks.stable)
+            };
+            let before = (committed().await, subject.backlog(A, 7).await);
+            assert_eq!(
+                (before.0.0, before.0.2),
+                (1, Offset(2)),
+                "up to what is open"
+            );
+            subject.done(vec![as_class(A, Kind::Log, to)]).await;
+            let after = (committed().await, subject.backlog(A, 7).await);
+            assert_eq!(after, before);
+            // It ends where it is; the aborted one stays so.
+            let end = vec![append(A, marker()), end_txn(2, 0, Decision::Commit)];
+            subject.done(end).await;
+            let (batches, aborted, stable) = committed().await;
+            assert_eq!((batches, aborted.len(), stable), (5, 1, Offset(6)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_producer_that_was_shut_out_stays_so() {
+        let subject = fresh();
+        subject
+            .done(vec![in_class(A, Kind::Log, Class::Local)])
+            .await;
+        let ops = vec![
+            append(A, transacted(1, 0, 0..1)),
+            end_txn(1, 1, Decision::Abort),
+        ];
+        subject.done(ops).await;
+        subject
+            .done(vec![as_class(A, Kind::Log, Class::Memory)])
+            .await;
+        let late = subject
+            .commit(vec![append(A, transacted(1, 0, 1..2))])
+            .await;
+        assert_eq!(late, Err(StoreError::ProducerFenced));
     }
 
     #[tokio::test]

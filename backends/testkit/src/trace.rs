@@ -6,8 +6,8 @@ use fairlead_canon::{
     Retention, SizeLimits, Spec, Timestamp,
 };
 use fairlead_ports::{
-    By, Committed, CursorId, Decision, Document, Marks, Op, Placed, Space, StoreError, Unit,
-    Version, View, Want,
+    By, Committed, CursorId, Decision, Document, Log, Marks, Op, Placed, Space, StoreError, Stored,
+    Unit, Version, View, Want,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -159,6 +159,20 @@ pub async fn digest(subject: &Subject) -> Vec<String> {
     seen
 }
 
+/// A read ends before what cannot be read: only the next one says why.
+async fn read_all(log: &dyn Log, marks: &Marks) -> Result<Vec<Stored>, StoreError> {
+    let (mut all, mut at) = (Vec::new(), marks.start);
+    while at < marks.end {
+        let chunk = log.read(at, Want::bytes(u32::MAX)).await?;
+        let Some(last) = chunk.batches.last() else {
+            break;
+        };
+        at = last.base.plus(u64::from(last.batch.span));
+        all.extend(chunk.batches);
+    }
+    Ok(all)
+}
+
 /// Everything that can be seen of an entity.
 async fn look(subject: &Subject, entity: EntityId) -> Result<String, StoreError> {
     let log = subject.log(entity);
@@ -167,7 +181,7 @@ async fn look(subject: &Subject, entity: EntityId) -> Result<String, StoreError>
         handed_out: Offset(0),
         ..log.marks().await?
     };
-    let all = log.read(marks.start, Want::bytes(u32::MAX)).await?.batches;
+    let all = read_all(&*log, &marks).await?;
     let middle = Offset((marks.start.0 + marks.end.0) / 2);
     let some = log
         .read(
@@ -200,12 +214,13 @@ async fn look(subject: &Subject, entity: EntityId) -> Result<String, StoreError>
         )
         .await?;
     let found = log.find(By::Time(Timestamp(50))).await?;
+    let writers = log.writers().await?;
     let latest = log
         .latest(Bytes::from("a"), None, 2)
         .await
         .map(|page| (page.entries, page.is_cut));
     Ok(format!(
-        "{marks:?}\n{all:?}\n{some:?}\n{backlogs:?}\n{committed:?}\n{fetched:?}\n{found:?}\n{latest:?}"
+        "{marks:?}\n{all:?}\n{some:?}\n{backlogs:?}\n{committed:?}\n{fetched:?}\n{found:?}\n{latest:?}\n{writers:?}"
     ))
 }
 

@@ -113,9 +113,10 @@ pub trait Log: Debug + Send + Sync {
         after: Option<Bytes>,
         max: usize,
     ) -> BoxFuture<'_, Result<KeyPage, StoreError>>;
-    /// What is remembered of idempotent producers: their latest batches and where each began, by
-    /// offset, whether it is still kept or not.
-    fn producers(&self) -> BoxFuture<'_, Result<Vec<(Offset, Stamp)>, StoreError>>;
+    /// What is remembered of those who wrote to it.
+    fn writers(&self) -> BoxFuture<'_, Result<Writers, StoreError>>;
+    /// Cursors that have settled or returned what is still kept, besides a queue's own.
+    fn cursors(&self) -> BoxFuture<'_, Result<Vec<CursorId>, StoreError>>;
 }
 
 /// Small values that change together with messages.
@@ -234,6 +235,14 @@ pub enum Op {
         decision: Decision,
         /// In this entity only; `None` in all that it touched.
         entity: Option<EntityId>,
+    },
+    /// Remember this of an entity's writers, and nothing else: for whoever has copied it from another
+    /// store. Appends that follow in the same unit are judged as before.
+    Restore {
+        /// Of this entity.
+        entity: EntityId,
+        /// As [`Log::writers`] told it.
+        writers: Box<Writers>,
     },
 }
 
@@ -361,6 +370,19 @@ pub struct Aborted {
     pub first: Offset,
     /// Offset of its marker, or the last one before its end where there is none.
     pub last: Offset,
+}
+
+/// What an entity remembers of those who wrote to it, besides what it keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writers {
+    /// Idempotent producers and their epochs, by producer.
+    pub producers: Vec<(ProducerId, i16)>,
+    /// Their latest batches and where each began, by offset, whether it is still kept or not.
+    pub batches: Vec<(Offset, Stamp)>,
+    /// Whose transactions are open, and the first offset of each, by producer.
+    pub open: Vec<(ProducerId, Offset)>,
+    /// Aborted transactions, by first offset and producer.
+    pub aborted: Vec<Aborted>,
 }
 
 /// A batch in its place.

@@ -27,6 +27,13 @@ impl AbortedTxns {
         self.changed.insert(place);
     }
 
+    /// These, and no others.
+    pub(crate) fn restore(&mut self, all: &[Aborted]) {
+        self.changed.extend(self.lasts.keys());
+        self.lasts.clear();
+        all.iter().for_each(|aborted| self.add(*aborted));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.lasts.is_empty()
     }

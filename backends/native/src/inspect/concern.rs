@@ -30,6 +30,7 @@ impl Ends {
             | Record::Mark { .. }
             | Record::Sealed(_)
             | Record::EndTxn { .. }
+            | Record::Restore { .. }
             | Record::Put { .. } => {}
         }
     }
@@ -83,7 +84,8 @@ impl Damage {
             | Record::Alter { entity, .. }
             | Record::Delete { entity }
             | Record::Trim { entity, .. }
-            | Record::Mark { entity, .. } => self.concerns(*entity, None),
+            | Record::Mark { entity, .. }
+            | Record::Restore { entity, .. } => self.concerns(*entity, None),
             Record::EndTxn { entity, .. } => {
                 if let Some(entity) = entity {
                     self.concerns(*entity, None);

@@ -130,6 +130,7 @@ fn said(record: &Record) -> Said {
         },
         Record::Trim { entity, to } => Op::Trim { entity, to },
         Record::Mark { entity, upto } => Op::Mark { entity, upto },
+        Record::Restore { entity, writers } => Op::Restore { entity, writers },
         Record::EndTxn {
             producer,
             epoch,

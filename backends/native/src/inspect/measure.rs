@@ -152,5 +152,6 @@ fn kind(record: &Record) -> &'static str {
         Record::EndTxn { .. } => "end of a transaction",
         Record::Put { .. } => "put",
         Record::Sealed(_) => "sealed",
+        Record::Restore { .. } => "restore",
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_canon::{Batch, EntityId, Offset, ProducerId, Spec, Stamp, SyncMode};
-use fairlead_ports::{Space, StoreError};
+use fairlead_ports::terms::remembers;
+use fairlead_ports::{Space, StoreError, Writers};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -284,15 +285,36 @@ impl Draft {
         let Some(stamp) = stamp.filter(|_| !batch.flags.control) else {
             return Ok(());
         };
+        self.begin(state, entity, stamp.producer)
+    }
+
+    fn begin(
+        &mut self,
+        state: &State,
+        entity: EntityId,
+        producer: ProducerId,
+    ) -> Result<(), StoreError> {
         let open = state.ground.open_txns.lock();
-        if !open.contains(entity, stamp.producer) {
-            self.opened.insert((stamp.producer, entity));
+        if !open.contains(entity, producer) {
+            self.opened.insert((producer, entity));
         }
         if open.len() + self.opened.len() > OPEN_TXNS_MAX {
             let limit = "open transactions";
             return Err(StoreError::Full { limit });
         }
         Ok(())
+    }
+
+    pub(crate) fn restore(
+        &mut self,
+        state: &State,
+        entity: EntityId,
+        writers: &Writers,
+    ) -> Result<(), StoreError> {
+        let kind = self.live(state, entity)?.spec.map(|spec| spec.kind);
+        kind.map_or(Ok(()), |kind| remembers(kind, writers))?;
+        let mut open = writers.open.iter();
+        open.try_for_each(|(producer, _)| self.begin(state, entity, *producer))
     }
 
     /// Ends what a producer has open: refused to an older epoch, and shuts older ones out.

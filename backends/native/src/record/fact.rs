@@ -9,12 +9,13 @@
 //! | 6 EndTxn | commit u8 at 10 · in one entity u8 at 11 · epoch i16 at 12 · producer i64 at 16 · entity u64 at 24 (0 for all) |
 //! | 7 Sealed | [`Sealed::encode`] |
 //! | 8 Mark | entity u64 at 16 · upto u64 at 24 |
+//! | 9 Restore | entity u64 at 16 · [`writers`] at 24 |
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_canon::{DeadReason, EntityId, Offset, Outcome, ProducerId, Timestamp};
 use fairlead_ports::{CursorId, Decision, Space};
 
-use super::{Record, spec};
+use super::{Record, spec, writers};
 use crate::field::{array, is_zero, u8_at, u16_at, u32_at, u64_at};
 use crate::homes::Sealed;
 
@@ -25,6 +26,7 @@ const PUT: u8 = 5;
 const END_TXN: u8 = 6;
 const SEALED: u8 = 7;
 const MARK: u8 = 8;
+const RESTORE: u8 = 9;
 
 const CREATE: u8 = 1;
 const ALTER: u8 = 2;
@@ -103,6 +105,10 @@ pub(super) fn encode(record: &Record, out: &mut BytesMut) {
             head(out, MARK, 0, *entity);
             out.put_u64_le(upto.0);
         }
+        Record::Restore { entity, writers } => {
+            head(out, RESTORE, 0, *entity);
+            writers::encode(writers, out);
+        }
     }
 }
 
@@ -140,6 +146,11 @@ pub(super) fn decode(bytes: &Bytes) -> Option<Record> {
             is_known.then_some(Record::Mark { entity, upto })
         }
         SEALED => Sealed::decode(bytes).map(Record::Sealed),
+        RESTORE => {
+            let entity = entity_at_16(bytes)?;
+            let writers = Box::new(writers::decode(bytes.get(24..)?)?);
+            is_zero(bytes, 10, 16).then_some(Record::Restore { entity, writers })
+        }
         _ => None,
     }
 }

@@ -74,6 +74,7 @@ fn record_of(op: fairlead_ports::Op) -> Option<Record> {
             decision,
             entity,
         },
+        Op::Restore { entity, writers } => Record::Restore { entity, writers },
         Op::Expect { .. } => return None,
     })
 }

@@ -116,7 +116,7 @@ pub async fn each_entity_judges_by_itself(subject: &Subject) {
     );
 }
 
-/// [`fairlead_ports::Log::producers`] tells the latest batches of each, by offset.
+/// [`fairlead_ports::Log::writers`] tells the latest batches of each, by offset.
 pub async fn what_is_remembered_is_told_also_of_batches_that_are_gone(subject: &Subject) {
     subject.done(vec![create(A, Kind::Log)]).await;
     for first in 0..6 {
@@ -126,8 +126,9 @@ pub async fn what_is_remembered_is_told_also_of_batches_that_are_gone(subject: &
     }
     subject.done(vec![append(A, stamped(2, 3, 0..4))]).await;
     subject.done(vec![trim(A, 5)]).await;
-    let told = subject.log(A).producers().await.expect("it is there");
+    let told = subject.log(A).writers().await.expect("it is there");
     let told: Vec<_> = told
+        .batches
         .into_iter()
         .map(|(base, stamp)| {
             (

@@ -59,7 +59,8 @@ fn is_about(said: &Said, only: EntityId) -> bool {
         | Op::Delete { entity }
         | Op::Settle { entity, .. }
         | Op::Trim { entity, .. }
-        | Op::Mark { entity, .. } => *entity == only,
+        | Op::Mark { entity, .. }
+        | Op::Restore { entity, .. } => *entity == only,
         Op::EndTxn { entity, .. } => entity.is_none_or(|entity| entity == only),
         Op::Put { .. } | Op::Expect { .. } => false,
     }
@@ -117,6 +118,14 @@ fn readable(out: &mut impl Write, entry: &Entry, names: &Names) -> io::Result<()
             out,
             "end transaction of producer {}, epoch {epoch}: {decision:?}",
             producer.0
+        ),
+        Op::Restore { entity, writers } => writeln!(
+            out,
+            "restore {}: {} producers, {} open transactions, {} aborted",
+            name(entity),
+            writers.producers.len(),
+            writers.open.len(),
+            writers.aborted.len()
         ),
         // A condition is judged and never kept.
         Op::Expect { .. } => Ok(()),
@@ -268,6 +277,15 @@ fn detail(op: &Op, names: &Names) -> (&'static str, Value) {
                 "producer": producer.0,
                 "epoch": epoch,
                 "decision": format!("{decision:?}"),
+            }),
+        ),
+        Op::Restore { entity, writers } => (
+            "restore",
+            json!({
+                "of": of(entity),
+                "producers": writers.producers.len(),
+                "open": writers.open.len(),
+                "aborted": writers.aborted.len(),
             }),
         ),
         Op::Expect { .. } => ("expect", Value::Null),

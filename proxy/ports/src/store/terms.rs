@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use fairlead_canon::{Batch, Kind};
 
-use super::{CursorId, StoreError};
+use super::{CursorId, StoreError, Writers};
 
 /// Longest key of a message in an entity of latest values: its length is 16 bits on disk.
 pub const MESSAGE_KEY_BYTES_MAX: usize = 64 * 1024 - 1;
@@ -45,6 +45,17 @@ pub fn transacted(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
     if batch.flags.transactional && kind != Kind::Log {
         return Err(StoreError::Unsupported {
             what: "a transaction in an entity that is not a log",
+        });
+    }
+    Ok(())
+}
+
+/// What an entity can be told to remember of its writers.
+pub fn remembers(kind: Kind, writers: &Writers) -> Result<(), StoreError> {
+    let has_transactions = !writers.open.is_empty() || !writers.aborted.is_empty();
+    if has_transactions && kind != Kind::Log {
+        return Err(StoreError::Unsupported {
+            what: "transactions of an entity that is not a log",
         });
     }
     Ok(())
