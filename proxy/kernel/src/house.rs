@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fairlead_canon::{DeadReason, EntityId, Outcome, Promise};
 use fairlead_ports::{Clock, CursorId, Op, Store, StoreError, Unit};
+use prometheus::IntCounter;
 
 use crate::Error;
 use crate::atlas::Atlas;
@@ -26,6 +27,7 @@ pub(crate) struct House {
     /// Holds the latest value of every address.
     pub(crate) latest: EntityId,
     pub(crate) buried: Buried,
+    pub(crate) displaced: IntCounter,
 }
 
 impl House {

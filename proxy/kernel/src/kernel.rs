@@ -134,6 +134,7 @@ impl Kernel {
             undertaker: Arc::clone(&undertaker),
             latest,
             buried: metrics.buried(),
+            displaced: metrics.displaced().clone(),
         };
         house.start(&delays).await?;
         let directory: Arc<dyn Directory> = Arc::new(AtlasDirectory(Arc::clone(&atlas)));

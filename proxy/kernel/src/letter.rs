@@ -21,6 +21,8 @@ pub(crate) struct Letter {
     pub(crate) reason: DeadReason,
     /// It, for whoever listens where it goes.
     pub(crate) message: Option<Arc<Message>>,
+    /// A death before is forgotten for this one.
+    pub(crate) forgets: bool,
 }
 
 /// Where the dead of one stream go.
@@ -66,6 +68,7 @@ pub(crate) fn letters(
                 unit: unit(Ops::new(), (entity, entry.base.0..end.0)),
                 reason,
                 message: None,
+                forgets: false,
             }),
         }
     }
@@ -88,7 +91,7 @@ pub(crate) fn refused(
     };
     let nowhere = Address::new(RealmId::QUEUES, Path::EMPTY);
     let message = batch.clone().into_message(&nowhere).ok()?;
-    let message = way.readdress(message, DeadReason::MaxLen)?;
+    let (message, forgotten) = way.readdress(message, DeadReason::MaxLen)?;
     Some(Letter {
         unit: Unit {
             ops: way.append(&message, DeadReason::MaxLen),
@@ -96,6 +99,7 @@ pub(crate) fn refused(
         },
         reason: DeadReason::MaxLen,
         message: Some(Arc::new(message)),
+        forgets: forgotten.is_some(),
     })
 }
 
@@ -120,22 +124,29 @@ impl Way<'_> {
         reason: DeadReason,
     ) -> Letter {
         let settled = (entity, offset.0..offset.0 + 1);
-        let Some(message) = self.readdress(message, reason) else {
+        let Some((message, forgotten)) = self.readdress(message, reason) else {
             return Letter {
                 unit: unit(Ops::new(), settled),
                 reason,
                 message: None,
+                forgets: false,
             };
         };
         Letter {
             unit: unit(self.append(&message, reason), settled),
             reason,
             message: Some(Arc::new(message)),
+            forgets: forgotten.is_some(),
         }
     }
 
-    /// The message as it is published anew; `None` when the realm does not exist.
-    fn readdress(&self, mut message: Message, reason: DeadReason) -> Option<Message> {
+    /// The message as it is published anew, and the death that it forgets for this one; `None` when the
+    /// realm does not exist.
+    fn readdress(
+        &self,
+        mut message: Message,
+        reason: DeadReason,
+    ) -> Option<(Message, Option<Death>)> {
         let realm = self.topology.realm(&self.route.realm)?.id;
         let terms = &mut message.terms;
         let life = terms.deadline.take();
@@ -149,7 +160,7 @@ impl Way<'_> {
         }
         let to = Address::new(realm, path.unwrap_or_else(|| message.address.path.clone()));
         let left = std::mem::replace(&mut message.address, to);
-        message.properties_mut().deaths.record(Death {
+        let forgotten = message.properties_mut().deaths.record(Death {
             stream: self.stream.key.name.clone(),
             reason,
             count: 1,
@@ -160,7 +171,7 @@ impl Way<'_> {
             life_ms,
             is_first: false,
         });
-        Some(message)
+        Some((message, forgotten))
     }
 
     fn append(&self, message: &Message, reason: DeadReason) -> Ops {

@@ -49,6 +49,7 @@ mod share;
 mod solo;
 mod surplus;
 mod take;
+mod tally;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transact;

@@ -21,15 +21,21 @@ pub(crate) struct Metrics {
     held: Mutex<Vec<Arc<Meters>>>,
     condition: IntGaugeVec,
     buried: Buried,
+    displaced: IntCounter,
 }
 
-/// Dead messages that were moved on, by why they died.
+/// Dead messages that were moved on.
 #[derive(Clone, Debug)]
-pub(crate) struct Buried([(DeadReason, IntCounter); 4]);
+pub(crate) struct Buried {
+    /// By why they died.
+    moved: [(DeadReason, IntCounter); 4],
+    /// Deaths left out of a history that would have become too long.
+    pub(crate) forgotten: IntCounter,
+}
 
 impl Buried {
     pub(crate) fn count(&self, why: DeadReason) {
-        let counters = self.0.iter().filter(|(reason, _)| *reason == why);
+        let counters = self.moved.iter().filter(|(reason, _)| *reason == why);
         counters.for_each(|(_, counter)| counter.inc());
     }
 }
@@ -151,12 +157,23 @@ impl Metrics {
             let counter = buried.get_metric_with_label_values(&[reason.word()])?;
             Ok::<_, prometheus::Error>((reason, counter))
         };
-        let buried = Buried([
+        let moved = [
             buried(DeadReason::Rejected)?,
             buried(DeadReason::Expired)?,
             buried(DeadReason::MaxLen)?,
             buried(DeadReason::DeliveryLimit)?,
-        ]);
+        ];
+        let forgotten = IntCounter::new(
+            "fairlead_deaths_forgotten_total",
+            "Deaths left out of the history of a message that has died too often.",
+        )?;
+        registry.register(Box::new(forgotten.clone()))?;
+        let buried = Buried { moved, forgotten };
+        let displaced = IntCounter::new(
+            "fairlead_messages_displaced_total",
+            "Messages that made room in full queues.",
+        )?;
+        registry.register(Box::new(displaced.clone()))?;
         let build = IntGaugeVec::new(
             Opts::new("fairlead_build_info", "1, labelled with the version."),
             &["version"],
@@ -247,6 +264,7 @@ impl Metrics {
             held: Mutex::new(Vec::new()),
             condition,
             buried,
+            displaced,
         })
     }
 
@@ -292,6 +310,11 @@ impl Metrics {
     /// The counters of dead messages.
     pub(crate) fn buried(&self) -> Buried {
         self.buried.clone()
+    }
+
+    /// The counter of messages that made room in full queues.
+    pub(crate) fn displaced(&self) -> &IntCounter {
+        &self.displaced
     }
 
     /// Messages of this origin come by this protocol.

@@ -86,6 +86,7 @@ impl Surplus {
                 continue;
             }
             for (lane, offsets) in displaced {
+                house.displaced.inc_by(offsets.len() as u64);
                 match house.end(lane, offsets, DeadReason::MaxLen).await {
                     // Gone with everything in it.
                     Ok(()) | Err(StoreError::NoEntity(_)) => {}

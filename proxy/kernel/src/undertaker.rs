@@ -8,14 +8,14 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_canon::{Batch, EntityId, Message, Offset};
+use fairlead_canon::{Batch, EntityId, Offset};
 use fairlead_delivery::Place;
 use fairlead_ports::{CursorId, Entry, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::house::House;
-use crate::letter::{letters, refused};
+use crate::letter::{Letter, letters, refused};
 
 /// Entities with dead messages to look at. Bounded by the number of queues.
 #[derive(Debug, Default)]
@@ -169,8 +169,7 @@ impl Burial {
             };
             is_whole &= is_kept;
             if is_kept {
-                self.0.buried.count(letter.reason);
-                self.tell_live(letter.message);
+                self.sent(letter);
             }
         }
         Ok(Some(Page { next, is_whole }))
@@ -186,17 +185,21 @@ impl Burial {
         let Some(letter) = letter else {
             return Ok(());
         };
-        let results = self.0.store.commit(vec![letter.unit]).await;
+        let results = self.0.store.commit(vec![letter.unit.clone()]).await;
         results
             .into_iter()
             .try_for_each(|result| result.map(drop))?;
-        self.0.buried.count(letter.reason);
-        self.tell_live(letter.message);
+        self.sent(letter);
         Ok(())
     }
 
-    fn tell_live(&self, message: Option<Arc<Message>>) {
-        if let Some(message) = message {
+    /// Counts a letter that was kept, and tells whoever listens where it goes.
+    fn sent(&self, letter: Letter) {
+        self.0.buried.count(letter.reason);
+        if letter.forgets {
+            self.0.buried.forgotten.inc();
+        }
+        if let Some(message) = letter.message {
             self.0.subscriptions.serve(&message);
         }
     }

@@ -3,6 +3,7 @@
 //! Bytes become packets in [`codec`] and topics become paths in [`names`], both pure; `map` turns a
 //! PUBLISH into a message and back; `session` drives one connection. Begin with [`Mqtt`].
 
+mod census;
 pub mod codec;
 mod errors;
 mod map;

@@ -40,6 +40,7 @@ use fairlead_kernel::{
 };
 use tokio::time::{Instant, sleep_until};
 
+use crate::census::{Census, Presence, Traffic};
 use crate::codec::{Packet, PacketId, ReasonCode, Will};
 use crate::errors::Fault;
 use crate::map::Emitter;
@@ -73,6 +74,7 @@ struct Session<I> {
     emitter: Emitter,
     will: Option<Box<Will>>,
     settings: Arc<Settings>,
+    presence: Presence,
     /// Until then its publishes have used up what it may publish.
     paced: Option<Instant>,
     /// When the server next says how it is, to a client that asked.
@@ -87,6 +89,7 @@ struct Place {
     info: ConnInfo,
     kernel: Arc<Kernel>,
     settings: Arc<Settings>,
+    census: Arc<Census>,
 }
 
 /// What a turn begins with.
@@ -102,12 +105,14 @@ pub(crate) fn serve(
     conn: Conn,
     kernel: Arc<Kernel>,
     settings: Arc<Settings>,
+    census: Arc<Census>,
 ) -> impl Future<Output = Closed> + Send {
     let Conn { io, info, drain } = conn;
     let place = Place {
         info,
         kernel,
         settings,
+        census,
     };
     // Boxed: it needs much more room than the session that follows, and ends soon. Made here, so
     // that what stays has no room for what it is made of.
@@ -188,6 +193,7 @@ impl<I: Io> Session<I> {
             if written > 0 {
                 self.caller.meters().sent_bytes.inc_by(written);
             }
+            self.presence.census().sent(self.link.take_sent());
         }
     }
 
@@ -232,13 +238,24 @@ impl<I: Io> Session<I> {
         }
     }
 
-    /// Answers every packet that has arrived.
+    /// Answers every packet that has arrived, and counts them.
     async fn packets(&mut self) -> Result<(), End> {
+        let mut heard = Traffic::default();
+        let answered = self.react(&mut heard).await;
+        self.presence.census().received(heard);
+        answered
+    }
+
+    async fn react(&mut self, heard: &mut Traffic) -> Result<(), End> {
         // One moment for all of them: a read is soon answered.
         let now = self.now();
         while let Some(packet) = self.link.decode()? {
+            heard.packet();
             match packet {
-                Packet::Publish(publish) => self.published(publish, now)?,
+                Packet::Publish(publish) => {
+                    heard.publish(publish.payload.len());
+                    self.published(publish, now)?;
+                }
                 Packet::PubAck(ack) => self.acknowledged(&ack)?,
                 Packet::PubRec(ack) => self.received(&ack)?,
                 Packet::PubRel(ack) => self.released(&ack)?,

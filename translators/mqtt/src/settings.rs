@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) rewrite: Rules,
     /// Whether a payload that says that it is text has to be.
     pub(crate) checks_payload: bool,
+    /// Between two reports of how the server is.
+    pub(crate) sys_interval: Duration,
 }
 
 /// So many messages in a second.
@@ -83,6 +85,7 @@ impl Default for Settings {
             sticky_groups: Groups::default(),
             rewrite: Rules::default(),
             checks_payload: false,
+            sys_interval: SYS_INTERVAL,
         }
     }
 }
@@ -122,6 +125,7 @@ impl Settings {
             "checks_payload" => {
                 self.checks_payload = value.parse().map_err(|_word| "is neither true nor false")?;
             }
+            "sys_interval" => self.sys_interval = seconds(value)?,
             _ => return Err("is no setting of this protocol"),
         }
         Ok(())
@@ -140,6 +144,9 @@ const CONNECTS: ComingMax = ComingMax {
     within: Duration::from_secs(60),
     ban: Duration::from_secs(300),
 };
+
+/// As mosquitto has it.
+const SYS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A day, beyond which nothing is remembered.
 fn seconds(value: &str) -> Result<Duration, &'static str> {
@@ -202,6 +209,7 @@ mod tests {
             ("connects_max", 1, 1_000_000),
             ("connects_seconds", 1, 86_400),
             ("ban_seconds", 1, 86_400),
+            ("sys_interval", 1, 86_400),
         ] {
             for good in [least, most] {
                 assert!(read(key, &good.to_string()).is_ok(), "{key} {good}");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fairlead_canon::Origin;
 use fairlead_kernel::{BadSetting, BoxFuture, Carrier, Closed, Conn, Door, Kernel, Translator};
 
+use crate::census::Census;
 use crate::settings::Settings;
 use crate::{NAME, ORIGIN, session};
 
@@ -14,6 +15,8 @@ use crate::{NAME, ORIGIN, session};
 #[derive(Clone, Debug, Default)]
 pub struct Mqtt {
     settings: Arc<Settings>,
+    /// Of all listeners.
+    census: Arc<Census>,
 }
 
 const DOORS: &[Door] = &[
@@ -66,10 +69,13 @@ impl Translator for Mqtt {
         settings: &BTreeMap<String, String>,
     ) -> Result<Arc<dyn Translator>, BadSetting> {
         let settings = Arc::new(Settings::read(settings)?);
-        Ok(Arc::new(Self { settings }))
+        let census = Arc::clone(&self.census);
+        Ok(Arc::new(Self { settings, census }))
     }
 
     fn serve(&self, conn: Conn, kernel: Arc<Kernel>) -> BoxFuture<'static, Closed> {
-        Box::pin(session::serve(conn, kernel, Arc::clone(&self.settings)))
+        self.census.opened(&kernel);
+        let (settings, census) = (Arc::clone(&self.settings), Arc::clone(&self.census));
+        Box::pin(session::serve(conn, kernel, settings, census))
     }
 }

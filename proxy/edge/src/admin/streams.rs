@@ -70,7 +70,7 @@ impl Word {
         match self {
             Self::Log => stream.key.family == Family::Log,
             Self::Queue => stream.key.family == Family::Queue,
-            Self::Mailbox => stream.key.family == Family::Mailbox && stream.owner().is_none(),
+            Self::Mailbox => stream.is_kept_mailbox(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Deadlines, and where dead messages go. The clock is the runtime's, which is paused.
 
 use fairlead_canon::{
-    DeadReason, Death, Outcome, Overflow, Retention, SizeLimits, Text, Timestamp,
+    DeadReason, Death, Deaths, Outcome, Overflow, Retention, SizeLimits, Text, Timestamp,
 };
 use fairlead_kernel::{
     AtFull, Binding, DeadLetter, Destination, Match, NewRealm, Realm, Reason, Rule, Settings,
@@ -582,4 +582,41 @@ async fn a_compacted_log_is_told_the_key_of_a_dead_message() {
     }
     pass(101).await;
     assert_eq!(keys_in(&store, &caller, "state").await, [told_of("a")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_death_that_no_history_has_room_for_is_counted() {
+    let (kernel, mut caller) = paused_mesh().await;
+    let names: Vec<_> = (0..=Deaths::MAX).map(|n| n.to_string()).collect();
+    declare_queue(&mut caller, "grave").await;
+    for (at, name) in names.iter().enumerate() {
+        let settings = Settings {
+            dead_letter: Some(to_grave(names.get(at + 1).map_or("grave", |next| next))),
+            ..Settings::default()
+        };
+        let told = NewStream {
+            settings,
+            ..queue(name)
+        };
+        declare(&mut caller, vec![Change::CreateStream(told)]).await;
+    }
+    published(&mut caller, &to_queue("0"), "x").await;
+    for name in &names {
+        pass(1).await;
+        assert!(
+            kernel
+                .metrics_page()
+                .contains("fairlead_deaths_forgotten_total 0")
+        );
+        let taken = caller.take(&queue_key(name), Settling::Explicit).await;
+        let taken = taken.unwrap().unwrap().delivery;
+        end(&mut caller, &[taken], Outcome::Dead(DeadReason::Rejected));
+        assert_quiet(&mut caller);
+    }
+    pass(1).await;
+    assert!(
+        kernel
+            .metrics_page()
+            .contains("fairlead_deaths_forgotten_total 1")
+    );
 }

@@ -17,6 +17,7 @@ use super::topics::Topics;
 use super::window::Window;
 use super::{Place, Session};
 use crate::NAME;
+use crate::census::Presence;
 use crate::codec::{ConnAck, Connect, Packet, Properties, Property, ReasonCode, Version, Will};
 use crate::errors::{Fault, connack_code};
 use crate::map::{self, Emitter, Inbound, ORIGIN};
@@ -58,6 +59,7 @@ pub(super) async fn greet<I: Io>(
         }
     };
     link.version = connect.version;
+    place.census.asked();
     let enter = enter(&mut link, &connect, &place);
     let entered = tokio::time::timeout(HANDSHAKE_MAX, enter).await;
     let (caller, words) = match entered.unwrap_or_else(|_elapsed| Err(late())) {
@@ -226,6 +228,7 @@ impl<I: Io> Session<I> {
             emitter: Emitter::with_aliases(asked.alias_max),
             will: connect.will.clone().map(Box::new),
             settings,
+            presence: Presence::of(Arc::clone(&place.census)),
             paced: None,
             status_due: None,
             method: Method::of(connect, &place.info),

@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use fairlead_kernel::{Io, fill};
 
 use super::output::Output;
+use crate::census::Traffic;
 use crate::codec::{self, DecodeError, Packet, Publish, Version};
 use crate::errors::Fault;
 
@@ -97,6 +98,11 @@ impl<I: Io> Link<I> {
     /// Bytes written since the last call.
     pub(super) fn take_written(&mut self) -> u64 {
         self.output.take_written()
+    }
+
+    /// Packets queued since the last call.
+    pub(super) fn take_sent(&mut self) -> Traffic {
+        self.output.take_sent()
     }
 
     /// Whether deliveries may be added to what waits.

@@ -9,6 +9,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use fairlead_wire::WireError;
 use tokio::io::AsyncWrite;
 
+use crate::census::Traffic;
 use crate::codec::{Packet, Publish, Version};
 
 /// Packets in order: small ones side by side in one buffer, large payloads as the slices they are.
@@ -21,6 +22,8 @@ pub(super) struct Output {
     needs_flush: bool,
     /// Bytes written since somebody asked.
     written: u64,
+    /// Packets appended since somebody asked.
+    sent: Traffic,
 }
 
 /// Payloads from this size on are not copied: below it, a copy is cheaper than a slice of its own
@@ -44,14 +47,22 @@ impl Output {
         std::mem::take(&mut self.written)
     }
 
+    /// Packets appended since the last call.
+    pub(super) fn take_sent(&mut self) -> Traffic {
+        std::mem::take(&mut self.sent)
+    }
+
     /// Appends a packet.
     pub(super) fn packet(&mut self, packet: &Packet, version: Version) -> Result<(), WireError> {
+        self.sent.packet();
         self.appended(|tail| packet.encode(version, tail))
     }
 
     /// Appends a PUBLISH.
     pub(super) fn publish(&mut self, publish: &Publish, version: Version) -> Result<(), WireError> {
         let payload = &publish.payload;
+        self.sent.packet();
+        self.sent.publish(payload.len());
         if payload.len() < SLICE_BYTES_MIN {
             return self.appended(|tail| {
                 publish.encode_head(version, tail)?;
@@ -106,6 +117,7 @@ impl Output {
                 *self = Self {
                     needs_flush: true,
                     written: self.written,
+                    sent: self.sent,
                     ..Self::default()
                 };
             }

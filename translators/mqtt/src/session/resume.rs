@@ -48,7 +48,7 @@ impl<I: Io> Session<I> {
                 Err(error) => return Err(error.into()),
             };
         }
-        self.follow_status();
+        self.subscriptions_changed();
         Ok(is_present)
     }
 
@@ -81,6 +81,7 @@ impl<I: Io> Session<I> {
         if is_kept {
             let attach = attach_mailbox(&self.client.mailbox, self.window.max());
             self.mailbox = Some(self.caller.attach(attach).await?);
+            self.presence.kept();
         }
         let lifetime = self.client.expiry.lifetime();
         if kept.is_some_and(|stream| is_present && stream.lifetime != lifetime) {

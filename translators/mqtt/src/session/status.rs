@@ -1,57 +1,63 @@
 //! `$SYS/broker/...`: what the server says of itself, under the names that mosquitto's monitoring tools
 //! read. Nothing of it is stored or routed: whoever has subscribed gets it from its own session.
 
-use std::time::Duration;
-
 use fairlead_canon::{Address, Message, Promise, RealmId, Terms};
-use fairlead_kernel::{Io, Kernel, Meters};
+use fairlead_kernel::Io;
 use tokio::time::Instant;
 
 use super::Session;
+use super::share;
 use super::subscriptions::Entry;
+use crate::census::{LOADS, SPANS, Status};
 use crate::errors::Fault;
 use crate::names;
 
 const ROOT: &str = "$SYS/";
 
-/// Between two reports, as mosquitto does it.
-const EVERY: Duration = Duration::from_secs(10);
-
 /// How a value is found.
-type Find = fn(&Kernel, &Meters) -> String;
+type Find = fn(&Status) -> String;
 
-/// Where each value is. Counts are of all listeners; messages are PUBLISH packets.
+/// Where each value is, under `$SYS/broker/`. Counts are of all listeners.
 const VALUES: &[(&str, Find)] = &[
-    ("$SYS/broker/version", |_, _| {
+    ("version", |_| {
         concat!("fairlead version ", env!("CARGO_PKG_VERSION")).to_owned()
     }),
-    ("$SYS/broker/uptime", |kernel, _| {
-        format!("{} seconds", kernel.uptime().as_secs())
+    ("uptime", |of| format!("{} seconds", of.uptime.as_secs())),
+    ("clients/total", |of| {
+        (of.connected + of.disconnected).to_string()
     }),
-    ("$SYS/broker/clients/connected", |_, of| {
-        of.connections.get().to_string()
+    ("clients/connected", |of| of.connected.to_string()),
+    ("clients/active", |of| of.connected.to_string()),
+    ("clients/disconnected", |of| of.disconnected.to_string()),
+    ("clients/inactive", |of| of.disconnected.to_string()),
+    ("clients/expired", |of| of.expired.to_string()),
+    ("clients/maximum", |of| of.connected_max.to_string()),
+    ("messages/received", |of| {
+        of.counts.packets_received.to_string()
     }),
-    ("$SYS/broker/clients/active", |_, of| {
-        of.connections.get().to_string()
+    ("messages/sent", |of| of.counts.packets_sent.to_string()),
+    ("publish/messages/received", |of| {
+        of.counts.publishes_received.to_string()
     }),
-    ("$SYS/broker/bytes/received", |_, of| {
-        of.received_bytes.get().to_string()
+    ("publish/messages/sent", |of| {
+        of.counts.publishes_sent.to_string()
     }),
-    ("$SYS/broker/bytes/sent", |_, of| {
-        of.sent_bytes.get().to_string()
+    ("publish/messages/dropped", |of| {
+        of.counts.publishes_dropped.to_string()
     }),
-    ("$SYS/broker/messages/received", |_, of| {
-        of.published.get().to_string()
+    ("publish/bytes/received", |of| {
+        of.counts.payload_received.to_string()
     }),
-    ("$SYS/broker/messages/sent", |_, of| {
-        of.delivered.get().to_string()
+    ("publish/bytes/sent", |of| {
+        of.counts.payload_sent.to_string()
     }),
-    ("$SYS/broker/publish/messages/received", |_, of| {
-        of.published.get().to_string()
-    }),
-    ("$SYS/broker/publish/messages/sent", |_, of| {
-        of.delivered.get().to_string()
-    }),
+    ("bytes/received", |of| of.counts.bytes_received.to_string()),
+    ("bytes/sent", |of| of.counts.bytes_sent.to_string()),
+    ("subscriptions/count", |of| of.subscriptions.to_string()),
+    ("shared_subscriptions/count", |of| of.shared.to_string()),
+    ("retained messages/count", |of| of.retained.to_string()),
+    ("heap/current", |of| of.memory.to_string()),
+    ("heap/maximum", |of| of.memory_max.to_string()),
 ];
 
 impl Entry {
@@ -61,13 +67,35 @@ impl Entry {
     }
 }
 
+/// Every name and what is told under it.
+fn values(status: &Status) -> impl Iterator<Item = (String, String)> {
+    let plain = VALUES.iter().map(|(name, find)| {
+        let topic = format!("{ROOT}broker/{name}");
+        (topic, find(status))
+    });
+    let loads = LOADS.iter().zip(&status.loads.averages);
+    let loads = loads.flat_map(|((name, _), averages)| {
+        SPANS.iter().zip(averages).map(move |(minutes, average)| {
+            let topic = format!("{ROOT}broker/load/{name}/{minutes}min");
+            (topic, format!("{average:.2}"))
+        })
+    });
+    plain.chain(loads)
+}
+
 impl<I: Io> Session<I> {
-    /// Begins or ends the reports, after subscriptions have changed.
-    pub(super) fn follow_status(&mut self) {
+    /// Counts the subscriptions, and begins or ends the reports, after they have changed.
+    pub(super) fn subscriptions_changed(&mut self) {
+        let all = self.subscriptions.len();
+        let shared = self.subscriptions.iter();
+        let shared = shared.filter(|e| share::is_shared(&e.filter)).count();
+        // There are at most a few thousand.
+        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        self.presence.subscribed(count(all - shared), count(shared));
         let is_wanted = self.subscriptions.iter().any(Entry::asks_for_status);
         self.status_due = match self.status_due {
             Some(due) if is_wanted => Some(due),
-            Some(_) | None => is_wanted.then(|| Instant::now() + EVERY),
+            Some(_) | None => is_wanted.then(|| Instant::now() + self.settings.sys_interval),
         };
     }
 
@@ -76,7 +104,7 @@ impl<I: Io> Session<I> {
         let Some(due) = self.status_due.filter(|due| *due <= Instant::now()) else {
             return Ok(());
         };
-        self.status_due = Some(due + EVERY);
+        self.status_due = Some(due + self.settings.sys_interval);
         let asking = self.subscriptions.iter().filter(|e| e.asks_for_status());
         let asking: Vec<Entry> = asking.cloned().collect();
         for entry in &asking {
@@ -94,17 +122,13 @@ impl<I: Io> Session<I> {
         }
         let kernel = self.caller.kernel();
         let terms = Terms::accepted(kernel.clock().wall(), Promise::Nothing);
-        let values = VALUES.iter().filter_map(|(topic, find)| {
-            let path = names::path_of(topic.as_bytes())
-                .ok()
-                .filter(|path| entry.matches(path))?;
-            let value = find(kernel, self.caller.meters());
-            Some(Message::new(
-                Address::new(RealmId::SHARED, path),
-                value.into(),
-                terms,
-            ))
+        let status = self.presence.census().status(kernel);
+        let wanted = values(&status).filter_map(|(topic, value)| {
+            let path = names::path_of(topic.as_bytes()).ok()?;
+            let address = Address::new(RealmId::SHARED, path);
+            let is_wanted = entry.matches(&address.path);
+            is_wanted.then(|| Message::new(address, value.into(), terms))
         });
-        values.collect()
+        wanted.collect()
     }
 }

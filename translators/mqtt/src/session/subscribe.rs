@@ -89,7 +89,7 @@ impl<I: Io> Session<I> {
             }
             self.replay(entry).await?;
         }
-        self.follow_status();
+        self.subscriptions_changed();
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl<I: Io> Session<I> {
             });
         }
         self.declare_subscriptions(changes).await?;
-        self.follow_status();
+        self.subscriptions_changed();
         let properties = Properties::NONE;
         let answer = UnsubAck {
             packet_id: packet.packet_id,

@@ -21,7 +21,7 @@ async fn the_task_of_a_connection_is_small() {
         info: conn_info(1),
         drain: DrainWatch::new(drain),
     };
-    let task = serve(conn, kernel, Arc::default());
+    let task = serve(conn, kernel, Arc::default(), Arc::default());
     let bytes = size_of_val(&task) + size_of::<Session<Box<dyn Io>>>();
     assert!(bytes <= TASK_BYTES_MAX, "{bytes} bytes");
 }
