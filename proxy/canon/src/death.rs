@@ -63,22 +63,22 @@ impl Deaths {
     }
 
     /// Notes a death. One in the same stream and for the same reason is counted there: of `death`
-    /// only the time then matters.
-    pub fn record(&mut self, mut death: Death) {
+    /// only the time then matters. Gives back the death that is forgotten for it, if one is.
+    pub fn record(&mut self, mut death: Death) -> Option<Death> {
         let again = |old: &Death| old.stream == death.stream && old.reason == death.reason;
         if let Some(place) = self.0.iter().position(again) {
             let mut old = self.0.remove(place);
             old.count = old.count.saturating_add(1);
             old.last_at = death.last_at;
-            return self.0.insert(0, old);
+            self.0.insert(0, old);
+            return None;
         }
         death.is_first = self.0.is_empty();
-        if self.0.len() >= Self::MAX
-            && let Some(place) = self.0.iter().rposition(|old| !old.is_first)
-        {
-            self.0.remove(place);
-        }
+        let is_full = self.0.len() >= Self::MAX;
+        let oldest = self.0.iter().rposition(|old| !old.is_first);
+        let forgotten = oldest.filter(|_| is_full).map(|place| self.0.remove(place));
         self.0.insert(0, death);
+        forgotten
     }
 
     /// Whether a message that goes to this stream would go round for ever: it has died there, and
@@ -215,10 +215,12 @@ mod tests {
         let mut deaths = Deaths::default();
         for at in 0..200 {
             let stream = Text::from(at.to_string());
-            deaths.record(Death {
+            let forgotten = deaths.record(Death {
                 stream,
                 ..death("", DeadReason::Rejected, at)
             });
+            let oldest = at.checked_sub(Deaths::MAX as u64 - 1).filter(|n| *n > 0);
+            assert_eq!(forgotten.map(|death| death.first_at.0), oldest);
         }
         assert_eq!(deaths.iter().count(), Deaths::MAX);
         assert_eq!(&*deaths.first().unwrap().stream, "0");

@@ -82,6 +82,12 @@ impl Message {
         self.properties.get_or_insert_default()
     }
 
+    /// Whether it has a history of deaths.
+    pub fn has_died(&self) -> bool {
+        let properties = self.properties.as_deref();
+        properties.is_some_and(|said| !said.deaths.is_empty())
+    }
+
     /// Length of the body in bytes; 0 for a tombstone.
     pub fn body_len(&self) -> usize {
         self.body.as_ref().map_or(0, Bytes::len)

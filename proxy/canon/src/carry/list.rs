@@ -44,6 +44,9 @@ pub fn write(target: &impl ListTarget, message: &Message) -> Carried {
         }
         list.entries.push((name, cell));
     }
+    if message.has_died() {
+        list.loss.add(LossCode::Deaths);
+    }
     add_sidecar(target, message, &marks, &mut list);
     list
 }

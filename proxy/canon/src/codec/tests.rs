@@ -30,7 +30,7 @@ fn an_envelope_gives_back_every_field() {
         message.origin = message.home.as_ref().map_or(Origin(9), |home| home.origin);
         if random.one_in(4) {
             let deaths = &mut message.properties_mut().deaths;
-            (0..3).for_each(|_| deaths.record(random.death()));
+            (0..3).for_each(|_| drop(deaths.record(random.death())));
             message.properties_mut().also_at = (0..3).map(|_| random.path()).collect();
         }
         if let Some(at) = message.terms.event_at.filter(|_| random.one_in(2)) {
