@@ -58,6 +58,9 @@ fn cell(field: Option<&toml::Table>) -> String {
     let Some(native) = field.and_then(|field| field["native"].as_table()) else {
         return "–".to_owned();
     };
+    if let Some(loss) = text(native, "loss") {
+        return loss.to_owned();
+    }
     let header = text(native, "header").map(|header| format!("`h:{header}`"));
     let name = text(native, "name").map(|name| match name.strip_prefix("h:") {
         Some(_) => format!("`{name}`"),

@@ -172,6 +172,7 @@ fn lost_in_3_1_1(message: &Message) -> Loss {
     lose(message.terms.deadline.is_some(), LossCode::ExpiryHidden);
     lose(message.terms.priority.is_some(), LossCode::Priority);
     lose(!message.headers.is_empty(), LossCode::Header);
+    lose(message.has_died(), LossCode::Deaths);
     if let Some(own) = message.properties.as_deref() {
         lose(own.format.is_some(), LossCode::Format);
         lose(own.content_type.is_some(), LossCode::ContentType);

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use fairlead_canon::{
-    Address, BodyFormat, EventTime, LossCode, Message, Path, Promise, RealmId, ReplyTo, Terms,
-    Text, Timestamp, Value,
+    Address, BodyFormat, DeadReason, Death, EventTime, LossCode, Message, Path, Promise, RealmId,
+    ReplyTo, Terms, Text, Timestamp, Value,
 };
 
 use super::*;
@@ -214,6 +214,24 @@ fn full() -> Message {
     message
 }
 
+/// A message that died in a queue.
+fn dead() -> Message {
+    let mut message = full();
+    let death = Death {
+        stream: Text::from_static("q"),
+        reason: DeadReason::Rejected,
+        count: 1,
+        first_at: EPOCH,
+        last_at: EPOCH,
+        realm: Text::from_static("r"),
+        path: Path::EMPTY,
+        life_ms: None,
+        is_first: true,
+    };
+    message.properties_mut().deaths.record(death);
+    message
+}
+
 #[test]
 fn what_3_1_1_cannot_say_is_counted_under_the_name_in_the_mapping() {
     let target = Target {
@@ -222,7 +240,7 @@ fn what_3_1_1_cannot_say_is_counted_under_the_name_in_the_mapping() {
         ids: &[],
         is_resent: false,
     };
-    let emitted = Emitter::default().emit(&full(), target).unwrap();
+    let emitted = Emitter::default().emit(&dead(), target).unwrap();
     assert_eq!(emitted.properties, Properties::NONE);
     let counted: Vec<&str> = emitted.loss.codes().map(LossCode::name).collect();
     let unset = ["user", "trace"];
@@ -237,6 +255,20 @@ fn what_3_1_1_cannot_say_is_counted_under_the_name_in_the_mapping() {
         }
     }
     assert_eq!(named, counted.len(), "{counted:?}");
+}
+
+#[test]
+fn where_a_message_died_is_lost_to_mqtt_5_and_counted() {
+    let target = Target {
+        version: Version::V5,
+        now: EPOCH,
+        ids: &[],
+        is_resent: false,
+    };
+    for (message, lost) in [(full(), vec![]), (dead(), vec![LossCode::Deaths])] {
+        let emitted = Emitter::default().emit(&message, target).unwrap();
+        assert_eq!(emitted.loss.codes().collect::<Vec<_>>(), lost);
+    }
 }
 
 #[test]
