@@ -15,6 +15,8 @@ use crate::rewrite::Rules;
 pub(crate) struct Settings {
     /// Where clients are sent when this process goes away.
     pub(crate) server_reference: Option<Text>,
+    /// Where clients of this listener are to go from now on; nobody is served here any more.
+    pub(crate) moved_to: Option<Text>,
     /// Under which topic a client that asks may expect answers: its identifier follows.
     pub(crate) response_topics: Option<Text>,
     /// The largest packet that is accepted.
@@ -73,6 +75,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             server_reference: None,
+            moved_to: None,
             response_topics: None,
             packet_bytes_max: PACKET_BYTES_MAX,
             receive_maximum: RECEIVE_MAX,
@@ -106,6 +109,7 @@ impl Settings {
     fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
         match key {
             "server_reference" => self.server_reference = Some(short(value)?),
+            "moved_to" => self.moved_to = Some(short(value)?),
             "response_topics" => self.response_topics = Some(topic(value)?),
             "packet_bytes_max" => {
                 let bytes = number(value, PACKET_BYTES)?;
@@ -226,7 +230,10 @@ mod tests {
         let settings = read("response_topics", "replies").unwrap();
         assert_eq!(settings.response_topics.as_deref(), Some("replies"));
         assert!(read("response_topics", "replies/#").is_err());
-        assert!(read("server_reference", "").is_err());
+        for key in ["server_reference", "moved_to"] {
+            assert!(read(key, &"s".repeat(256)).is_ok());
+            assert!(read(key, &"s".repeat(257)).is_err() && read(key, "").is_err());
+        }
         assert!(read("colour", "blue").is_err());
     }
 }

@@ -1,6 +1,5 @@
 //! From the first byte to CONNACK.
 
-use std::collections::BTreeSet;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use super::answers::Answers;
 use super::client::{Client, Expiry};
 use super::link::Link;
 use super::login::{self, Method, Proven};
+use super::received::Received;
 use super::subscriptions::Subscriptions;
 use super::topics::Topics;
 use super::window::Window;
@@ -60,6 +60,9 @@ pub(super) async fn greet<I: Io>(
     };
     link.version = connect.version;
     place.census.asked();
+    if let Some(to) = &place.settings.moved_to {
+        return Err(refuse(link, moved(to.clone()), Some(&connect)).await);
+    }
     let enter = enter(&mut link, &connect, &place);
     let entered = tokio::time::timeout(HANDSHAKE_MAX, enter).await;
     let (caller, words) = match entered.unwrap_or_else(|_elapsed| Err(late())) {
@@ -102,6 +105,15 @@ fn silent() -> Fault {
 fn late() -> Fault {
     let detail = "the login took longer than ten seconds";
     Fault::new(ReasonCode::SERVER_BUSY, ClosedReason::Failed, detail)
+}
+
+/// The listener's clients have a server elsewhere.
+fn moved(to: Text) -> Fault {
+    let fault = Fault::new(ReasonCode::SERVER_MOVED, ClosedReason::Refused, "moved");
+    Fault {
+        server_reference: Some(to),
+        ..fault
+    }
 }
 
 /// Answers CONNECT with a refusal and closes.
@@ -222,7 +234,7 @@ impl<I: Io> Session<I> {
             mailbox: None,
             topics: Topics::default(),
             answers: Answers::default(),
-            received: BTreeSet::new(),
+            received: Received::default(),
             window: Window::new(asked.receive_max.min(settings.receive_maximum)),
             settled: Vec::new(),
             emitter: Emitter::with_aliases(asked.alias_max),

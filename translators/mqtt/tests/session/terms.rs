@@ -125,6 +125,27 @@ async fn clients_are_told_where_to_go_when_the_process_goes_away() {
     assert_eq!(last_word(&mut peer).await, told);
 }
 
+#[tokio::test]
+async fn clients_of_a_listener_that_has_moved_are_told_where_for_good() {
+    let mesh = Mesh::set(&[("moved_to", "c.example:1883")]).await;
+    let reference = Property::ServerReference(Text::from_static("c.example:1883"));
+    for (version, code, words) in [
+        (Version::V5, ReasonCode::SERVER_MOVED, vec![reference]),
+        (Version::V311, ReasonCode(3), Vec::new()),
+    ] {
+        let mut peer = mesh.dial(version);
+        let connect = Packet::Connect(Box::new(hello(version, "c")));
+        peer.send(connect).await;
+        let Packet::ConnAck(answer) = peer.next().await else {
+            panic!("CONNACK")
+        };
+        let told: Vec<Property> = answer.properties.iter().collect();
+        assert_eq!((answer.code, told), (code, words));
+        assert_eq!(peer.expect_end(None).await.reason, ClosedReason::Refused);
+    }
+}
+
+//= MQTT-3.14.2-2
 //= MQTT-3.14.2-3
 //= MQTT-3.14.2-4
 //= MQTT-3.2.2-19
@@ -272,6 +293,24 @@ async fn a_listener_limits_keep_alive_expiry_and_what_may_be_unanswered() {
     let mut old = mesh.accepted(modest).await.0;
     old.send(qos0("t", &[0; 1024])).await;
     assert_eq!(old.expect_end(None).await.reason, ClosedReason::Malformed);
+}
+
+#[tokio::test]
+async fn what_may_be_unanswered_is_counted_anew_on_each_connection() {
+    let mesh = Mesh::set(&[("receive_maximum", "3")]).await;
+    for first in [1, 11] {
+        let mut writer = mesh.accepted(kept(Version::V5, "writer")).await.0;
+        for number in first..first + 3 {
+            writer.send(qos2(number, "t", b"x")).await;
+            let fine = pubrec(number, ReasonCode::NO_MATCHING_SUBSCRIBERS);
+            writer.expect(fine).await;
+        }
+        if first == 11 {
+            writer.send(qos2(21, "t", b"x")).await;
+            let (reason, _) = last_word(&mut writer).await;
+            assert_eq!(reason, ReasonCode::RECEIVE_MAXIMUM_EXCEEDED);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
