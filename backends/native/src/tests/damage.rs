@@ -1,5 +1,6 @@
 //! Bits rot, files are cut, swapped and mixed up.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fairlead_canon::Promise;
@@ -9,6 +10,7 @@ use fairlead_testkit::trace::digest;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::sealing::play as play_sealing;
 use super::{Inline, Script, open};
 use crate::error::OpenError;
 use crate::file_wal::Flush;
@@ -21,6 +23,7 @@ use crate::sequencer::{Press, Taken};
 use crate::superblock::Epoch;
 use crate::vfs::Vfs;
 use crate::vfs::sim::SimFs;
+use crate::{Inspection, Report};
 
 const FIRST: &str = "data/wal/0000000000000001.wal";
 
@@ -34,6 +37,51 @@ async fn closed_without_checkpoint(seed: u64) -> (Script, SimFs) {
     let mut script = Script::new(seed, 60).await;
     script.checkpoint_every = usize::MAX;
     played(script)
+}
+
+/// A log that was closed in order, of which much is in segments, and files that are used again.
+async fn sealed(seed: u64) -> (Script, SimFs) {
+    let script = Script::new(seed, 250).await;
+    let fs = SimFs::default();
+    assert_eq!(play_sealing(&script, &fs, 30), 250);
+    let paths = fs.paths();
+    let count = |dir: &str| paths.iter().filter(|path| path.starts_with(dir)).count();
+    assert!(
+        count("data/sealed") > 1 && count("data/wal") > 1,
+        "{paths:?}"
+    );
+    assert!(
+        !paths.contains(&FIRST.into()),
+        "it was used again: {paths:?}"
+    );
+    (script, fs)
+}
+
+/// What a store shows whose files are as they are, or why it refuses.
+async fn shown(fs: &SimFs) -> Result<Vec<String>, OpenError> {
+    Ok(digest(&open(fs)?).await)
+}
+
+/// Nothing but what there was is seen; what is missing is named, by whoever asks for it and by a check.
+fn assert_honest(
+    seen: Result<Vec<String>, OpenError>,
+    all: &[String],
+    before: &SimFs,
+    place: &str,
+) {
+    match seen {
+        Ok(seen) if seen == all => {}
+        Ok(seen) => {
+            assert!(is_honest(&seen, all), "{place}");
+            let found = check(before).map(|report| report.damages.len());
+            assert_ne!(found.expect("it starts"), 0, "{place}: called whole");
+        }
+        Err(error) => assert!(is_refused(&error), "{place}: {error}"),
+    }
+}
+
+fn check(fs: &SimFs) -> Result<Report, OpenError> {
+    Inspection::open(Path::new("data"), fs)?.check(&mut |_| {})
 }
 
 /// Whether what is seen is all there was, or says that it is damaged. What the index has of the log
@@ -61,38 +109,39 @@ fn is_refused(error: &OpenError) -> bool {
 
 #[tokio::test]
 pub(super) async fn a_flipped_bit_changes_nothing_that_is_seen_or_is_refused() {
-    let (script, fs) = closed(11).await;
+    let (script, fs) = sealed(11).await;
     let all = script.digests.last().unwrap();
     let mut random = StdRng::seed_from_u64(11);
-    let mut refused = 0;
+    // By kind of file: refused, and shown with damage.
+    let mut found = BTreeMap::<PathBuf, [usize; 2]>::new();
     for path in fs.paths() {
-        for round in 0..150 {
+        for round in 0..80 {
             let copy = fs.copy();
             let mut place = (0, 0);
             copy.damage(&path, |bytes| {
                 // Mostly where frames begin, where every byte counts.
-                let page = random.random_range(0..bytes.len() / 4096) * 4096;
+                let page = random.random_range(0..bytes.len().div_ceil(4096)) * 4096;
                 let at = if round % 3 == 0 {
                     random.random_range(0..bytes.len())
                 } else {
-                    page + random.random_range(0..400)
+                    (page + random.random_range(0..400)).min(bytes.len() - 1)
                 };
                 place = (at, 1 << random.random_range(0..8));
                 bytes[place.0] ^= place.1;
             });
-            match open(&copy) {
-                Ok(subject) => {
-                    let seen = digest(&subject).await;
-                    assert!(is_honest(&seen, all), "{path:?} {place:?}");
-                }
-                Err(error) => {
-                    assert!(is_refused(&error), "{path:?} {place:?}: {error}");
-                    refused += 1;
-                }
-            }
+            let before = copy.copy();
+            let seen = shown(&copy).await;
+            let of_kind = found.entry(path.parent().unwrap().into()).or_default();
+            of_kind[0] += usize::from(seen.is_err());
+            of_kind[1] += usize::from(seen.as_ref().is_ok_and(|seen| seen != all));
+            assert_honest(seen, all, &before, &format!("{path:?} {place:?}"));
         }
     }
-    assert!(refused > 50, "only {refused} flips were refused");
+    println!("refused, shown with damage: {found:?}");
+    for dir in ["data", "data/wal", "data/sealed"] {
+        let both = found[Path::new(dir)];
+        assert!(both[0] + both[1] > 10, "{dir}: {both:?}");
+    }
 }
 
 #[tokio::test]
@@ -205,25 +254,26 @@ pub(super) async fn damage_before_the_last_frames_is_refused_although_nothing_wa
 }
 
 #[tokio::test]
-async fn a_cut_file_is_refused_or_loses_only_what_is_unused() {
-    let (script, fs) = closed(14).await;
+async fn a_cut_or_missing_file_is_refused_or_loses_only_what_is_unused() {
+    let (script, fs) = sealed(14).await;
     let all = script.digests.last().unwrap();
     for path in fs.paths() {
-        for pages in 0..16 {
-            for extra in [0, 1, 511, 2000] {
-                let copy = fs.copy();
-                copy.damage(&path, |bytes| bytes.truncate(pages * 4096 + extra));
-                match open(&copy) {
-                    Ok(subject) => {
-                        let seen = digest(&subject).await;
-                        assert!(is_honest(&seen, all), "{path:?} cut at page {pages}");
-                    }
-                    Err(error) => {
-                        assert!(is_refused(&error), "{path:?} cut at page {pages}: {error}")
-                    }
-                }
-            }
+        let mut length = 0;
+        fs.damage(&path, |bytes| length = bytes.len());
+        let pages = (0..16).map(|page| page * 4096);
+        let ends = pages.flat_map(|page| [0, 1, 511, 2000].map(|extra| page + extra));
+        for end in ends.filter(|end| *end < length).chain([length - 1]) {
+            let copy = fs.copy();
+            copy.damage(&path, |bytes| bytes.truncate(end));
+            let before = copy.copy();
+            let seen = shown(&copy).await;
+            assert_honest(seen, all, &before, &format!("{path:?} cut at byte {end}"));
         }
+        let copy = fs.copy();
+        copy.remove(&path).unwrap();
+        let before = copy.copy();
+        let seen = shown(&copy).await;
+        assert_honest(seen, all, &before, &format!("{path:?} is missing"));
     }
 }
 
