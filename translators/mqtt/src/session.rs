@@ -20,6 +20,7 @@ mod link;
 mod login;
 mod output;
 mod pace;
+mod received;
 mod resume;
 mod share;
 mod status;
@@ -28,7 +29,6 @@ mod subscriptions;
 mod topics;
 mod window;
 
-use std::collections::BTreeSet;
 use std::future::pending;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ use fairlead_kernel::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::census::{Census, Presence, Traffic};
-use crate::codec::{Packet, PacketId, ReasonCode, Will};
+use crate::codec::{Packet, ReasonCode, Will};
 use crate::errors::Fault;
 use crate::map::Emitter;
 use crate::settings::Settings;
@@ -51,6 +51,7 @@ use ending::End;
 use link::{Gate, Link, Moved};
 use login::Method;
 use pace::BURST;
+use received::Received;
 use subscriptions::Subscriptions;
 use topics::Topics;
 use window::Window;
@@ -66,8 +67,7 @@ struct Session<I> {
     mailbox: Option<AttachmentId>,
     topics: Topics,
     answers: Answers,
-    /// QoS 2 messages that came and whose PUBREL has not.
-    received: BTreeSet<PacketId>,
+    received: Received,
     window: Window,
     /// Deliveries that were acknowledged in this turn.
     settled: Vec<DeliveryId>,

@@ -23,7 +23,7 @@ impl<I: Io> Session<I> {
     pub(super) fn published(&mut self, mut publish: Publish, now: Timestamp) -> Result<(), End> {
         let delivery = publish.delivery;
         if let Delivery::ExactlyOnce(id) = delivery
-            && self.received.contains(&id)
+            && self.received.contains(id)
         {
             //= MQTT-4.3.3-10: until PUBREL the same packet id is the same message, which is
             // answered again and not published again.
@@ -65,7 +65,7 @@ impl<I: Io> Session<I> {
             return Ok(());
         }
         let max = usize::from(self.settings.receive_maximum);
-        let received = self.received.len();
+        let received = self.received.here();
         // Counted only when it may matter: this is asked for every message.
         if self.answers.len() + received >= max && self.answers.ending() + received >= max {
             //= MQTT-3.3.4-7: a client does not exceed the Receive Maximum.
@@ -156,7 +156,7 @@ impl<I: Io> Session<I> {
             Delivery::AtMostOnce => {}
             Delivery::AtLeastOnce(id) => self.answers.wait(pending, Answer::PubAck(id)),
             Delivery::ExactlyOnce(id) => {
-                self.received.insert(id);
+                self.received.came(id);
                 self.answers.wait(pending, Answer::PubRec(id));
             }
         }
@@ -209,7 +209,7 @@ impl<I: Io> Session<I> {
         match answer {
             Answer::PubAck(id) => self.refused(Delivery::AtLeastOnce(id), code),
             Answer::PubRec(id) => {
-                self.received.remove(&id);
+                self.received.remove(id);
                 self.refused(Delivery::ExactlyOnce(id), code)
             }
             Answer::PubRel(_) | Answer::PubComp(_) => Err(Fault::from(error.clone()).into()),
@@ -227,7 +227,7 @@ impl<I: Io> Session<I> {
     /// PUBREL: the packet id is free once that is kept.
     pub(super) fn released(&mut self, ack: &Ack) -> Result<(), End> {
         let id = ack.packet_id;
-        if !self.received.remove(&id) {
+        if !self.received.remove(id) {
             self.answers
                 .ready(Answer::PubComp(id), ReasonCode::PACKET_ID_NOT_FOUND);
             return self.answer();

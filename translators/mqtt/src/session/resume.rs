@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::Session;
 use super::answers::Answer;
 use super::client::{Client, Remembered, waiting_will};
+use super::received::Received;
 use super::subscribe::{attach_mailbox, listen, mailbox};
 use super::subscriptions::{Entry, Subscriptions};
 use super::window::Window;
@@ -97,7 +98,7 @@ impl<I: Io> Session<I> {
         self.subscriptions = Subscriptions::default();
         self.client.mailbox = own;
         self.mailbox = None;
-        self.received.clear();
+        self.received = Received::default();
         self.window = Window::new(self.window.max());
     }
 
@@ -195,9 +196,7 @@ impl<I: Io> Session<I> {
 
     fn take_up(&mut self, what: Remembered) {
         match what {
-            Remembered::Received(id) => {
-                self.received.insert(id);
-            }
+            Remembered::Received(id) => self.received.restore(id),
             Remembered::Released(id) => self.window.restore_released(id),
         }
     }
