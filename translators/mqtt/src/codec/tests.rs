@@ -318,6 +318,7 @@ fn a_body_of_127_bytes_has_a_length_of_one_byte_and_one_of_128_has_two() {
 //= MQTT-3.1.2-1
 //= MQTT-3.1.2-3
 //= MQTT-3.1.2-11
+//= MQTT-3.1.2-12
 //= MQTT-3.1.2-13
 //= MQTT-3.3.1-2
 //= MQTT-3.3.1-4
@@ -379,6 +380,16 @@ fn what_is_not_a_packet_is_refused() {
         ),
         (
             Version::V311,
+            "e1 00",
+            Malformed("reserved flags of the fixed header"),
+        ),
+        (
+            Version::V311,
+            "a0 05 0001 0001 61",
+            Malformed("reserved flags of the fixed header"),
+        ),
+        (
+            Version::V311,
             "80 05 0001 0000 00",
             Malformed("reserved flags of the fixed header"),
         ),
@@ -426,6 +437,11 @@ fn what_is_not_a_packet_is_refused() {
         ),
         (
             Version::V5,
+            "82 07 0001 00 0001 61 40",
+            Malformed("reserved subscription options"),
+        ),
+        (
+            Version::V5,
             "82 07 0001 00 0001 61 30",
             Protocol("retain handling 3"),
         ),
@@ -458,6 +474,16 @@ fn what_is_not_a_packet_is_refused() {
             Version::V311,
             "10 0c 0004 4d515454 04 0a 003c 0000",
             Malformed("will flags without a will"),
+        ),
+        (
+            Version::V311,
+            "10 0c 0004 4d515454 04 22 003c 0000",
+            Malformed("will flags without a will"),
+        ),
+        (
+            Version::V311,
+            "10 11 0004 4d515454 04 1e 003c 0000 0001 61 0000",
+            Malformed("QoS 3"),
         ),
         (
             Version::V311,
@@ -501,6 +527,7 @@ fn what_is_not_a_packet_is_refused() {
 }
 
 //= MQTT-1.5.4-1
+//= MQTT-1.5.7-1
 //= MQTT-3.1.3-4
 //= MQTT-3.1.3-11
 //= MQTT-3.1.3-12
@@ -510,13 +537,60 @@ fn what_is_not_a_packet_is_refused() {
 //= MQTT-3.8.3-1
 //= MQTT-3.10.3-1
 #[test]
-fn text_that_is_not_utf_8_and_bytes_after_the_last_field_are_refused() {
-    for text in [
-        "30 03 0001 ff",
-        "30 05 0003 eda080",
-        "40 03 0001 00",
-        "c0 01 00",
+fn text_that_is_not_utf_8_is_refused_wherever_it_stands() {
+    for (text, field) in [
+        (
+            "10 0d 0004 4d515454 04 02 003c 0001 XX",
+            "client identifier",
+        ),
+        (
+            "10 12 0004 4d515454 04 06 003c 0001 61 0001 XX 0000",
+            "topic of a will",
+        ),
+        (
+            "10 10 0004 4d515454 04 82 003c 0001 61 0001 XX",
+            "user name",
+        ),
+        ("30 03 0001 XX", "topic"),
+        ("82 06 0001 0001 XX 00", "filter"),
+        ("a2 05 0001 0001 XX", "filter that is left"),
     ] {
+        refuses_bad_text(Version::V311, text, field);
+    }
+    for (text, field) in [
+        ("30 08 0001 61 04 08 0001 XX", "response topic"),
+        ("30 08 0001 61 04 03 0001 XX", "content type"),
+        ("30 0b 0001 61 07 26 0001 XX 0001 61", "name of a pair"),
+        ("30 0b 0001 61 07 26 0001 61 0001 XX", "value of a pair"),
+    ] {
+        refuses_bad_text(Version::V5, text, field);
+    }
+    let surrogate = decode_one(&hex("30 05 0003 eda080"), Version::V311);
+    assert!(matches!(surrogate, Err(DecodeError::Wire(_))));
+}
+
+/// A frame is read with a letter in the place of `XX`, and not with a byte that no text has.
+fn refuses_bad_text(version: Version, frame: &str, field: &str) {
+    let good = decode_one(&hex(&frame.replace("XX", "7a")), version);
+    assert!(matches!(good, Ok(Some(_))), "{field}: {good:?}");
+    let bad = decode_one(&hex(&frame.replace("XX", "ff")), version);
+    assert!(matches!(bad, Err(DecodeError::Wire(_))), "{field}: {bad:?}");
+}
+
+//= MQTT-1.5.4-3
+#[test]
+fn a_byte_order_mark_is_a_character() {
+    let marked = publish(Delivery::AtMostOnce, "\u{feff}a\u{feff}", b"");
+    golden(
+        Version::V311,
+        "30 09 0007 efbbbf61efbbbf",
+        Packet::Publish(marked),
+    );
+}
+
+#[test]
+fn bytes_after_the_last_field_are_refused() {
+    for text in ["40 03 0001 00", "c0 01 00"] {
         let refused = decode_one(&hex(text), Version::V311);
         assert!(
             matches!(refused, Err(DecodeError::Wire(_))),
@@ -677,7 +751,6 @@ fn any_packet() -> impl Strategy<Value = Packet> {
 }
 
 proptest! {
-    //= MQTT-1.5.7-1
     #[test]
     fn packets_split_anywhere_decode_to_what_was_encoded(
         packets in prop::collection::vec(any_packet(), 1..6),
@@ -701,7 +774,6 @@ proptest! {
         prop_assert!(src.is_empty());
     }
 
-    //= MQTT-3.1.2-12
     #[test]
     fn any_bytes_are_a_packet_or_an_error_and_never_a_panic(
         first in any::<u8>(),

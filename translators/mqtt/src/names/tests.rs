@@ -190,7 +190,6 @@ proptest! {
         prop_assert_eq!(topic_of(&path), topic);
     }
 
-    //= MQTT-1.5.4-3
     #[test]
     fn every_path_has_a_legal_topic_of_its_own(path in segments()) {
         let topic = topic_of(&path);

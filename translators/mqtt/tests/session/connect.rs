@@ -53,6 +53,21 @@ async fn the_terms_of_the_server_are_told() {
 }
 
 //= MQTT-3.1.3-5
+#[tokio::test]
+async fn letters_and_digits_are_an_identifier() {
+    let mesh = Mesh::start().await;
+    for version in [Version::V31, Version::V311, Version::V5] {
+        for client in [
+            "0123456789abcdefghijklm",
+            "nopqrstuvwxyzABCDEFGHIJ",
+            "KLMNOPQRSTUVWXYZ",
+            "7",
+        ] {
+            mesh.client(version, client).await.goodbye().await;
+        }
+    }
+}
+
 //= MQTT-3.1.3-6
 //= MQTT-3.1.3-7
 //= MQTT-3.1.3-8
@@ -142,10 +157,27 @@ async fn what_is_not_connect_is_closed_without_a_word() {
 #[tokio::test]
 async fn a_second_connect_is_a_protocol_error() {
     let mesh = Mesh::start().await;
-    let mut peer = mesh.client(Version::V5, "c").await;
-    peer.send(Packet::Connect(Box::new(hello(Version::V5, "c"))))
-        .await;
-    peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
+    for version in [Version::V5, Version::V311] {
+        let mut peer = mesh.client(version, "c").await;
+        let again = Packet::Connect(Box::new(hello(version, "c")));
+        peer.send(again).await;
+        let word = (version == Version::V5).then_some(ReasonCode::PROTOCOL_ERROR);
+        peer.expect_end(word).await;
+    }
+}
+
+//= MQTT311-2.2.2-2
+//= MQTT-4.13.1-1
+#[tokio::test]
+async fn reserved_flags_of_another_value_end_the_connection() {
+    let mesh = Mesh::start().await;
+    for version in [Version::V5, Version::V311] {
+        let mut peer = mesh.client(version, "c").await;
+        peer.send_bytes(b"\xc1\x00").await;
+        let word = (version == Version::V5).then_some(ReasonCode::MALFORMED_PACKET);
+        let closed = peer.expect_end(word).await;
+        assert_eq!(closed.reason, ClosedReason::Malformed);
+    }
 }
 
 #[tokio::test]

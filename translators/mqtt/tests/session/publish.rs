@@ -64,6 +64,25 @@ async fn a_message_of_qos_1_is_acknowledged_on_both_sides() {
     reader.expect_nothing().await;
 }
 
+//= MQTT-3.3.1-3
+//= MQTT-4.3.2-5
+#[tokio::test]
+async fn what_follows_an_acknowledgement_is_another_message_whatever_its_dup() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for (number, payload) in [(1, b"x"), (2, b"y")] {
+        let repeated = Publish {
+            dup: true,
+            ..message("t", Delivery::AtLeastOnce(id(7)), payload)
+        };
+        writer.send(Packet::Publish(repeated)).await;
+        writer.expect(puback(7, ReasonCode::SUCCESS)).await;
+        reader.expect(qos1(number, "t", payload)).await;
+    }
+}
+
 //= MQTT-3.8.4-8
 #[tokio::test]
 async fn a_delivery_has_the_lower_of_the_granted_and_the_published_qos() {
@@ -110,13 +129,13 @@ async fn every_property_of_a_message_comes_home() {
         pair("b", "3"),
         pair("content-type", "not mine"),
     ]);
-    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+    for delivery in [
+        Delivery::AtMostOnce,
+        Delivery::AtLeastOnce(id(1)),
+        Delivery::ExactlyOnce(id(1)),
+    ] {
         let mut peer = mesh.client(Version::V5, "peer").await;
-        peer.subscribe("t", qos).await;
-        let delivery = match qos {
-            Qos::AtMostOnce => Delivery::AtMostOnce,
-            _ => Delivery::AtLeastOnce(id(1)),
-        };
+        peer.subscribe("t", delivery.qos()).await;
         let sent = Publish {
             properties: properties.clone(),
             ..message("t", delivery, b"x")
@@ -125,7 +144,7 @@ async fn every_property_of_a_message_comes_home() {
         let came = loop {
             match peer.next().await {
                 Packet::Publish(publish) => break publish,
-                Packet::PubAck(_) => {}
+                Packet::PubAck(_) | Packet::PubRec(_) => {}
                 other => panic!("{other:?}"),
             }
         };
@@ -175,6 +194,30 @@ async fn an_expiry_is_told_with_what_is_left_of_it_and_ends_the_message() {
     reader.expect_nothing().await;
 }
 
+#[tokio::test]
+async fn an_expiry_goes_on_while_there_is_no_process() {
+    let mesh = Mesh::start().await;
+    let kept = || crate::peer::kept(Version::V5, "reader");
+    let mut reader = mesh.accepted(kept()).await.0;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
+    reader.vanish().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for (number, seconds) in [(1, 10), (2, 2)] {
+        let sent = Publish {
+            properties: with([Property::MessageExpiry(seconds)]),
+            ..message("t", Delivery::AtLeastOnce(id(number)), b"x")
+        };
+        writer.send(Packet::Publish(sent)).await;
+        writer.expect(puback(number, ReasonCode::SUCCESS)).await;
+    }
+    let mesh = mesh.restarted().await;
+    mesh.clock.advance(2_500);
+    let mut reader = mesh.accepted(kept()).await.0;
+    let came = reader.next_publish().await;
+    assert_eq!(came.properties, with([Property::MessageExpiry(8)]));
+    reader.expect_nothing().await;
+}
+
 //= MQTT-3.2.2-17
 //= MQTT-3.3.2-8
 //= MQTT-3.3.2-9
@@ -204,8 +247,6 @@ async fn a_topic_alias_stands_for_the_topic_that_it_came_with() {
     }
 }
 
-//= MQTT-3.5.2-1
-//= MQTT-4.3.2-5
 #[tokio::test]
 async fn nobody_publishes_below_reserved_roots() {
     let mesh = Mesh::start().await;

@@ -28,7 +28,6 @@ async fn a_message_of_qos_2_goes_through_its_four_steps_on_both_sides() {
     }
 }
 
-//= MQTT-3.3.1-3
 //= MQTT-4.3.3-10
 //= MQTT-4.3.3-12
 #[tokio::test]
@@ -97,6 +96,42 @@ async fn an_unanswered_message_comes_again_with_its_identifier_and_dup() {
         ..message("t", Delivery::ExactlyOnce(id(1)), b"x")
     };
     reader.expect(Packet::Publish(again)).await;
+}
+
+//= MQTT-4.3.3-6
+//= MQTT-4.3.3-10
+#[tokio::test]
+async fn an_exchange_goes_on_on_the_connection_that_takes_over() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.accepted(kept(Version::V311, "writer")).await.0;
+    for (number, payload) in [(1, b"x"), (2, b"y")] {
+        writer.send(qos2(number, "t", payload)).await;
+        writer.expect(pubrec(number, ReasonCode::SUCCESS)).await;
+        reader.expect(qos2(number, "t", payload)).await;
+    }
+    reader.send(pubrec(1, ReasonCode::SUCCESS)).await;
+    reader.expect(pubrel(1)).await;
+
+    let taken = writer;
+    let mut writer = mesh.accepted(kept(Version::V311, "writer")).await.0;
+    taken.expect_end(None).await;
+    let again = Publish {
+        dup: true,
+        ..message("t", Delivery::ExactlyOnce(id(2)), b"y")
+    };
+    writer.send(pubrel(1)).await;
+    writer.expect(pubcomp(1)).await;
+    writer.send(Packet::Publish(again.clone())).await;
+    writer.expect(pubrec(2, ReasonCode::SUCCESS)).await;
+
+    let taken = reader;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    taken.expect_end(Some(ReasonCode::SESSION_TAKEN_OVER)).await;
+    reader.expect(pubrel(1)).await;
+    reader.expect(Packet::Publish(again)).await;
+    reader.expect_nothing().await;
 }
 
 //= MQTT-3.6.2-1
@@ -176,6 +211,7 @@ async fn answers_leave_in_the_order_of_what_they_answer() {
     }
 }
 
+//= MQTT-3.5.2-1
 //= MQTT-4.3.3-9
 #[tokio::test]
 async fn a_refused_identifier_is_free_again() {

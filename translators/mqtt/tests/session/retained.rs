@@ -26,6 +26,29 @@ async fn mesh_with_retained() -> Mesh {
 
 //= MQTT-3.3.1-5
 #[tokio::test]
+async fn a_retained_message_replaces_the_one_before_whatever_its_qos() {
+    let mesh = mesh_with_retained().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    let at_most_once = Publish {
+        retain: true,
+        ..message("other", Delivery::AtMostOnce, b"4")
+    };
+    for (replacement, payload) in [
+        (Packet::Publish(at_most_once), "4"),
+        (retained("other", b"5"), "5"),
+    ] {
+        writer.send(replacement).await;
+        let mut reader = mesh.client(Version::V311, "reader").await;
+        writer.send(Packet::PingReq).await;
+        while writer.next().await != Packet::PingResp {}
+        reader.subscribe("other", Qos::AtLeastOnce).await;
+        assert_eq!(reader.next_publish().await.payload, payload);
+        reader.expect_nothing().await;
+        reader.goodbye().await;
+    }
+}
+
+#[tokio::test]
 async fn a_new_subscription_gets_what_is_retained() {
     let mesh = mesh_with_retained().await;
     for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
@@ -83,6 +106,14 @@ async fn retain_handling_says_when_retained_messages_are_sent() {
         .subscribe_as(wanted(RetainHandling::Always), Properties::NONE)
         .await;
     assert_eq!(reader.next_publish().await.payload, "3");
+    reader.expect_nothing().await;
+    let if_new = Subscription {
+        retain_handling: RetainHandling::IfNew,
+        ..Subscription::new("state/a", Qos::AtMostOnce)
+    };
+    reader.subscribe_as(if_new.clone(), Properties::NONE).await;
+    assert_eq!(reader.next_publish().await.payload, "1");
+    reader.subscribe_as(if_new, Properties::NONE).await;
     reader.expect_nothing().await;
 }
 

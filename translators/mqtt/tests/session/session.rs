@@ -8,6 +8,8 @@ use fairlead_mqtt::codec::{
 use crate::peer::{Mesh, hello, id, kept, message, puback, qos0, qos1, with};
 
 //= MQTT-3.1.2-5
+//= MQTT-3.1.2-6
+//= MQTT311-3.1.2-5
 //= MQTT-3.1.3-2
 //= MQTT-3.2.0-1
 //= MQTT-3.2.2-3
@@ -63,6 +65,7 @@ async fn who_comes_back_without_an_expiry_gets_what_waits_and_ends_the_session()
     assert!(!answer.session_present);
 }
 
+//= MQTT311-2.3.1-4
 //= MQTT-3.3.1-1
 //= MQTT-4.3.2-3
 //= MQTT-4.4.0-1
@@ -127,7 +130,6 @@ async fn a_clean_start_ends_the_session_before_it() {
         .await;
 }
 
-//= MQTT-3.1.2-6
 #[tokio::test]
 async fn a_clean_session_ends_with_its_connection() {
     let mesh = Mesh::start().await;
@@ -221,7 +223,6 @@ async fn a_session_belongs_to_the_user_who_made_it() {
 }
 
 //= MQTT-3.14.2-1
-//= MQTT-3.14.2-2
 //= MQTT-3.14.4-1
 //= MQTT-3.14.4-2
 #[tokio::test]
@@ -298,6 +299,7 @@ async fn what_was_acknowledged_before_a_goodbye_in_the_same_write_is_settled() {
 }
 
 //= MQTT-2.2.1-4
+//= MQTT311-2.3.1-4
 //= MQTT-3.3.4-9
 //= MQTT-3.3.4-10
 //= MQTT-4.9.0-1
@@ -315,16 +317,13 @@ async fn the_window_of_the_client_is_not_exceeded() {
         writer.send(qos1(number, "t", &[0])).await;
         writer.expect(puback(number, ReasonCode::SUCCESS)).await;
     }
-    let first = reader.next_publish().await;
-    reader.next_publish().await;
+    let number_of = |publish: Publish| publish.delivery.packet_id().unwrap().get();
+    let first = number_of(reader.next_publish().await);
+    let second = number_of(reader.next_publish().await);
+    assert_ne!(first, second);
     reader.expect_nothing().await;
-    reader
-        .send(puback(
-            first.delivery.packet_id().unwrap().get(),
-            ReasonCode::SUCCESS,
-        ))
-        .await;
-    reader.next_publish().await;
+    reader.send(puback(first, ReasonCode::SUCCESS)).await;
+    assert_ne!(number_of(reader.next_publish().await), second);
     reader.expect_nothing().await;
 }
 

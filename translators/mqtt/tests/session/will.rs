@@ -140,6 +140,39 @@ async fn a_delayed_will_waits_and_a_client_that_is_back_in_time_has_none() {
     watcher.expect_nothing().await;
 }
 
+//= MQTT-3.1.2-8
+#[tokio::test(start_paused = true)]
+async fn a_delayed_will_is_published_when_its_session_ends_before() {
+    let mesh = Mesh::start().await;
+    let mut watcher = watcher(&mesh).await;
+    for seconds in [0, 2] {
+        let connect = Connect {
+            properties: with([Property::SessionExpiry(seconds)]),
+            ..delayed(5)
+        };
+        mesh.accepted(connect).await.0.vanish().await;
+        if seconds > 0 {
+            pass(&mesh, seconds.into()).await;
+        }
+        pass(&mesh, 1).await;
+        assert_eq!(watcher.next_publish().await.payload, "gone", "{seconds}");
+    }
+}
+
+//= MQTT-3.1.3-9
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_its_session_over_has_no_delayed_will_published() {
+    let mesh = Mesh::start().await;
+    let mut watcher = watcher(&mesh).await;
+    let first = mesh.accepted(delayed(10)).await.0;
+    let second = mesh.accepted(kept(Version::V5, "mortal")).await.0;
+    first.expect_end(Some(ReasonCode::SESSION_TAKEN_OVER)).await;
+    pass(&mesh, 60).await;
+    second.vanish().await;
+    pass(&mesh, 60).await;
+    watcher.expect_nothing().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_begins_anew_has_no_old_will() {
     let mesh = Mesh::start().await;
