@@ -330,7 +330,13 @@ impl Entity {
 
     /// Settles offsets of a queue, which keeps them as dead if there is a reason. Batches without
     /// messages go.
-    fn consume(&mut self, range: Range<u64>, dead: Option<DeadReason>) {
+    fn consume(&mut self, mut range: Range<u64>, dead: Option<DeadReason>) {
+        if dead.is_none() {
+            range.start = self.drop_head(&range);
+        }
+        if range.is_empty() {
+            return;
+        }
         let own = CursorId::default();
         for stretch in self.unsettled(own, range) {
             let lost = u32::try_from(stretch.end - stretch.start).unwrap_or(u32::MAX);
@@ -346,6 +352,21 @@ impl Entity {
                 self.cursors.entry(own).or_default().settle(stretch);
             }
         }
+    }
+
+    /// Removes the oldest batches as long as they lie wholly in a range: most messages are settled in
+    /// their order. Where it ends.
+    fn drop_head(&mut self, range: &Range<u64>) -> u64 {
+        let mut start = range.start;
+        while let Some((&base, item)) = self.batches.first_key_value()
+            && base >= start
+            && base + u64::from(item.batch.span) <= range.end
+            && item.dead == 0
+        {
+            start = base + u64::from(item.batch.span);
+            self.remove(base);
+        }
+        start
     }
 
     /// `lost` messages no longer keep the batch that holds `at`.

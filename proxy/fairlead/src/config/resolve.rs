@@ -44,13 +44,19 @@ const LOG_BYTES_MAX: u64 = 8 << 30;
 const FREE_BYTES: RangeInclusive<u64> = 0..=1 << 50;
 const FREE_PERCENT: RangeInclusive<u64> = 0..=50;
 
+/// As many as cores but for one, which the store and the kernel's own tasks keep busy: with one more,
+/// threads that serve clients wait for locks and for each other instead.
+fn threads_of_this_machine() -> usize {
+    let cores = available_parallelism().map_or(1, usize::from);
+    cores.saturating_sub(1).max(1)
+}
+
 pub(super) fn resolve(file: File, translators: &[Arc<dyn Translator>]) -> Result<Config, Fault> {
     let node = &file.node;
     let threads = within(node.threads.as_ref(), THREADS)?;
     let connections = within(node.connections_max.as_ref(), CONNECTIONS)?;
     let drain_ms = within(node.drain_ms.as_ref(), DRAIN_MS)?;
     let memory = within(file.limits.memory_bytes.as_ref(), MEMORY_BYTES)?;
-    let cores = available_parallelism().map_or(1, usize::from);
     let translators = &Translators::of(translators, &file.translators)?;
     let listeners = if file.listeners.is_empty() {
         plain_doors(translators)
@@ -59,7 +65,7 @@ pub(super) fn resolve(file: File, translators: &[Arc<dyn Translator>]) -> Result
     };
     Ok(Config {
         data_dir: node.data_dir.clone().unwrap_or(PathBuf::from(DATA_DIR)),
-        threads: threads.unwrap_or(cores),
+        threads: threads.unwrap_or_else(threads_of_this_machine),
         connections_max: connections.unwrap_or(CONNECTIONS_MAX),
         drain_max: drain_ms.map_or(DRAIN_MAX, Duration::from_millis),
         memory_bytes_max: memory.unwrap_or(MEMORY_BYTES_MAX),

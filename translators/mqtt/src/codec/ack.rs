@@ -1,6 +1,6 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP: four packets of one shape.
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use fairlead_wire::{Reader, WireError};
 
 use super::field::packet_id;
@@ -48,14 +48,18 @@ impl Ack {
         version: Version,
         out: &mut BytesMut,
     ) -> Result<(), WireError> {
+        let has_more = !self.properties.is_empty();
+        if version != Version::V5 || (!has_more && self.reason == ReasonCode::SUCCESS) {
+            // Nearly all of them, and as many as messages: written at once.
+            let [high, low] = self.packet_id.get().to_be_bytes();
+            out.put_slice(&[kind.first_byte(kind.flags()), 2, high, low]);
+            return Ok(());
+        }
         frame(out, kind, |w| {
             w.u16(self.packet_id.get());
-            let has_more = !self.properties.is_empty();
-            if version == Version::V5 && (has_more || self.reason != ReasonCode::SUCCESS) {
-                w.u8(self.reason.0);
-                if has_more {
-                    self.properties.encode(w);
-                }
+            w.u8(self.reason.0);
+            if has_more {
+                self.properties.encode(w);
             }
             Ok(())
         })
