@@ -4,20 +4,20 @@
 //! settled ranges that begin in the block, each as the way from the one before and its length, then
 //! offsets that came back, each as the way from the one before and how often.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::index::pack::{Pack, Unpack};
-use crate::ranges::RangeSet;
+use crate::ranges::{RangeMap, RangeSet};
 
 /// Offsets whose part of a cursor lies in one row.
-const BLOCK: u64 = 4_096;
+pub(crate) const BLOCK: u64 = 4_096;
 
 #[derive(Debug, Default)]
 pub(crate) struct Cursor {
     settled: RangeSet,
     /// Only offsets that were returned at least once.
-    returned: BTreeMap<u64, u16>,
+    returned: RangeMap<u16>,
     /// Blocks that changed since the last capture.
     changed: BTreeSet<u64>,
 }
@@ -33,11 +33,15 @@ impl Cursor {
 
     /// Counts one more return of each offset.
     pub(crate) fn give_back(&mut self, range: Range<u64>) {
-        for at in range {
-            let times = self.returned.entry(at).or_default();
-            *times = times.saturating_add(1);
-            self.changed.insert(at / BLOCK);
+        self.changed.extend(blocks(&range));
+        let known: Vec<_> = self.returned.within(range.clone()).collect();
+        let mut fresh = range.start;
+        for (stretch, times) in known {
+            self.returned.set(fresh..stretch.start, 1);
+            fresh = stretch.end;
+            self.returned.set(stretch, times.saturating_add(1));
         }
+        self.returned.set(fresh..range.end, 1);
     }
 
     /// Drops what is known of a range that nobody can read any more.
@@ -56,41 +60,34 @@ impl Cursor {
     /// The first stretch of unsettled offsets in a range that came back equally often, and how often.
     pub(crate) fn stretch(&self, range: Range<u64>) -> Option<(Range<u64>, u16)> {
         let gap = self.settled.gap(range)?;
-        let times = self.times(gap.start);
-        let mut end = gap.start + 1;
-        if times == 0 {
-            let returned = self.returned.range(end..gap.end.max(end)).next();
-            end = returned.map_or(gap.end, |(&at, _)| at);
-        } else {
-            while end < gap.end && self.times(end) == times {
-                end += 1;
-            }
-        }
-        Some((gap.start..end, times))
+        let known = self.returned.within(gap.clone()).next();
+        Some(match known {
+            Some((stretch, times)) if stretch.start == gap.start => (stretch, times),
+            Some((stretch, _)) => (gap.start..stretch.start, 0),
+            None => (gap, 0),
+        })
     }
 
     /// How often the most returned offset of a range came back.
     pub(crate) fn times_most(&self, range: Range<u64>) -> u16 {
-        self.returned
-            .range(range)
-            .map(|(_, times)| *times)
-            .max()
-            .unwrap_or(0)
-    }
-
-    fn times(&self, at: u64) -> u16 {
-        self.returned.get(&at).copied().unwrap_or(0)
+        let returned = self.returned.within(range);
+        returned.map(|(_, times)| times).max().unwrap_or(0)
     }
 
     fn forget_returns(&mut self, range: Range<u64>) {
-        while let Some((&at, _)) = self.returned.range(range.clone()).next() {
-            self.returned.remove(&at);
-            self.changed.insert(at / BLOCK);
+        for (stretch, _) in self.returned.within(range.clone()) {
+            self.changed.extend(blocks(&stretch));
         }
+        self.returned.remove(range);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.settled.is_empty() && self.returned.is_empty()
+        self.stretches() == 0
+    }
+
+    /// Stretches that are settled, or came back equally often.
+    pub(crate) fn stretches(&self) -> usize {
+        self.settled.len() + self.returned.len()
     }
 
     /// Blocks that changed since the last capture, with what is to be written; `None` where nothing
@@ -105,7 +102,9 @@ impl Cursor {
         let first = block.saturating_mul(BLOCK);
         let place = first..first.saturating_add(BLOCK);
         let settled: Vec<_> = self.settled.beginning_in(place.clone()).collect();
-        let returned: Vec<_> = self.returned.range(place).collect();
+        let returned = self.returned.within(place);
+        let returned = returned.flat_map(|(at, times)| at.map(move |at| (at, times)));
+        let returned: Vec<_> = returned.collect();
         if settled.is_empty() && returned.is_empty() {
             return None;
         }
@@ -121,8 +120,8 @@ impl Cursor {
         at = first;
         for (offset, times) in returned {
             pack.uint(offset.saturating_sub(at));
-            pack.uint(*times);
-            at = *offset;
+            pack.uint(times);
+            at = offset;
         }
         Some(pack.done())
     }
@@ -140,14 +139,23 @@ impl Cursor {
         at = first;
         for _ in 0..unpack.uint()? {
             at = at.checked_add(unpack.uint()?)?;
-            self.returned.insert(at, unpack.uint()?.try_into().ok()?);
+            let behind = at.checked_add(1)?;
+            self.returned
+                .set(at..behind, unpack.uint()?.try_into().ok()?);
         }
         unpack.done(())
     }
 }
 
+/// The blocks that a range lies in.
+pub(crate) fn blocks(range: &Range<u64>) -> Range<u64> {
+    range.start / BLOCK..range.end.div_ceil(BLOCK)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
 
@@ -182,7 +190,9 @@ mod tests {
                     cursor.settled.beginning_in(all.clone()).collect()
                 };
                 assert_eq!(ranges(&loaded), ranges(&cursor));
-                assert_eq!(loaded.returned, cursor.returned);
+                let returned =
+                    |cursor: &Cursor| -> Vec<_> { cursor.returned.within(all.clone()).collect() };
+                assert_eq!(returned(&loaded), returned(&cursor));
             }
         }
     }

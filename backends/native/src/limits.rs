@@ -26,7 +26,13 @@ pub(crate) const CROWD: usize = 32;
 /// Units for which the next frame is written before those of the last are told that they are durable.
 pub(crate) const CROWD_IN_FRAME: u32 = 8;
 /// Transactions that are open at once, each in one entity: their beginnings are in memory.
-pub(crate) const OPEN_TXNS_MAX: usize = 65_536;
+pub(crate) const OPEN_TXNS_MAX: usize = if cfg!(test) { 32 } else { 65_536 };
+/// Stretches of one entity that are in memory besides its batches: settled and returned offsets of
+/// batches that are kept, dead messages, and aborted transactions; some fifty bytes each. At it the
+/// entity takes nothing new; what is settled meanwhile adds one for each message that is kept, at most.
+pub(crate) const STRETCHES_MAX: usize = if cfg!(test) { 256 } else { 1_048_576 };
+/// Cursors of the readers of one log: together they have [`STRETCHES_MAX`] as well.
+pub(crate) const CURSORS_MAX: usize = if cfg!(test) { 16 } else { 1_024 };
 /// Producers known in all entities together, each some hundred bytes while its entity is in use. One
 /// more is refused until others are forgotten.
 pub(crate) const PRODUCERS_MAX: usize = if cfg!(test) { 64 } else { 1_000_000 };

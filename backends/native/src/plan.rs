@@ -142,6 +142,7 @@ impl<'a> Planner<'a> {
                 let kind = sketch.spec.as_ref().map(|spec| spec.kind);
                 kind.map_or(Ok(()), |kind| settles(kind, cursor))?;
                 known.push(sketch.known.take());
+                self.has_room_for(entity, cursor)?;
                 Record::Settle {
                     entity,
                     cursor,
@@ -288,7 +289,8 @@ impl<'a> Planner<'a> {
         transacted(spec.kind, batch)?;
         // The usual case, which a wide fan-out meets at each of its targets.
         let is_usual = matches!(target.place, Place::Next | Place::IfRoom);
-        if is_usual && batch.stamp.is_none() && sketch.fits(spec, batch) {
+        let is_plain = batch.stamp.is_none() && !sketch.is_worn;
+        if is_usual && is_plain && sketch.fits(spec, batch) {
             let base = sketch.end;
             let known = sketch.known.take();
             sketch.append(base, batch);
@@ -356,7 +358,17 @@ impl<'a> Planner<'a> {
     ) -> Result<Placement, StoreError> {
         let entity = target.entity;
         // A marker must find its place, or its transaction would never end.
-        if self.draft.fits(entity, spec, batch) || batch.flags.control {
+        if batch.flags.control {
+            return Ok(Placement::New);
+        }
+        if self.draft.is_worn(entity) {
+            let limit = "stretches of an entity";
+            return match target.place {
+                Place::IfRoom => Ok(Placement::Refused),
+                Place::Next | Place::At(_) | Place::Expect(_) => Err(StoreError::Full { limit }),
+            };
+        }
+        if self.draft.fits(entity, spec, batch) {
             return Ok(Placement::New);
         }
         match spec.limits.overflow {
@@ -377,6 +389,19 @@ impl<'a> Planner<'a> {
                 Ok(Placement::New)
             }
         }
+    }
+
+    /// Whether a reader of a log may settle more.
+    fn has_room_for(&self, entity: EntityId, reader: CursorId) -> Result<(), StoreError> {
+        if [CursorId::default(), CursorId::DEAD, CursorId::CLEANER].contains(&reader) {
+            return Ok(());
+        }
+        let entity = self.state.entity(entity);
+        if entity.is_none_or(|entity| entity.content.lock().has_room_for(reader)) {
+            return Ok(());
+        }
+        let limit = "cursors of a log";
+        Err(StoreError::Full { limit })
     }
 
     fn has_room(&self) -> Result<(), StoreError> {

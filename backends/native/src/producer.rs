@@ -293,3 +293,26 @@ impl Producer {
 fn expiry(used: Timestamp) -> Timestamp {
     Timestamp(used.0.saturating_add(PRODUCER_KEPT_MS))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_producer_that_was_idle_longest_makes_room_for_one_more() {
+        let mut producers = Producers::default();
+        let most = PRODUCERS_MAX as u64;
+        for number in 0..=most {
+            let stamp = Stamp {
+                producer: ProducerId(number.cast_signed()),
+                epoch: 0,
+                first: 0,
+                last: 0,
+            };
+            producers.record(stamp, Offset(number), Timestamp(1));
+        }
+        assert_eq!(producers.len(), PRODUCERS_MAX);
+        let knows = |number: u64| producers.get(ProducerId(number.cast_signed())).is_some();
+        assert_eq!([knows(0), knows(1), knows(most)], [false, true, true]);
+    }
+}

@@ -19,6 +19,7 @@ mod sealing;
 mod switches;
 mod syncing;
 mod traces;
+mod worn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -38,6 +38,10 @@ impl AbortedTxns {
         self.lasts.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.lasts.len()
+    }
+
     /// Those that touch the offsets from `from` to before `to`, by first offset.
     pub(crate) fn touching(&self, from: Offset, to: Offset) -> Vec<Aborted> {
         let begun = self.lasts.range(..(to, ProducerId(i64::MIN)));

@@ -5,72 +5,59 @@
 //! The value, in packed numbers: how many stretches of one reason, then each as the way from the one
 //! before, its length and the reason.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use fairlead_canon::{DeadReason, Offset};
 use fairlead_ports::Entry;
 
 use super::{Content, Kept};
+use crate::cursor::{BLOCK, blocks};
 use crate::index::pack::{Pack, Unpack};
+use crate::ranges::RangeMap;
 use crate::record::reason_of;
-
-/// Offsets whose reasons lie in one row.
-const BLOCK: u64 = 4_096;
 
 #[derive(Debug, Default)]
 pub(crate) struct Dead {
-    reasons: BTreeMap<u64, DeadReason>,
+    reasons: RangeMap<DeadReason>,
     /// Blocks that changed since the last capture.
     changed: BTreeSet<u64>,
 }
 
 impl Dead {
     pub(crate) fn add(&mut self, range: Range<u64>, reason: DeadReason) {
-        for at in range {
-            self.reasons.insert(at, reason);
-            self.changed.insert(at / BLOCK);
-        }
+        self.changed.extend(blocks(&range));
+        self.reasons.set(range, reason);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.reasons.is_empty()
     }
 
+    /// Stretches of one reason.
+    pub(crate) fn stretches(&self) -> usize {
+        self.reasons.len()
+    }
+
     pub(crate) fn contains(&self, at: u64) -> bool {
-        self.reasons.contains_key(&at)
+        self.reasons.get(at).is_some()
     }
 
     /// The first one in a range.
     pub(crate) fn first_in(&self, range: Range<u64>) -> Option<u64> {
-        if range.is_empty() {
-            return None;
-        }
-        self.reasons.range(range).next().map(|(at, _)| *at)
+        self.stretch(range).map(|(stretch, _)| stretch.start)
     }
 
     pub(crate) fn forget(&mut self, range: Range<u64>) {
-        while let Some(at) = self.first_in(range.clone()) {
-            self.reasons.remove(&at);
-            self.changed.insert(at / BLOCK);
+        while let Some((stretch, _)) = self.stretch(range.clone()) {
+            self.changed.extend(blocks(&stretch));
+            self.reasons.remove(stretch);
         }
     }
 
     /// The stretch of one reason that begins with the first in a range.
     fn stretch(&self, range: Range<u64>) -> Option<(Range<u64>, DeadReason)> {
-        if range.is_empty() {
-            return None;
-        }
-        let mut rest = self.reasons.range(range);
-        let (&start, &reason) = rest.next()?;
-        let mut end = start + 1;
-        for (&at, &other) in rest {
-            if at != end || other != reason {
-                break;
-            }
-            end += 1;
-        }
-        Some((start..end, reason))
+        self.reasons.within(range).next()
     }
 
     /// Blocks that changed since the last capture, with what is to be written; `None` where nothing
@@ -83,13 +70,8 @@ impl Dead {
 
     fn encode(&self, block: u64) -> Option<Vec<u8>> {
         let first = block.saturating_mul(BLOCK);
-        let mut rest = first..first.saturating_add(BLOCK);
-        let stretches: Vec<_> = std::iter::from_fn(|| {
-            let (stretch, reason) = self.stretch(rest.clone())?;
-            rest.start = stretch.end;
-            Some((stretch, reason))
-        })
-        .collect();
+        let stretches = self.reasons.within(first..first.saturating_add(BLOCK));
+        let stretches: Vec<_> = stretches.collect();
         if stretches.is_empty() {
             return None;
         }
@@ -118,7 +100,7 @@ impl Dead {
             if at > end {
                 return None;
             }
-            self.reasons.extend((start..at).map(|at| (at, reason)));
+            self.reasons.set(start..at, reason);
         }
         unpack.done(())
     }
@@ -174,6 +156,8 @@ impl Content {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -193,7 +177,8 @@ mod tests {
                 loaded.decode(*block, row).expect("a row");
             }
         }
-        assert_eq!(loaded.reasons, dead.reasons);
+        let all = |dead: &Dead| dead.reasons.within(0..u64::MAX).collect::<Vec<_>>();
+        assert_eq!(all(&loaded), all(&dead));
         assert_eq!(rows.get(&2), Some(&None));
         assert_eq!(loaded.decode(0, &[1, 0, 1, 9]), None, "no such reason");
     }

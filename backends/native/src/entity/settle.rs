@@ -6,8 +6,24 @@ use fairlead_canon::{DeadReason, Kind, Outcome};
 use fairlead_ports::CursorId;
 
 use super::{Content, Kept};
+use crate::cursor::Cursor;
+use crate::limits::{CURSORS_MAX, STRETCHES_MAX};
 
 impl Content {
+    /// Whether it takes nothing new, for what is in memory of it.
+    pub(crate) fn is_worn(&self) -> bool {
+        let own = self.cursors.get(&CursorId::default());
+        let own = own.map_or(0, Cursor::stretches);
+        own + self.dead.stretches() + self.aborted.len() >= STRETCHES_MAX
+    }
+
+    /// Whether a reader may settle more.
+    pub(crate) fn has_room_for(&self, reader: CursorId) -> bool {
+        let is_known = self.cursors.contains_key(&reader);
+        let stretches = self.cursors.values().map(Cursor::stretches);
+        (is_known || self.cursors.len() < CURSORS_MAX) && stretches.sum::<usize>() < STRETCHES_MAX
+    }
+
     /// Ends the deliveries of a range, as seen by one cursor.
     pub(crate) fn settle(&mut self, cursor: CursorId, range: Range<u64>, outcome: Outcome) {
         let range = range.start.max(self.floor.0)..range.end.min(self.end.0);

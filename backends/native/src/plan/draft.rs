@@ -50,6 +50,8 @@ pub(crate) struct Sketch {
     displaced: Offset,
     /// Made in this unit: the state has nothing to say about it.
     is_fresh: bool,
+    /// It takes nothing new, for what is in memory of it.
+    pub(crate) is_worn: bool,
 }
 
 impl Sketches {
@@ -98,6 +100,7 @@ impl Sketch {
         let content = entity.content.lock();
         let (spec, end) = (Some(content.spec), content.end);
         let (count, bytes) = (content.count(), content.bytes());
+        let is_worn = content.is_worn();
         drop(content);
         Self {
             known: Some(entity),
@@ -107,6 +110,7 @@ impl Sketch {
             bytes,
             displaced: Offset(0),
             is_fresh: false,
+            is_worn,
         }
     }
 
@@ -120,6 +124,7 @@ impl Sketch {
             bytes: 0,
             displaced,
             is_fresh: true,
+            is_worn: false,
         }
     }
 
@@ -363,6 +368,11 @@ impl Draft {
                     None => Producer::begin(stamp, base, now),
                 }
             });
+    }
+
+    pub(crate) fn is_worn(&self, entity: EntityId) -> bool {
+        let sketch = self.entities.get(entity);
+        sketch.is_some_and(|sketch| sketch.is_worn)
     }
 
     pub(crate) fn fits(&self, entity: EntityId, spec: &Spec, batch: &Batch) -> bool {
