@@ -78,8 +78,8 @@ impl Index {
     /// One in this file.
     fn in_file(file: Arc<dyn File>) -> Result<Self, KvError> {
         let shortage = Arc::default();
-        let kv = RedbKv::open(Backend::write(file, &shortage))?;
-        let kv = Box::new(kv);
+        let kv = RedbKv::open(Backend::write(Arc::clone(&file), &shortage))?;
+        let kv = Box::new(kv.shrunk(|| file.length())?);
         Ok(Self { kv, shortage })
     }
 

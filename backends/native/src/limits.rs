@@ -49,6 +49,10 @@ pub(crate) const CHECKPOINT_AFTER: Duration = Duration::from_secs(1);
 pub(crate) const CHECKPOINT_BYTES: u64 = 64 * 1024 * 1024;
 /// Changed entities and documents after which one follows at once: they stay in memory until then.
 pub(crate) const CHECKPOINT_CHANGES: usize = 65_536;
+/// An index of at least so many bytes is made smaller when it is opened, if less than half of it is in use.
+pub(crate) const INDEX_LARGE: u64 = if cfg!(test) { 8 } else { 64 } * 1024 * 1024;
+/// Bytes in use above which it is left as it is: moving them would hold up a start for many seconds.
+pub(crate) const INDEX_MOVED_MAX: u64 = 512 * 1024 * 1024;
 /// Entities that stay in memory although nothing in them changed since the last checkpoint: a few
 /// hundred bytes each. Tests let nearly all go.
 pub(crate) const HOT_MAX: usize = if cfg!(test) { 2 } else { 16_384 };

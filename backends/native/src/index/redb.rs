@@ -14,6 +14,7 @@ use redb::{
 
 use super::backend::Backend;
 use super::kv::{Change, KvError, StateKv, Visit};
+use crate::limits::{INDEX_LARGE, INDEX_MOVED_MAX};
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 /// Its page cache; the default is 1 GiB.
@@ -38,6 +39,28 @@ impl RedbKv {
             kv.make_table()?;
             Ok(kv)
         })
+    }
+
+    /// Gives room back to the disk, if most of a large file is unused. Readers would be in its way, so only
+    /// before there are any. A crash meanwhile leaves what was there or a part of the way: both are whole.
+    pub(crate) fn shrunk(self, length: impl Fn() -> io::Result<u64>) -> Result<Self, KvError> {
+        let before = length().map_err(KvError::Io)?;
+        if before < INDEX_LARGE {
+            return Ok(self);
+        }
+        guarded(|| {
+            let mut database = self.0.write();
+            let database = database.as_mut().ok_or(KvError::Closed)?;
+            let used = in_use(database)?;
+            if used > (before / 2).min(INDEX_MOVED_MAX) {
+                return Ok(());
+            }
+            database.compact().map_err(failed)?;
+            let after = length().map_err(KvError::Io)?;
+            tracing::info!(before, after, used, "the index was made smaller");
+            Ok(())
+        })?;
+        Ok(self)
     }
 
     fn database(&self) -> Result<MappedRwLockReadGuard<'_, Database>, KvError> {
@@ -98,6 +121,14 @@ impl StateKv for RedbKv {
             Ok(())
         })
     }
+}
+
+/// Bytes of its pages in use.
+fn in_use(database: &Database) -> Result<u64, KvError> {
+    let look = database.begin_write().map_err(failed)?;
+    let stats = look.stats().map_err(failed)?;
+    look.abort().map_err(failed)?;
+    Ok(stats.allocated_pages() * stats.page_size() as u64)
 }
 
 /// After a panic nothing of the database is used again: the index is damaged, and the store ends.

@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 
 use super::pack::{Pack, Unpack};
 use super::*;
+use crate::limits::INDEX_LARGE;
 use crate::vfs::Vfs;
 use crate::vfs::sim::{Loss, SimFs};
 
@@ -161,6 +162,52 @@ fn numbers_come_back_as_they_went_in() {
                 let all = (|| Some((unpack.uint()?, unpack.step(a)?, unpack.bytes()?)))();
                 assert_eq!(all, None, "cut at {cut}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_large_index_of_little_use_gives_room_back_wherever_a_crash_comes() {
+    let fs = SimFs::default();
+    let index = Index::new(redb(&fs));
+    fs.sync_dir("".as_ref()).unwrap();
+    for entity in 0..100 {
+        let mut batch = Batch::default();
+        for row in 0..100 {
+            batch.put(rows::chunk(EntityId(entity), row), vec![7; 1_000]);
+        }
+        index.checkpoint(batch).unwrap();
+    }
+    for entity in 1..100 {
+        let mut batch = Batch::default();
+        batch.delete_all(rows::chunks(EntityId(entity)));
+        index.checkpoint(batch).unwrap();
+    }
+    let all = rows(&index, b"");
+    drop(index);
+    let length = |fs: &SimFs| fs.open("index".as_ref()).unwrap().length().unwrap();
+    let open = |fs: &SimFs| Index::in_file(fs.open("index".as_ref()).unwrap());
+    let large = length(&fs);
+    let whole = fs.copy();
+    let index = open(&whole).unwrap();
+    assert!(length(&whole) < large / 4, "{large}, {}", length(&whole));
+    assert_eq!(rows(&index, b""), all);
+    drop(index);
+
+    let operations = whole.operations();
+    for crash in (1..operations).step_by(usize::try_from(operations / 20).unwrap().max(1)) {
+        let copy = fs.copy();
+        copy.fail_at(crash);
+        drop(open(&copy));
+        for loss in [Loss::All, Loss::Nothing, Loss::Torn(crash)] {
+            let survivor = copy.after_crash(loss);
+            let index = open(&survivor).unwrap();
+            assert_eq!(rows(&index, b""), all, "operation {crash}, {loss:?}");
+            // It goes on where it was, unless what is left of the way is short.
+            assert!(
+                length(&survivor) < INDEX_LARGE,
+                "operation {crash}, {loss:?}"
+            );
         }
     }
 }
