@@ -117,7 +117,7 @@ impl Kind {
     }
 
     /// The flags of every packet of this type but PUBLISH.
-    fn flags(self) -> u8 {
+    pub(super) fn flags(self) -> u8 {
         //= MQTT-3.6.1-1: PUBREL has flags 0010, and so have
         //= MQTT-3.8.1-1: SUBSCRIBE and
         //= MQTT-3.10.1-1: UNSUBSCRIBE.
