@@ -3,16 +3,20 @@
 //! ```text
 //! all y/+/z/#  y/z/$2        what a + or the # stood for is $1 to $9,
 //! publish up/#  %u/%c/$1     %u is the user's name and %c the client's identifier
+//! all x/#  ^x/y/(\d+)$  z/$1  with a regular expression, its groups are $1 to $9
 //! ```
-//! The first rule whose filter matches decides. A filter that is subscribed to is taken level by level
+//! The first rule whose filter matches decides; a topic that its expression does not match stays. A filter that is subscribed to is taken level by level
 //! like a name: a wildcard in it is matched by a wildcard of the rule, and goes where the level goes. The
 //! `#` of a rule stands for one level or more.
+
+mod expression;
 
 use std::str::FromStr;
 
 use fairlead_canon::Text;
 
 use crate::names;
+use expression::Expression;
 
 /// The rules of a listener, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub(crate) struct Client<'a> {
 /// All rules are looked at for each topic that a connection uses anew.
 const RULES_MAX: usize = 256;
 
-/// Wildcards of a rule that have a number.
+/// Wildcards, or groups, of a rule that have a number.
 const CAPTURES_MAX: usize = 9;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,7 @@ struct Rule {
     /// `None`: for both.
     only: Option<Use>,
     from: Vec<Level>,
+    expression: Option<Expression>,
     to: Vec<Piece>,
 }
 
@@ -56,7 +61,7 @@ enum Level {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Plain(String),
-    /// What the wildcard at this place stood for.
+    /// What the wildcard, or group, at this place stood for.
     Capture(usize),
     User,
     Client,
@@ -68,8 +73,15 @@ impl Rules {
     pub(crate) fn rewritten(&self, used: Use, topic: &Text, client: Client<'_>) -> Option<Text> {
         let rules = self.0.iter().filter(|rule| rule.is_for(used));
         let mut found = rules.filter_map(|rule| Some((rule, rule.captures(topic)?)));
-        match found.next() {
-            Some((rule, captures)) => rule.write(&captures, client).map(Text::from),
+        let Some((rule, captures)) = found.next() else {
+            return Some(topic.clone());
+        };
+        let captures = match &rule.expression {
+            Some(expression) => expression.captures(topic),
+            None => Some(captures),
+        };
+        match captures {
+            Some(captures) => rule.write(&captures, client).map(Text::from),
             None => Some(topic.clone()),
         }
     }
@@ -100,21 +112,37 @@ impl FromStr for Rule {
             Some("subscribe") => Some(Use::Subscribe),
             _ => return Err("a rule begins with publish, subscribe or all"),
         };
-        let (Some(from), Some(to), None) = (words.next(), words.next(), words.next()) else {
-            return Err("a rule is a word, a filter and a topic");
+        let rest: Vec<&str> = words.collect();
+        let (from, expression, to) = match *rest {
+            [from, to] => (from, None, to),
+            [from, expression, to] => (from, Some(expression), to),
+            _ => {
+                return Err(
+                    "a rule is a word, a filter, perhaps a regular expression, and a topic",
+                );
+            }
         };
         if !names::is_filter(from.as_bytes()) {
             return Err("a rule matches with a topic filter");
         }
         let from: Vec<Level> = from.split('/').map(Level::of).collect();
         let is_wildcard = |level: &&Level| !matches!(level, Level::Is(_));
-        let wildcards = from.iter().filter(is_wildcard).count();
+        let expression = expression.map(Expression::from_str).transpose()?;
+        let captures = match &expression {
+            Some(expression) => expression.groups(),
+            None => from.iter().filter(is_wildcard).count(),
+        };
         let to = pieces(to)?;
-        let is_there = |piece: &Piece| !matches!(piece, Piece::Capture(n) if *n >= wildcards);
-        if wildcards > CAPTURES_MAX || !to.iter().all(is_there) {
-            return Err("$1 to $9 are the wildcards of the rule, from the left");
+        let is_there = |piece: &Piece| !matches!(piece, Piece::Capture(n) if *n >= captures);
+        if captures > CAPTURES_MAX || !to.iter().all(is_there) {
+            return Err("$1 to $9 are the wildcards or groups of the rule, from the left");
         }
-        Ok(Self { only, from, to })
+        Ok(Self {
+            only,
+            from,
+            expression,
+            to,
+        })
     }
 }
 
@@ -253,6 +281,47 @@ mod tests {
     }
 
     #[test]
+    fn with_an_expression_its_groups_are_what_is_put_in() {
+        // The example of EMQX's manual, whose last rule is the first to be tried.
+        let rules = r"all x/y/+ ^x/y/(\d+)$ z/y/$1
+all x/# ^x/y/(.+)$ z/y/x/$1
+all y/+/z/# ^y/(.+)/z/(.+)$ y/z/$2";
+        for (topic, becomes) in [
+            ("y/a/z/b", "y/z/b"),
+            ("y/def", "y/def"),
+            ("x/1/2", "x/1/2"),
+            ("x/y/2", "z/y/2"),
+            ("x/y/z", "x/y/z"),
+            ("x/y/z/2", "z/y/x/z/2"),
+        ] {
+            assert_eq!(published(rules, topic), becomes);
+        }
+        assert_eq!(
+            published("all a/# ^a/(b)?(.*)$ [$1]$2/%c", "a/c"),
+            "[]c/pump7"
+        );
+    }
+
+    #[test]
+    fn an_expression_is_bounded() {
+        let long = format!("all a/# {} b", "x".repeat(1_024));
+        assert!(long.parse::<Rules>().is_ok());
+        for wrong in [
+            format!("all a/# {} b", "x".repeat(1_025)),
+            r"all a/# (\w{1000}){10} b".to_owned(),
+            "all a/# ( b".to_owned(),
+            "all a/# (.+) $2".to_owned(),
+            "all a/# (.)(.)(.)(.)(.)(.)(.)(.)(.)(.) b".to_owned(),
+        ] {
+            assert!(wrong.parse::<Rules>().is_err(), "{wrong}");
+        }
+        // No input takes long: this one takes others years.
+        let topic = Text::from(format!("a/{}", "x".repeat(60_000)));
+        let rules: Rules = "all a/# ^a/(x+x+)+y$ b".parse().unwrap();
+        assert_eq!(rules.rewritten(Use::Publish, &topic, CLIENT), Some(topic));
+    }
+
+    #[test]
     fn a_rule_holds_for_what_it_says() {
         let rules = "publish a/# p/$1\nsubscribe a/# s/$1";
         assert_eq!(published(rules, "a/1"), "p/1");
@@ -299,7 +368,7 @@ mod tests {
             "a b",
             "both a b",
             "all a",
-            "all a b c",
+            "all a b c d",
             "all a# b",
             "all a b/#",
             "all a/+ $2",
