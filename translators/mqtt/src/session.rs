@@ -41,7 +41,7 @@ use fairlead_kernel::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::census::{Census, Presence, Traffic};
-use crate::codec::{Packet, ReasonCode, Will};
+use crate::codec::{Auth, Packet, ReasonCode, Subscribe, Unsubscribe, Will};
 use crate::errors::Fault;
 use crate::map::Emitter;
 use crate::settings::Settings;
@@ -98,6 +98,13 @@ enum Turn {
     Moved(Moved),
     Alarm,
     Drain,
+}
+
+/// A packet whose answer takes time.
+enum Slow {
+    Subscribe(Subscribe),
+    Unsubscribe(Unsubscribe),
+    Auth(Auth),
 }
 
 /// Serves one connection to its end.
@@ -247,6 +254,15 @@ impl<I: Io> Session<I> {
     }
 
     async fn react(&mut self, heard: &mut Traffic) -> Result<(), End> {
+        while let Some(slow) = self.react_at_once(heard)? {
+            // Boxed: rare, and larger than all the rest.
+            Box::pin(self.react_slowly(slow)).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers packets up to one whose answer takes time, which comes back.
+    fn react_at_once(&mut self, heard: &mut Traffic) -> Result<Option<Slow>, End> {
         // One moment for all of them: a read is soon answered.
         let now = self.now();
         while let Some(packet) = self.link.decode()? {
@@ -260,10 +276,11 @@ impl<I: Io> Session<I> {
                 Packet::PubRec(ack) => self.received(&ack)?,
                 Packet::PubRel(ack) => self.released(&ack)?,
                 Packet::PubComp(ack) => self.completed(&ack)?,
-                // Boxed: rare, and larger than all the rest.
-                Packet::Subscribe(subscribe) => Box::pin(self.subscribe(subscribe)).await?,
-                Packet::Unsubscribe(unsubscribe) => Box::pin(self.unsubscribe(unsubscribe)).await?,
-                Packet::Auth(auth) => Box::pin(self.authenticate(&auth)).await?,
+                Packet::Subscribe(subscribe) => return Ok(Some(Slow::Subscribe(subscribe))),
+                Packet::Unsubscribe(unsubscribe) => {
+                    return Ok(Some(Slow::Unsubscribe(unsubscribe)));
+                }
+                Packet::Auth(auth) => return Ok(Some(Slow::Auth(auth))),
                 Packet::PingReq => self.link.send(&Packet::PingResp)?,
                 Packet::Disconnect(disconnect) => return Err(End::Goodbye(disconnect)),
                 //= MQTT-3.1.0-2: a second CONNECT is a protocol error.
@@ -273,7 +290,15 @@ impl<I: Io> Session<I> {
                 }
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    async fn react_slowly(&mut self, slow: Slow) -> Result<(), End> {
+        match slow {
+            Slow::Subscribe(subscribe) => self.subscribe(subscribe).await,
+            Slow::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe).await,
+            Slow::Auth(auth) => self.authenticate(&auth).await,
+        }
     }
 
     /// An event, and those that came with it, while there is room for what they bring.

@@ -6,9 +6,9 @@ use tokio::sync::watch;
 
 use super::*;
 
-/// What task and session of an idle connection may take, in bytes: half of the budget of 6 KiB,
-/// which socket, subscription and timers share.
-const TASK_BYTES_MAX: usize = 3072;
+/// What task and session of an idle connection may take, in bytes: what is reached, as a budget of 3 KiB for
+/// all of a connection leaves no more.
+const TASK_BYTES_MAX: usize = 2_176;
 
 #[tokio::test]
 async fn the_task_of_a_connection_is_small() {
