@@ -53,8 +53,10 @@ impl Ground {
             return Err(error.into());
         }
         self.forget(&applied);
-        for stream in applied.iter().filter_map(made) {
-            self.hub.pin(&*self.store, stream).await?;
+        for step in &applied {
+            if let Applied::Stream(stream) = step {
+                self.hub.pin(&*self.store, stream).await?;
+            }
         }
         Ok(declared)
     }
@@ -83,9 +85,12 @@ impl Ground {
 
     /// Tells those who take part in what was removed.
     fn forget(&self, applied: &[Applied]) {
-        let gone = applied.iter().filter_map(removed);
-        gone.flat_map(|stream| &stream.lanes)
-            .for_each(|lane| self.hub.remove(*lane));
+        for step in applied {
+            if let Applied::StreamGone(stream) = step {
+                let lanes = stream.lanes.iter();
+                lanes.for_each(|lane| self.hub.remove(*lane));
+            }
+        }
     }
 }
 
@@ -150,31 +155,5 @@ fn spec(stream: &Stream) -> Spec {
         compaction: settings.compaction,
         keeps_dead: settings.dead_letter.is_some(),
         ..Spec::new(stream.kind, stream.class)
-    }
-}
-
-fn made(step: &Applied) -> Option<&Arc<Stream>> {
-    match step {
-        Applied::Stream(stream) => Some(stream),
-        Applied::StreamGone(_)
-        | Applied::Altered { .. }
-        | Applied::Realm(_)
-        | Applied::RealmGone(_)
-        | Applied::Bound(_)
-        | Applied::Unbound(_)
-        | Applied::Entry { .. } => None,
-    }
-}
-
-fn removed(step: &Applied) -> Option<&Arc<Stream>> {
-    match step {
-        Applied::StreamGone(stream) => Some(stream),
-        Applied::Stream(_)
-        | Applied::Altered { .. }
-        | Applied::Realm(_)
-        | Applied::RealmGone(_)
-        | Applied::Bound(_)
-        | Applied::Unbound(_)
-        | Applied::Entry { .. } => None,
     }
 }
