@@ -40,9 +40,10 @@ impl Allowance {
         turn.checked_rem(count).unwrap_or(0)
     }
 
-    /// Whether there is room for one more at this moment.
-    pub(crate) fn has_room(&self) -> bool {
-        self.used.load(Ordering::Acquire) < self.max.load(Ordering::Acquire)
+    /// For how many more there is room at this moment.
+    pub(crate) fn room(&self) -> u32 {
+        let max = self.max.load(Ordering::Acquire);
+        max.saturating_sub(self.used.load(Ordering::Acquire))
     }
 
     /// Claims room for one; false when there is none.

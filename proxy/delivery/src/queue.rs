@@ -48,6 +48,8 @@ pub struct Queue {
     unsettled: BTreeMap<Place, Held>,
     members: Members,
     returns_max: Option<u16>,
+    /// Admitted, and on its way through the store.
+    coming: Amount,
 }
 
 /// How a queue gives out its messages.
@@ -163,6 +165,7 @@ impl Queue {
             unsettled: BTreeMap::new(),
             members: Members::new(manner.is_single_active),
             returns_max: manner.returns_max,
+            coming: Amount::default(),
         }
     }
 

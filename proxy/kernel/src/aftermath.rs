@@ -1,11 +1,12 @@
-//! What has to follow once a commit has been answered: the dead are moved on, and so is what a full
-//! queue has refused.
+//! What has to follow once a commit has been answered: the dead are moved on, and the room that was
+//! taken for what is not kept is given back.
 
 use std::sync::Arc;
 
-use fairlead_canon::{Batch, EntityId};
-use fairlead_ports::{Committed, Op, Placement, StoreError};
+use fairlead_canon::EntityId;
+use fairlead_ports::{Committed, StoreError};
 
+use crate::admission::Admitted;
 use crate::outbox::Committing;
 use crate::undertaker::Undertaker;
 
@@ -14,16 +15,8 @@ use crate::undertaker::Undertaker;
 pub(crate) struct Aftermath {
     /// Messages of these entities die.
     dead: Vec<EntityId>,
-    /// Some of their targets want what they refuse elsewhere.
-    refusable: Vec<Refusable>,
-}
-
-/// A publish that a target may refuse.
-#[derive(Debug)]
-struct Refusable {
-    /// Which of the units.
-    unit: usize,
-    appends: Vec<(EntityId, Batch)>,
+    /// Room that was taken, and for which of the units.
+    admitted: Vec<(usize, Admitted)>,
 }
 
 impl Aftermath {
@@ -34,15 +27,14 @@ impl Aftermath {
         }
     }
 
-    /// One of the targets of this unit takes what it refuses elsewhere.
-    pub(crate) fn note_refusable(&mut self, unit: usize, ops: &[Op]) {
-        let mut appends = Vec::new();
-        for op in ops {
-            if let Op::Append { to, batch } = op {
-                appends.extend(to.iter().map(|target| (target.entity, batch.clone())));
-            }
-        }
-        self.refusable.push(Refusable { unit, appends });
+    /// Room was taken for a unit.
+    pub(crate) fn note_admitted(&mut self, unit: usize, admitted: Admitted) {
+        self.admitted.push((unit, admitted));
+    }
+
+    /// A unit is not staged after all.
+    pub(crate) fn forget_admitted(&mut self, unit: usize) {
+        self.admitted.retain(|(of, _)| *of != unit);
     }
 
     /// The commit, and after its answer what has to follow.
@@ -56,15 +48,9 @@ impl Aftermath {
     }
 
     fn begin(self, results: &[Result<Committed, StoreError>], undertaker: &Undertaker) {
-        for Refusable { unit, appends } in self.refusable {
-            let Some(Ok(committed)) = results.get(unit) else {
-                continue;
-            };
-            // One was placed, or not, per target of the appends, in their order.
-            for (placed, (entity, batch)) in committed.placed.iter().zip(appends) {
-                if placed.how == Placement::Refused {
-                    undertaker.refused(entity, batch);
-                }
+        for (unit, admitted) in self.admitted {
+            if results.get(unit).is_some_and(Result::is_ok) {
+                admitted.kept();
             }
         }
         undertaker.look_at(self.dead);

@@ -13,10 +13,11 @@ use fairlead_canon::{
     Address, EntityId, Message, Offset, Outcome, Overflow, Path, Promise, RealmId, SizeLimits,
     Timestamp,
 };
-use fairlead_ports::{Action, CursorId, Log, Op, Ops, Place, StoreError, Stored, Unit};
+use fairlead_ports::{Action, CursorId, Log, Op, Ops, StoreError, Stored, Unit};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::admission::Admitted;
 use crate::house::House;
 use crate::publish::{check_size, documents};
 use crate::reach::{Reached, target};
@@ -154,40 +155,49 @@ impl Posting {
         let mut units = Vec::with_capacity(bodies.len());
         for stored in bodies {
             let message = open(&stored).filter(|message| !message.terms.is_expired(now));
-            units.push(self.unit(entity, stored.base, message.as_ref(), now));
-            messages.push(message.map(Arc::new));
+            let (unit, admitted) = self.unit(entity, stored.base, message.as_ref(), now);
+            units.push(unit);
+            messages.push((message.map(Arc::new), admitted));
         }
         let results = self.0.store.commit(units).await;
         let mut refused = Ok(());
-        for (message, result) in messages.into_iter().zip(results) {
+        for ((message, admitted), result) in messages.into_iter().zip(results) {
             match result {
-                Ok(_) => drop(message.map(|message| self.0.subscriptions.serve(&message))),
+                Ok(_) => {
+                    admitted.kept();
+                    if let Some(message) = message {
+                        self.0.subscriptions.serve(&message);
+                    }
+                }
                 Err(error) => refused = Err(error),
             }
         }
         refused
     }
 
-    /// Appends a message to its targets, if it has any, and settles it where it waited.
+    /// Appends a message to its targets, if it has any, and settles it where it waited; with the room
+    /// that was taken.
     fn unit(
         &self,
         entity: EntityId,
         offset: Offset,
         message: Option<&Message>,
         now: Timestamp,
-    ) -> Unit {
+    ) -> (Unit, Admitted) {
         let mut ops = Ops::with_capacity(2);
+        let mut admitted = Admitted::default();
         if let Some(message) = message {
             let mut reached = Reached::default();
             let at = (&message.address, message, &[][..]);
             self.0
                 .atlas
-                .read(|topology| reached.add_all(topology, at, Place::IfRoom, |_| true));
+                .read(|topology| reached.add_all((topology, &self.0.hub), at, |_| true));
             if message.terms.latest {
                 reached.add_entity(self.0.latest);
             }
+            reached.send_on(message, &self.0.undertaker);
             // Its time in the queues begins now.
-            reached.stage(message, now, &mut ops);
+            (_, admitted) = reached.stage(message, now, &mut ops);
         }
         ops.push(Op::Settle {
             entity,
@@ -195,10 +205,8 @@ impl Posting {
             ranges: ranges([offset.0]),
             outcome: Outcome::Done,
         });
-        Unit {
-            ops,
-            promise: Promise::Durable,
-        }
+        let promise = Promise::Durable;
+        (Unit { ops, promise }, admitted)
     }
 }
 

@@ -142,7 +142,7 @@ pub(crate) fn entity_ops(step: &Applied, ops: &mut Ops) {
 
 fn spec(stream: &Stream) -> Spec {
     // What is ready in a queue is not for the store to know.
-    let limits = if stream.kind == Kind::Log || stream.lets_oldest_go() {
+    let limits = if stream.kind == Kind::Log || stream.limits_ready() {
         SizeLimits::default()
     } else {
         stream.limits

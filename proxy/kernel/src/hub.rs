@@ -25,7 +25,7 @@ mod hot;
 
 pub(crate) use hot::Hot;
 
-/// Every queue with a member, or that lets its oldest go. Any other costs nothing here.
+/// Every queue with a member, or with limits. Any other costs nothing here.
 #[derive(Debug)]
 pub(crate) struct Hub {
     shards: [RwLock<HashMap<EntityId, Arc<Hot>, RandomState>>; Hub::SHARDS],
@@ -93,9 +93,9 @@ impl Hub {
         self.warm(lanes, stream, |hot| hot.enter(entrant))
     }
 
-    /// Keeps a queue hot that lets its oldest go, and counts what is ready in it.
+    /// Keeps a queue with limits hot, and counts what is ready in it.
     pub(crate) async fn pin(&self, store: &dyn Store, stream: &Stream) -> Result<(), Error> {
-        if !stream.lets_oldest_go() {
+        if !stream.limits_ready() {
             return Ok(());
         }
         let lanes = open_lanes(store, stream).await?;

@@ -1,14 +1,18 @@
 //! What becomes of a dead message: where it goes, and what it says of its death.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use fairlead_canon::{
     Address, Batch, DeadReason, Death, EntityId, Kind, Message, Offset, Outcome, Path, Promise,
     RealmId, Text, Timestamp,
 };
-use fairlead_ports::{CursorId, Entry, Op, Ops, Place, Stored, Unit};
+use fairlead_ports::{CursorId, Entry, Op, Ops, Stored, Unit};
 use fairlead_topology::{AtFull, DeadLetter, Stream, Topology};
 
+use crate::admission::Admitted;
+use crate::hub::Hub;
 use crate::reach::Reached;
 use crate::verb::ranges;
 
@@ -23,27 +27,45 @@ pub(crate) struct Letter {
     pub(crate) message: Option<Arc<Message>>,
     /// A death before is forgotten for this one.
     pub(crate) forgets: bool,
+    /// Room that was taken where it goes.
+    pub(crate) admitted: Admitted,
+}
+
+impl Letter {
+    /// Settles what has nowhere to go.
+    fn nowhere(settled: (EntityId, Range<u64>), reason: DeadReason) -> Self {
+        Self {
+            unit: unit(Ops::new(), settled),
+            reason,
+            message: None,
+            forgets: false,
+            admitted: Admitted::default(),
+        }
+    }
 }
 
 /// Where the dead of one stream go.
 struct Way<'a> {
     topology: &'a Topology,
+    hub: &'a Hub,
     stream: &'a Stream,
     route: &'a DeadLetter,
     now: Timestamp,
 }
 
-/// A letter for each of these dead messages; bodies are those of `dead`, in its order.
+/// A letter for each of these dead messages but those that wait for room; bodies are those of `dead`,
+/// in its order. Whether there is one for all.
 pub(crate) fn letters(
-    topology: &Topology,
+    (topology, hub): (&Topology, &Hub),
     (entity, now): (EntityId, Timestamp),
     dead: &[Entry],
     bodies: Vec<Stored>,
-) -> Vec<Letter> {
+) -> (Vec<Letter>, bool) {
     let stream = topology.stream_of(entity);
     let way = stream.and_then(|stream| {
         Some(Way {
             topology,
+            hub,
             stream,
             route: stream.settings().dead_letter.as_ref()?,
             now,
@@ -51,6 +73,7 @@ pub(crate) fn letters(
     });
     let mut bodies = bodies.into_iter().peekable();
     let mut letters = Vec::with_capacity(dead.len());
+    let mut is_whole = true;
     for entry in dead {
         let end = entry.base.plus(u64::from(entry.span));
         let stored = bodies.next_if(|stored| stored.base < end);
@@ -58,26 +81,22 @@ pub(crate) fn letters(
         let reason = entry.dead.unwrap_or(DeadReason::Rejected);
         match &way {
             Some(way) if !messages.is_empty() => {
-                let posted = messages
-                    .into_iter()
-                    .map(|(offset, message)| way.post((entity, offset), message, reason));
-                letters.extend(posted);
+                for (offset, message) in messages {
+                    let letter = way.post((entity, offset), message, reason);
+                    is_whole &= letter.is_some();
+                    letters.extend(letter);
+                }
             }
             // Nobody wants it any more, or it cannot be read.
-            _ => letters.push(Letter {
-                unit: unit(Ops::new(), (entity, entry.base.0..end.0)),
-                reason,
-                message: None,
-                forgets: false,
-            }),
+            _ => letters.push(Letter::nowhere((entity, entry.base.0..end.0), reason)),
         }
     }
-    letters
+    (letters, is_whole)
 }
 
 /// A letter for a message that a queue had no room for; `None` when it goes nowhere.
 pub(crate) fn refused(
-    topology: &Topology,
+    (topology, hub): (&Topology, &Hub),
     (entity, now): (EntityId, Timestamp),
     batch: &Batch,
 ) -> Option<Letter> {
@@ -85,6 +104,7 @@ pub(crate) fn refused(
     let route = stream.settings().dead_letter.as_ref();
     let way = Way {
         topology,
+        hub,
         stream,
         route: route.filter(|route| route.takes_refused)?,
         now,
@@ -92,11 +112,13 @@ pub(crate) fn refused(
     let nowhere = Address::new(RealmId::QUEUES, Path::EMPTY);
     let message = batch.clone().into_message(&nowhere).ok()?;
     let (message, forgotten) = way.readdress(message, DeadReason::MaxLen)?;
+    let (ops, admitted) = way.append(&message, DeadReason::MaxLen)?;
     Some(Letter {
         unit: Unit {
-            ops: way.append(&message, DeadReason::MaxLen),
+            ops,
             promise: Promise::Durable,
         },
+        admitted,
         reason: DeadReason::MaxLen,
         message: Some(Arc::new(message)),
         forgets: forgotten.is_some(),
@@ -117,27 +139,25 @@ fn messages_of(stored: &Stored, entry: &Entry) -> Vec<(Offset, Message)> {
 }
 
 impl Way<'_> {
+    /// A letter for one message; `None` while it waits for room.
     fn post(
         &self,
         (entity, offset): (EntityId, Offset),
         message: Message,
         reason: DeadReason,
-    ) -> Letter {
+    ) -> Option<Letter> {
         let settled = (entity, offset.0..offset.0 + 1);
         let Some((message, forgotten)) = self.readdress(message, reason) else {
-            return Letter {
-                unit: unit(Ops::new(), settled),
-                reason,
-                message: None,
-                forgets: false,
-            };
+            return Some(Letter::nowhere(settled, reason));
         };
-        Letter {
-            unit: unit(self.append(&message, reason), settled),
+        let (appends, admitted) = self.append(&message, reason)?;
+        Some(Letter {
+            unit: unit(appends, settled),
             reason,
             message: Some(Arc::new(message)),
             forgets: forgotten.is_some(),
-        }
+            admitted,
+        })
     }
 
     /// The message as it is published anew, and the death that it forgets for this one; `None` when the
@@ -174,12 +194,16 @@ impl Way<'_> {
         Some((message, forgotten))
     }
 
-    fn append(&self, message: &Message, reason: DeadReason) -> Ops {
+    /// Brings it to where it goes; `None` while it waits for room there.
+    fn append(&self, message: &Message, reason: DeadReason) -> Option<(Ops, Admitted)> {
+        let reached = self.reached(message, reason);
+        if reached.is_refused() && self.route.at_full == AtFull::Wait {
+            return None;
+        }
         let mut ops = Ops::new();
         // Its time in the new queues begins now.
-        self.reached(message, reason)
-            .stage(message, self.now, &mut ops);
-        ops
+        let (_, admitted) = reached.stage(message, self.now, &mut ops);
+        Some((ops, admitted))
     }
 
     /// Where it goes. A queue in which it died already is left out, unless somebody rejected it on
@@ -192,24 +216,21 @@ impl Way<'_> {
                 && deaths.is_some_and(|deaths| deaths.is_cycle(&stream.key.name))
         };
         let publisher: &[u8] = self.stream.key.name.as_bytes();
-        let place = match self.route.at_full {
-            AtFull::Drop => Place::IfRoom,
-            AtFull::Wait => Place::Next,
-        };
         let realm = message.address.realm;
         let further = message.properties.iter().flat_map(|said| &said.also_at);
         let further = further.map(|path| Address::new(realm, path.clone()));
         let mut reached = Reached::default();
+        let mut seen = BTreeSet::new();
         for address in std::iter::once(message.address.clone()).chain(further) {
             let at = (&address, message, publisher);
-            reached.add_all(self.topology, at, place, |to| !is_cycle(to));
+            let is_wanted = |to: &Stream| !is_cycle(to) && seen.insert(to.key.clone());
+            reached.add_all((self.topology, self.hub), at, is_wanted);
         }
-        reached.dedup();
         reached
     }
 }
 
-fn unit(appends: Ops, (entity, range): (EntityId, std::ops::Range<u64>)) -> Unit {
+fn unit(appends: Ops, (entity, range): (EntityId, Range<u64>)) -> Unit {
     let settle = Op::Settle {
         entity,
         cursor: CursorId::DEAD,

@@ -6,6 +6,7 @@
 //!
 //! Begin with `caller.rs` (what a connection owns), then `publish.rs`, `consume.rs` and `event.rs`.
 
+mod admission;
 mod aftermath;
 mod arrivals;
 mod atlas;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use fairlead_canon::{EntityId, Outcome, Promise};
 use fairlead_ports::{BoxFuture, Committed, CursorId, Op, Ops, Placement, Store, StoreError, Unit};
 
+use crate::admission::Admitted;
 use crate::aftermath::Aftermath;
 use crate::solo::Solo;
 use crate::undertaker::Undertaker;
@@ -40,6 +41,8 @@ struct Turn {
     matched: u32,
     /// Which of the units of its flight; `None`: there was nothing to keep.
     unit: Option<usize>,
+    /// A queue was full and refused it for itself.
+    is_refused: bool,
 }
 
 /// A unit that is being put together.
@@ -102,6 +105,7 @@ impl Outbox {
                 pending,
                 matched,
                 unit: Some(self.units.len()),
+                is_refused: false,
             });
         }
         self.staged_bytes += bytes;
@@ -141,6 +145,9 @@ impl Outbox {
     /// Forgets what was staged since [`Outbox::join`].
     pub(crate) fn part(&mut self) {
         if let Some(joint) = self.joint.take() {
+            if let Some(aftermath) = &mut self.aftermath {
+                aftermath.forget_admitted(self.units.len());
+            }
             self.turns.truncate(joint.turns_before);
             self.staged_bytes = joint.bytes_before;
         }
@@ -161,6 +168,7 @@ impl Outbox {
             pending,
             matched,
             unit: None,
+            is_refused: false,
         });
     }
 
@@ -169,11 +177,20 @@ impl Outbox {
         self.aftermath.get_or_insert_default().note_dead(entity);
     }
 
-    /// The unit that is staged next may be refused by a queue that wants it elsewhere then.
-    pub(crate) fn note_refusable(&mut self, ops: &[Op]) {
-        let unit = self.units.len();
-        let aftermath = self.aftermath.get_or_insert_default();
-        aftermath.note_refusable(unit, ops);
+    /// Room was taken in queues for the unit that is staged next.
+    pub(crate) fn note_admitted(&mut self, admitted: Admitted) {
+        if !admitted.is_empty() {
+            let unit = self.units.len();
+            let aftermath = self.aftermath.get_or_insert_default();
+            aftermath.note_admitted(unit, admitted);
+        }
+    }
+
+    /// What was staged last was refused by a queue for itself: its receipt says so.
+    pub(crate) fn refuse(&mut self, pending: Pending) {
+        if let Some(turn) = self.turns.last_mut().filter(|turn| turn.pending == pending) {
+            turn.is_refused = true;
+        }
     }
 
     /// Stages settled offsets (sorted) that nobody waits for; joined to the last unit if that one
@@ -288,21 +305,11 @@ impl Outbox {
 /// Failures that no receipt tells anybody of.
 fn count_unheard(turns: &[Turn], results: &[Result<Committed, StoreError>], meters: &Meters) {
     for (index, result) in results.iter().enumerate() {
-        if let Err(error) = kept(result)
+        if let Err(error) = result
             && !turns.iter().any(|turn| turn.unit == Some(index))
         {
-            meters.failed(&error);
+            meters.failed(&error.clone().into());
         }
-    }
-}
-
-/// What a unit did, if it was kept by all that it was for.
-fn kept(result: &Result<Committed, StoreError>) -> Result<&Committed, Error> {
-    let committed = result.as_ref().map_err(Clone::clone)?;
-    let mut placed = committed.placed.iter();
-    match placed.any(|placed| placed.how == Placement::Refused) {
-        true => Err(StoreError::Full { limit: "entity" }.into()),
-        false => Ok(committed),
     }
 }
 
@@ -313,14 +320,19 @@ impl Turn {
             ..Receipt::default()
         };
         let result = match self.unit.map(|unit| results.get(unit)) {
-            None => Ok(receipt),
-            Some(Some(result)) => kept(result).map(|committed| {
+            None => Ok(()),
+            Some(Some(Ok(committed))) => {
                 let placed = committed.placed.iter();
                 let kept = placed.filter(|placed| placed.how != Placement::Dropped);
                 receipt.positions = kept.map(|placed| (placed.entity, placed.base)).collect();
-                receipt
-            }),
+                Ok(())
+            }
+            Some(Some(Err(error))) => Err(error.clone().into()),
             Some(None) => Err(Error::us(Reason::Unavailable, "the store gave no answer")),
+        };
+        let result = match self.is_refused {
+            true => result.and(Err(StoreError::Full { limit: "entity" }.into())),
+            false => result.map(|()| receipt),
         };
         Event::Receipt(self.pending, result)
     }

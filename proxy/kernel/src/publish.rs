@@ -4,11 +4,12 @@ use std::slice;
 use std::sync::Arc;
 
 use fairlead_canon::{Address, Batch, EntityId, Headers, Kind, Message, Promise};
-use fairlead_ports::{Action, Op, Ops, Place, Unit};
+use fairlead_ports::{Action, Op, Ops, StoreError, Unit};
 use fairlead_topology::{Stream, StreamKey};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use crate::admission::Admitted;
 use crate::inbox::Room;
 use crate::live::Listener;
 use crate::metrics::DropReason;
@@ -28,8 +29,6 @@ pub(crate) struct Routes {
 pub(crate) struct Plan {
     pub(crate) streams: Vec<(Arc<Stream>, bool)>,
     pub(crate) listeners: Vec<Listener>,
-    /// Whether one of the streams wants elsewhere what it refuses.
-    takes_refused: bool,
 }
 
 /// Where one publish goes.
@@ -38,21 +37,26 @@ struct Aim<'a> {
     /// The lane that was asked for by number, and its stream.
     lane: Option<(EntityId, &'a StreamKey)>,
     own_mailbox: Option<&'a StreamKey>,
-    /// What the queues it leads to do when they are full: refuse it for themselves, or for all.
-    place: Place,
+    /// Whether nothing else is kept with it or not at all: a full queue refuses it for itself then.
+    is_alone: bool,
+}
+
+/// What a publish comes to.
+#[derive(Default)]
+struct Staged {
+    ops: Ops,
+    bytes: usize,
+    /// How many it reaches.
+    matched: usize,
+    /// Room that was taken in queues.
+    admitted: Admitted,
+    /// Whether a queue was full and refused it for itself.
+    is_refused: bool,
 }
 
 impl Plan {
     pub(crate) fn new(streams: Vec<(Arc<Stream>, bool)>, listeners: Vec<Listener>) -> Self {
-        let takes = |stream: &Stream| {
-            let route = stream.settings().dead_letter.as_ref();
-            route.is_some_and(|route| route.takes_refused)
-        };
-        Self {
-            takes_refused: streams.iter().any(|(stream, _)| takes(stream)),
-            streams,
-            listeners,
-        }
+        Self { streams, listeners }
     }
 
     /// Whether it leads anywhere but to this stream.
@@ -87,38 +91,45 @@ impl Caller {
             Content::Batch(_) => None,
         };
         let is_alone = with.is_empty() && headers.is_some() && !self.outbox.is_joint();
-        let place = if is_alone { Place::IfRoom } else { Place::Next };
         let aim = Aim {
-            place,
+            is_alone,
             ..self.aim(to, headers, own_mailbox)?
         };
         check_size(content.len())?;
-        let mut ops = documents(self.space, with);
-        let (matched, bytes) = match content {
+        let mut staged = Staged {
+            ops: documents(self.space, with),
+            ..Staged::default()
+        };
+        match content {
             Content::Message(mut message) => {
                 message.origin = self.origin;
-                self.publish_message(message, &aim, &mut ops)?
+                self.publish_message(message, &aim, &mut staged)?;
             }
-            Content::Batch(batch) => self.publish_batch(batch, to, &aim, &mut ops)?,
-        };
-        let pending = self.outbox.next();
-        let receipt = (promise != Promise::Nothing).then_some((pending, matched));
-        if aim.plan.is_some_and(|plan| plan.takes_refused) {
-            self.outbox.note_refusable(&ops);
+            Content::Batch(batch) => self.publish_batch(batch, to, &aim, &mut staged)?,
         }
+        Ok(self.stage_publish(staged, promise))
+    }
+
+    fn stage_publish(&mut self, staged: Staged, promise: Promise) -> Pending {
+        let pending = self.outbox.next();
+        let matched = u32::try_from(staged.matched).unwrap_or(u32::MAX);
+        let receipt = (promise != Promise::Nothing).then_some((pending, matched));
+        let promise = promise.max(Promise::Accepted);
+        let ops = staged.ops;
+        self.outbox.note_admitted(staged.admitted);
         if !ops.is_empty() {
-            self.outbox.stage(
-                Unit {
-                    ops,
-                    promise: promise.max(Promise::Accepted),
-                },
-                bytes,
-                receipt,
-            );
+            let unit = Unit { ops, promise };
+            self.outbox.stage(unit, staged.bytes, receipt);
         } else if receipt.is_some() {
             self.outbox.stage_receipt(pending, matched);
         }
-        Ok(pending)
+        match (staged.is_refused, receipt) {
+            (true, Some(_)) => self.outbox.refuse(pending),
+            // Nobody waits to hear of it.
+            (true, None) => self.meters.failed(&full()),
+            (false, _) => {}
+        }
+        pending
     }
 
     /// Hands what was staged to the store and wakes live readers. Call it once per socket read.
@@ -178,7 +189,7 @@ impl Caller {
             plan,
             lane,
             own_mailbox,
-            place: Place::Next,
+            is_alone: false,
         })
     }
 
@@ -226,28 +237,34 @@ impl Caller {
         &mut self,
         message: Message,
         aim: &Aim<'_>,
-        ops: &mut Ops,
-    ) -> Result<(u32, usize), Error> {
+        staged: &mut Staged,
+    ) -> Result<(), Error> {
         let mut reached = self.reached(&message, aim);
         if reached.lacks_key(&message) {
             return Err(keyless());
+        }
+        if reached.is_refused() && !aim.is_alone {
+            return Err(full());
         }
         self.meters.published.inc();
         if let Some((entity, _)) = aim.lane {
             reached.add_entity(entity);
         }
-        let mut matched = reached.count();
+        staged.is_refused = reached.is_refused();
+        staged.matched = reached.count() + usize::from(staged.is_refused);
         if message.terms.latest {
             reached.add_entity(self.kernel.latest);
         }
-        let bytes = reached.stage(&message, message.terms.accepted_at, ops);
+        reached.send_on(&message, &self.kernel.undertaker);
+        let time = message.terms.accepted_at;
+        (staged.bytes, staged.admitted) = reached.stage(&message, time, &mut staged.ops);
         if let Some(plan) = &aim.plan {
-            matched += self.serve_live(message, &plan.listeners);
+            staged.matched += self.serve_live(message, &plan.listeners);
         }
-        if matched == 0 {
+        if staged.matched == 0 {
             self.meters.unrouted.inc();
         }
-        Ok((u32::try_from(matched).unwrap_or(u32::MAX), bytes))
+        Ok(())
     }
 
     /// A batch goes to its lane as it is; whatever else is bound gets its messages one by one.
@@ -256,15 +273,15 @@ impl Caller {
         batch: Batch,
         to: To<'_>,
         aim: &Aim<'_>,
-        ops: &mut Ops,
-    ) -> Result<(u32, usize), Error> {
+        staged: &mut Staged,
+    ) -> Result<(), Error> {
         self.meters.published.inc_by(u64::from(batch.count));
         let (entity, address) = match (aim.lane, to) {
             (Some((entity, _)), To::Lane { address, .. }) => (entity, address),
             _ => return Err(Error::us(Reason::Unsupported, "a batch without a lane")),
         };
-        let mut bytes = batch.bytes.len();
-        let mut matched = 1;
+        staged.bytes = batch.bytes.len();
+        staged.matched = 1;
         // Others see what is in a transaction at its end.
         if let (Some(plan), Some(address)) = (&aim.plan, address)
             && !batch.flags.transactional
@@ -284,13 +301,19 @@ impl Caller {
                 if to.lacks_key(&message) {
                     return Err(keyless());
                 }
+                if to.is_refused() {
+                    return Err(full());
+                }
                 reached = reached.max(to.count());
-                bytes += to.stage(&message, message.terms.accepted_at, ops);
+                let time = message.terms.accepted_at;
+                let (bytes, admitted) = to.stage(&message, time, &mut staged.ops);
+                staged.bytes += bytes;
+                staged.admitted.join(admitted);
                 reached = reached.max(self.serve_live(message, &plan.listeners));
             }
-            matched += reached;
+            staged.matched += reached;
         }
-        if ops.len() >= Unit::OPS_MAX {
+        if staged.ops.len() >= Unit::OPS_MAX {
             let detail = "a batch whose messages are bound one by one has too many of them";
             return Err(Error::peer(Reason::TooLarge, detail));
         }
@@ -299,8 +322,9 @@ impl Caller {
             false => None,
         };
         let to = [target(entity)].into();
-        ops.insert_many(0, expected.into_iter().chain([Op::Append { to, batch }]));
-        Ok((u32::try_from(matched).unwrap_or(u32::MAX), bytes))
+        let own = expected.into_iter().chain([Op::Append { to, batch }]);
+        staged.ops.insert_many(0, own);
+        Ok(())
     }
 
     /// Where one message goes, the lane that was asked for by number apart.
@@ -310,28 +334,32 @@ impl Caller {
             let is_own = *no_local && aim.own_mailbox == Some(&stream.key);
             let is_done = aim.lane.is_some_and(|(_, key)| *key == stream.key);
             if !is_own && !is_done && stream.kind != Kind::Latest {
-                reached.add(stream, (message, self.publisher.as_bytes()), aim.place);
+                let by = (message, &self.publisher.as_bytes()[..]);
+                reached.add(&self.kernel.hub, stream, by);
             }
         }
         reached
     }
 
     /// Stages a message for everything that it is bound to but the stream of a lane where it is
-    /// already; the bytes it takes.
+    /// already; the bytes it takes, and the room that was taken for it. `Full` when there is none.
     pub(crate) fn stage_beyond(
         &self,
         lane: (EntityId, &StreamKey),
         (message, plan): (&Message, &Arc<Plan>),
         ops: &mut Ops,
-    ) -> usize {
+    ) -> Result<(usize, Admitted), Error> {
         let aim = Aim {
             plan: Some(Arc::clone(plan)),
             lane: Some(lane),
             own_mailbox: None,
-            place: Place::Next,
+            is_alone: false,
         };
         let reached = self.reached(message, &aim);
-        reached.stage(message, message.terms.accepted_at, ops)
+        match reached.is_refused() {
+            true => Err(full()),
+            false => Ok(reached.stage(message, message.terms.accepted_at, ops)),
+        }
     }
 
     /// Puts one message before everybody who listens; how many that were.
@@ -394,6 +422,10 @@ pub(crate) fn check_size(bytes: usize) -> Result<(), Error> {
         return Err(Error::peer(Reason::TooLarge, detail));
     }
     Ok(())
+}
+
+fn full() -> Error {
+    StoreError::Full { limit: "entity" }.into()
 }
 
 fn keyless() -> Error {

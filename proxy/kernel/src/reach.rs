@@ -5,9 +5,13 @@ use fairlead_canon::codec::envelope;
 use fairlead_canon::{Address, Batch, EntityId, EpochTag, Key, Kind, Message, Timestamp};
 use fairlead_ports::{Op, Ops, Place, Target, Targets, Unit};
 use fairlead_topology::{Stream, Topology};
+use smallvec::SmallVec;
 
+use crate::admission::Admitted;
 use crate::compaction::{compaction_key, is_compacted};
+use crate::hub::Hub;
 use crate::lane;
+use crate::undertaker::Undertaker;
 
 /// The entities that one message reaches, each once.
 #[derive(Debug, Default)]
@@ -16,36 +20,51 @@ pub(crate) struct Reached {
     plain: Targets,
     /// Logs that keep the newest message of each key, and have to be told its key.
     keyed: Targets,
+    /// Room that was taken in queues.
+    admitted: Admitted,
+    /// Whether a queue is full and refuses it.
+    is_refused: bool,
+    /// Such queues, where they want it elsewhere then.
+    refusing: SmallVec<[EntityId; 1]>,
 }
 
 impl Reached {
-    /// Adds the lane of a stream that a message of this publisher goes to.
+    /// Adds the lane of a stream that a message of this publisher goes to, if there is room.
     pub(crate) fn add(
         &mut self,
+        hub: &Hub,
         stream: &Stream,
         (message, publisher): (&Message, &[u8]),
-        place: Place,
     ) {
+        let Some(entity) = lane::choose(stream, message, publisher) else {
+            return;
+        };
+        let bytes = u32::try_from(message.body_len()).unwrap_or(u32::MAX);
+        if stream.limits_ready() && !self.admitted.take(hub, entity, bytes) {
+            self.is_refused = true;
+            let route = stream.settings().dead_letter.as_ref();
+            let is_wanted = route.is_some_and(|route| route.takes_refused);
+            return self.refusing.extend(is_wanted.then_some(entity));
+        }
         let to = match is_compacted(stream) {
             true => &mut self.keyed,
             false => &mut self.plain,
         };
-        let lane = lane::choose(stream, message, publisher);
-        to.extend(lane.map(|entity| target_at(entity, place)));
+        to.push(target(entity));
     }
 
     /// Adds everything that an address leads to, among the wanted streams.
     pub(crate) fn add_all(
         &mut self,
-        topology: &Topology,
+        (topology, hub): (&Topology, &Hub),
         (address, message, publisher): (&Address, &Message, &[u8]),
-        place: Place,
-        is_wanted: impl Fn(&Stream) -> bool,
+        mut is_wanted: impl FnMut(&Stream) -> bool,
     ) {
         let route = topology.route(address, &message.headers);
         let streams = route.streams.iter().map(|(stream, _)| stream);
-        for stream in streams.filter(|stream| stream.kind != Kind::Latest && is_wanted(stream)) {
-            self.add(stream, (message, publisher), place);
+        let streams = streams.filter(|stream| stream.kind != Kind::Latest);
+        for stream in streams.filter(|stream| is_wanted(stream)) {
+            self.add(hub, stream, (message, publisher));
         }
     }
 
@@ -54,15 +73,12 @@ impl Reached {
         self.plain.push(target(entity));
     }
 
-    /// Leaves each entity there once.
-    pub(crate) fn dedup(&mut self) {
-        for to in [&mut self.plain, &mut self.keyed] {
-            to.sort_unstable_by_key(|target| target.entity);
-            to.dedup_by_key(|target| target.entity);
-        }
+    /// Whether a queue that it leads to is full and refuses it.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
-    /// How many there are.
+    /// How many there are, without those that refuse it.
     pub(crate) fn count(&self) -> usize {
         self.plain.len() + self.keyed.len()
     }
@@ -72,9 +88,21 @@ impl Reached {
         message.key.is_none() && !self.keyed.is_empty()
     }
 
-    /// Stages the message for all of them, `time` being when it comes there; the bytes it takes.
-    /// Without a key it is left out where one is asked for.
-    pub(crate) fn stage(self, message: &Message, time: Timestamp, ops: &mut Ops) -> usize {
+    /// Sends the message from queues that have refused it to where they want it then.
+    pub(crate) fn send_on(&self, message: &Message, undertaker: &Undertaker) {
+        for entity in &self.refusing {
+            undertaker.refused(*entity, envelope::seal(message));
+        }
+    }
+
+    /// Stages the message for all of them, `time` being when it comes there; the bytes it takes, and
+    /// the room that was taken for it. Without a key it is left out where one is asked for.
+    pub(crate) fn stage(
+        self,
+        message: &Message,
+        time: Timestamp,
+        ops: &mut Ops,
+    ) -> (usize, Admitted) {
         let address = message.terms.latest.then(|| Key {
             key: Some(latest_key(&message.address)),
             has_value: message.body.as_ref().is_some_and(|body| !body.is_empty()),
@@ -87,7 +115,7 @@ impl Reached {
             });
             bytes += stage_append((message, key, time), self.keyed, ops);
         }
-        bytes
+        (bytes, self.admitted)
     }
 }
 
@@ -130,13 +158,9 @@ pub(crate) fn latest_key(address: &Address) -> Bytes {
 }
 
 pub(crate) fn target(entity: EntityId) -> Target {
-    target_at(entity, Place::Next)
-}
-
-fn target_at(entity: EntityId, place: Place) -> Target {
     Target {
         entity,
-        place,
+        place: Place::Next,
         tag: EpochTag::default(),
     }
 }

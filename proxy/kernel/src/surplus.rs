@@ -3,13 +3,13 @@
 //! Such a limit counts what is ready, over all lanes of a queue: neither what somebody holds nor
 //! what is given at once to somebody who waits. So a queue with one stays in memory from its
 //! declaration on and gives up what is too much itself; this task settles that, and reads what the
-//! queue does not know.
+//! queue does not know. A queue that refuses what is too much is judged in `admission.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_canon::{DeadReason, EntityId, SizeLimits};
+use fairlead_canon::{DeadReason, EntityId, Overflow, SizeLimits};
 use fairlead_delivery::{Amount, Queue};
 use fairlead_ports::StoreError;
 use parking_lot::Mutex;
@@ -39,17 +39,17 @@ struct Excess {
 const RETRY: Duration = Duration::from_millis(250);
 
 /// Whether more is ready than a queue may hold.
-fn is_over(limits: &SizeLimits, ready: Amount) -> bool {
+pub(crate) fn is_over(limits: &SizeLimits, ready: Amount) -> bool {
     let (count_max, bytes_max) = (limits.count_max, limits.bytes_max);
     count_max.is_some_and(|max| ready.count > max) || bytes_max.is_some_and(|max| ready.bytes > max)
 }
 
 impl Surplus {
-    /// Starts the task on the current runtime. Queues that outlived the process are kept in memory
-    /// from here on.
+    /// Starts the task on the current runtime. Queues with limits that outlived the process are kept in
+    /// memory from here on.
     pub(crate) async fn start(self: &Arc<Self>, house: &Arc<House>) -> Result<(), Error> {
         let limited: Vec<_> = house.atlas.read(|topology| {
-            let streams = topology.streams().filter(|stream| stream.lets_oldest_go());
+            let streams = topology.streams().filter(|stream| stream.limits_ready());
             streams.cloned().collect()
         });
         for stream in limited {
@@ -59,8 +59,11 @@ impl Surplus {
         Ok(())
     }
 
-    /// Takes from the head of a queue what is too much.
+    /// Takes from the head of a queue what is too much, if it lets that go.
     pub(crate) fn take(&self, hot: &Hot, queue: &mut Queue) {
+        if hot.limits.overflow != Overflow::DropHead {
+            return;
+        }
         while is_over(&hot.limits, queue.waiting()) {
             let mut excess = self.excess.lock();
             let displaced = queue.displace();

@@ -152,13 +152,12 @@ impl Burial {
         let bodies = log.fetch(dead.iter().map(|entry| entry.base).collect());
         let bodies = bodies.await?;
         let now = self.0.clock.wall();
-        let letters = self
+        let (letters, mut is_whole) = self
             .0
             .atlas
-            .read(|topology| letters(topology, (entity, now), &dead, bodies));
+            .read(|topology| letters((topology, &self.0.hub), (entity, now), &dead, bodies));
         let units = letters.iter().map(|letter| letter.unit.clone()).collect();
         let results = self.0.store.commit(units).await;
-        let mut is_whole = true;
         for (letter, result) in letters.into_iter().zip(results) {
             let is_kept = match result {
                 Ok(_) => true,
@@ -181,7 +180,7 @@ impl Burial {
         let letter = self
             .0
             .atlas
-            .read(|topology| refused(topology, (entity, now), batch));
+            .read(|topology| refused((topology, &self.0.hub), (entity, now), batch));
         let Some(letter) = letter else {
             return Ok(());
         };
@@ -195,6 +194,7 @@ impl Burial {
 
     /// Counts a letter that was kept, and tells whoever listens where it goes.
     fn sent(&self, letter: Letter) {
+        letter.admitted.kept();
         self.0.buried.count(letter.reason);
         if letter.forgets {
             self.0.buried.forgotten.inc();

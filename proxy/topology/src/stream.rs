@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fairlead_canon::{
-    Class, EntityId, Headers, Kind, Origin, Overflow, Pattern, RealmId, SizeLimits, Text, Timestamp,
+    Class, EntityId, Headers, Kind, Origin, Pattern, RealmId, SizeLimits, Text, Timestamp,
 };
 
 use crate::Settings;
@@ -179,14 +179,19 @@ impl Stream {
         self.kind == Kind::Queue && (self.key.family == Family::Queue || self.told.is_some())
     }
 
-    /// Whether it is a queue that lets its oldest messages go when more are ready than it may hold.
-    pub fn lets_oldest_go(&self) -> bool {
-        self.key.family == Family::Queue && self.limits.overflow == Overflow::DropHead
+    /// Whether it is a queue with limits: of what is ready in it.
+    pub fn limits_ready(&self) -> bool {
+        let SizeLimits {
+            count_max,
+            bytes_max,
+            ..
+        } = self.limits;
+        self.key.family == Family::Queue && (count_max.is_some() || bytes_max.is_some())
     }
 
-    /// Limits of what is ready, for a queue that lets its oldest go; otherwise none.
+    /// The limits of what is ready; of a queue only.
     pub fn ready_limits(&self) -> SizeLimits {
-        match self.lets_oldest_go() {
+        match self.limits_ready() {
             true => self.limits,
             false => SizeLimits::default(),
         }

@@ -122,13 +122,18 @@ impl Members {
 
     /// Whether anybody could be given a message.
     pub(super) fn has_room(&self) -> bool {
-        match self.active {
-            None => self.list.iter().any(Member::has_room),
-            Some(active) => {
-                let mut list = self.list.iter();
-                list.any(|one| Some(one.id) == active && one.has_room())
-            }
-        }
+        self.entitled().any(Member::has_room)
+    }
+
+    /// How many messages could be given.
+    pub(super) fn room(&self) -> u64 {
+        self.entitled().map(|member| u64::from(member.room())).sum()
+    }
+
+    /// Those that are given messages.
+    fn entitled(&self) -> impl Iterator<Item = &Member> {
+        let list = self.list.iter();
+        list.filter(|one| self.active.is_none_or(|active| Some(one.id) == active))
     }
 
     fn forget_if_done(&mut self, id: MemberId) {
@@ -149,19 +154,24 @@ impl Members {
 
 impl Member {
     fn has_room(&self) -> bool {
-        self.has_own_room()
-            && self
-                .allowance
-                .as_ref()
-                .is_none_or(|shared| shared.has_room())
+        self.room() > 0
     }
 
-    /// Like [`Member::has_room`], and takes the room that it shares.
+    /// Takes the room of one message, also where it is shared; false if there is none.
     fn claim(&self) -> bool {
-        self.has_own_room() && self.allowance.as_ref().is_none_or(|shared| shared.claim())
+        self.own_room() > 0 && self.allowance.as_ref().is_none_or(|shared| shared.claim())
     }
 
-    fn has_own_room(&self) -> bool {
-        !self.is_leaving && self.unsettled < self.window && self.ahead < self.ahead_max
+    fn room(&self) -> u32 {
+        let shared = self.allowance.as_ref().map(|shared| shared.room());
+        self.own_room().min(shared.unwrap_or(u32::MAX))
+    }
+
+    fn own_room(&self) -> u32 {
+        if self.is_leaving {
+            return 0;
+        }
+        let window = self.window.saturating_sub(self.unsettled);
+        window.min(self.ahead_max.saturating_sub(self.ahead))
     }
 }

@@ -435,3 +435,19 @@ fn the_deadline_of_a_new_head_is_told() {
     assert_eq!(queue.take_due(), Some((0, Timestamp(7))));
     assert_eq!(queue.take_due(), None);
 }
+
+#[test]
+fn what_is_foreseen_counts_what_comes_and_leaves_out_whom_it_is_for() {
+    let mut queue = empty();
+    queue.grown(0, of_ten(0, 2));
+    (0..4).for_each(|_| queue.expect(10));
+    assert_eq!(queue.foreseen(), amount(6, 60));
+    join(&mut queue, A, 3, 2);
+    assert_eq!(queue.foreseen(), amount(4, 40), "it takes two at a time");
+    assigned(&mut queue);
+    assert_eq!(queue.foreseen(), amount(4, 40));
+    queue.came(10);
+    assert_eq!(queue.foreseen(), amount(3, 30));
+    join(&mut queue, B, 10, 10);
+    assert_eq!(queue.foreseen(), amount(0, 0));
+}

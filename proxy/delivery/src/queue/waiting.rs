@@ -15,6 +15,14 @@ pub struct Amount {
 }
 
 impl Amount {
+    /// A message of so many bytes.
+    pub fn message(bytes: u32) -> Self {
+        Self {
+            count: 1,
+            bytes: u64::from(bytes),
+        }
+    }
+
     /// One message.
     pub(super) fn one(facts: Facts) -> Self {
         Self::of(facts, 1)
@@ -26,7 +34,8 @@ impl Amount {
         Self { count, bytes }
     }
 
-    pub(super) fn add(&mut self, more: Self) {
+    /// Adds another amount; saturates.
+    pub fn add(&mut self, more: Self) {
         self.count = self.count.saturating_add(more.count);
         self.bytes = self.bytes.saturating_add(more.bytes);
     }
@@ -52,6 +61,30 @@ impl Queue {
         let known = self.lanes.iter().filter_map(Lane::waiting);
         known.for_each(|amount| all.add(amount));
         all
+    }
+
+    /// A message of so many bytes is on its way here. It is answered with [`Queue::came`].
+    pub fn expect(&mut self, bytes: u32) {
+        self.coming.add(Amount::message(bytes));
+    }
+
+    /// A message that was expected is here, or does not come after all.
+    pub fn came(&mut self, bytes: u32) {
+        self.coming.subtract(Amount::message(bytes));
+    }
+
+    /// What will be ready once everything that is expected has come, and every member with room was
+    /// given something. Of messages that come and go at once the bytes are those of an average one.
+    pub fn foreseen(&self) -> Amount {
+        let mut all = self.waiting();
+        all.add(self.coming);
+        let left = all.count.saturating_sub(self.members.room());
+        let bytes = u128::from(all.bytes) * u128::from(left);
+        let bytes = bytes.checked_div(u128::from(all.count)).unwrap_or(0);
+        Amount {
+            count: left,
+            bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+        }
     }
 
     /// Takes out the message that would be given out next: it is nobody's, and has to be settled as
@@ -85,10 +118,7 @@ impl Queue {
         if let Some(lane) = self.lane(place.lane)
             && lane.forget(place.offset)
         {
-            lane.subtract(Amount::one(Facts {
-                bytes,
-                ..Facts::default()
-            }));
+            lane.subtract(Amount::message(bytes));
         }
         true
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{EntityId, Offset, SizeLimits};
-use fairlead_delivery::{Assigned, Facts, Left, Manner, MemberId, Place, Queue, Stretch};
+use fairlead_canon::{EntityId, Offset, Overflow, SizeLimits};
+use fairlead_delivery::{Amount, Assigned, Facts, Left, Manner, MemberId, Place, Queue, Stretch};
 use fairlead_ports::{Appended, Clock, Marks};
 use fairlead_topology::Stream;
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::{Entrant, Hub, Lane, Lanes};
 use crate::expiry::Expiry;
 use crate::inbox::{Given, Inbox};
-use crate::surplus::Surplus;
+use crate::surplus::{Surplus, is_over};
 use crate::{AttachmentId, Error, Reason};
 
 /// A queue with members.
@@ -144,6 +144,11 @@ impl Hot {
         self.lanes.first().map_or(EntityId(0), |lane| lane.entity)
     }
 
+    /// Whether it is the queue of this stream, and not of another one under its name.
+    pub(crate) fn is_of(&self, stream: &Stream) -> bool {
+        stream.lanes.first() == Some(&self.entity())
+    }
+
     /// A lane by its number.
     pub(crate) fn lane(&self, number: u8) -> Option<&Lane> {
         self.lanes.get(usize::from(number))
@@ -184,12 +189,35 @@ impl Hot {
                 span: part.span,
                 facts,
             };
+            state.queue.came(facts.bytes);
             state.queue.grown(number, stretch);
         }
         // Whoever waits is given it first: then it does not count.
         state.pump(&news);
         self.surplus.take(self, &mut state.queue);
         self.note_due(&mut state);
+    }
+
+    /// Takes room for a message that is about to come; false when then more would be ready than may
+    /// be. What lets its oldest go has room.
+    pub(crate) fn admit(&self, bytes: u32) -> bool {
+        if self.limits.overflow == Overflow::DropHead {
+            return true;
+        }
+        let bytes = self.weigh(bytes);
+        let queue = &mut self.state.lock().queue;
+        let mut ready = queue.foreseen();
+        ready.add(Amount::message(bytes));
+        let has_room = !is_over(&self.limits, ready);
+        if has_room {
+            queue.expect(bytes);
+        }
+        has_room
+    }
+
+    /// A message for which room was taken does not come.
+    pub(crate) fn came(&self, bytes: u32) {
+        self.quietly(|queue| queue.came(self.weigh(bytes)));
     }
 
     /// What so many bytes count for here.

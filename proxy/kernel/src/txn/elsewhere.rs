@@ -10,6 +10,7 @@ use fairlead_topology::{Stream, StreamKey};
 use super::record::{self, LANES, Phase};
 use super::step::Ended;
 use super::{Holder, Transactions, TxnError};
+use crate::admission::Admitted;
 use crate::publish::Plan;
 use crate::{Caller, Error};
 
@@ -18,6 +19,8 @@ use crate::{Caller, Error};
 struct Elsewhere {
     ops: Ops,
     bytes: usize,
+    /// Room that was taken in queues.
+    admitted: Admitted,
     live: Vec<(Message, Arc<Plan>)>,
 }
 
@@ -49,7 +52,10 @@ impl Caller {
         let step = |owner: Arc<Transactions>| async move { owner.end(&who, decision, ops).await };
         let transactions = Arc::clone(&self.kernel.transactions);
         match transactions.take(&holder.name, step).await? {
-            Ended::Now => self.serve(elsewhere.live),
+            Ended::Now => {
+                elsewhere.admitted.kept();
+                self.serve(elsewhere.live);
+            }
             Ended::Before => {}
         }
         Ok(())
@@ -120,8 +126,11 @@ impl Caller {
                         ..opened.message
                     };
                     let plan = self.plan(address, Some(&message.headers));
-                    found.bytes +=
-                        self.stage_beyond((part.lane, key), (&message, &plan), &mut found.ops);
+                    let at = (&message, &plan);
+                    let (bytes, admitted) =
+                        self.stage_beyond((part.lane, key), at, &mut found.ops)?;
+                    found.bytes += bytes;
+                    found.admitted.join(admitted);
                     found.live.push((message, plan));
                 }
                 if found.is_full() {
@@ -132,6 +141,7 @@ impl Caller {
                             promise: Promise::Durable,
                         })
                         .await?;
+                    early.admitted.kept();
                     self.serve(early.live);
                 }
             }

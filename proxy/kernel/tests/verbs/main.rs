@@ -21,6 +21,7 @@ mod leaving;
 mod publishing;
 mod queues;
 mod reading;
+mod refusing;
 mod transacting;
 
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Transactions: everything or nothing, and what was settled comes back when it was nothing.
 
 use fairlead_canon::{Outcome, Overflow, SizeLimits};
-use fairlead_kernel::{Change, Depth, Event, NewStream, Settled, Transaction};
+use fairlead_kernel::{Change, Depth, NewStream, Reason, Settled, Transaction};
 
 use crate::*;
 
@@ -86,15 +86,15 @@ async fn a_transaction_that_cannot_be_kept_leaves_everything_as_it_was() {
         to(&narrow, message(&caller, &narrow, "d")),
     ];
     let settled = done(&taken);
-    let transacted = caller.transact(Transaction { publishes, settled }).unwrap();
+    let refused = caller.transact(Transaction { publishes, settled });
+    assert_eq!(refused.unwrap_err().reason, Reason::Full);
     caller.flush();
-    match event(&mut caller).await {
-        Event::Receipt(pending, Err(_)) => assert_eq!(pending, transacted.whole),
-        other => panic!("not a refusal: {other:?}"),
-    }
+    assert_quiet(&mut caller);
     for name in ["wide", "narrow"] {
         assert_eq!(depth(&caller, name).await.ready, 0, "{name}");
     }
+    // The room that the first of the two took is there again.
+    published(&mut caller, &narrow, "e").await;
     assert_eq!(depth(&caller, "in").await.unsettled, 1, "still held");
     drop(caller);
     let mut second = mesh.caller();
