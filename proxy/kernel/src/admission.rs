@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use fairlead_canon::EntityId;
+use fairlead_ports::{Committed, Placement};
 use smallvec::SmallVec;
 
 use crate::hub::{Hot, Hub};
@@ -14,7 +15,15 @@ use crate::hub::{Hot, Hub};
 /// Room taken in queues for the messages of one unit. Given back when it is dropped, unless the unit
 /// was kept.
 #[derive(Debug, Default)]
-pub(crate) struct Admitted(SmallVec<[(Arc<Hot>, u32); 1]>);
+pub(crate) struct Admitted(SmallVec<[Admission; 1]>);
+
+#[derive(Debug)]
+struct Admission {
+    queue: Arc<Hot>,
+    /// Which of its lanes.
+    lane: EntityId,
+    bytes: u32,
+}
 
 impl Admitted {
     /// Takes room for a message in the queue of this entity; false if it is full.
@@ -25,7 +34,11 @@ impl Admitted {
         };
         let has_room = queue.admit(bytes);
         if has_room {
-            self.0.push((queue, bytes));
+            self.0.push(Admission {
+                queue,
+                lane: entity,
+                bytes,
+            });
         }
         has_room
     }
@@ -40,15 +53,28 @@ impl Admitted {
         self.0.is_empty()
     }
 
-    /// The messages come: the store tells each queue of them.
+    /// All messages come: the store tells each queue of them.
     pub(crate) fn kept(mut self) {
         self.0.clear();
+    }
+
+    /// The messages come where the store took them.
+    pub(crate) fn kept_by(mut self, committed: &Committed) {
+        let mut placed = committed.placed.iter();
+        if placed.all(|placed| placed.how == Placement::New) {
+            return self.kept();
+        }
+        let came = |lane| {
+            let mut placed = committed.placed.iter();
+            placed.any(|placed| placed.entity == lane && placed.how == Placement::New)
+        };
+        self.0.retain(|one| !came(one.lane));
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        for (queue, bytes) in self.0.drain(..) {
+        for Admission { queue, bytes, .. } in self.0.drain(..) {
             queue.came(bytes);
         }
     }

@@ -49,8 +49,8 @@ impl Aftermath {
 
     fn begin(self, results: &[Result<Committed, StoreError>], undertaker: &Undertaker) {
         for (unit, admitted) in self.admitted {
-            if results.get(unit).is_some_and(Result::is_ok) {
-                admitted.kept();
+            if let Some(Ok(committed)) = results.get(unit) {
+                admitted.kept_by(committed);
             }
         }
         undertaker.look_at(self.dead);

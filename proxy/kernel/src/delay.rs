@@ -13,7 +13,7 @@ use fairlead_canon::{
     Address, EntityId, Message, Offset, Outcome, Overflow, Path, Promise, RealmId, SizeLimits,
     Timestamp,
 };
-use fairlead_ports::{Action, CursorId, Log, Op, Ops, StoreError, Stored, Unit};
+use fairlead_ports::{Action, CursorId, Log, Op, Ops, Place, StoreError, Stored, Unit};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -163,8 +163,8 @@ impl Posting {
         let mut refused = Ok(());
         for ((message, admitted), result) in messages.into_iter().zip(results) {
             match result {
-                Ok(_) => {
-                    admitted.kept();
+                Ok(committed) => {
+                    admitted.kept_by(&committed);
                     if let Some(message) = message {
                         self.0.subscriptions.serve(&message);
                     }
@@ -187,7 +187,7 @@ impl Posting {
         let mut ops = Ops::with_capacity(2);
         let mut admitted = Admitted::default();
         if let Some(message) = message {
-            let mut reached = Reached::default();
+            let mut reached = Reached::new(Place::IfRoom);
             let at = (&message.address, message, &[][..]);
             self.0
                 .atlas

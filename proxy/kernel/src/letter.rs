@@ -8,7 +8,7 @@ use fairlead_canon::{
     Address, Batch, DeadReason, Death, EntityId, Kind, Message, Offset, Outcome, Path, Promise,
     RealmId, Text, Timestamp,
 };
-use fairlead_ports::{CursorId, Entry, Op, Ops, Stored, Unit};
+use fairlead_ports::{CursorId, Entry, Op, Ops, Place, Stored, Unit};
 use fairlead_topology::{AtFull, DeadLetter, Stream, Topology};
 
 use crate::admission::Admitted;
@@ -216,10 +216,14 @@ impl Way<'_> {
                 && deaths.is_some_and(|deaths| deaths.is_cycle(&stream.key.name))
         };
         let publisher: &[u8] = self.stream.key.name.as_bytes();
+        let place = match self.route.at_full {
+            AtFull::Drop => Place::IfRoom,
+            AtFull::Wait => Place::Next,
+        };
         let realm = message.address.realm;
         let further = message.properties.iter().flat_map(|said| &said.also_at);
         let further = further.map(|path| Address::new(realm, path.clone()));
-        let mut reached = Reached::default();
+        let mut reached = Reached::new(place);
         let mut seen = BTreeSet::new();
         for address in std::iter::once(message.address.clone()).chain(further) {
             let at = (&address, message, publisher);

@@ -305,11 +305,21 @@ impl Outbox {
 /// Failures that no receipt tells anybody of.
 fn count_unheard(turns: &[Turn], results: &[Result<Committed, StoreError>], meters: &Meters) {
     for (index, result) in results.iter().enumerate() {
-        if let Err(error) = result
+        if let Err(error) = kept(result)
             && !turns.iter().any(|turn| turn.unit == Some(index))
         {
-            meters.failed(&error.clone().into());
+            meters.failed(&error);
         }
+    }
+}
+
+/// What a unit did, if it was kept by all that it was for.
+fn kept(result: &Result<Committed, StoreError>) -> Result<&Committed, Error> {
+    let committed = result.as_ref().map_err(Clone::clone)?;
+    let mut placed = committed.placed.iter();
+    match placed.any(|placed| placed.how == Placement::Refused) {
+        true => Err(StoreError::Full { limit: "entity" }.into()),
+        false => Ok(committed),
     }
 }
 
@@ -321,13 +331,11 @@ impl Turn {
         };
         let result = match self.unit.map(|unit| results.get(unit)) {
             None => Ok(()),
-            Some(Some(Ok(committed))) => {
+            Some(Some(result)) => kept(result).map(|committed| {
                 let placed = committed.placed.iter();
                 let kept = placed.filter(|placed| placed.how != Placement::Dropped);
                 receipt.positions = kept.map(|placed| (placed.entity, placed.base)).collect();
-                Ok(())
-            }
-            Some(Some(Err(error))) => Err(error.clone().into()),
+            }),
             Some(None) => Err(Error::us(Reason::Unavailable, "the store gave no answer")),
         };
         let result = match self.is_refused {

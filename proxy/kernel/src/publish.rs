@@ -4,7 +4,7 @@ use std::slice;
 use std::sync::Arc;
 
 use fairlead_canon::{Address, Batch, EntityId, Headers, Kind, Message, Promise};
-use fairlead_ports::{Action, Op, Ops, StoreError, Unit};
+use fairlead_ports::{Action, Op, Ops, Place, StoreError, Unit};
 use fairlead_topology::{Stream, StreamKey};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -37,8 +37,8 @@ struct Aim<'a> {
     /// The lane that was asked for by number, and its stream.
     lane: Option<(EntityId, &'a StreamKey)>,
     own_mailbox: Option<&'a StreamKey>,
-    /// Whether nothing else is kept with it or not at all: a full queue refuses it for itself then.
-    is_alone: bool,
+    /// What the queues it leads to do when they are full: refuse it for themselves, or for all.
+    place: Place,
 }
 
 /// What a publish comes to.
@@ -91,8 +91,9 @@ impl Caller {
             Content::Batch(_) => None,
         };
         let is_alone = with.is_empty() && headers.is_some() && !self.outbox.is_joint();
+        let place = if is_alone { Place::IfRoom } else { Place::Next };
         let aim = Aim {
-            is_alone,
+            place,
             ..self.aim(to, headers, own_mailbox)?
         };
         check_size(content.len())?;
@@ -189,7 +190,7 @@ impl Caller {
             plan,
             lane,
             own_mailbox,
-            is_alone: false,
+            place: Place::Next,
         })
     }
 
@@ -243,7 +244,7 @@ impl Caller {
         if reached.lacks_key(&message) {
             return Err(keyless());
         }
-        if reached.is_refused() && !aim.is_alone {
+        if reached.is_refused() && aim.place != Place::IfRoom {
             return Err(full());
         }
         self.meters.published.inc();
@@ -329,7 +330,7 @@ impl Caller {
 
     /// Where one message goes, the lane that was asked for by number apart.
     fn reached(&self, message: &Message, aim: &Aim<'_>) -> Reached {
-        let mut reached = Reached::default();
+        let mut reached = Reached::new(aim.place);
         for (stream, no_local) in aim.plan.iter().flat_map(|plan| &plan.streams) {
             let is_own = *no_local && aim.own_mailbox == Some(&stream.key);
             let is_done = aim.lane.is_some_and(|(_, key)| *key == stream.key);
@@ -353,7 +354,7 @@ impl Caller {
             plan: Some(Arc::clone(plan)),
             lane: Some(lane),
             own_mailbox: None,
-            is_alone: false,
+            place: Place::Next,
         };
         let reached = self.reached(message, &aim);
         match reached.is_refused() {

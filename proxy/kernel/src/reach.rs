@@ -14,8 +14,10 @@ use crate::lane;
 use crate::undertaker::Undertaker;
 
 /// The entities that one message reaches, each once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reached {
+    /// What those that have no room do: refuse it for themselves, or for all.
+    place: Place,
     /// Those that take it as it is.
     plain: Targets,
     /// Logs that keep the newest message of each key, and have to be told its key.
@@ -29,6 +31,18 @@ pub(crate) struct Reached {
 }
 
 impl Reached {
+    /// Nothing so far.
+    pub(crate) fn new(place: Place) -> Self {
+        Self {
+            place,
+            plain: Targets::new(),
+            keyed: Targets::new(),
+            admitted: Admitted::default(),
+            is_refused: false,
+            refusing: SmallVec::new(),
+        }
+    }
+
     /// Adds the lane of a stream that a message of this publisher goes to, if there is room.
     pub(crate) fn add(
         &mut self,
@@ -50,7 +64,11 @@ impl Reached {
             true => &mut self.keyed,
             false => &mut self.plain,
         };
-        to.push(target(entity));
+        let place = self.place;
+        to.push(Target {
+            place,
+            ..target(entity)
+        });
     }
 
     /// Adds everything that an address leads to, among the wanted streams.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fairlead_canon::{Batch, EntityId, Offset};
 use fairlead_delivery::Place;
-use fairlead_ports::{CursorId, Entry, StoreError};
+use fairlead_ports::{Committed, CursorId, Entry, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -159,16 +159,12 @@ impl Burial {
         let units = letters.iter().map(|letter| letter.unit.clone()).collect();
         let results = self.0.store.commit(units).await;
         for (letter, result) in letters.into_iter().zip(results) {
-            let is_kept = match result {
-                Ok(_) => true,
+            match result {
+                Ok(committed) => self.sent(letter, &committed),
                 Err(error) => {
                     tracing::debug!(%error, entity = entity.0, "a dead message waits");
-                    false
+                    is_whole = false;
                 }
-            };
-            is_whole &= is_kept;
-            if is_kept {
-                self.sent(letter);
             }
         }
         Ok(Some(Page { next, is_whole }))
@@ -185,16 +181,15 @@ impl Burial {
             return Ok(());
         };
         let results = self.0.store.commit(vec![letter.unit.clone()]).await;
-        results
-            .into_iter()
-            .try_for_each(|result| result.map(drop))?;
-        self.sent(letter);
+        let result = results.into_iter().next();
+        let committed = result.unwrap_or(Err(StoreError::Unavailable))?;
+        self.sent(letter, &committed);
         Ok(())
     }
 
     /// Counts a letter that was kept, and tells whoever listens where it goes.
-    fn sent(&self, letter: Letter) {
-        letter.admitted.kept();
+    fn sent(&self, letter: Letter, committed: &Committed) {
+        letter.admitted.kept_by(committed);
         self.0.buried.count(letter.reason);
         if letter.forgets {
             self.0.buried.forgotten.inc();
