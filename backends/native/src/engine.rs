@@ -134,9 +134,12 @@ impl Engine {
         Ok(Step::Fly(self.rest(Taken::All), flight))
     }
 
-    /// Takes jobs until they are all in order or the open frame has no room for the next.
+    /// Takes jobs until they are all in order, the open frame has no room for the next, or the disk
+    /// waits for it.
     fn take(&mut self) -> Taken {
-        while let Some(job) = self.jobs.front_mut() {
+        while !self.is_awaited()
+            && let Some(job) = self.jobs.front_mut()
+        {
             if self.sequencer.take(job) == Taken::Part {
                 return Taken::Part;
             }
@@ -146,6 +149,11 @@ impl Engine {
             }
         }
         Taken::All
+    }
+
+    /// Whether the disk has become free meanwhile, and there is a crowd for it.
+    fn is_awaited(&self) -> bool {
+        self.sequencer.crowd() >= CROWD_IN_FRAME && self.sequencer.shared().inbox.has_landed()
     }
 
     fn rest(self: Box<Self>, taken: Taken) -> Resting {

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use fairlead_canon::{Promise, SyncMode};
@@ -54,6 +54,8 @@ pub(crate) struct Inbox {
     /// Of jobs that are not wholly in order.
     units: AtomicUsize,
     bytes: AtomicUsize,
+    /// A write or sync has ended, which the engine was not told yet.
+    has_landed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -221,6 +223,11 @@ impl Inbox {
             || self.bytes.load(Ordering::Relaxed) > LINE_BYTES_MAX
     }
 
+    /// Whether the disk is free again, for an engine that is at work.
+    pub(crate) fn has_landed(&self) -> bool {
+        self.has_landed.load(Ordering::Relaxed)
+    }
+
     /// Makes the engine look again at what it could not do.
     pub(crate) fn nudge(&self) {
         self.change(|content| content.is_nudged = true);
@@ -270,6 +277,8 @@ impl Inbox {
     pub(crate) fn turn(&self, back: Back) -> Option<(Box<Engine>, News)> {
         let mut content = self.content.lock();
         content.take_back(back);
+        self.has_landed
+            .store(content.landed.is_some(), Ordering::Relaxed);
         while !content.is_over {
             let until = content.resting.as_ref().and_then(|resting| resting.until);
             let is_due = until.is_some_and(|until| until <= Instant::now());
@@ -277,6 +286,7 @@ impl Inbox {
                 && let Some(Resting { mut engine, .. }) = content.resting.take()
             {
                 engine.take_jobs(&mut content.jobs);
+                self.has_landed.store(false, Ordering::Relaxed);
                 return Some((engine, content.news()));
             }
             match until {

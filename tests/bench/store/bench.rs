@@ -63,10 +63,8 @@ impl Bench {
         Self {
             dir,
             temporary: None,
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap(),
+            // Of several threads, as a node's: while they are awake, to wake a task takes no system call.
+            runtime: Runtime::new().unwrap(),
         }
     }
 

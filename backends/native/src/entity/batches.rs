@@ -140,7 +140,7 @@ impl Batches {
 
     /// The first batch that ends behind an offset.
     pub(crate) fn next(&mut self, source: &Source, offset: u64) -> Option<Kept> {
-        let from = self.slots.partition_point(|slot| slot.end <= offset);
+        let from = self.slot_of(offset);
         for slot in self.slots.range_mut(from..) {
             let chunk = slot.load(source, &mut self.reach)?;
             if let Some(kept) = chunk.batches.get(chunk.place(offset)) {
@@ -148,6 +148,15 @@ impl Batches {
             }
         }
         None
+    }
+
+    /// Where the first batch lies that ends behind an offset.
+    fn slot_of(&self, offset: u64) -> usize {
+        // Mostly it is the oldest: that is where a log forgets and a queue is settled.
+        match self.slots.front() {
+            Some(oldest) if oldest.end > offset => 0,
+            _ => self.slots.partition_point(|slot| slot.end <= offset),
+        }
     }
 
     /// From now on nothing is loaded: what would be found in the index is not found.
@@ -221,7 +230,7 @@ impl Batches {
 
     /// Changes the batch that begins at `base`.
     pub(crate) fn change(&mut self, source: &Source, base: u64, change: impl FnOnce(&mut Kept)) {
-        let at = self.slots.partition_point(|slot| slot.end <= base);
+        let at = self.slot_of(base);
         let Some(slot) = self.slots.get_mut(at) else {
             return;
         };
@@ -234,7 +243,7 @@ impl Batches {
 
     /// Removes the batch that begins at `base`.
     pub(crate) fn remove(&mut self, source: &Source, base: u64) -> Option<Kept> {
-        let at = self.slots.partition_point(|slot| slot.end <= base);
+        let at = self.slot_of(base);
         let slot = self.slots.get_mut(at)?;
         let chunk = slot.load(source, &mut self.reach)?;
         let place = chunk.place(base);

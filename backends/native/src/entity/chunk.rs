@@ -66,7 +66,10 @@ impl Chunk {
 
     /// The place of the first batch that ends behind an offset.
     pub(crate) fn place(&self, offset: u64) -> usize {
-        self.batches.partition_point(|kept| kept.after() <= offset)
+        match self.batches.front() {
+            Some(oldest) if oldest.after() > offset => 0,
+            _ => self.batches.partition_point(|kept| kept.after() <= offset),
+        }
     }
 
     pub(crate) fn encode(&self, first: u64, end: u64, latest: Timestamp) -> Vec<u8> {
