@@ -1,5 +1,6 @@
 // MQTT.js, as a device that takes orders. It gives topics aliases by itself as far as the server allows.
 
+const fs = require("node:fs");
 const readline = require("node:readline");
 const mqtt = require("mqtt");
 
@@ -35,8 +36,10 @@ function arrived(topic, payload, packet) {
 }
 
 const orders = {
-  connect({ id, clean = true, expiry = 0, will, level = 5, aliases }) {
+  connect({ id, clean = true, expiry = 0, will, level = 5, aliases, tls = {} }) {
+    const secured = Object.fromEntries(Object.entries(tls).map(([what, file]) => [what, fs.readFileSync(file)]));
     client = mqtt.connect(`${scheme}://127.0.0.1:${port}`, {
+      ...secured,
       clientId: id,
       clean,
       protocolVersion: level,

@@ -7,10 +7,15 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from lines import fail, present, records, say
+from lines import present, records, say
 
 PORT = int(sys.argv[1])
 LEVELS = {3: mqtt.MQTTv31, 4: mqtt.MQTTv311, 5: mqtt.MQTTv5}
+
+
+def told(reason, properties):
+    """Why a connection ended or did not begin, and where to go instead."""
+    return {"why": str(reason), "server": getattr(properties, "ServerReference", None)}
 
 
 class Device:
@@ -27,7 +32,7 @@ class Device:
             **({} if self.v5 else {"clean_session": clean}),
         )
         client.on_connect = self.connected
-        client.on_disconnect = lambda _c, _d, _f, reason, _p: say(lost=str(reason))
+        client.on_disconnect = lambda _c, _d, _f, reason, properties: say(lost=told(reason, properties))
         client.on_subscribe = lambda _c, _d, _mid, codes, _p: say(subscribed=[code.value for code in codes])
         client.on_publish = lambda _c, _d, mid, _reason, _p: self.acknowledged(mid)
         client.on_message = self.arrived
@@ -39,6 +44,8 @@ class Device:
         if "will" in order:
             self.last_will(order["will"])
         more = {"clean_start": clean, "properties": terms} if self.v5 else {}
+        if "user" in order:
+            client.username_pw_set(order["user"], order["password"])
         client.connect("127.0.0.1", PORT, keepalive=60, **more)
         client.loop_start()
 
@@ -49,10 +56,13 @@ class Device:
             properties.WillDelayInterval = will.get("delay", 0)
         self.client.will_set(will["to"], will["body"], will["qos"], will["retain"], properties)
 
-    def connected(self, _client, _data, flags, reason, _properties):
+    def connected(self, client, _data, flags, reason, properties):
         if reason.is_failure:
-            fail(reason)
-        say(connected=flags.session_present)
+            say(refused=told(reason, properties))
+            # It would try for ever.
+            client.disconnect()
+        else:
+            say(connected=flags.session_present)
 
     def subscribe(self, order):
         if self.v5:

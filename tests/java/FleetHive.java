@@ -16,12 +16,14 @@ import java.util.concurrent.TimeUnit;
 /** HiveMQ's client, asynchronous and reactive, as a device that takes orders. */
 public final class FleetHive {
     private static int port;
+    private static boolean isOverWebSocket;
     private static Mqtt5AsyncClient client;
     /** Messages that wait for an order to be acknowledged. */
     private static final Queue<Mqtt5Publish> UNACKNOWLEDGED = new ArrayDeque<>();
 
     public static void main(String[] args) throws Exception {
         port = Integer.parseInt(args[0]);
+        isOverWebSocket = args.length > 1 && args[1].equals("ws");
         Fleet.obey(Map.of(
             "connect", FleetHive::connect,
             "subscribe", FleetHive::subscribe,
@@ -43,6 +45,7 @@ public final class FleetHive {
                 // Who is refused is told so, and does not try for ever.
                 if (order.has("scram")) context.getReconnector().reconnect(false);
             });
+        if (isOverWebSocket) builder.webSocketWithDefaultConfig();
         if (order.has("will")) {
             JsonObject will = order.getAsJsonObject("will");
             builder.willPublish(message(will).asWill());

@@ -23,10 +23,14 @@ pub enum Make {
     MqttJs,
     /// MQTT.js, over WebSocket.
     MqttJsOverWebSocket,
+    /// The same over TLS.
+    MqttJsOverSecureWebSocket,
     /// Eclipse Paho for Java, of MQTT 5.
     PahoJava,
     /// HiveMQ's for Java.
     HiveMq,
+    /// The same over WebSocket.
+    HiveMqOverWebSocket,
 }
 
 /// A running client. Dropping it kills it, and then its will is published.
@@ -147,13 +151,19 @@ fn command(make: Make, port: &str) -> Command {
         Make::Paho => python("clients/fleet_paho.py"),
         Make::Aiomqtt => python("clients/fleet_aiomqtt.py"),
         Make::Gmqtt => python("clients/fleet_gmqtt.py"),
-        Make::MqttJs | Make::MqttJsOverWebSocket => tools::node("clients/fleet_mqttjs.js"),
+        Make::MqttJs | Make::MqttJsOverWebSocket | Make::MqttJsOverSecureWebSocket => {
+            tools::node("clients/fleet_mqttjs.js")
+        }
         Make::PahoJava => tools::java("FleetPaho"),
-        Make::HiveMq => tools::java("FleetHive"),
+        Make::HiveMq | Make::HiveMqOverWebSocket => tools::java("FleetHive"),
     };
     command.arg(port);
-    if make == Make::MqttJsOverWebSocket {
-        command.arg("ws");
-    }
+    match make {
+        Make::MqttJsOverWebSocket | Make::HiveMqOverWebSocket => command.arg("ws"),
+        Make::MqttJsOverSecureWebSocket => command.arg("wss"),
+        Make::Paho | Make::Aiomqtt | Make::Gmqtt | Make::MqttJs | Make::PahoJava | Make::HiveMq => {
+            &mut command
+        }
+    };
     command
 }

@@ -135,6 +135,11 @@ fn paho_for_java_lives_through_a_crash() {
 }
 
 #[test]
+fn hivemqs_client_lives_through_a_crash_over_websocket() {
+    lives(Make::HiveMqOverWebSocket, 5, "mqtt-websocket");
+}
+
+#[test]
 fn hivemqs_client_lives_through_a_crash() {
     lives(Make::HiveMq, 5, "mqtt");
 }
