@@ -2,6 +2,7 @@
 
 mod compact;
 mod read;
+mod upkeep;
 mod writers;
 
 use std::collections::BTreeMap;
@@ -45,6 +46,10 @@ pub(crate) struct Entity {
     weight: u64,
     /// Bytes appended since a log was compacted.
     dirty: u64,
+    /// When it is compacted although nobody appends.
+    clean_at: Option<Timestamp>,
+    /// Nobody looks at it before.
+    pause_until: Timestamp,
     /// It is among those that became empty lately.
     pub(crate) is_warm: bool,
 }
@@ -85,6 +90,8 @@ impl Entity {
             bytes: 0,
             weight: 0,
             dirty: 0,
+            clean_at: None,
+            pause_until: Timestamp(0),
             is_warm: false,
         }
     }

@@ -12,6 +12,7 @@ use fairlead_ports::{
 };
 use smallvec::SmallVec;
 
+use crate::chores::Chores;
 use crate::documents::Documents;
 use crate::entities::Entities;
 use crate::entity::Entity;
@@ -29,6 +30,7 @@ pub(crate) struct World {
     /// Open transactions.
     pub(crate) open: BTreeSet<(ProducerId, EntityId)>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
+    chores: Chores,
     /// The moment of the call that is under way, if there is a clock.
     now: Option<Timestamp>,
     draft: Draft,
@@ -73,6 +75,7 @@ impl World {
             weight_max,
             open: BTreeSet::new(),
             clock: None,
+            chores: Chores::default(),
             now: None,
             draft: Draft::default(),
         }
@@ -114,10 +117,14 @@ impl World {
         match op {
             Op::Create { entity, spec } => self.entities.insert(entity, spec),
             Op::Alter { entity, spec } => {
-                self.change(entity, |entity| entity.spec = spec);
+                // When it is due depends on what it is.
+                self.chores.set(entity, None);
+                let now = self.now.unwrap_or(Timestamp(0));
+                self.change(entity, |entity| entity.alter(spec, now));
                 self.retain(entity);
             }
             Op::Delete { entity } => {
+                self.chores.set(entity, None);
                 let gone = self.entities.remove(entity);
                 for producer in gone.iter().flat_map(|gone| gone.transactions.open()) {
                     self.open.remove(&(producer, entity));
@@ -224,6 +231,15 @@ impl World {
         self.change(entity, |entity| entity.retain(now));
     }
 
+    /// Does what is due.
+    pub(crate) fn tend(&mut self) {
+        self.tell_time();
+        let Some(now) = self.now else { return };
+        while let Some(entity) = self.chores.take(now) {
+            self.change(entity, |entity| entity.tend(now));
+        }
+    }
+
     /// Entities in which a producer has an open transaction, or the one that was asked for.
     pub(crate) fn touched(
         &self,
@@ -255,11 +271,14 @@ impl World {
 
     /// Changes one entity and keeps the sum of weights right.
     fn change(&mut self, entity: EntityId, change: impl FnOnce(&mut Entity)) {
-        let weight = &mut self.weight;
-        self.entities.change(entity, |entity| {
-            *weight -= entity.weight();
-            change(entity);
-            *weight += entity.weight();
+        let (weight, chores) = (&mut self.weight, &mut self.chores);
+        self.entities.change(entity, |kept| {
+            *weight -= kept.weight();
+            change(kept);
+            *weight += kept.weight();
+            if kept.needs_upkeep() && !chores.has(entity) {
+                chores.set(entity, kept.due());
+            }
         });
     }
 }

@@ -178,10 +178,11 @@ fn join_results(origins: Vec<Origin>, held: Outcomes, kept: Outcomes) -> Outcome
 
 /// The side of an operation, if all of it goes to one.
 fn one_side(op: &Op, side: &impl Fn(EntityId) -> Side) -> Option<Side> {
-    let to = match op {
-        Op::Append { to, .. } => to,
-        Op::EndTxn { entity: None, .. } => return None,
-        _ => return Some(side_of(op, side)),
+    if let Op::EndTxn { entity: None, .. } = op {
+        return None;
+    }
+    let Op::Append { to, .. } = op else {
+        return Some(side_of(op, side));
     };
     let mut sides = to.iter().map(|target| side(target.entity));
     let first = sides.next().unwrap_or(Side::Durable);
@@ -210,10 +211,11 @@ fn side_of(op: &Op, side: &impl Fn(EntityId) -> Side) -> Side {
 
 /// What of an operation concerns one side.
 fn part(op: &Op, wanted: Side, side: &impl Fn(EntityId) -> Side) -> Option<Op> {
-    let (to, batch) = match op {
-        Op::Append { to, batch } => (to, batch),
-        Op::EndTxn { entity: None, .. } => return Some(op.clone()),
-        _ => return (side_of(op, side) == wanted).then(|| op.clone()),
+    if let Op::EndTxn { entity: None, .. } = op {
+        return Some(op.clone());
+    }
+    let Op::Append { to, batch } = op else {
+        return (side_of(op, side) == wanted).then(|| op.clone());
     };
     let to: Targets = to
         .iter()

@@ -46,12 +46,20 @@ pub struct Backends {
     /// Where documents live.
     pub documents: Arc<dyn Documents>,
     native: Arc<Native>,
+    memory: Arc<Memory>,
 }
 
 impl Backends {
     /// Resolves when the durable store can keep nothing any more: the process should end with 75.
     pub fn poisoned(&self) -> BoxFuture<'static, ()> {
         self.native.poisoned()
+    }
+
+    /// Does what is due in memory although nobody asks; the durable store does so by itself. To be
+    /// called every now and then.
+    pub fn tend(&self) -> impl Fn() + Send + Sync + 'static {
+        let memory = Arc::clone(&self.memory);
+        move || memory.tend()
     }
 
     /// Reads what the durable store has done, whenever it is called.
@@ -83,11 +91,13 @@ pub fn open(
     let native = Arc::new(Native::open(&native, &world)?);
     let memory = Memory::new(settings.memory_bytes_max).timed_by(Arc::clone(&world.clock));
     let memory = Arc::new(memory);
-    let store = Arc::new(ByClass::new(memory, Arc::clone(&native) as Arc<dyn Store>));
+    let durable = Arc::clone(&native) as Arc<dyn Store>;
+    let store = Arc::new(ByClass::new(Arc::clone(&memory) as _, durable));
     Ok(Backends {
         store,
         documents: Arc::clone(&native) as Arc<dyn Documents>,
         native,
+        memory,
     })
 }
 

@@ -10,7 +10,7 @@ use fairlead_kernel::{Backing, Kernel};
 use fairlead_policy::{Anonymous, Rules, TokenRules};
 use fairlead_ports::{Clock, Entropy};
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::address;
 use crate::banner::Banner;
@@ -21,6 +21,8 @@ use crate::system::SystemClock;
 
 /// How often a process that takes over looks whether the other one has let the directory go.
 const LOCK_STEP: Duration = Duration::from_millis(20);
+/// How often the stores are asked to do what is due.
+const TEND_EVERY: Duration = Duration::from_secs(1);
 
 /// What is needed to open a node.
 pub(crate) struct Opening {
@@ -50,6 +52,7 @@ impl Opening {
         let rules = Rules::start(self.anonymous, Arc::clone(&self.entropy), tokens)
             .map_err(Failure::of("cannot check logins"))?;
         let poisoned = opened.poisoned();
+        background.spawn(tend(opened.tend()));
         let measures = Measures::new(opened.stats()).map_err(Failure::of("metrics"))?;
         let backing = Backing {
             store: opened.store,
@@ -93,6 +96,16 @@ impl Opening {
                 other => return other.map_err(Failure::of("cannot open the store")),
             }
         }
+    }
+}
+
+/// Has done what is due, for as long as the runtime goes on.
+async fn tend(tend: impl Fn() + Send) {
+    let mut turns = tokio::time::interval(TEND_EVERY);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        tend();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Compaction of a log: batches go of which every message was replaced by a later one of its key. It
-//! happens as half of the log is new, so that an append pays for no more than two others.
+//! happens as half of the log is new, so that an append pays for no more than two others, and later
+//! again when what was too young for it has become old enough.
 
 use bytes::Bytes;
 use fairlead_canon::{Batch, Compaction, Kind, Timestamp};
@@ -34,12 +35,26 @@ impl Entity {
             return;
         };
         self.dirty += bytes;
-        if self.dirty >= DIRTY_BYTES_MIN.max(self.bytes / 2) {
-            self.dirty = 0;
-            for base in self.replaced(rules, now) {
-                self.remove(base);
-            }
+        if self.dirty < self.bytes / 2 {
+            return;
         }
+        if self.dirty >= DIRTY_BYTES_MIN {
+            self.compact(now);
+        } else {
+            self.clean_later(rules.lag_min_ms, now);
+        }
+    }
+
+    pub(super) fn compact(&mut self, now: Timestamp) {
+        self.dirty = 0;
+        let Some(rules) = self.spec.compaction else {
+            self.clean_at = None;
+            return;
+        };
+        for base in self.replaced(rules, now) {
+            self.remove(base);
+        }
+        self.clean_at = self.clean_next(now);
     }
 
     /// Batches that can go, up to the first open transaction.
