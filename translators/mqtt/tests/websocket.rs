@@ -14,10 +14,13 @@ use fairlead_memory::Memory;
 use fairlead_mqtt::Mqtt;
 use fairlead_mqtt::codec::{Packet, Version, decode};
 use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 struct Open {
@@ -136,5 +139,100 @@ async fn a_text_frame_ends_the_connection() {
         !matches!(end, Some(Ok(ref frame)) if frame.is_binary()),
         "{end:?}"
     );
+    open.close();
+}
+
+fn part(bytes: &[u8], kind: Data, is_last: bool) -> Message {
+    let bytes = Bytes::copy_from_slice(bytes);
+    Message::Frame(Frame::message(bytes, OpCode::Data(kind), is_last))
+}
+
+#[tokio::test]
+async fn a_message_may_come_in_fragments_with_pings_between_them() {
+    let open = open().await;
+    let (mut client, _) = open.client("mqtt").await;
+    let (first, rest) = CONNECT.split_at(3);
+    let (second, third) = rest.split_at(1);
+    client.send(part(first, Data::Binary, false)).await.unwrap();
+    let ping = Message::Ping(Bytes::from_static(b"there?"));
+    client.send(ping).await.unwrap();
+    let pong = client.next().await.unwrap().unwrap();
+    assert_eq!(pong, Message::Pong(Bytes::from_static(b"there?")));
+    client
+        .send(part(second, Data::Continue, false))
+        .await
+        .unwrap();
+    client
+        .send(part(third, Data::Continue, true))
+        .await
+        .unwrap();
+    assert!(matches!(
+        packets(&mut client, 1).await[0],
+        Packet::ConnAck(_)
+    ));
+    // A pong that nobody asked for is no packet.
+    client.send(Message::Pong(Bytes::new())).await.unwrap();
+    client
+        .send(Message::Binary(Bytes::from_static(PINGREQ)))
+        .await
+        .unwrap();
+    assert_eq!(packets(&mut client, 1).await, [Packet::PingResp]);
+    client.close(None).await.unwrap();
+    let end = client.next().await;
+    assert!(matches!(end, Some(Ok(Message::Close(_)))), "{end:?}");
+    open.close();
+}
+
+#[tokio::test]
+async fn clients_of_3_1_have_their_own_subprotocol() {
+    const CONNECT_OF_3_1: &[u8] = b"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01w";
+    let open = open().await;
+    let (mut client, agreed) = open.client("mqttv3.1").await;
+    assert_eq!(agreed, "mqttv3.1");
+    let connect = Message::Binary(Bytes::from_static(CONNECT_OF_3_1));
+    client.send(connect).await.unwrap();
+    assert!(matches!(
+        packets(&mut client, 1).await[0],
+        Packet::ConnAck(_)
+    ));
+    open.close();
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.unwrap().trim().trim_end_matches(" kB");
+    kib.parse::<u64>().unwrap() * 1024
+}
+
+/// The head of a frame of so many bytes, whose mask is zero.
+fn head_of(len: u64) -> Vec<u8> {
+    [&[0x82, 0xff][..], &len.to_be_bytes(), &[0; 4]].concat()
+}
+
+#[tokio::test]
+async fn a_large_frame_takes_memory_as_it_comes_and_one_too_large_ends_the_connection() {
+    let open = open().await;
+    let mut announced = Vec::new();
+    let before = resident();
+    for _ in 0..8 {
+        let mut socket = open.client("mqtt").await.0.into_inner();
+        let begin = [head_of(16 << 20), CONNECT.to_vec()].concat();
+        socket.write_all(&begin).await.unwrap();
+        announced.push(socket);
+    }
+    // The eight are read before this one is answered: all share a thread.
+    let mut socket = open.client("mqtt").await.0.into_inner();
+    socket.write_all(&head_of(1 << 40)).await.unwrap();
+    // A reset is as closed as an end.
+    let end = socket.read_to_end(&mut Vec::new()).await;
+    drop(end);
+    let grown = resident().saturating_sub(before);
+    assert!(
+        grown < 32 << 20,
+        "{grown} bytes for what has only been announced"
+    );
+    drop(announced);
     open.close();
 }
