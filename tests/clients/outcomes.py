@@ -530,6 +530,62 @@ def refused_over_priorities():
 
 
 @scenario
+def refused_though_held_by_bytes():
+    channel = connect().channel()
+    channel.confirm_delivery()
+    make_dead(channel, x_max_length_bytes=100, x_overflow="reject-publish-dlx")
+    outcome = [confirmed(channel, "", "work", b"a" * 60)]
+    method, _, _ = take(channel, "work", acked=False)
+    outcome += [confirmed(channel, "", "work", body) for body in [b"b" * 60, b"c" * 60, b"d" * 40]]
+    outcome.append(taken(channel, "dead")["body"][0])
+    channel.basic_nack(method.delivery_tag, requeue=True)
+    outcome += [settles_at(channel, "work", 3), confirmed(channel, "", "work", b"e", mandatory=True)]
+    return [*outcome, [body[0] for body in bodies(channel, "work", 3)]]
+
+
+@scenario
+def refused_to_nobody_who_waits():
+    outcome = []
+    for size in [0, 1]:
+        channel, reader = connect().channel(), connect().channel()
+        make(channel, "work", x_max_length=size, x_overflow="reject-publish")
+        arrived = []
+        reader.basic_consume("work", lambda *message: arrived.append(message[3].decode()), auto_ack=True)
+        # One after the other without waiting for an answer.
+        for number in range(50):
+            channel.basic_publish("", "work", str(number).encode())
+        end = time.monotonic() + (PATIENCE_SECONDS if size else 0.3)
+        while len(arrived) < 50 and time.monotonic() < end:
+            reader.connection.process_data_events(0.01)
+        outcome.append([arrived, depth(channel, "work")])
+        channel.queue_delete("work")
+    return outcome
+
+
+@scenario
+def dead_where_there_is_no_room():
+    channel = connect().channel()
+    channel.exchange_declare("deaths", "fanout")
+    outcome = []
+    for overflow in ["reject-publish", "drop-head"]:
+        make(channel, "work", x_dead_letter_exchange="deaths")
+        make(channel, "dead", x_max_length=1, x_overflow=overflow)
+        make(channel, "all.dead")
+        for name in ["dead", "all.dead"]:
+            channel.queue_bind(name, "deaths", "")
+        for body in [b"1", b"2", b"3"]:
+            channel.basic_publish("", "work", body)
+            reject(channel, "work")
+        # All have died once they are here.
+        outcome += [bodies(channel, "all.dead", 3), settles_at(channel, "dead", 1)]
+        outcome += [bodies(channel, "dead", 1), depth(channel, "work")]
+        for name in ["work", "dead", "all.dead"]:
+            channel.queue_delete(name)
+    channel.exchange_delete("deaths")
+    return outcome
+
+
+@scenario
 def only_bodies_count():
     channel = connect().channel()
     make_dead(channel, x_max_length_bytes=100)

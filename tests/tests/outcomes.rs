@@ -23,15 +23,7 @@ const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const LATER: &str = "x-last-death-";
 
 /// Scenarios in which the two differ, and why.
-const KNOWN: [(&str, &str); 4] = [
-    (
-        "held_where_publishes_are_refused",
-        "where publishes are refused a limit counts what consumers hold as well",
-    ),
-    (
-        "refused_over_priorities",
-        "where publishes are refused a limit is each priority's",
-    ),
+const KNOWN: [(&str, &str); 2] = [
     (
         "a_full_queue_in_a_transaction",
         "a transaction takes effect as a whole or not at all",
