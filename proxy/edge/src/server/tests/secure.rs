@@ -26,11 +26,18 @@ fn identity(dir: &Path) -> (Identity, CertificateDer<'static>) {
     (identity, made.cert.der().clone())
 }
 
-fn secure(
+type Secured = BufReader<StreamOwned<ClientConnection, TcpStream>>;
+
+fn secure(running: &Running, root: CertificateDer<'static>, shows: Option<Signed>) -> Secured {
+    secure_behind(running, &[], (root, shows))
+}
+
+/// A client for whom these bytes are said first, in the clear.
+fn secure_behind(
     running: &Running,
-    root: CertificateDer<'static>,
-    shows: Option<Signed>,
-) -> BufReader<StreamOwned<ClientConnection, TcpStream>> {
+    header: &[u8],
+    (root, shows): (CertificateDer<'static>, Option<Signed>),
+) -> Secured {
     let mut roots = RootCertStore::empty();
     roots.add(root).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -49,8 +56,9 @@ fn secure(
     };
     let name = ServerName::try_from("localhost").unwrap();
     let session = ClientConnection::new(Arc::new(config), name).unwrap();
-    let client = running.client();
-    BufReader::new(StreamOwned::new(session, client.0.into_inner()))
+    let mut socket = running.client().0.into_inner();
+    socket.write_all(header).unwrap();
+    BufReader::new(StreamOwned::new(session, socket))
 }
 
 #[test]
@@ -68,6 +76,29 @@ fn a_tls_listener_serves_clients_that_trust_it_and_turns_plain_ones_away() {
     let mut plain = running.client();
     plain.say("this is no handshake\n");
     assert_ne!(plain.hears_bytes(), b"hello\n");
+    running.stop();
+}
+
+#[test]
+fn a_load_balancer_says_for_whom_it_speaks_before_the_handshake() {
+    let bench = Bench::new();
+    let (identity, root) = identity(bench.dir.path());
+    let running = bench.listen(POLITE, Vec::new(), |listener| {
+        listener.identity = Some(identity);
+        listener.proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    });
+    running.keeper.open(bench.kernel());
+    let text = b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 8883\r\n";
+    let binary =
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc6\x33\x64\x01\x9c\x40\x22\xb3";
+    for header in [&text[..], binary] {
+        let mut client = secure_behind(&running, header, (root.clone(), None));
+        let mut heard = String::new();
+        client.read_line(&mut heard).unwrap();
+        client.get_mut().write_all(b"who\n").unwrap();
+        client.read_line(&mut heard).unwrap();
+        assert_eq!(heard, "hello\nnobody at 192.0.2.7:40000\n");
+    }
     running.stop();
 }
 
