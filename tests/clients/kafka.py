@@ -15,6 +15,7 @@ arguments.add_argument("port", type=int)
 arguments.add_argument("topic", nargs="?")
 arguments.add_argument("--partitions", type=int, default=1)
 arguments.add_argument("--group")
+arguments.add_argument("--from", type=int, default=OFFSET_BEGINNING, dest="first", help="an offset of each partition")
 arguments.add_argument("--compression", default="none")
 arguments.add_argument("--count", type=int)
 arguments.add_argument("--login")
@@ -97,7 +98,7 @@ def consume():
         consumer.subscribe([asked.topic], on_assign=lambda _consumer, given: say(ready=True, assigned=len(given)))
     else:
         known = consumer.list_topics(asked.topic, timeout=10).topics[asked.topic]
-        consumer.assign([TopicPartition(asked.topic, number, OFFSET_BEGINNING) for number in known.partitions])
+        consumer.assign([TopicPartition(asked.topic, number, asked.first) for number in known.partitions])
         say(ready=True)
     while True:
         message = consumer.poll(1.0)

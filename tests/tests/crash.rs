@@ -1,13 +1,13 @@
 //! `kill -9` under load, again and again on one data directory: what was acknowledged is there afterwards.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fairlead_tests::{Client, Line, Load, Mesh, Node, PATIENCE, Program, tools};
+use fairlead_tests::{Client, Line, Load, Mesh, Node, Program, tools};
 use serde_json::Value;
-use tokio::time::Instant;
 
 /// Kills on one data directory: about two seconds each.
 const ROUNDS: usize = 200;
@@ -16,6 +16,10 @@ const LONG_EVERY: usize = 25;
 
 /// A topic of the load with one lane.
 const TOPIC: &str = "load.amqp";
+/// Where all of the load goes.
+const QUEUE: &str = "load";
+/// What librdkafka makes of CORRUPT_MESSAGE.
+const TOLD_OF_DAMAGE: &str = "INVALID_MSG";
 /// A byte of a frame's header that its checksum covers.
 const HEADER_BYTE: u64 = 30;
 /// Log behind a checkpoint: many frames, each of which says how far syncs had come before it.
@@ -107,7 +111,7 @@ fn a_log_that_cannot_be_written_ends_the_process_with_75_and_loses_nothing() {
 }
 
 #[test]
-fn a_flipped_byte_below_the_checkpoint_is_named_by_who_lost_what_and_never_read() {
+fn a_flipped_byte_below_the_checkpoint_is_named_by_who_lost_what_and_loses_nothing_else() {
     if !tools::ready() {
         return;
     }
@@ -118,6 +122,7 @@ fn a_flipped_byte_below_the_checkpoint_is_named_by_who_lost_what_and_never_read(
     // A stop in order ends with a checkpoint of everything.
     assert!(node.start().stop().success());
     let lost = append_in_the_middle(&node, TOPIC);
+    let (topic, queue) = (entity(&node, TOPIC), entity(&node, QUEUE));
     let (file, byte) = (lost.file.display().to_string(), lost.byte);
     flip(&lost.file, byte + lost.len - 1);
 
@@ -136,41 +141,86 @@ fn a_flipped_byte_below_the_checkpoint_is_named_by_who_lost_what_and_never_read(
     };
     assert_eq!(entities.iter().filter(is_lost).count(), 1, "{damage}");
 
-    assert_never_read(&node.start(), &load, lost.offset);
+    let number = |value: &Value| value.as_u64().expect("a number");
+    let mesh = node.start();
+    assert_read_around(&mesh, &load, lost.offset, number(&topic["end"]));
+    assert_all_but_one_are_delivered(&mesh, &load, number(&queue["count"]));
 }
 
-/// A reader of a topic gets what was published, and never the message at this offset, whose bytes are not those that
-/// were kept.
-fn assert_never_read(mesh: &Mesh, load: &Load, lost: u64) {
-    let reader = Client::start(
-        Program::Librdkafka,
-        &["consume", &mesh.port("kafka"), TOPIC],
-    );
-    let began = Instant::now();
-    while mesh.metric("fairlead_store_corrupt_total", &[]) == 0.0 {
-        assert!(began.elapsed() < PATIENCE, "nobody met the damage");
-        match reader.line_within(TURN) {
-            Some(Line::Arrived(record)) => {
-                assert!(record.offset.is_some_and(|offset| offset < lost));
-                assert!(load.has_sent(&record), "nobody published {record:?}");
-            }
-            Some(other) => panic!("the reader said {other:?}"),
-            None => {}
-        }
+#[test]
+fn a_damaged_index_is_refused_by_name_and_made_anew_from_the_log() {
+    if !tools::ready() {
+        return;
     }
+    let node = Node::new();
+    let mesh = node.start();
+    let mut load = Load::prepare(&mesh);
+    load.round(mesh, 200, Mesh::kill);
+    assert!(node.start().stop().success());
+    let index = node.data_dir().join("index.redb");
+    flip(&index, 0);
+
+    let (status, said) = node.refuses_to_start();
+    assert!(!status.success(), "it started on a damaged index");
+    let named = format!("damage in {}:", index.display());
+    assert!(said.contains(&named), "it does not say {named:?}: {said}");
+    assert!(said.contains("--rebuild-index"), "{said}");
+
+    let (status, said) = node.run(&["store", "check", "--rebuild-index"]);
+    assert!(status.success(), "{said}");
+    load.audit(&node.start());
+}
+
+/// A reader of a topic gets what was published up to the offset whose bytes are not those that were kept, is told of it
+/// there, and may go on behind it.
+fn assert_read_around(mesh: &Mesh, load: &Load, lost: u64, end: u64) {
+    let reader = |first: u64| {
+        let (port, first) = (mesh.port("kafka"), first.to_string());
+        let arguments = ["consume", &port, TOPIC, "--from", &first];
+        Client::start(Program::Librdkafka, &arguments)
+    };
+    let assert_read = |reader: &Client, offsets: Range<u64>| {
+        for offset in offsets {
+            let record = reader.arrival();
+            assert_eq!(record.offset, Some(offset));
+            assert!(load.has_sent(&record), "nobody published {record:?}");
+        }
+    };
+    let before = reader(0);
+    assert_read(&before, 0..lost);
+    match before.line() {
+        Some(Line::Failed(said)) => assert!(said.contains(TOLD_OF_DAMAGE), "{said}"),
+        other => panic!("the damage was passed over: {other:?}"),
+    }
+    // A client reads ahead, and may ask again before it says so.
+    assert!(mesh.metric("fairlead_store_corrupt_total", &[]) >= 1.0);
+    assert_read(&reader(lost + 1), lost + 1..end);
+}
+
+/// A consumer of a queue gets every message of so many but one.
+fn assert_all_but_one_are_delivered(mesh: &Mesh, load: &Load, count: u64) {
+    let consumer = Client::start(Program::Pika, &["consume", &mesh.port("amqp"), QUEUE]);
+    for _ in 1..count {
+        let record = consumer.arrival();
+        assert!(load.has_sent(&record), "nobody published {record:?}");
+    }
+    assert!(consumer.line_within(TURN).is_none(), "the damage came too");
+}
+
+/// What `stat` says of a topic with one lane, or of a queue.
+fn entity(node: &Node, stream: &str) -> Value {
+    let (status, found) = node.look("stat");
+    assert!(status.success(), "{found:?}");
+    let entities = found[0]["entities"].as_array().expect("a list");
+    let found = entities
+        .iter()
+        .find(|entity| entity["of"]["stream"] == stream);
+    found.expect("it is there").clone()
 }
 
 /// What a topic has left are its first records, as they were published.
 fn assert_a_prefix_is_left(node: &Node, load: &Load) {
-    let (status, found) = node.look("stat");
-    assert!(status.success(), "{found:?}");
-    let entities = found[0]["entities"].as_array().expect("a list");
-    let topic = entities
-        .iter()
-        .find(|entity| entity["of"]["stream"] == TOPIC);
-    let count = topic.expect("it is there")["end"]
-        .as_u64()
-        .expect("a number");
+    let count = entity(node, TOPIC)["end"].as_u64().expect("a number");
     let mesh = node.start();
     let reader = Client::start(
         Program::Librdkafka,
