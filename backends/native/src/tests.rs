@@ -9,9 +9,11 @@ mod full;
 mod grouping;
 mod inspect;
 mod keys;
+mod moving;
 #[cfg(feature = "mutations")]
 mod mutations;
 mod parsers;
+mod reading;
 mod reaping;
 mod recycling;
 mod rot;

@@ -106,17 +106,16 @@ impl Switch {
             committed.placed.truncate(asked);
             committed
         });
-        let (from, to) = (places.store(self.to.other()), places.store(self.to));
-        let delete = || ids.iter().map(|entity| Op::Delete { entity: *entity });
-        // What is left where nobody looks any more is removed; if that fails it only takes room.
-        let abandoned = if moved.is_ok() {
-            places.moved(&ids, self.to);
-            from
+        let there = if moved.is_ok() {
+            self.to
         } else {
-            to
+            self.to.other()
         };
-        for delete in delete() {
-            drop(commit(abandoned, [delete].into(), Promise::Accepted).await);
+        places.moved(&ids, there);
+        // What is left where nobody looks any more is removed; if that fails it only takes room.
+        for entity in ids {
+            let left = [Op::Delete { entity }].into();
+            drop(commit(places.store(there.other()), left, Promise::Accepted).await);
         }
         places.unmute();
         moved
@@ -137,7 +136,7 @@ impl Switch {
             ops.extend(Copier::of(from.open(entity)?, entity, *spec).await?);
         }
         let mut slices = slices(ops);
-        let decides = std::mem::take(&mut self.rest);
+        let mut decides = std::mem::take(&mut self.rest);
         let promise = self.promise;
         if self.to == Side::Durable {
             let mut last = slices.pop().unwrap_or_default();
@@ -151,7 +150,12 @@ impl Switch {
         for slice in slices {
             commit(to, slice, promise).await?;
         }
-        commit(places.store(Side::Durable), decides, promise).await
+        // Readers go on there: both places hold the same until this is decided. What is on disk goes
+        // with the decision, or a crash behind it would leave that to nobody.
+        let ids: Vec<_> = self.entities.keys().copied().collect();
+        places.moved(&ids, self.to);
+        decides.extend(ids.into_iter().map(|entity| Op::Delete { entity }));
+        commit(from, decides, promise).await
     }
 }
 

@@ -360,7 +360,7 @@ mod moving {
 
     #[tokio::test]
     async fn traces_with_moves_in_between_end_as_without() {
-        for seed in 0..200 {
+        for seed in 0..100 {
             let reference = Subject::new(Arc::new(Memory::new(1 << 30)), ());
             let stay = |subject| subject;
             let moves = moves::run(seed, 300, (reference, fresh()), stay).await;
