@@ -408,11 +408,8 @@ impl Topology {
                 return Err(Refused::Unknown(Text::from(format!("realm {}", id.0))));
             }
         }
-        if !self
-            .incoming
-            .get(&binding.to)
-            .is_some_and(|to| place_of(to, &binding).is_ok())
-        {
+        let held = self.incoming.get(&binding.to);
+        if held.is_none_or(|to| place_of(to, &binding).is_err()) {
             self.take_step(Applied::Bound(binding), applied);
         }
         Ok(())
