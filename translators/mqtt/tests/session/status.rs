@@ -111,7 +111,7 @@ async fn clients_are_counted_while_they_are_there_and_kept_sessions_while_they_a
     let all = told(&mut watcher, "clients", NAMES).await;
     assert_eq!(all, ["2", "1", "1", "1", "1", "0", "3"]);
 
-    let mut pump = mesh.accepted(kept_a_minute("pump")).await.0;
+    let pump = mesh.accepted(kept_a_minute("pump")).await.0;
     interval().await;
     let all = told(&mut watcher, "clients", NAMES).await;
     assert_eq!(all, ["2", "2", "2", "0", "0", "0", "3"]);
