@@ -1,5 +1,6 @@
 //! Holds the ledger, the specifications' lists, the marks in the source, the tests and the README together.
 
+use std::fs;
 use std::path::Path;
 
 use fairlead_translator_testkit::ledger;
@@ -19,4 +20,26 @@ fn every_numbered_statement_of_both_specifications_has_a_row() {
 #[test]
 fn the_readme_says_how_many_are_shown() {
     ledger::check_number(HERE, &Path::new(HERE).join("../../README.md"));
+}
+
+#[test]
+fn every_test_that_stands_beside_one_of_paho_is_there() {
+    let here = Path::new(HERE);
+    let table = fs::read_to_string(here.join("PAHO.md")).unwrap();
+    let named = table.split('`').filter_map(|word| word.split_once("::"));
+    let mut count = 0;
+    for (file, test) in named {
+        count += 1;
+        let places = [
+            format!("tests/session/{file}.rs"),
+            format!("src/{file}/tests.rs"),
+            format!("src/session/{file}.rs"),
+        ];
+        let source = places
+            .iter()
+            .find_map(|place| fs::read_to_string(here.join(place)).ok());
+        let source = source.unwrap_or_else(|| panic!("no tests called {file}"));
+        assert!(source.contains(&format!("fn {test}(")), "{file}::{test}");
+    }
+    assert!(count > 40, "{count} tests are named");
 }
