@@ -18,6 +18,7 @@ arguments.add_argument("--bind", nargs=2, metavar=("EXCHANGE", "KEY"))
 arguments.add_argument("--exchange", nargs=3, metavar=("NAME", "TYPE", "ARGUMENTS"))
 arguments.add_argument("--arguments", type=json.loads, help="of the queue, as JSON")
 arguments.add_argument("--reject", action="store_true", help="what arrives, for good")
+arguments.add_argument("--hold", action="store_true", help="acknowledges nothing")
 arguments.add_argument("--login", default="guest:guest")
 asked = arguments.parse_args()
 
@@ -91,6 +92,8 @@ def arrived(channel, method, properties, body):
             timestamp_ms=None if timestamp is None else timestamp * 1000,
         ),
     )
+    if asked.hold:
+        return
     if asked.reject:
         channel.basic_reject(method.delivery_tag, requeue=False)
     else:
