@@ -55,29 +55,89 @@ fn a_topic_is_copied_exactly_once_while_the_server_is_killed() {
     assert!(copied.lines().eq(expected.iter().map(String::as_str)));
 }
 
+#[test]
+fn a_topic_is_copied_exactly_once_while_both_topics_change_their_class() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let expected: Vec<String> = (0..RECORDS).map(|n| format!("record {n}")).collect();
+    fill(&mesh, &expected);
+    let mut classes = ["memory", "local"].iter().cycle();
+    let (mut commits, mut moves) = (0, 0);
+    let mut first = copier(&mesh);
+    let is_done = follow(&mut first, |_| {
+        commits += 1;
+        // Every third transaction is given up, so some move with the topics.
+        if commits % 4 == 0 {
+            let class = classes.next().expect("it goes on for ever");
+            moves += 1;
+            for topic in ["from", "to"] {
+                set_class(&node, topic, class);
+            }
+        }
+        true
+    });
+    end(first);
+    assert!(is_done && moves >= 8, "{moves} moves in {commits} commits");
+    let copied = || kcat(&mesh, &["-C", "-t", "to", "-e", "-o", "beginning"]);
+    assert!(copied().lines().eq(expected.iter().map(String::as_str)));
+    // The group's positions are there as well: whoever copies again has nothing to do.
+    let mut second = copier(&mesh);
+    assert!(follow(&mut second, |line| panic!(
+        "copied once more: {line}"
+    )));
+    end(second);
+    assert_eq!(copied().lines().count(), RECORDS, "copied again");
+}
+
+fn set_class(node: &Node, topic: &str, class: &str) {
+    let (status, said) = node.run(&["topics", "set-class", topic, class, "--accept-loss"]);
+    assert!(
+        status.success(),
+        "{topic} to {class}: {said}\n{}",
+        node.log()
+    );
+}
+
 /// Lets the copier make so many commits and kills the server; whether the copier was done before.
 fn copies(mesh: Mesh, commits: usize) -> bool {
-    let mut copier = tools::java("Copy")
+    let mut left = commits;
+    let mut copier = copier(&mesh);
+    let is_done = follow(&mut copier, |_| {
+        left -= 1;
+        left > 0
+    });
+    mesh.kill();
+    end(copier);
+    is_done
+}
+
+fn copier(mesh: &Mesh) -> Child {
+    tools::java("Copy")
         .args([&*mesh.port("kafka"), "from", "to", &RECORDS.to_string()])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .expect("the JVM starts");
+        .expect("the JVM starts")
+}
+
+/// Calls `committed` with each commit that the copier tells of, until that says no; whether the copier
+/// was done before.
+fn follow(copier: &mut Child, mut committed: impl FnMut(&str) -> bool) -> bool {
     let said = copier.stdout.take().expect("stdout is piped");
-    let mut left = commits;
-    let mut is_done = false;
     for line in BufReader::new(said).lines() {
         let line = line.expect("lines are text");
         assert!(!line.starts_with("failed"), "{line}");
-        is_done = line == "done";
-        left -= usize::from(line.starts_with("committed"));
-        if is_done || left == 0 {
+        if line == "done" {
+            return true;
+        }
+        if line.starts_with("committed") && !committed(&line) {
             break;
         }
     }
-    mesh.kill();
-    end(copier);
-    is_done
+    false
 }
 
 fn end(mut child: Child) {

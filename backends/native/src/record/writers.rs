@@ -74,10 +74,14 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Writers> {
         rest = behind;
         Some(rows.chunks_exact(row_bytes))
     };
-    let producers = take(0, PRODUCER_BYTES)?.map(producer).collect::<Option<_>>()?;
+    let producers = take(0, PRODUCER_BYTES)?
+        .map(producer)
+        .collect::<Option<_>>()?;
     let batches = take(4, BATCH_BYTES)?.map(batch).collect::<Option<_>>()?;
     let open = take(8, OPEN_BYTES)?.map(open).collect::<Option<_>>()?;
-    let aborted = take(12, ABORTED_BYTES)?.map(aborted).collect::<Option<_>>()?;
+    let aborted = take(12, ABORTED_BYTES)?
+        .map(aborted)
+        .collect::<Option<_>>()?;
     rest.is_empty().then_some(Writers {
         producers,
         batches,

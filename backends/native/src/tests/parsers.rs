@@ -1,8 +1,10 @@
 //! Any bytes: no panic, and nothing taken for true that was not written.
 
 use bytes::{Bytes, BytesMut};
-use fairlead_canon::{Class, EntityId, Kind, Offset, Overflow, SizeLimits, Spec, Timestamp};
-use fairlead_ports::{CursorId, Lsn, Space};
+use fairlead_canon::{
+    Class, EntityId, Kind, Offset, Overflow, ProducerId, SizeLimits, Spec, Stamp, Timestamp,
+};
+use fairlead_ports::{Aborted, CursorId, Lsn, Space, Writers};
 use fairlead_testkit::trace::Trace;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
@@ -16,7 +18,44 @@ use crate::superblock::{Epoch, Superblock};
 fn records(seed: u64, count: usize) -> Vec<Record> {
     let mut trace = Trace::new(seed);
     let ops = std::iter::repeat_with(|| trace.unit().ops).flatten();
-    ops.filter_map(record_of).take(count).collect()
+    let mut random = StdRng::seed_from_u64(seed);
+    let restores = std::iter::repeat_with(|| restore(&mut random)).take(count / 100);
+    let records = ops.filter_map(record_of).take(count);
+    records.chain(restores).collect()
+}
+
+/// What traces do not ask for, since nobody may make it up.
+fn restore(random: &mut StdRng) -> Record {
+    let some = |random: &mut StdRng| random.random_range(0..4);
+    let (producers, batches) = (some(random), some(random));
+    let (open, aborted) = (some(random), some(random));
+    let stamp = |random: &mut StdRng| Stamp {
+        producer: ProducerId(random.random()),
+        epoch: random.random(),
+        first: random.random(),
+        last: random.random(),
+    };
+    let ended = |random: &mut StdRng| Aborted {
+        producer: ProducerId(random.random()),
+        first: Offset(random.random()),
+        last: Offset(random.random()),
+    };
+    let writers = Writers {
+        producers: (0..producers)
+            .map(|_| (ProducerId(random.random()), random.random()))
+            .collect(),
+        batches: (0..batches)
+            .map(|_| (Offset(random.random()), stamp(random)))
+            .collect(),
+        open: (0..open)
+            .map(|_| (ProducerId(random.random()), Offset(random.random())))
+            .collect(),
+        aborted: (0..aborted).map(|_| ended(random)).collect(),
+    };
+    Record::Restore {
+        entity: EntityId(random.random()),
+        writers: Box::new(writers),
+    }
 }
 
 fn record_of(op: fairlead_ports::Op) -> Option<Record> {
@@ -99,6 +138,15 @@ fn the_length_of_a_batch_is_never_underestimated() {
     for record in records(2, 3_000) {
         if let Record::Data(data) = &record {
             assert!(encoded(&record).len() <= Data::len_max(&data.batch, data.targets.len()));
+        }
+    }
+}
+
+#[test]
+fn the_length_of_what_is_remembered_of_writers_is_known_before() {
+    for record in records(4, 1_000) {
+        if let Record::Restore { writers, .. } = &record {
+            assert_eq!(encoded(&record).len(), record::writers::len(writers));
         }
     }
 }
