@@ -213,7 +213,7 @@ impl Inbox {
     /// A job is wholly in order, and takes no more room in the line.
     pub(crate) fn done(&self, job: &Job) {
         let Weight { units, bytes } = job.weight;
-        self.units.fetch_sub(units, Ordering::Relaxed);
+        self.units.fetch_sub(units, Ordering::Release);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -221,6 +221,11 @@ impl Inbox {
     pub(crate) fn is_busy(&self) -> bool {
         self.units.load(Ordering::Relaxed) > LINE_UNITS_MAX
             || self.bytes.load(Ordering::Relaxed) > LINE_BYTES_MAX
+    }
+
+    /// Whether nothing waits to be sequenced.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.units.load(Ordering::Acquire) == 0
     }
 
     /// Whether the disk is free again, for an engine that is at work.

@@ -155,6 +155,7 @@ impl Handle {
         after: Option<Bytes>,
         max: usize,
     ) -> Result<KeyPage, StoreError> {
+        self.shared.reach_line().await;
         let found = self.look(move |content| match content.spec.kind {
             Kind::Latest => Ok((
                 content.latest(&prefix, after.as_ref(), max),
@@ -228,7 +229,11 @@ impl Log for Handle {
         from: Offset,
         max: usize,
     ) -> BoxFuture<'_, Result<Vec<Entry>, StoreError>> {
-        Box::pin(self.look(move |content| Ok(content.backlog(cursor, from, max))))
+        Box::pin(async move {
+            self.shared.reach_line().await;
+            let see = move |content: &mut Content| Ok(content.backlog(cursor, from, max));
+            self.look(see).await
+        })
     }
 
     fn find(&self, by: By) -> BoxFuture<'_, Result<Option<Offset>, StoreError>> {

@@ -95,6 +95,7 @@ impl Native {
             shared.state.trusted(seen)
         };
         Box::pin(async move {
+            self.shared.reach_line().await;
             let (seen, changed_at) = self.reads.look(look).await?;
             self.shared.durable(changed_at).await.map(|()| seen)
         })
@@ -102,6 +103,18 @@ impl Native {
 }
 
 impl Shared {
+    /// Waits until what is in line is sequenced: whoever reads on behalf of a client that is back has to see what
+    /// was handed over on its last connection.
+    pub(crate) async fn reach_line(&self) {
+        if self.inbox.is_empty() {
+            return;
+        }
+        let (job, replied) = Job::new(Vec::new());
+        self.inbox.push(job);
+        // A store that takes no more has nothing newer.
+        drop(replied.await);
+    }
+
     /// Waits until the record at `lsn` is durable, and sees to it that it soon is.
     pub(crate) async fn durable(&self, lsn: Lsn) -> Result<(), StoreError> {
         let is_past = |progress: &Progress| match progress {
@@ -171,17 +184,19 @@ impl Store for Native {
 
 impl Documents for Native {
     fn get(&self, space: Space, key: Bytes) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
-        let documents = self.shared.state.documents.lock();
-        let (changed, changed_at) = (documents.changed(space, &key), documents.changed_at());
-        drop(documents);
-        let shared = Arc::clone(&self.shared);
-        // Read without the lock: what has changed meanwhile is in the index once it is durable.
-        let stored = move || {
-            let stored = documents::stored(&shared.state.ground, space, &key);
-            let stored = shared.state.ground.trust(stored);
-            shared.state.trusted(stored)
-        };
         Box::pin(async move {
+            self.shared.reach_line().await;
+            let (changed, changed_at) = {
+                let documents = self.shared.state.documents.lock();
+                (documents.changed(space, &key), documents.changed_at())
+            };
+            let shared = Arc::clone(&self.shared);
+            // Read without the lock: what has changed meanwhile is in the index once it is durable.
+            let stored = move || {
+                let stored = documents::stored(&shared.state.ground, space, &key);
+                let stored = shared.state.ground.trust(stored);
+                shared.state.trusted(stored)
+            };
             let seen = match changed {
                 Some(changed) => changed,
                 None => self.reads.look(stored).await?,

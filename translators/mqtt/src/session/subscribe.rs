@@ -83,6 +83,8 @@ impl<I: Io> Session<I> {
             codes,
         };
         self.link.send(&Packet::SubAck(answer))?;
+        // What it retained itself in the same read is there then.
+        self.caller.flush();
         for entry in &replays {
             for message in self.status(entry) {
                 self.send_retained(&message, &entry.grant())?;
