@@ -1,4 +1,4 @@
-//! `kill -9` while messages die, and while they wait for their time: each is where it belongs, once.
+//! `kill -9` while messages die, wait for their time, or stand in a queue with limits: each is where it belongs, once.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -82,6 +82,77 @@ fn what_is_published_later_arrives_once_whenever_the_server_is_killed() {
         mesh = node.start();
     }
     assert_once(&mesh, "due");
+}
+
+#[test]
+fn limits_priorities_and_times_of_queues_hold_over_kills() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mut mesh = node.start();
+    let queues = [
+        ("short", r#"{"x-max-length": 5}"#),
+        ("small", r#"{"x-max-length-bytes": 20}"#),
+        (
+            "shut",
+            r#"{"x-max-length": 20, "x-overflow": "reject-publish"}"#,
+        ),
+        ("ranked", r#"{"x-max-priority": 9}"#),
+        (
+            "brief",
+            r#"{"x-message-ttl": 3000, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "grave"}"#,
+        ),
+    ];
+    declare(&mesh, &["grave"]);
+    for (queue, arguments) in queues {
+        declare(&mesh, &[queue, "--arguments", arguments]);
+    }
+    for numbers in [10..20, 20..30] {
+        let to_all = |number: u8| queues.map(|(queue, _)| numbered(queue, number));
+        publish(&mesh, &numbers.flat_map(to_all).collect::<Vec<_>>());
+        mesh.kill();
+        mesh = node.start();
+    }
+
+    let mut refused = Client::start(Program::Pika, &["publish", &mesh.port("amqp")]);
+    assert!(refused.publish(&numbered("shut", 30)) && refused.flush());
+    assert!(matches!(refused.line(), Some(Line::Failed(_))));
+    let by_rank = (0..10).rev().flat_map(|rank| [10 + rank, 20 + rank]);
+    let left: [(&str, Vec<u8>); 6] = [
+        ("short", (25..30).collect()),
+        ("small", (20..30).collect()),
+        ("shut", (10..30).collect()),
+        ("ranked", by_rank.collect()),
+        ("grave", (10..30).collect()),
+        ("brief", Vec::new()),
+    ];
+    let consume = |queue| Client::start(Program::Pika, &["consume", &mesh.port("amqp"), queue]);
+    // One after the other: what is brief has died when all of the grave is there.
+    let readers = left.each_ref().map(|(queue, numbers)| {
+        let reader = consume(*queue);
+        let arrivals = reader.arrivals(numbers.len()).into_iter();
+        let arrived: Vec<_> = arrivals.map(|record| record.body).collect();
+        let kept: Vec<_> = numbers.iter().map(|it| numbered(queue, *it).body).collect();
+        assert_eq!(arrived, kept, "{queue}");
+        reader
+    });
+    // And nothing else.
+    publish(
+        &mesh,
+        &left.each_ref().map(|(queue, _)| to_queue(queue, MARKER)),
+    );
+    for reader in &readers {
+        assert_eq!(reader.arrival().body.as_deref(), Some(MARKER));
+    }
+}
+
+/// A message that tells its number, which is its priority in the queue that has those.
+fn numbered(queue: &str, number: u8) -> Record {
+    Record {
+        priority: (queue == "ranked").then_some(number % 10),
+        ..to_queue(queue, number.to_string().as_bytes())
+    }
 }
 
 fn declare(mesh: &Mesh, what: &[&str]) {
