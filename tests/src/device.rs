@@ -43,11 +43,19 @@ impl Device {
     /// # Panics
     /// When the server does not read.
     pub fn dial(mesh: &Mesh, id: &str, keep_alive: u16, terms: Option<Property>) -> Self {
+        Self::over(mesh.connect("mqtt"), id, keep_alive, terms)
+    }
+
+    /// The same over a connection that is there.
+    ///
+    /// # Panics
+    /// When the server does not read.
+    pub fn over(stream: TcpStream, id: &str, keep_alive: u16, terms: Option<Property>) -> Self {
         let terms = terms
             .into_iter()
             .chain([Property::SessionExpiry(SESSION_SECONDS)]);
         let mut device = Self {
-            stream: mesh.connect("mqtt"),
+            stream,
             input: BytesMut::new(),
         };
         device.send([Packet::Connect(Box::new(Connect {
