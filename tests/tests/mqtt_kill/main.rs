@@ -1,8 +1,9 @@
-//! `kill -9` in each phase of the exchanges of QoS 1 and 2, in both directions: 1,000 messages stop in each phase,
-//! and each is there in the end, at QoS 2 once.
+//! An interruption in each phase of the exchanges of QoS 1 and 2, in both directions: 1,000 messages stop in each
+//! phase, and each is there in the end, in order, at QoS 2 once. The server is killed, hands over to a next process, or
+//! has each connection taken over by another one of the same client.
 //!
 //! In every round each client brings a window of messages to its phase. Then the clients whose phase is that a packet
-//! is on its way write it, all at once, and the server is killed at some moment of that.
+//! is on its way write it, all at once, and are interrupted at some moment of that.
 
 mod publisher;
 mod subscriber;
@@ -15,15 +16,54 @@ use subscriber::Subscriber;
 
 /// Messages of each client.
 const MESSAGES: usize = 1_000;
-/// Of these, how many are in the same phase at one kill.
+/// Of these, how many are in the same phase at one interruption.
 const WINDOW: u16 = 50;
 /// The last message of each topic.
 const MARKER: &[u8] = b"no more";
 /// Receive Maximum of who only reads.
 const ALL_AT_ONCE: u16 = 1_000;
 
+/// What comes between the packets of an exchange.
+#[derive(Clone, Copy, Debug)]
+enum Interruption {
+    /// `kill -9` of the server, and another one.
+    Kill,
+    /// A next process takes over from the one that runs.
+    HandOver,
+    /// The client connects once more, beside the connection that it has.
+    TakeOver,
+}
+
+impl Interruption {
+    /// The server that clients connect to next.
+    fn strike(self, node: &Node, mesh: Mesh) -> Mesh {
+        match self {
+            Self::Kill => {
+                mesh.kill();
+                node.start()
+            }
+            Self::HandOver => node.upgrade().ready(),
+            Self::TakeOver => mesh,
+        }
+    }
+}
+
 #[test]
 fn every_message_arrives_in_whatever_phase_the_server_is_killed() {
+    every_message_arrives(Interruption::Kill);
+}
+
+#[test]
+fn every_message_arrives_in_whatever_phase_the_server_hands_over() {
+    every_message_arrives(Interruption::HandOver);
+}
+
+#[test]
+fn every_message_arrives_in_whatever_phase_its_connection_is_taken_over() {
+    every_message_arrives(Interruption::TakeOver);
+}
+
+fn every_message_arrives(interruption: Interruption) {
     let node = Node::new();
     let mut mesh = node.start();
     let mut dice = Dice::new(0x5eed);
@@ -48,8 +88,7 @@ fn every_message_arrives_in_whatever_phase_the_server_is_killed() {
             1 => writing[dice.below(writing.len())].wait(),
             _ => writing.iter().for_each(|device| device.wait()),
         }
-        mesh.kill();
-        mesh = node.start();
+        mesh = interruption.strike(&node, mesh);
     }
 
     for publisher in &mut publishers {

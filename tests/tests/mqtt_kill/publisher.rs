@@ -18,7 +18,7 @@ pub(crate) struct Publisher {
     device: Option<Device>,
 }
 
-/// What it has done with a whole window when the server is killed.
+/// What it has done with a whole window when it is interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
     /// PUBLISH sent, no answer seen.
@@ -72,7 +72,7 @@ impl Publisher {
         }
     }
 
-    /// Ends what the last kill interrupted and begins a window, up to the packets that are not to be answered.
+    /// Ends what was interrupted last and begins a window, up to the packets that are not to be answered.
     pub(crate) fn prepare(&mut self, mesh: &Mesh) {
         self.finish(mesh);
         if matches!(self.stop, Stop::Received | Stop::Released) {

@@ -18,10 +18,14 @@ pub(crate) struct Subscriber {
     window: BTreeSet<PacketId>,
     /// What the application was given: topic and payload.
     heard: Vec<(String, Vec<u8>)>,
+    /// How much it takes that is not completed.
+    receive_max: u16,
+    /// What came on this connection and is not completed.
+    open: BTreeSet<PacketId>,
     device: Option<Device>,
 }
 
-/// What it has done with a whole window when the server is killed.
+/// What it has done with a whole window when it is interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stop {
     /// PUBLISH seen, no answer sent.
@@ -64,6 +68,8 @@ impl Subscriber {
             held: BTreeSet::new(),
             window: BTreeSet::new(),
             heard: Vec::new(),
+            receive_max: WINDOW,
+            open: BTreeSet::new(),
             device: None,
         }
     }
@@ -73,7 +79,7 @@ impl Subscriber {
         device.subscribe(&self.topic, self.qos);
     }
 
-    /// Ends what the last kill interrupted, and takes a window of messages up to its phase.
+    /// Ends what was interrupted last, and takes a window of messages up to its phase.
     pub(crate) fn prepare(&mut self, mesh: &Mesh) {
         self.connect(mesh, WINDOW);
         let before = std::mem::take(&mut self.window);
@@ -162,32 +168,51 @@ impl Subscriber {
         let (device, session_present) = Device::connect(mesh, &self.topic, receive_max);
         assert!(session_present, "{}: no session", self.topic);
         self.device = Some(device);
+        self.receive_max = receive_max;
+        self.open.clear();
     }
 
     /// Gives a message to the application, unless it is known to be a repetition.
     fn hear(&mut self, publish: &Publish) {
+        let message = (publish.topic.to_string(), publish.payload.to_vec());
+        // Whoever hears all hears what was published again, too: that is another message.
+        let is_again = self.stop != Stop::Never && self.heard.contains(&message);
+        assert!(
+            publish.dup || !is_again,
+            "{}: {publish:?} hides that it is sent again",
+            self.topic
+        );
         let is_known = match publish.delivery {
             Delivery::ExactlyOnce(id) => !self.held.insert(id),
             Delivery::AtLeastOnce(_) | Delivery::AtMostOnce => false,
         };
-        match is_known {
-            true => assert!(
-                publish.dup,
-                "{}: {publish:?} hides that it is sent again",
-                self.topic
-            ),
-            false => self
-                .heard
-                .push((publish.topic.to_string(), publish.payload.to_vec())),
+        if !is_known {
+            self.heard.push(message);
         }
     }
 
     fn next(&mut self) -> Packet {
-        self.device.as_mut().expect("it is connected").next()
+        let packet = self.device().next();
+        if let Packet::Publish(publish) = &packet {
+            self.open.extend(id_of(publish));
+            let (open, max) = (self.open.len(), usize::from(self.receive_max));
+            assert!(open <= max, "{}: {open} above {max}", self.topic);
+        }
+        packet
     }
 
     fn send(&mut self, packets: impl IntoIterator<Item = Packet>) {
-        self.device.as_mut().expect("it is connected").send(packets);
+        let packets: Vec<Packet> = packets.into_iter().collect();
+        for packet in &packets {
+            if let Packet::PubAck(ack) | Packet::PubComp(ack) = packet {
+                self.open.remove(&ack.packet_id);
+            }
+        }
+        self.device().send(packets);
+    }
+
+    fn device(&mut self) -> &mut Device {
+        self.device.as_mut().expect("it is connected")
     }
 }
 
