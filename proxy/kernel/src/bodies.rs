@@ -132,7 +132,7 @@ impl Caller {
     /// mailbox has one reader, who may know the message already.
     fn keeps_begun(&self, id: AttachmentId) -> bool {
         match self.attachments.get(id) {
-            Some(Attached::Queue(attached)) => attached.stream.key.family == Family::Mailbox,
+            Some(Attached::Queue(attached)) => attached.key.family == Family::Mailbox,
             Some(Attached::Live(_)) | None => false,
         }
     }
