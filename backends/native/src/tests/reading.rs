@@ -51,7 +51,7 @@ async fn a_backlog_knows_of_what_was_returned_before() {
             Op::Settle {
                 entity: A,
                 cursor: CursorId(0),
-                ranges: [0..1].into_iter().collect(),
+                ranges: std::iter::once(0..1).collect(),
                 outcome: Outcome::Returned,
             },
         );
