@@ -13,8 +13,10 @@ use fairlead_ports::{
 use crate::{Backing, Error, Kernel};
 
 mod moody;
+mod over;
 
 pub use moody::Moody;
+pub use over::{Commits, Manner, Over};
 
 /// Wall time that moves when it is told to.
 #[derive(Debug)]

@@ -1,66 +1,31 @@
 //! Streams whose time is over while somebody comes back to them.
 
-use fairlead_canon::{EntityId, Timestamp};
 use fairlead_kernel::Lifetime;
-use fairlead_ports::{
-    BoxFuture, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
-};
+use fairlead_kernel::testing::{Commits, Manner, Over};
+use fairlead_ports::{Store, Unit};
 use tokio::sync::watch;
 
 use crate::*;
 
-/// A store whose commits wait while its door is shut.
+/// Commits wait while the door is shut.
 #[derive(Debug)]
 struct Gated {
-    inner: Memory,
     is_open: watch::Sender<bool>,
 }
 
-impl Store for Gated {
-    fn name(&self) -> &'static str {
-        "gated"
-    }
-
-    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
-        let (inner, mut door) = (self.inner.commit(units), self.is_open.subscribe());
+impl Manner for Gated {
+    fn commit(&self, below: &dyn Store, units: Vec<Unit>) -> Commits {
+        let (committed, mut door) = (below.commit(units), self.is_open.subscribe());
         Box::pin(async move {
             door.wait_for(|is_open| *is_open).await.unwrap();
-            inner.await
+            committed.await
         })
-    }
-
-    fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {
-        self.inner.open(entity)
-    }
-
-    fn watch(&self, watcher: Arc<dyn Watcher>) {
-        self.inner.watch(watcher);
-    }
-}
-
-impl Documents for Gated {
-    fn get(&self, space: Space, key: Bytes) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
-        self.inner.get(space, key)
-    }
-
-    fn list(
-        &self,
-        space: Space,
-        prefix: Bytes,
-        after: Option<Bytes>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
-        self.inner.list(space, prefix, after, max)
-    }
-
-    fn due(&self, now: Timestamp, max: usize) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
-        self.inner.due(now, max)
     }
 }
 
 /// A mesh in which the time of the queue `idle` is over and its removal waits behind another
 /// declaration, until the door is opened.
-async fn about_to_remove(store: &Arc<Gated>, lifetime: Lifetime) -> (Mesh, Caller) {
+async fn about_to_remove(store: &Arc<Over<Memory, Gated>>, lifetime: Lifetime) -> (Mesh, Caller) {
     let clock = Arc::new(ManualClock::at(1));
     let kernel = kernel(Arc::clone(store), Arc::clone(&clock)).await.unwrap();
     let mesh = Mesh { kernel, clock };
@@ -72,7 +37,7 @@ async fn about_to_remove(store: &Arc<Gated>, lifetime: Lifetime) -> (Mesh, Calle
     let made = caller.declare(vec![Change::CreateStream(idle)]).await;
     made.unwrap();
     let id = consume(&mut caller, "idle", 1).await;
-    store.is_open.send_replace(false);
+    store.manner.is_open.send_replace(false);
     let mut other = mesh.caller();
     tokio::spawn(async move { declare_queue(&mut other, "other").await });
     pass(1).await;
@@ -81,11 +46,10 @@ async fn about_to_remove(store: &Arc<Gated>, lifetime: Lifetime) -> (Mesh, Calle
     (mesh, caller)
 }
 
-fn gated() -> Arc<Gated> {
-    Arc::new(Gated {
-        inner: Memory::new(1 << 30),
-        is_open: watch::Sender::new(true),
-    })
+fn gated() -> Arc<Over<Memory, Gated>> {
+    let is_open = watch::Sender::new(true);
+    let memory = Arc::new(Memory::new(1 << 30));
+    Arc::new(Over::new(memory, Gated { is_open }))
 }
 
 const LIFETIMES: [Lifetime; 2] = [Lifetime::Unused { after_ms: 1_000 }, Lifetime::LastConsumer];
@@ -96,7 +60,7 @@ async fn whoever_comes_back_before_the_removal_keeps_the_stream() {
         let store = gated();
         let (mesh, mut caller) = about_to_remove(&store, lifetime).await;
         consume(&mut caller, "idle", 1).await;
-        store.is_open.send_replace(true);
+        store.manner.is_open.send_replace(true);
         pass(10).await;
         let is_there = mesh
             .kernel
@@ -121,7 +85,7 @@ async fn a_use_before_the_removal_begins_the_time_anew() {
     let (mesh, mut caller) = about_to_remove(&store, LIFETIMES[0]).await;
     let id = consume(&mut caller, "idle", 1).await;
     caller.detach(id);
-    store.is_open.send_replace(true);
+    store.manner.is_open.send_replace(true);
     let is_there = || {
         mesh.kernel
             .topology(|topology| topology.stream(&queue_key("idle")).is_some())

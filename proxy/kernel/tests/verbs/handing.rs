@@ -3,14 +3,11 @@
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use bytes::Bytes;
-use fairlead_canon::{EntityId, Timestamp};
-use fairlead_kernel::testing::{ManualClock, kernel};
+use fairlead_canon::EntityId;
+use fairlead_kernel::testing::{Commits, Manner, ManualClock, Over, kernel};
 use fairlead_kernel::{Event, Kernel, Settling};
 use fairlead_memory::Memory;
-use fairlead_ports::{
-    BoxFuture, Committed, Document, Documents, Log, Op, Space, Store, StoreError, Unit, Watcher,
-};
+use fairlead_ports::{Op, Store, StoreError, Unit};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -19,10 +16,9 @@ use super::{
     queue_key, receipt, to_queue,
 };
 
-/// A store whose disk stands still for hand-out marks of some entities, until it is told to go on.
-#[derive(Debug)]
+/// The disk stands still for hand-out marks of some entities, until it is told to go on.
+#[derive(Debug, Default)]
 struct Slow {
-    store: Memory,
     /// What becomes of marks that wait.
     fate: watch::Sender<Option<Result<(), StoreError>>>,
     /// The entity of each mark so far.
@@ -32,15 +28,6 @@ struct Slow {
 }
 
 impl Slow {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            store: Memory::new(1 << 30),
-            fate: watch::channel(None).0,
-            marked: Mutex::default(),
-            quick: Mutex::default(),
-        })
-    }
-
     fn go_on(&self) {
         self.fate.send_replace(Some(Ok(())));
     }
@@ -50,12 +37,8 @@ impl Slow {
     }
 }
 
-impl Store for Slow {
-    fn name(&self) -> &'static str {
-        "slow"
-    }
-
-    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
+impl Manner for Slow {
+    fn commit(&self, below: &dyn Store, units: Vec<Unit>) -> Commits {
         let ops = units.iter().flat_map(|unit| &unit.ops);
         let marks: Vec<EntityId> = ops
             .filter_map(|op| match op {
@@ -66,7 +49,7 @@ impl Store for Slow {
         let quick = *self.quick.lock();
         let waits = marks.iter().any(|entity| Some(*entity) != quick);
         self.marked.lock().extend(marks);
-        let committed = self.store.commit(units);
+        let committed = below.commit(units);
         let mut fate = self.fate.subscribe();
         Box::pin(async move {
             let results = committed.await;
@@ -80,38 +63,11 @@ impl Store for Slow {
             }
         })
     }
-
-    fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {
-        self.store.open(entity)
-    }
-
-    fn watch(&self, watcher: Arc<dyn Watcher>) {
-        self.store.watch(watcher);
-    }
 }
 
-impl Documents for Slow {
-    fn get(&self, space: Space, key: Bytes) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
-        self.store.get(space, key)
-    }
-
-    fn list(
-        &self,
-        space: Space,
-        prefix: Bytes,
-        after: Option<Bytes>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
-        self.store.list(space, prefix, after, max)
-    }
-
-    fn due(&self, now: Timestamp, max: usize) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
-        self.store.due(now, max)
-    }
-}
-
-async fn slow_kernel() -> (Arc<Slow>, Arc<Kernel>) {
-    let store = Slow::new();
+async fn slow_kernel() -> (Arc<Over<Memory, Slow>>, Arc<Kernel>) {
+    let memory = Arc::new(Memory::new(1 << 30));
+    let store = Arc::new(Over::new(memory, Slow::default()));
     let clock = Arc::new(ManualClock::at(1_000_000));
     let kernel = kernel(Arc::clone(&store), clock).await.unwrap();
     (store, kernel)
@@ -128,8 +84,8 @@ async fn a_message_is_handed_out_once_the_store_knows_that_it_is() {
     let pending = publish(&mut caller, &to_queue("jobs"), "b");
     receipt(&mut caller, pending).await;
     assert_quiet(&mut caller);
-    assert_eq!(store.marks(), 1);
-    store.go_on();
+    assert_eq!(store.manner.marks(), 1);
+    store.manner.go_on();
     assert_eq!(bodies(&deliveries(&mut caller, 2).await), ["a", "b"]);
 }
 
@@ -143,7 +99,7 @@ async fn who_waits_for_the_store_holds_up_nobody_else() {
         published(&mut waits, &to_queue(name), name).await;
     }
     let quick = waits.topology(|topology| topology.stream(&queue_key("quick")).unwrap().lanes[0]);
-    *store.quick.lock() = Some(quick);
+    *store.manner.quick.lock() = Some(quick);
     consume(&mut waits, "slow", 1).await;
     assert_quiet(&mut waits);
     consume(&mut goes_on, "quick", 1).await;
@@ -163,7 +119,7 @@ async fn one_that_reads_beside_another_waits_for_the_store_as_well() {
     assert_quiet(&mut first);
     consume(&mut second, "jobs", 1).await;
     assert_quiet(&mut second);
-    store.go_on();
+    store.manner.go_on();
     assert_eq!(bodies(&deliveries(&mut first, 1).await), ["a"]);
     assert_eq!(bodies(&deliveries(&mut second, 1).await), ["b"]);
 }
@@ -178,7 +134,7 @@ async fn taking_waits_for_the_store_as_well() {
     let mut taking = Box::pin(caller.take(&key, Settling::Explicit));
     let mut cx = Context::from_waker(Waker::noop());
     assert!(taking.as_mut().poll(&mut cx).is_pending());
-    store.go_on();
+    store.manner.go_on();
     let taken = taking.await.unwrap().unwrap();
     assert_eq!(bodies(&[taken.delivery]), ["a"]);
 }
@@ -186,7 +142,7 @@ async fn taking_waits_for_the_store_as_well() {
 #[tokio::test]
 async fn the_store_is_asked_once_for_many_messages() {
     let (store, kernel) = slow_kernel().await;
-    store.go_on();
+    store.manner.go_on();
     let mut caller = enter(&kernel);
     declare_queue(&mut caller, "jobs").await;
     consume(&mut caller, "jobs", 10_000).await;
@@ -194,7 +150,7 @@ async fn the_store_is_asked_once_for_many_messages() {
         let pending = publish(&mut caller, &to_queue("jobs"), &number.to_string());
         while !matches!(event(&mut caller).await, Event::Receipt(done, _) if done == pending) {}
     }
-    assert_eq!(store.marks(), 2, "one for each 257");
+    assert_eq!(store.manner.marks(), 2, "one for each 257");
 }
 
 #[tokio::test]
@@ -205,7 +161,10 @@ async fn what_the_store_does_not_take_down_is_not_handed_out() {
     published(&mut caller, &to_queue("jobs"), "a").await;
     consume(&mut caller, "jobs", 10).await;
     assert_quiet(&mut caller);
-    store.fate.send_replace(Some(Err(StoreError::Poisoned)));
+    store
+        .manner
+        .fate
+        .send_replace(Some(Err(StoreError::Poisoned)));
     assert_quiet(&mut caller);
     // It is held, and no one else's as long as this one is there.
     let mut other = enter(&kernel);

@@ -2,74 +2,37 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fairlead_canon::{EntityId, Timestamp};
-use fairlead_ports::{
-    BoxFuture, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
-};
-
+use fairlead_kernel::testing::{Commits, Manner, Over};
 use fairlead_kernel::{Binding, Destination, Lifetime, Match};
+use fairlead_ports::{Store, Unit};
 
 use crate::*;
 
-/// A store whose commits take their last step only while somebody awaits them.
+/// Commits take their last step only while somebody awaits them.
 #[derive(Debug)]
 struct Slow {
-    inner: Memory,
     finished: Arc<AtomicUsize>,
 }
 
-impl Store for Slow {
-    fn name(&self) -> &'static str {
-        "slow"
-    }
-
-    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
-        let (inner, finished) = (self.inner.commit(units), Arc::clone(&self.finished));
+impl Manner for Slow {
+    fn commit(&self, below: &dyn Store, units: Vec<Unit>) -> Commits {
+        let (committed, finished) = (below.commit(units), Arc::clone(&self.finished));
         Box::pin(async move {
             tokio::task::yield_now().await;
-            let results = inner.await;
+            let results = committed.await;
             finished.fetch_add(1, Ordering::Relaxed);
             results
         })
-    }
-
-    fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {
-        self.inner.open(entity)
-    }
-
-    fn watch(&self, watcher: Arc<dyn Watcher>) {
-        self.inner.watch(watcher);
-    }
-}
-
-impl Documents for Slow {
-    fn get(&self, space: Space, key: Bytes) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
-        self.inner.get(space, key)
-    }
-
-    fn list(
-        &self,
-        space: Space,
-        prefix: Bytes,
-        after: Option<Bytes>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
-        self.inner.list(space, prefix, after, max)
-    }
-
-    fn due(&self, now: Timestamp, max: usize) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
-        self.inner.due(now, max)
     }
 }
 
 #[tokio::test]
 async fn what_a_caller_had_handed_over_is_seen_to_its_end_without_it() {
     let finished = Arc::new(AtomicUsize::new(0));
-    let inner = Memory::new(1 << 30);
-    let store = Slow {
-        inner,
+    let slow = Slow {
         finished: Arc::clone(&finished),
     };
+    let store = Over::new(Arc::new(Memory::new(1 << 30)), slow);
     let clock = Arc::new(ManualClock::at(1));
     let kernel = kernel(Arc::new(store), Arc::clone(&clock)).await.unwrap();
     let mesh = Mesh { kernel, clock };

@@ -1,19 +1,14 @@
 //! A session that is removed while its client comes back.
 
 use std::future::ready;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use fairlead_canon::{Class, EntityId, Kind, Origin, Principal, Text, Timestamp};
-use fairlead_kernel::testing::conn_info;
+use fairlead_canon::{Class, Kind, Origin, Principal, Text};
+use fairlead_kernel::testing::{Commits, Manner, conn_info};
 use fairlead_kernel::{Caller, Change, Family, NewStream, StreamKey};
-use fairlead_memory::Memory;
 use fairlead_mqtt::codec::{ConnAck, Connect, Property, Qos, ReasonCode, Version};
-use fairlead_ports::{
-    BoxFuture, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
-};
+use fairlead_ports::{BoxFuture, Store, StoreError, Unit};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -22,10 +17,9 @@ use crate::peer::{Mesh, Peer, hello, kept, puback, pubrec, qos1, qos2, with};
 /// Of what the tests declare themselves.
 const ORIGIN: Origin = Origin(200);
 
-/// A store in memory that keeps its callers waiting while a test says so.
-#[derive(Debug)]
+/// Keeps callers waiting while a test says so.
+#[derive(Debug, Default)]
 pub(crate) struct Held {
-    inner: Arc<Memory>,
     /// Commits have taken effect, and nobody is told.
     pub(crate) commits: watch::Sender<bool>,
     /// Documents are not listed.
@@ -34,68 +28,26 @@ pub(crate) struct Held {
     pub(crate) is_away: AtomicBool,
 }
 
-impl Held {
-    pub(crate) fn over(inner: Arc<Memory>) -> Self {
-        Self {
-            inner,
-            commits: watch::Sender::new(false),
-            lists: watch::Sender::new(false),
-            is_away: AtomicBool::new(false),
-        }
-    }
-}
-
 async fn until_let_go(mut is_held: watch::Receiver<bool>) {
     // A store that is gone holds nobody.
     let _gone = is_held.wait_for(|is_held| !is_held).await;
 }
 
-impl Store for Held {
-    fn name(&self) -> &'static str {
-        "held"
-    }
-
-    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
+impl Manner for Held {
+    fn commit(&self, below: &dyn Store, units: Vec<Unit>) -> Commits {
         if self.is_away.load(Ordering::Relaxed) {
             let refused = units.iter().map(|_| Err(StoreError::Unavailable)).collect();
             return Box::pin(ready(refused));
         }
-        let (committed, is_held) = (self.inner.commit(units), self.commits.subscribe());
+        let (committed, is_held) = (below.commit(units), self.commits.subscribe());
         Box::pin(async move {
             until_let_go(is_held).await;
             committed.await
         })
     }
 
-    fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {
-        self.inner.open(entity)
-    }
-
-    fn watch(&self, watcher: Arc<dyn Watcher>) {
-        self.inner.watch(watcher);
-    }
-}
-
-impl Documents for Held {
-    fn get(&self, space: Space, key: Bytes) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
-        self.inner.get(space, key)
-    }
-
-    fn list(
-        &self,
-        space: Space,
-        prefix: Bytes,
-        after: Option<Bytes>,
-        max: usize,
-    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
-        Box::pin(async move {
-            until_let_go(self.lists.subscribe()).await;
-            self.inner.list(space, prefix, after, max).await
-        })
-    }
-
-    fn due(&self, now: Timestamp, max: usize) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
-        self.inner.due(now, max)
+    fn before_list(&self) -> BoxFuture<'_, ()> {
+        Box::pin(until_let_go(self.lists.subscribe()))
     }
 }
 
@@ -157,12 +109,12 @@ async fn expect_kept(mesh: &Mesh, connect: Connect) {
 async fn a_session_that_is_removed_before_it_is_attached_is_begun_anew() {
     let (mesh, store) = Mesh::held().await;
     leave_session(&mesh).await;
-    store.lists.send_replace(true);
+    store.manner.lists.send_replace(true);
     let remove = async {
         all_wait().await;
         let removed = declare(&mesh, Change::RemoveStream(mailbox("reader")));
         removed.await.unwrap();
-        store.lists.send_replace(false);
+        store.manner.lists.send_replace(false);
     };
     let (came, ()) = tokio::join!(mesh.accepted(kept(Version::V5, "reader")), remove);
     expect_new_session(&mesh, came).await;
@@ -170,13 +122,9 @@ async fn a_session_that_is_removed_before_it_is_attached_is_begun_anew() {
 }
 
 /// Comes back while the removal of its session waits for its turn, before its own declaration.
-async fn come_back_behind_a_removal(
-    mesh: &Mesh,
-    store: &Held,
-    connect: Connect,
-) -> (Peer, ConnAck) {
+async fn come_back_behind_a_removal(mesh: &Mesh, held: &Held, connect: Connect) -> (Peer, ConnAck) {
     leave_session(mesh).await;
-    store.commits.send_replace(true);
+    held.commits.send_replace(true);
     let other = NewStream::new(mailbox("other"), Kind::Queue, Class::Local, ORIGIN);
     let first = declare(mesh, Change::CreateStream(other));
     all_wait().await;
@@ -184,7 +132,7 @@ async fn come_back_behind_a_removal(
     all_wait().await;
     let go_on = async {
         all_wait().await;
-        store.commits.send_replace(false);
+        held.commits.send_replace(false);
     };
     let (came, ()) = tokio::join!(mesh.accepted(connect), go_on);
     first.await.unwrap();
@@ -199,7 +147,7 @@ async fn a_session_that_is_removed_before_its_terms_change_is_begun_anew() {
         properties: with([Property::SessionExpiry(7_200)]),
         ..kept(Version::V5, "reader")
     };
-    let came = come_back_behind_a_removal(&mesh, &store, longer()).await;
+    let came = come_back_behind_a_removal(&mesh, &store.manner, longer()).await;
     expect_new_session(&mesh, came).await;
     expect_kept(&mesh, longer()).await;
 }
@@ -208,7 +156,7 @@ async fn a_session_that_is_removed_before_its_terms_change_is_begun_anew() {
 async fn a_session_that_is_removed_before_a_clean_start_ends_it_hinders_nobody() {
     let (mesh, store) = Mesh::held().await;
     let clean = hello(Version::V5, "reader");
-    let came = come_back_behind_a_removal(&mesh, &store, clean).await;
+    let came = come_back_behind_a_removal(&mesh, &store.manner, clean).await;
     expect_new_session(&mesh, came).await;
     let (_, answer) = mesh.accepted(kept(Version::V5, "reader")).await;
     assert!(!answer.session_present);
@@ -221,7 +169,7 @@ async fn a_removed_session_that_was_to_end_with_the_connection_leaves_no_mailbox
         clean_start: false,
         ..hello(Version::V5, "reader")
     };
-    let (mut reader, answer) = come_back_behind_a_removal(&mesh, &store, ending).await;
+    let (mut reader, answer) = come_back_behind_a_removal(&mesh, &store.manner, ending).await;
     reader.subscribe("kept", Qos::AtLeastOnce).await;
     assert!(!answer.session_present);
     let is_there = |name| {
@@ -239,10 +187,10 @@ async fn a_session_that_is_to_end_with_the_connection_does_not_end_before_it_is_
     let mut writer = mesh.client(Version::V5, "writer").await;
     writer.send(qos1(1, "kept", b"x")).await;
     writer.expect(puback(1, ReasonCode::SUCCESS)).await;
-    store.lists.send_replace(true);
+    store.manner.lists.send_replace(true);
     let go_on = async {
         all_wait().await;
-        store.lists.send_replace(false);
+        store.manner.lists.send_replace(false);
     };
     let ending = Connect {
         clean_start: false,
@@ -264,10 +212,10 @@ async fn a_store_that_is_away_ends_the_connection_that_publishes() {
         let mut reader = mesh.accepted(kept(version, "reader")).await.0;
         reader.subscribe("kept", Qos::AtLeastOnce).await;
         let mut writer = mesh.client(version, "writer").await;
-        store.is_away.store(true, Ordering::Relaxed);
+        store.manner.is_away.store(true, Ordering::Relaxed);
         writer.send(qos1(1, "kept", b"x")).await;
         writer.expect_end(word).await;
-        store.is_away.store(false, Ordering::Relaxed);
+        store.manner.is_away.store(false, Ordering::Relaxed);
         reader.expect_nothing().await;
         reader.goodbye().await;
     }

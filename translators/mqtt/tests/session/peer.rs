@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use fairlead_canon::Text;
-use fairlead_kernel::testing::{CountingEntropy, ManualClock, conn_info, kernel};
+use fairlead_kernel::testing::{CountingEntropy, ManualClock, Over, conn_info, kernel};
 use fairlead_kernel::{Backing, Closed, Conn, ConnInfo, DrainWatch, Kernel, Translator};
 use fairlead_memory::Memory;
 use fairlead_mqtt::Mqtt;
@@ -44,10 +44,10 @@ impl Mesh {
     }
 
     /// A mesh whose store a test can hold.
-    pub(crate) async fn held() -> (Self, Arc<Held>) {
+    pub(crate) async fn held() -> (Self, Arc<Over<Memory, Held>>) {
         let clock = Arc::new(ManualClock::at(1_000_000));
         let store = Arc::new(Memory::new(1 << 28));
-        let held = Arc::new(Held::over(Arc::clone(&store)));
+        let held = Arc::new(Over::new(Arc::clone(&store), Held::default()));
         let kernel = kernel(Arc::clone(&held), Arc::clone(&clock));
         (Self::of(kernel.await.unwrap(), clock, store), held)
     }
