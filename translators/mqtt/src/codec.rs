@@ -33,6 +33,7 @@ pub use header::PACKET_BYTES_MAX;
 pub use property::{Properties, Property, SubscriptionId, UserProperty};
 pub use publish::{Delivery, Publish};
 pub use reason::ReasonCode;
+pub(crate) use reason::{OF_CONNACK, OF_DISCONNECT, OF_SUBACK};
 pub use suback::SubAck;
 pub use subscribe::{RetainHandling, Subscribe, Subscription};
 pub use unsuback::UnsubAck;

@@ -3,7 +3,10 @@
 use fairlead_canon::Text;
 use fairlead_kernel::{Closed, ClosedReason, Error, Reason};
 
-use crate::codec::{DecodeError, Properties, Property, ReasonCode, Version};
+use crate::codec::{
+    DecodeError, OF_CONNACK, OF_DISCONNECT, OF_SUBACK, Properties, Property, Qos, ReasonCode,
+    Version,
+};
 
 /// The end of a connection: what the client is told and what the log is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +45,8 @@ pub(crate) fn code_of(reason: Reason) -> ReasonCode {
 /// What CONNACK says in this version; 3.1.1 knows five refusals.
 pub(crate) fn connack_code(version: Version, code: ReasonCode) -> ReasonCode {
     match version {
-        Version::V5 if code == ReasonCode::SUCCESS || code.is_failure() => code,
+        //= MQTT-3.2.2-8: the reason codes are those of CONNACK.
+        Version::V5 if OF_CONNACK.contains(&code) => code,
         // What CONNACK has no word for, such as a session that is removed at this very moment: the
         // client comes again.
         Version::V5 => ReasonCode::SERVER_BUSY,
@@ -60,10 +64,26 @@ pub(crate) fn connack_code(version: Version, code: ReasonCode) -> ReasonCode {
 /// What SUBACK says in this version; 3.1.1 knows one refusal, and 3.1 none: there it looks granted,
 /// and nothing comes.
 pub(crate) fn suback_code(version: Version, code: ReasonCode) -> ReasonCode {
+    if code.0 <= Qos::ExactlyOnce as u8 {
+        return code;
+    }
     match version {
-        Version::V311 if code.is_failure() => ReasonCode::UNSPECIFIED,
-        Version::V31 if code.is_failure() => ReasonCode::SUCCESS,
-        Version::V31 | Version::V311 | Version::V5 => code,
+        Version::V31 => ReasonCode::SUCCESS,
+        //= MQTT-3.9.3-2: the reason codes are those of SUBACK.
+        Version::V5 if OF_SUBACK.contains(&code) => code,
+        Version::V311 | Version::V5 => ReasonCode::UNSPECIFIED,
+    }
+}
+
+/// What DISCONNECT says.
+pub(crate) fn disconnect_code(code: ReasonCode) -> ReasonCode {
+    match code {
+        //= MQTT-3.14.2-1: the reason codes are those of DISCONNECT.
+        code if OF_DISCONNECT.contains(&code) => code,
+        //= MQTT-3.1.0-2: a second CONNECT is a protocol error, whatever level it asks for.
+        ReasonCode::UNSUPPORTED_VERSION => ReasonCode::PROTOCOL_ERROR,
+        ReasonCode::BAD_CREDENTIALS | ReasonCode::BANNED => ReasonCode::NOT_AUTHORIZED,
+        _ => ReasonCode::UNSPECIFIED,
     }
 }
 
@@ -157,16 +177,36 @@ mod tests {
 
     #[test]
     fn a_refused_connect_is_never_told_a_code_that_connack_does_not_have() {
-        let unknown = code_of(Reason::Unknown);
-        assert!(!unknown.is_failure());
-        for version in [Version::V31, Version::V311, Version::V5] {
-            let told = connack_code(version, unknown);
-            assert!(
-                told != unknown && told != ReasonCode::SUCCESS,
-                "{version:?}"
-            );
+        for code in [code_of(Reason::Unknown), code_of(Reason::ShuttingDown)] {
+            let told = connack_code(Version::V5, code);
+            assert_eq!(told, ReasonCode::SERVER_BUSY, "{code:?}");
+            for version in [Version::V31, Version::V311] {
+                assert_eq!(connack_code(version, code), ReasonCode(3), "{code:?}");
+            }
         }
         let full = code_of(Reason::Full);
         assert_eq!(connack_code(Version::V5, full), full);
+    }
+
+    #[test]
+    fn a_refused_filter_is_never_told_a_code_that_suback_does_not_have() {
+        for reason in [Reason::Unknown, Reason::BadName, Reason::Unavailable] {
+            let told = |version| suback_code(version, code_of(reason));
+            assert_eq!(told(Version::V5), ReasonCode::UNSPECIFIED, "{reason:?}");
+            assert_eq!(told(Version::V311), ReasonCode::UNSPECIFIED, "{reason:?}");
+            assert_eq!(told(Version::V31), ReasonCode::SUCCESS, "{reason:?}");
+        }
+        let denied = code_of(Reason::Denied);
+        assert_eq!(suback_code(Version::V5, denied), denied);
+    }
+
+    #[test]
+    fn the_last_word_is_never_a_code_that_disconnect_does_not_have() {
+        let unknown = code_of(Reason::Unknown);
+        assert_eq!(disconnect_code(unknown), ReasonCode::UNSPECIFIED);
+        let nobody = code_of(Reason::NotAuthenticated);
+        assert_eq!(disconnect_code(nobody), ReasonCode::NOT_AUTHORIZED);
+        let busy = code_of(Reason::Unavailable);
+        assert_eq!(disconnect_code(busy), busy);
     }
 }

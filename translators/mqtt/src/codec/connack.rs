@@ -5,6 +5,7 @@ use fairlead_wire::{Reader, WireError};
 
 use super::header::{Kind, frame};
 use super::property::Place;
+use super::reason::{OF_CONNACK, OF_OLD_CONNACK};
 use super::{DecodeError, Properties, ReasonCode, Version};
 
 /// Whether there is a session, and on which terms.
@@ -25,13 +26,20 @@ impl ConnAck {
         if flags > 1 {
             return Err(DecodeError::Malformed("reserved acknowledge flags"));
         }
+        //= MQTT-3.2.2-8: the reason codes are those of CONNACK.
+        let (code, properties) = match version {
+            Version::V31 | Version::V311 => {
+                (ReasonCode::read(r, OF_OLD_CONNACK)?, Properties::NONE)
+            }
+            Version::V5 => (
+                ReasonCode::read(r, OF_CONNACK)?,
+                Properties::decode(r, Place::CONNACK)?,
+            ),
+        };
         Ok(Self {
             session_present: flags == 1 && version != Version::V31,
-            code: ReasonCode(r.u8("reason code")?),
-            properties: match version {
-                Version::V31 | Version::V311 => Properties::NONE,
-                Version::V5 => Properties::decode(r, Place::CONNACK)?,
-            },
+            code,
+            properties,
         })
     }
 

@@ -165,8 +165,13 @@ fn version(r: &mut Reader<'_>) -> Result<Version, DecodeError> {
 
 fn connect_flags(r: &mut Reader<'_>, version: Version) -> Result<u8, DecodeError> {
     let flags = r.u8("connect flags")?;
+    // MQTT 5 allows a password without a user name; 3.1 (its section 3.1) and 3.1.1 (its
+    // MQTT-3.1.2-22) do not.
+    if version != Version::V5 && flags & (USER_NAME | PASSWORD) == PASSWORD {
+        return Err(DecodeError::Malformed("a password without a user name"));
+    }
     if version == Version::V31 {
-        // 3.1 calls them unused and lets a client set them.
+        // 3.1 disregards the other flags that 3.1.1 forbids, and lets a client set them.
         return Ok(flags & !RESERVED);
     }
     //= MQTT-3.1.2-3: the reserved flag is 0.
@@ -177,10 +182,6 @@ fn connect_flags(r: &mut Reader<'_>, version: Version) -> Result<u8, DecodeError
     //= MQTT-3.1.2-13: it is not retained.
     if flags & WILL == 0 && flags & (WILL_QOS | WILL_RETAIN) != 0 {
         return Err(DecodeError::Malformed("will flags without a will"));
-    }
-    // Only 3.1.1 forbids a password without a user name (its MQTT-3.1.2-22).
-    if version == Version::V311 && flags & (USER_NAME | PASSWORD) == PASSWORD {
-        return Err(DecodeError::Malformed("a password without a user name"));
     }
     Ok(flags)
 }

@@ -72,6 +72,80 @@ codes! {
     WILDCARDS_NOT_SUPPORTED = 0xa2 "wildcard subscriptions not supported";
 }
 
+/// What CONNACK may say.
+pub(crate) const OF_CONNACK: &[ReasonCode] = &[
+    ReasonCode::SUCCESS,
+    ReasonCode::UNSPECIFIED,
+    ReasonCode::MALFORMED_PACKET,
+    ReasonCode::PROTOCOL_ERROR,
+    ReasonCode::IMPLEMENTATION_SPECIFIC,
+    ReasonCode::UNSUPPORTED_VERSION,
+    ReasonCode::CLIENT_ID_NOT_VALID,
+    ReasonCode::BAD_CREDENTIALS,
+    ReasonCode::NOT_AUTHORIZED,
+    ReasonCode::SERVER_UNAVAILABLE,
+    ReasonCode::SERVER_BUSY,
+    ReasonCode::BANNED,
+    ReasonCode::BAD_AUTH_METHOD,
+    ReasonCode::TOPIC_NAME_INVALID,
+    ReasonCode::PACKET_TOO_LARGE,
+    ReasonCode::QUOTA_EXCEEDED,
+    ReasonCode::PAYLOAD_FORMAT_INVALID,
+    ReasonCode::RETAIN_NOT_SUPPORTED,
+    ReasonCode::QOS_NOT_SUPPORTED,
+    ReasonCode::USE_ANOTHER_SERVER,
+    ReasonCode::SERVER_MOVED,
+    ReasonCode::CONNECTION_RATE_EXCEEDED,
+];
+
+/// What CONNACK may say before MQTT 5: accepted, and five refusals.
+pub(super) const OF_OLD_CONNACK: &[ReasonCode] = &[
+    ReasonCode(0),
+    ReasonCode(1),
+    ReasonCode(2),
+    ReasonCode(3),
+    ReasonCode(4),
+    ReasonCode(5),
+];
+
+/// What SUBACK may say: the granted QoS, or a refusal.
+pub(crate) const OF_SUBACK: &[ReasonCode] = &[
+    ReasonCode(0),
+    ReasonCode(1),
+    ReasonCode(2),
+    ReasonCode::UNSPECIFIED,
+    ReasonCode::IMPLEMENTATION_SPECIFIC,
+    ReasonCode::NOT_AUTHORIZED,
+    ReasonCode::TOPIC_FILTER_INVALID,
+    ReasonCode::PACKET_ID_IN_USE,
+    ReasonCode::QUOTA_EXCEEDED,
+    ReasonCode::SHARED_NOT_SUPPORTED,
+    ReasonCode::SUBSCRIPTION_IDS_NOT_SUPPORTED,
+    ReasonCode::WILDCARDS_NOT_SUPPORTED,
+];
+
+/// What SUBACK may say in 3.1.1, which knows one refusal.
+pub(super) const OF_SUBACK_311: &[ReasonCode] = &[
+    ReasonCode(0),
+    ReasonCode(1),
+    ReasonCode(2),
+    ReasonCode::UNSPECIFIED,
+];
+
+/// What SUBACK may say in 3.1, which knows no refusal.
+pub(super) const OF_SUBACK_31: &[ReasonCode] = &[ReasonCode(0), ReasonCode(1), ReasonCode(2)];
+
+/// What UNSUBACK may say.
+pub(super) const OF_UNSUBACK: &[ReasonCode] = &[
+    ReasonCode::SUCCESS,
+    ReasonCode::NO_SUBSCRIPTION_EXISTED,
+    ReasonCode::UNSPECIFIED,
+    ReasonCode::IMPLEMENTATION_SPECIFIC,
+    ReasonCode::NOT_AUTHORIZED,
+    ReasonCode::TOPIC_FILTER_INVALID,
+    ReasonCode::PACKET_ID_IN_USE,
+];
+
 /// What PUBACK and PUBREC may say.
 pub(super) const OF_PUBLISH: &[ReasonCode] = &[
     ReasonCode::SUCCESS,
@@ -97,7 +171,7 @@ pub(super) const OF_AUTH: &[ReasonCode] = &[
 ];
 
 /// What DISCONNECT may say, from either side.
-pub(super) const OF_DISCONNECT: &[ReasonCode] = &[
+pub(crate) const OF_DISCONNECT: &[ReasonCode] = &[
     ReasonCode::SUCCESS,
     ReasonCode::DISCONNECT_WITH_WILL,
     ReasonCode::UNSPECIFIED,
@@ -139,6 +213,15 @@ impl ReasonCode {
             .ok_or(DecodeError::Protocol(
                 "a reason code that is not of this packet",
             ))
+    }
+
+    /// Reads one for each byte that is left.
+    pub(super) fn read_rest(r: &mut Reader<'_>, of: &[Self]) -> Result<Vec<Self>, DecodeError> {
+        let mut codes = Vec::new();
+        while !r.is_empty() {
+            codes.push(Self::read(r, of)?);
+        }
+        Ok(codes)
     }
 
     /// Whether the operation failed.

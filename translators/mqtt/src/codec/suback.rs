@@ -6,6 +6,7 @@ use fairlead_wire::{Reader, WireError};
 use super::field::packet_id;
 use super::header::{Kind, frame};
 use super::property::Place;
+use super::reason::{OF_SUBACK, OF_SUBACK_31, OF_SUBACK_311};
 use super::{DecodeError, PacketId, Properties, ReasonCode, Version};
 
 /// The answer to SUBSCRIBE.
@@ -21,13 +22,17 @@ pub struct SubAck {
 
 impl SubAck {
     pub(super) fn decode(r: &mut Reader<'_>, version: Version) -> Result<Self, DecodeError> {
+        let packet_id = packet_id(r)?;
+        let (properties, codes) = match version {
+            Version::V31 => (Properties::NONE, OF_SUBACK_31),
+            Version::V311 => (Properties::NONE, OF_SUBACK_311),
+            Version::V5 => (Properties::decode(r, Place::ACK)?, OF_SUBACK),
+        };
         Ok(Self {
-            packet_id: packet_id(r)?,
-            properties: match version {
-                Version::V31 | Version::V311 => Properties::NONE,
-                Version::V5 => Properties::decode(r, Place::ACK)?,
-            },
-            codes: r.rest().iter().copied().map(ReasonCode).collect(),
+            packet_id,
+            properties,
+            //= MQTT-3.9.3-2: the reason codes are those of SUBACK.
+            codes: ReasonCode::read_rest(r, codes)?,
         })
     }
 

@@ -281,6 +281,26 @@ fn unsubscribe_and_its_answer() {
     golden(Version::V311, "b0 02 000b", answer(Vec::new()));
 }
 
+//= MQTT-3.2.2-8
+//= MQTT-3.9.3-2
+//= MQTT-3.11.3-2
+#[test]
+fn an_answer_with_a_code_of_another_packet_is_refused() {
+    for (version, text) in [
+        (Version::V31, "20 02 00 06"),
+        (Version::V31, "90 03 000a 80"),
+        (Version::V311, "20 02 00 80"),
+        (Version::V311, "90 04 000a 00 83"),
+        (Version::V5, "20 03 00 8b 00"),
+        (Version::V5, "90 05 000a 00 00 90"),
+        (Version::V5, "b0 05 000b 00 00 97"),
+    ] {
+        let read = decode_one(&hex(text), version);
+        let is_refused = matches!(read, Err(DecodeError::Protocol(_)));
+        assert!(is_refused, "{version:?} {text}: {read:?}");
+    }
+}
+
 #[test]
 fn pings_and_disconnects() {
     golden(Version::V311, "c0 00", Packet::PingReq);
@@ -488,6 +508,11 @@ fn what_is_not_a_packet_is_refused() {
         (
             Version::V311,
             "10 0e 0004 4d515454 04 42 003c 0000 0000",
+            Malformed("a password without a user name"),
+        ),
+        (
+            Version::V31,
+            "10 12 0006 4d5149736470 03 42 003c 0001 61 0001 62",
             Malformed("a password without a user name"),
         ),
         (

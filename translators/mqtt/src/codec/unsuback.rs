@@ -6,6 +6,7 @@ use fairlead_wire::{Reader, WireError};
 use super::field::packet_id;
 use super::header::{Kind, frame};
 use super::property::Place;
+use super::reason::OF_UNSUBACK;
 use super::{DecodeError, PacketId, Properties, ReasonCode, Version};
 
 /// The answer to UNSUBSCRIBE.
@@ -26,7 +27,8 @@ impl UnsubAck {
             Version::V31 | Version::V311 => (Properties::NONE, Vec::new()),
             Version::V5 => (
                 Properties::decode(r, Place::ACK)?,
-                r.rest().iter().copied().map(ReasonCode).collect(),
+                //= MQTT-3.11.3-2: the reason codes are those of UNSUBACK.
+                ReasonCode::read_rest(r, OF_UNSUBACK)?,
             ),
         };
         Ok(Self {

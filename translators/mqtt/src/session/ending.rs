@@ -10,7 +10,7 @@ use fairlead_kernel::{
 use super::Session;
 use super::client::{Client, Expiry};
 use crate::codec::{Disconnect, Packet, Properties, ReasonCode, Version, Will};
-use crate::errors::Fault;
+use crate::errors::{Fault, disconnect_code};
 use crate::map::{self, Inbound};
 
 /// Why the turns ended.
@@ -155,7 +155,7 @@ impl<I: Io> Session<I> {
         let is_heard = fault.closed.reason != ClosedReason::Lost;
         if is_heard && self.link.version == Version::V5 {
             let disconnect = Packet::Disconnect(Disconnect {
-                reason: fault.code,
+                reason: disconnect_code(fault.code),
                 properties: fault.words(self.link.version, self.client.size_max),
             });
             if let Err(unwritable) = self.link.send(&disconnect) {

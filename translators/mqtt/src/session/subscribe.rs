@@ -160,7 +160,7 @@ impl<I: Io> Session<I> {
                 if error.reason == Reason::Locked {
                     return ReasonCode::QUOTA_EXCEEDED;
                 }
-                failure(code_of(error.reason))
+                code_of(error.reason)
             })?;
         }
         //= MQTT-3.8.4-3: a subscription with the same filter is replaced.
@@ -349,15 +349,6 @@ fn check_filter(filter: &Text) -> Result<(), ReasonCode> {
         return Err(ReasonCode::TOPIC_FILTER_INVALID);
     }
     Ok(())
-}
-
-/// A code that says failure for certain.
-fn failure(code: ReasonCode) -> ReasonCode {
-    if code.is_failure() {
-        code
-    } else {
-        ReasonCode::UNSPECIFIED
-    }
 }
 
 fn wants_retained(handling: RetainHandling, is_new: bool) -> bool {

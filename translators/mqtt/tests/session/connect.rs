@@ -166,6 +166,16 @@ async fn a_second_connect_is_a_protocol_error() {
     }
 }
 
+//= MQTT-3.14.2-1
+#[tokio::test]
+async fn a_second_connect_of_a_level_that_is_not_served_is_a_protocol_error_too() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "c").await;
+    peer.send_bytes(b"\x10\x0d\x00\x04MQTT\x06\x02\x00\x3c\x00\x01c")
+        .await;
+    peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
+}
+
 //= MQTT311-2.2.2-2
 //= MQTT-4.13.1-1
 #[tokio::test]
