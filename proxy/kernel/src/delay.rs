@@ -13,7 +13,7 @@ use fairlead_canon::{
     Address, EntityId, Message, Offset, Outcome, Overflow, Path, Promise, RealmId, SizeLimits,
     Timestamp,
 };
-use fairlead_ports::{Action, CursorId, Log, Op, Ops, Place, StoreError, Stored, Unit};
+use fairlead_ports::{Action, Committed, CursorId, Log, Op, Ops, Place, StoreError, Stored, Unit};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -21,6 +21,7 @@ use crate::admission::Admitted;
 use crate::house::House;
 use crate::publish::{check_size, documents};
 use crate::reach::{Reached, target};
+use crate::salvage::{Salvage, salvage};
 use crate::verb::{Later, Pending, ranges};
 use crate::{Caller, Error, Reason};
 
@@ -35,6 +36,19 @@ pub(crate) struct Delays {
 
 /// The task's work.
 struct Posting(Arc<House>);
+
+/// A message that is due, on its way.
+struct Post {
+    offset: Offset,
+    /// Appends it to its targets, if it has any, and settles it where it waited.
+    unit: Unit,
+    /// It, for whoever listens; `None` when it is not published after all.
+    message: Option<Arc<Message>>,
+    /// Room that was taken in queues.
+    admitted: Admitted,
+    /// A log asks for a key, and does not get it.
+    lacks_key: bool,
+}
 
 /// Messages published at a time.
 const PAGE: usize = 64;
@@ -107,11 +121,10 @@ impl Delays {
             let now = posting.0.clock.wall();
             let due = self.take_due(now);
             if !due.is_empty() {
-                if let Err(error) = posting.publish(self.entity, &*log, &due, now).await {
-                    tracing::warn!(%error, "delayed messages wait on");
-                    let retry = now.after(RETRY);
-                    due.into_iter().for_each(|offset| self.note(offset, retry));
-                }
+                let waiting = posting.publish((self.entity, &*log), due, now).await;
+                let retry = now.after(RETRY);
+                let waiting = waiting.into_iter();
+                waiting.for_each(|offset| self.note(offset, retry));
                 continue;
             }
             let next = self.due.lock().first().map(|(due, _)| *due);
@@ -142,71 +155,95 @@ impl Delays {
 }
 
 impl Posting {
-    /// Publishes what is due: everything, or nothing but an error.
+    /// Publishes what is due; gives back what waits on. What is damaged stays in the store, where the
+    /// next start finds it again.
     async fn publish(
         &self,
-        entity: EntityId,
-        log: &dyn Log,
-        due: &[Offset],
+        (entity, log): (EntityId, &dyn Log),
+        due: Vec<Offset>,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let bodies = log.fetch(due.to_vec()).await?;
-        let mut messages = Vec::with_capacity(bodies.len());
-        let mut units = Vec::with_capacity(bodies.len());
-        for stored in bodies {
-            let message = open(&stored).filter(|message| !message.terms.is_expired(now));
-            let (unit, admitted) = self.unit(entity, stored.base, message.as_ref(), now);
-            units.push(unit);
-            messages.push((message.map(Arc::new), admitted));
+    ) -> Vec<Offset> {
+        let Salvage { whole, damaged } = match salvage(log, due.clone()).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "delayed messages wait on");
+                return due;
+            }
+        };
+        for (_, error) in damaged {
+            self.0.note_damaged(error);
         }
+        let posts: Vec<_> = whole
+            .iter()
+            .map(|stored| self.post(entity, stored, now))
+            .collect();
+        let units = posts.iter().map(|post| post.unit.clone()).collect();
         let results = self.0.store.commit(units).await;
-        let mut refused = Ok(());
-        for ((message, admitted), result) in messages.into_iter().zip(results) {
+        let (mut waiting, mut why) = (Vec::new(), None);
+        for (post, result) in posts.into_iter().zip(results) {
             match result {
-                Ok(committed) => {
-                    admitted.kept_by(&committed);
-                    if let Some(message) = message {
-                        self.0.subscriptions.serve(&message);
-                    }
+                Ok(committed) => self.published(post, &committed),
+                Err(error) => {
+                    waiting.push(post.offset);
+                    why = Some(error);
                 }
-                Err(error) => refused = Err(error),
             }
         }
-        refused
+        if let Some(error) = why {
+            tracing::warn!(%error, count = waiting.len(), "delayed messages wait on");
+        }
+        waiting
     }
 
-    /// Appends a message to its targets, if it has any, and settles it where it waited; with the room
-    /// that was taken.
-    fn unit(
-        &self,
-        entity: EntityId,
-        offset: Offset,
-        message: Option<&Message>,
-        now: Timestamp,
-    ) -> (Unit, Admitted) {
+    fn published(&self, post: Post, committed: &Committed) {
+        post.admitted.kept_by(committed);
+        if post.lacks_key {
+            self.0.note_keyless();
+        }
+        if let Some(message) = post.message {
+            self.0.subscriptions.serve(&message);
+        }
+    }
+
+    fn post(&self, entity: EntityId, stored: &Stored, now: Timestamp) -> Post {
+        let message = open(stored).filter(|message| !message.terms.is_expired(now));
         let mut ops = Ops::with_capacity(2);
         let mut admitted = Admitted::default();
-        if let Some(message) = message {
-            let mut reached = Reached::new(Place::IfRoom);
-            let at = (&message.address, message, &[][..]);
-            self.0
-                .atlas
-                .read(|topology| reached.add_all((topology, &self.0.hub), at, |_| true));
-            if message.terms.latest {
-                reached.add_entity(self.0.latest);
-            }
-            reached.send_on(message, &self.0.undertaker);
+        let mut lacks_key = false;
+        if let Some(message) = &message {
+            let reached = self.reached(message);
+            lacks_key = reached.lacks_key(message);
             // Its time in the queues begins now.
             (_, admitted) = reached.stage(message, now, &mut ops);
         }
         ops.push(Op::Settle {
             entity,
             cursor: CursorId(0),
-            ranges: ranges([offset.0]),
+            ranges: ranges([stored.base.0]),
             outcome: Outcome::Done,
         });
         let promise = Promise::Durable;
-        (Unit { ops, promise }, admitted)
+        Post {
+            offset: stored.base,
+            unit: Unit { ops, promise },
+            message: message.map(Arc::new),
+            admitted,
+            lacks_key,
+        }
+    }
+
+    /// Where a message goes by now.
+    fn reached(&self, message: &Message) -> Reached {
+        let mut reached = Reached::new(Place::IfRoom);
+        let at = (&message.address, message, &[][..]);
+        self.0
+            .atlas
+            .read(|topology| reached.add_all((topology, &self.0.hub), at, |_| true));
+        if message.terms.latest {
+            reached.add_entity(self.0.latest);
+        }
+        reached.send_on(message, &self.0.undertaker);
+        reached
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use fairlead_canon::Message;
+use fairlead_canon::{Message, Outcome};
 use fairlead_delivery::Assigned;
 use fairlead_ports::Stored;
 
@@ -177,7 +177,7 @@ impl Caller {
     }
 
     /// What could not be handed out stays with this caller until it leaves, and is counted. A damaged
-    /// message keeps no other from being handed out: it is read alone in the end.
+    /// message keeps no other from being handed out: it is read alone in the end, and passed by.
     fn hold_unread(&mut self, reading: Reading, error: Error) {
         if error.reason == Reason::Corrupt && reading.assigned.len() > 1 {
             self.bodies.step = 1;
@@ -192,5 +192,21 @@ impl Caller {
         }
         tracing::error!(%error, count = reading.assigned.len(), "messages could not be handed out");
         self.meters.failed(&error);
+        if error.reason == Reason::Corrupt {
+            self.pass_by(&reading);
+        }
+    }
+
+    /// Gives the room that these had to what is behind them. They stay in the store as they are, and
+    /// whoever makes the queue hot again meets them again.
+    fn pass_by(&mut self, reading: &Reading) {
+        let member = self.member(reading.attachment);
+        if let Some(Attached::Queue(attached)) = self.attachments.get(reading.attachment) {
+            let taken = u32::try_from(reading.assigned.len()).unwrap_or(u32::MAX);
+            attached.hot.quietly(|queue| queue.taken(member, taken));
+        }
+        let places: Vec<_> = reading.assigned.iter().map(|one| one.place).collect();
+        // Ended for this queue alone: what is staged for the store is nothing.
+        drop(self.end(reading.attachment, &places, Outcome::Done));
     }
 }

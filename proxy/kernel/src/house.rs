@@ -1,17 +1,20 @@
 //! What the kernel's own tasks work with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fairlead_canon::{DeadReason, EntityId, Outcome, Promise};
 use fairlead_ports::{Clock, CursorId, Op, Store, StoreError, Unit};
+use parking_lot::Mutex;
 use prometheus::IntCounter;
+use tokio::time::Instant;
 
 use crate::Error;
 use crate::atlas::Atlas;
 use crate::delay::Delays;
 use crate::hub::Hub;
 use crate::live::Subscriptions;
-use crate::metrics::Buried;
+use crate::metrics::{Buried, DropReason, Meters};
 use crate::undertaker::Undertaker;
 use crate::verb::ranges;
 
@@ -28,6 +31,28 @@ pub(crate) struct House {
     pub(crate) latest: EntityId,
     pub(crate) buried: Buried,
     pub(crate) displaced: IntCounter,
+    /// What these tasks fail at, and drop.
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) keyless: Keyless,
+}
+
+/// When it was last said that a message went without its key.
+#[derive(Debug, Default)]
+pub(crate) struct Keyless(Mutex<Option<Instant>>);
+
+impl Keyless {
+    /// Each is counted, and one in so long is told of.
+    const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+    /// Whether enough time has passed since the last one.
+    fn is_to_be_told(&self) -> bool {
+        let mut told = self.0.lock();
+        let is_due = told.is_none_or(|told| told.elapsed() >= Self::TOLD_EVERY);
+        if is_due {
+            *told = Some(Instant::now());
+        }
+        is_due
+    }
 }
 
 impl House {
@@ -38,6 +63,20 @@ impl House {
         house.hub.expiry().start(&house);
         house.hub.surplus().start(&house).await?;
         Ok(delays.start(&house).await?)
+    }
+
+    /// Counts a message that cannot be read, and stays where it is.
+    pub(crate) fn note_damaged(&self, error: StoreError) {
+        tracing::error!(%error, "a damaged message stays where it is, and others go on");
+        self.meters.failed(&error.into());
+    }
+
+    /// Counts a message that a log did not get because it keeps the newest of each key.
+    pub(crate) fn note_keyless(&self) {
+        self.meters.dropped(DropReason::Keyless);
+        if self.keyless.is_to_be_told() {
+            tracing::warn!("a compacted log takes no dead or delayed message without a key");
+        }
     }
 
     /// Lets messages of a queue die that nobody holds and the queue has forgotten.
@@ -74,5 +113,20 @@ impl House {
             self.undertaker.look_at([entity]);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_message_without_a_key_in_a_minute_is_told_of() {
+        let keyless = Keyless::default();
+        assert!(keyless.is_to_be_told());
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(!keyless.is_to_be_told());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(keyless.is_to_be_told());
     }
 }

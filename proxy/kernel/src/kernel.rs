@@ -24,7 +24,7 @@ use crate::condition::Conditions;
 use crate::delay::Delays;
 use crate::ground::Ground;
 use crate::group::Groups;
-use crate::house::House;
+use crate::house::{House, Keyless};
 use crate::hub::Hub;
 use crate::janitor::Janitor;
 use crate::live::Subscriptions;
@@ -135,6 +135,10 @@ impl Kernel {
             latest,
             buried: metrics.buried(),
             displaced: metrics.displaced().clone(),
+            meters: metrics
+                .meters("node", "tasks")
+                .map_err(|error| Error::us(Reason::Unavailable, error.to_string()))?,
+            keyless: Keyless::default(),
         };
         house.start(&delays).await?;
         let directory: Arc<dyn Directory> = Arc::new(AtlasDirectory(Arc::clone(&atlas)));

@@ -29,6 +29,15 @@ pub(crate) struct Letter {
     pub(crate) forgets: bool,
     /// Room that was taken where it goes.
     pub(crate) admitted: Admitted,
+    /// A log there asks for a key, and does not get it.
+    pub(crate) lacks_key: bool,
+}
+
+/// Appends of one letter.
+struct Sent {
+    ops: Ops,
+    admitted: Admitted,
+    lacks_key: bool,
 }
 
 impl Letter {
@@ -40,6 +49,7 @@ impl Letter {
             message: None,
             forgets: false,
             admitted: Admitted::default(),
+            lacks_key: false,
         }
     }
 }
@@ -112,13 +122,14 @@ pub(crate) fn refused(
     let nowhere = Address::new(RealmId::QUEUES, Path::EMPTY);
     let message = batch.clone().into_message(&nowhere).ok()?;
     let (message, forgotten) = way.readdress(message, DeadReason::MaxLen)?;
-    let (ops, admitted) = way.append(&message, DeadReason::MaxLen)?;
+    let sent = way.append(&message, DeadReason::MaxLen)?;
     Some(Letter {
         unit: Unit {
-            ops,
+            ops: sent.ops,
             promise: Promise::Durable,
         },
-        admitted,
+        admitted: sent.admitted,
+        lacks_key: sent.lacks_key,
         reason: DeadReason::MaxLen,
         message: Some(Arc::new(message)),
         forgets: forgotten.is_some(),
@@ -150,13 +161,14 @@ impl Way<'_> {
         let Some((message, forgotten)) = self.readdress(message, reason) else {
             return Some(Letter::nowhere(settled, reason));
         };
-        let (appends, admitted) = self.append(&message, reason)?;
+        let sent = self.append(&message, reason)?;
         Some(Letter {
-            unit: unit(appends, settled),
+            unit: unit(sent.ops, settled),
             reason,
             message: Some(Arc::new(message)),
             forgets: forgotten.is_some(),
-            admitted,
+            admitted: sent.admitted,
+            lacks_key: sent.lacks_key,
         })
     }
 
@@ -195,15 +207,20 @@ impl Way<'_> {
     }
 
     /// Brings it to where it goes; `None` while it waits for room there.
-    fn append(&self, message: &Message, reason: DeadReason) -> Option<(Ops, Admitted)> {
+    fn append(&self, message: &Message, reason: DeadReason) -> Option<Sent> {
         let reached = self.reached(message, reason);
         if reached.is_refused() && self.route.at_full == AtFull::Wait {
             return None;
         }
+        let lacks_key = reached.lacks_key(message);
         let mut ops = Ops::new();
         // Its time in the new queues begins now.
         let (_, admitted) = reached.stage(message, self.now, &mut ops);
-        Some((ops, admitted))
+        Some(Sent {
+            ops,
+            admitted,
+            lacks_key,
+        })
     }
 
     /// Where it goes. A queue in which it died already is left out, unless somebody rejected it on

@@ -44,6 +44,7 @@ mod position;
 mod publish;
 mod reach;
 mod registrar;
+mod salvage;
 mod settle;
 mod several;
 mod share;

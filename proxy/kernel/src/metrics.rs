@@ -17,7 +17,7 @@ use crate::{Blame, ClosedReason, Error, Reason};
 pub(crate) struct Metrics {
     registry: Registry,
     families: Arc<Families>,
-    /// One for each listener, and one for the operator.
+    /// One for each listener, one for the operator, and one for the tasks behind queues.
     held: Mutex<Vec<Arc<Meters>>>,
     condition: IntGaugeVec,
     buried: Buried,
@@ -109,13 +109,16 @@ pub enum DropReason {
     TooLargeForReader,
     /// The reader's protocol cannot hold it.
     Inexpressible,
+    /// It has no key, and the log keeps the newest message of each.
+    Keyless,
 }
 
 impl DropReason {
-    const ALL: [Self; 3] = [
+    const ALL: [Self; 4] = [
         Self::SlowReader,
         Self::TooLargeForReader,
         Self::Inexpressible,
+        Self::Keyless,
     ];
 
     fn word(self) -> &'static str {
@@ -123,6 +126,7 @@ impl DropReason {
             Self::SlowReader => "slow_reader",
             Self::TooLargeForReader => "too_large_for_reader",
             Self::Inexpressible => "inexpressible",
+            Self::Keyless => "keyless",
         }
     }
 }

@@ -12,9 +12,11 @@ use fairlead_ports::{
 
 use crate::{Backing, Error, Kernel};
 
+mod damaging;
 mod moody;
 mod over;
 
+pub use damaging::Damaging;
 pub use moody::Moody;
 pub use over::{Commits, Manner, Over};
 

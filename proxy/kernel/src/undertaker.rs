@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::house::House;
 use crate::letter::{Letter, letters, refused};
+use crate::salvage::{Salvage, salvage};
 
 /// Entities with dead messages to look at. Bounded by the number of queues.
 #[derive(Debug, Default)]
@@ -27,7 +28,12 @@ pub(crate) struct Undertaker {
 }
 
 /// The task's work.
-struct Burial(Arc<House>);
+struct Burial {
+    house: Arc<House>,
+    /// Damaged ones that were counted; they stay dead in their queue, and are tried again at the next
+    /// start. At most [`PASSED_MAX`]: more are read, and counted, each time.
+    passed: BTreeSet<(EntityId, Offset)>,
+}
 
 /// Some of the dead messages of an entity were looked at.
 struct Page {
@@ -41,6 +47,8 @@ struct Page {
 const PAGE: usize = 256;
 /// Refused messages that wait; each holds its body in memory.
 const REFUSED_MAX: usize = 1_024;
+/// Damaged messages that are not read again; each takes some 20 bytes.
+const PASSED_MAX: usize = 4_096;
 /// How long to wait before trying again what a store refused.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -54,7 +62,11 @@ impl Undertaker {
             keeping.flat_map(|stream| stream.lanes.to_vec()).collect()
         });
         self.look_at(kept);
-        tokio::spawn(Arc::clone(self).run(Burial(Arc::clone(house))));
+        let burial = Burial {
+            house: Arc::clone(house),
+            passed: BTreeSet::new(),
+        };
+        tokio::spawn(Arc::clone(self).run(burial));
     }
 
     /// Messages died in these entities.
@@ -77,7 +89,7 @@ impl Undertaker {
         }
     }
 
-    async fn run(self: Arc<Self>, burial: Burial) {
+    async fn run(self: Arc<Self>, mut burial: Burial) {
         loop {
             let refused = std::mem::take(&mut *self.refused.lock());
             for (entity, batch) in refused {
@@ -106,9 +118,11 @@ impl Undertaker {
 }
 
 impl Burial {
-    /// Leaves out what a consumer has: it died, but he may be through with it before he knows.
-    fn unheld(&self, entity: EntityId, mut dead: Vec<Entry>) -> Vec<Entry> {
-        if let Some(hot) = self.0.hub.get(entity) {
+    /// Leaves out what is known to be damaged, and what a consumer has: it died, but he may be through
+    /// with it before he knows.
+    fn to_bury(&self, entity: EntityId, mut dead: Vec<Entry>) -> Vec<Entry> {
+        dead.retain(|entry| !self.passed.contains(&(entity, entry.base)));
+        if let Some(hot) = self.house.hub.get(entity) {
             let lane = hot.number_of(entity);
             hot.with(|queue| {
                 dead.retain(|entry| {
@@ -121,7 +135,7 @@ impl Burial {
     }
 
     /// Moves everything that died in an entity; false if something is left, for another time.
-    async fn bury_all(&self, entity: EntityId) -> bool {
+    async fn bury_all(&mut self, entity: EntityId) -> bool {
         let mut from = Offset(0);
         let mut is_whole = true;
         loop {
@@ -132,7 +146,10 @@ impl Burial {
                 }
                 Ok(None) => return is_whole,
                 // It was removed with everything in it.
-                Err(StoreError::NoEntity(_)) => return true,
+                Err(StoreError::NoEntity(_)) => {
+                    self.passed.retain(|(of, _)| *of != entity);
+                    return true;
+                }
                 Err(error) => {
                     tracing::warn!(%error, entity = entity.0, "dead messages could not be read");
                     return false;
@@ -141,23 +158,31 @@ impl Burial {
         }
     }
 
-    async fn bury_page(&self, entity: EntityId, from: Offset) -> Result<Option<Page>, StoreError> {
-        let log = self.0.store.open(entity)?;
+    async fn bury_page(
+        &mut self,
+        entity: EntityId,
+        from: Offset,
+    ) -> Result<Option<Page>, StoreError> {
+        let log = self.house.store.open(entity)?;
         let dead = log.backlog(CursorId::DEAD, from, PAGE).await?;
         let Some(last) = dead.last() else {
             return Ok(None);
         };
         let next = last.base.plus(u64::from(last.span));
-        let dead = self.unheld(entity, dead);
-        let bodies = log.fetch(dead.iter().map(|entry| entry.base).collect());
-        let bodies = bodies.await?;
-        let now = self.0.clock.wall();
+        let mut dead = self.to_bury(entity, dead);
+        let at = dead.iter().map(|entry| entry.base).collect();
+        let Salvage { whole, damaged } = salvage(&*log, at).await?;
+        for (offset, error) in damaged {
+            dead.retain(|entry| entry.base != offset);
+            self.pass_by((entity, offset), error);
+        }
+        let now = self.house.clock.wall();
         let (letters, mut is_whole) = self
-            .0
+            .house
             .atlas
-            .read(|topology| letters((topology, &self.0.hub), (entity, now), &dead, bodies));
+            .read(|topology| letters((topology, &self.house.hub), (entity, now), &dead, whole));
         let units = letters.iter().map(|letter| letter.unit.clone()).collect();
-        let results = self.0.store.commit(units).await;
+        let results = self.house.store.commit(units).await;
         for (letter, result) in letters.into_iter().zip(results) {
             match result {
                 Ok(committed) => self.sent(letter, &committed),
@@ -170,17 +195,25 @@ impl Burial {
         Ok(Some(Page { next, is_whole }))
     }
 
+    /// Leaves a damaged message where it is.
+    fn pass_by(&mut self, place: (EntityId, Offset), error: StoreError) {
+        self.house.note_damaged(error);
+        if self.passed.len() < PASSED_MAX {
+            self.passed.insert(place);
+        }
+    }
+
     /// Sends what a queue had no room for to where its dead letters go.
     async fn forward(&self, entity: EntityId, batch: &Batch) -> Result<(), StoreError> {
-        let now = self.0.clock.wall();
+        let now = self.house.clock.wall();
         let letter = self
-            .0
+            .house
             .atlas
-            .read(|topology| refused((topology, &self.0.hub), (entity, now), batch));
+            .read(|topology| refused((topology, &self.house.hub), (entity, now), batch));
         let Some(letter) = letter else {
             return Ok(());
         };
-        let results = self.0.store.commit(vec![letter.unit.clone()]).await;
+        let results = self.house.store.commit(vec![letter.unit.clone()]).await;
         let result = results.into_iter().next();
         let committed = result.unwrap_or(Err(StoreError::Unavailable))?;
         self.sent(letter, &committed);
@@ -190,12 +223,15 @@ impl Burial {
     /// Counts a letter that was kept, and tells whoever listens where it goes.
     fn sent(&self, letter: Letter, committed: &Committed) {
         letter.admitted.kept_by(committed);
-        self.0.buried.count(letter.reason);
+        self.house.buried.count(letter.reason);
+        if letter.lacks_key {
+            self.house.note_keyless();
+        }
         if letter.forgets {
-            self.0.buried.forgotten.inc();
+            self.house.buried.forgotten.inc();
         }
         if let Some(message) = letter.message {
-            self.0.subscriptions.serve(&message);
+            self.house.subscriptions.serve(&message);
         }
     }
 }

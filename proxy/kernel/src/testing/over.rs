@@ -22,6 +22,11 @@ pub trait Manner: Debug + Send + Sync {
         below.commit(units)
     }
 
+    /// A handle for reading from the store below.
+    fn open(&self, below: &dyn Store, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {
+        below.open(entity)
+    }
+
     /// Documents are listed once this resolves.
     fn before_list(&self) -> BoxFuture<'_, ()> {
         Box::pin(ready(()))
@@ -64,7 +69,7 @@ impl<S: Store, M: Manner> Store for Over<S, M> {
     }
 
     fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {
-        self.store.open(entity)
+        self.manner.open(&*self.store, entity)
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {

@@ -134,7 +134,7 @@ async fn a_delay_of_49_days_is_taken_and_a_longer_one_is_not() {
 #[tokio::test(start_paused = true)]
 async fn a_compacted_log_is_told_the_key_of_a_delayed_message() {
     let store = Arc::new(Memory::new(1 << 30));
-    let (_kernel, mut caller) = paused_mesh_over(Arc::clone(&store), 1_000_000).await;
+    let (kernel, mut caller) = paused_mesh_over(Arc::clone(&store), 1_000_000).await;
     declare_compacted(&mut caller, "state").await;
     let keyless = message(&caller, &shared("state"), "x");
     for message in [with_key(keyless.clone(), "a"), keyless] {
@@ -150,4 +150,5 @@ async fn a_compacted_log_is_told_the_key_of_a_delayed_message() {
     }
     pass(101).await;
     assert_eq!(keys_in(&store, &caller, "state").await, [told_of("a")]);
+    assert_eq!(counted(&kernel, KEYLESS), Some(1));
 }

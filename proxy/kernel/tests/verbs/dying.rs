@@ -563,7 +563,7 @@ async fn what_is_held_does_not_count_and_is_the_first_to_go_when_it_comes_back()
 #[tokio::test(start_paused = true)]
 async fn a_compacted_log_is_told_the_key_of_a_dead_message() {
     let store = Arc::new(Memory::new(1 << 30));
-    let (_kernel, mut caller) = paused_mesh_over(Arc::clone(&store), 1_000_000).await;
+    let (kernel, mut caller) = paused_mesh_over(Arc::clone(&store), 1_000_000).await;
     declare_compacted(&mut caller, "state").await;
     let settings = Settings {
         dead_letter: Some(DeadLetter {
@@ -582,6 +582,7 @@ async fn a_compacted_log_is_told_the_key_of_a_dead_message() {
     }
     pass(101).await;
     assert_eq!(keys_in(&store, &caller, "state").await, [told_of("a")]);
+    assert_eq!(counted(&kernel, KEYLESS), Some(1));
 }
 
 #[tokio::test(start_paused = true)]

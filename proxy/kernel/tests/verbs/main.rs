@@ -10,6 +10,7 @@
 )]
 
 mod conditions;
+mod damaged;
 mod declaring;
 mod delaying;
 mod dying;
@@ -150,6 +151,17 @@ async fn keys_in(store: &Memory, caller: &Caller, name: &str) -> Vec<Option<Byte
 /// What a log is told of a key.
 fn told_of(key: &'static str) -> Option<Bytes> {
     Some(compaction_key(key.as_bytes()))
+}
+
+/// Messages that the tasks behind queues have left out of compacted logs for want of a key.
+const KEYLESS: &str =
+    "fairlead_messages_dropped_total{listener=\"tasks\",protocol=\"node\",reason=\"keyless\"}";
+
+/// What a counter stands at.
+fn counted(kernel: &Kernel, counter: &str) -> Option<u64> {
+    let page = kernel.metrics_page();
+    let count = page.lines().find_map(|line| line.strip_prefix(counter))?;
+    count.trim().parse().ok()
 }
 
 fn with_key(message: Message, key: &'static str) -> Message {
