@@ -343,7 +343,8 @@ impl Caller {
     }
 
     /// Stages a message for everything that it is bound to but the stream of a lane where it is
-    /// already; the bytes it takes, and the room that was taken for it. `Full` when there is none.
+    /// already; the bytes it takes, and the room that was taken for it. `Full` when there is none. Where a
+    /// key is asked for and it has none it is left out, and counted.
     pub(crate) fn stage_beyond(
         &self,
         lane: (EntityId, &StreamKey),
@@ -357,10 +358,13 @@ impl Caller {
             place: Place::Next,
         };
         let reached = self.reached(message, &aim);
-        match reached.is_refused() {
-            true => Err(full()),
-            false => Ok(reached.stage(message, message.terms.accepted_at, ops)),
+        if reached.is_refused() {
+            return Err(full());
         }
+        if reached.lacks_key(message) {
+            self.meters.dropped(DropReason::Keyless);
+        }
+        Ok(reached.stage(message, message.terms.accepted_at, ops))
     }
 
     /// Puts one message before everybody who listens; how many that were.

@@ -14,6 +14,7 @@ mod damaged;
 mod declaring;
 mod delaying;
 mod dying;
+mod elsewhere;
 mod expiring;
 mod fates;
 mod groups;

@@ -1,7 +1,8 @@
 //! Queues that refuse what is too much: what counts, and what does not.
 
-use fairlead_canon::{Outcome, Overflow, SizeLimits};
-use fairlead_kernel::{Reason, Settings, Settle, Settling};
+use fairlead_canon::{Outcome, Overflow, SizeLimits, Spec};
+use fairlead_kernel::{PutDocument, Reason, Settings, Settle, Settling, Version};
+use fairlead_ports::{Op, Unit};
 
 use crate::*;
 
@@ -145,4 +146,53 @@ fn what_a_process_left_fills_the_queue_of_the_next() {
         assert!(takes_one(&mut caller, "b").await);
         assert!(!takes_one(&mut caller, "c").await);
     });
+}
+
+/// The store's own limit for the only lane of `jobs`, of which the mesh knows nothing.
+async fn limit_in_store(store: &Memory, caller: &Caller, limits: SizeLimits) {
+    let lane = |t: &fairlead_kernel::Topology| t.stream(&queue_key("jobs")).unwrap().lanes[0];
+    let entity = caller.kernel().topology(lane);
+    let spec = Spec {
+        limits,
+        ..Spec::new(Kind::Queue, Class::Local)
+    };
+    let ops = [Op::Alter { entity, spec }].into();
+    let promise = Promise::Durable;
+    let altered = store.commit(vec![Unit { ops, promise }]).await;
+    assert!(altered[0].is_ok(), "{altered:?}");
+}
+
+#[tokio::test]
+async fn what_the_store_refuses_gives_back_the_room_it_had_taken() {
+    let store = Arc::new(Memory::new(1 << 30));
+    let clock = Arc::new(ManualClock::at(1_000_000));
+    let mut caller = enter(&kernel(Arc::clone(&store), clock).await.unwrap());
+    declare_limited(&mut caller, refuses_above(1), Settings::default()).await;
+    limit_in_store(&store, &caller, refuses_above(0)).await;
+    for _ in 0..3 {
+        assert!(!takes_one(&mut caller, "for itself").await);
+    }
+    limit_in_store(&store, &caller, SizeLimits::default()).await;
+    let jobs = to_queue("jobs");
+    let other_version = PutDocument {
+        key: Bytes::from_static(b"k"),
+        value: None,
+        expect: Some(Version(1)),
+        due: None,
+    };
+    let publish = Publish {
+        to: To::Address(&jobs),
+        content: Content::Message(message(&caller, &jobs, "with the rest of its unit")),
+        promise: Promise::Durable,
+        with: vec![other_version],
+        own_mailbox: None,
+    };
+    caller.publish(publish).unwrap();
+    caller.flush();
+    match event(&mut caller).await {
+        Event::Receipt(_, Err(error)) => assert_eq!(error.reason, Reason::Conflict),
+        other => panic!("not refused: {other:?}"),
+    }
+    assert!(takes_one(&mut caller, "fits").await);
+    assert!(!takes_one(&mut caller, "too much").await);
 }
