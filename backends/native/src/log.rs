@@ -172,9 +172,22 @@ impl Handle {
         let found = entries.iter().map(|(_, found)| *found).collect();
         let bodies = self.bodies(found).await?;
         let is_cut = is_cut || bodies.error.is_some();
+        let damaged = match &bodies.error {
+            Some(error @ StoreError::Corrupt { offset, .. }) => {
+                let mut keys = entries.iter();
+                let found = keys.find(|(_, found)| found.base == *offset);
+                found.map(|(key, _)| (key.clone(), error.clone()))
+            }
+            Some(_) | None => None,
+        };
+        let stored = match damaged {
+            Some(_) => bodies.stored,
+            None => bodies.up_to_error()?,
+        };
         Ok(KeyPage {
-            entries: paired(entries, bodies.up_to_error()?),
+            entries: paired(entries, stored),
             is_cut,
+            damaged,
         })
     }
 }

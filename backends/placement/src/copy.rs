@@ -125,6 +125,9 @@ impl Copier {
         let mut after = None;
         loop {
             let page = self.log.latest(Bytes::new(), after.take(), PAGE).await?;
+            if let Some((_, error)) = page.damaged {
+                return Err(error);
+            }
             after = page.entries.last().map(|(key, _)| key.clone());
             for (_, stored) in page.entries {
                 if stored.batch.keys.len() != 1 {

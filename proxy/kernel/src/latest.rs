@@ -11,7 +11,8 @@ const PAGE: usize = 256;
 
 impl Caller {
     /// The latest values at addresses that a pattern matches, in order of address, after `after`.
-    /// Expired ones are left out. The second value is where the next page begins; `None` at the end.
+    /// Expired ones are left out, and damaged ones, which are counted. The second value is where the
+    /// next page begins; `None` at the end.
     pub async fn latest(
         &self,
         pattern: &Pattern,
@@ -19,11 +20,13 @@ impl Caller {
     ) -> Result<(Vec<Message>, Option<Bytes>), Error> {
         let log = self.kernel.backing.store.open(self.kernel.latest)?;
         let page = log.latest(literal_prefix(pattern), after, PAGE).await?;
-        let next = page
-            .entries
-            .last()
-            .filter(|_| page.is_cut)
-            .map(|(key, _)| key.clone());
+        let last = page.entries.last().filter(|_| page.is_cut);
+        let mut next = last.map(|(key, _)| key.clone());
+        if let Some((key, error)) = page.damaged {
+            tracing::error!(%error, "a latest value is left out");
+            self.meters.failed(&error.into());
+            next = Some(key);
+        }
         let nowhere = Address::new(RealmId::SHARED, Path::EMPTY);
         let now = self.kernel.clock().wall();
         let mut messages = Vec::new();

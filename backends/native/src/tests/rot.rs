@@ -109,12 +109,15 @@ async fn the_latest_values_are_listed_up_to_the_damage_and_behind_it() {
         let entries = page.entries.iter();
         entries.map(|(key, _)| key.clone()).collect::<Vec<_>>()
     };
-    let before = page(0).await.unwrap();
-    assert_eq!((listed(&before), before.is_cut), (numbers(1..ROTTEN), true));
-    assert_eq!(page(ROTTEN - 1).await.unwrap_err(), corrupt(place));
+    let damaged = Some((ROTTEN.to_string().into(), corrupt(place)));
+    for (after, whole) in [(0, 1..ROTTEN), (ROTTEN - 1, ROTTEN..ROTTEN)] {
+        let before = page(after).await.unwrap();
+        assert_eq!((listed(&before), before.is_cut), (numbers(whole), true));
+        assert_eq!(before.damaged, damaged);
+    }
     let behind = page(ROTTEN).await.unwrap();
     assert_eq!(
-        (listed(&behind), behind.is_cut),
-        (numbers(ROTTEN + 1..COUNT), false)
+        (listed(&behind), behind.is_cut, behind.damaged),
+        (numbers(ROTTEN + 1..COUNT), false, None)
     );
 }

@@ -114,14 +114,13 @@ impl Log for Damaged {
     ) -> BoxFuture<'_, Result<KeyPage, StoreError>> {
         Box::pin(async move {
             let mut page = self.log.latest(prefix, after, max).await?;
-            match self.whole(page.entries.iter().map(|(_, stored)| stored)) {
-                (0, Some(error)) => Err(error),
-                (count, error) => {
-                    page.entries.truncate(count);
-                    page.is_cut |= error.is_some();
-                    Ok(page)
-                }
-            }
+            let (count, error) = self.whole(page.entries.iter().map(|(_, stored)| stored));
+            let rest = page.entries.split_off(count);
+            page.is_cut |= error.is_some();
+            page.damaged = error
+                .zip(rest.into_iter().next())
+                .map(|(error, (key, _))| (key, error));
+            Ok(page)
         })
     }
 

@@ -29,7 +29,7 @@ pub trait Log: Debug + Send + Sync {
     /// Where to begin for a time.
     fn find(&self, by: By) -> BoxFuture<'_, Result<Option<Offset>, StoreError>>;
     /// The newest message of each key that begins with `prefix` and comes after `after`, in key
-    /// order, at most `max`. Ends before one that cannot be read, as [`Log::read`] does. Only for
+    /// order, at most `max`. Ends before one that is damaged, whose key it tells. Only for
     /// `Kind::Latest`.
     fn latest(
         &self,
@@ -164,6 +164,9 @@ pub struct KeyPage {
     pub entries: Vec<(Bytes, Stored)>,
     /// Whether more follow after the last key.
     pub is_cut: bool,
+    /// The key after it, when the message of that is damaged, and the damage. A reader who can do
+    /// without goes on behind it.
+    pub damaged: Option<(Bytes, StoreError)>,
 }
 
 /// A reader's own set of settled offsets; 0 is a queue's only one.

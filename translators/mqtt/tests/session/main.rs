@@ -8,6 +8,7 @@
 
 mod auth;
 mod connect;
+mod damaged;
 mod gone;
 mod grants;
 mod peer;

@@ -86,7 +86,7 @@ impl Mesh {
         Self::of(Kernel::open(backing, rules).await.unwrap(), clock, store)
     }
 
-    fn of(kernel: Arc<Kernel>, clock: Arc<ManualClock>, store: Arc<Memory>) -> Self {
+    pub(crate) fn of(kernel: Arc<Kernel>, clock: Arc<ManualClock>, store: Arc<Memory>) -> Self {
         let (drain, _) = watch::channel(false);
         Self {
             kernel,
