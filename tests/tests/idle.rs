@@ -10,7 +10,6 @@ use fairlead_kernel::testing::{CountingEntropy, RuntimeClock, conn_info, kernel}
 use fairlead_kernel::{Conn, DrainWatch, Kernel, Translator};
 use fairlead_mqtt::Mqtt;
 use fairlead_mqtt::codec::Qos;
-use fairlead_native::vfs::Disk;
 use fairlead_native::{Native, Settings, World};
 use fairlead_tests::{Device, PATIENCE, allow_open_files};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -61,11 +60,8 @@ fn an_idle_device_with_a_kept_session_takes_little_memory_and_less_when_it_has_g
 fn serve(runtime: &Runtime, home: &TempDir) -> (SocketAddr, Arc<Kernel>, watch::Sender<bool>) {
     runtime.block_on(async {
         let clock = Arc::new(RuntimeClock::at(1));
-        let world = World {
-            clock: Arc::clone(&clock) as _,
-            entropy: Arc::new(CountingEntropy::default()),
-            vfs: Arc::new(Disk),
-        };
+        let entropy = Arc::new(CountingEntropy::default());
+        let world = World::on_disk(Arc::clone(&clock) as _, entropy);
         let store = Native::open(&Settings::new(home.path()), &world).expect("a fresh store");
         let kernel = kernel(Arc::new(store), clock).await.expect("it opens");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("any port");

@@ -2,22 +2,11 @@
 
 use std::sync::Arc;
 
-use fairlead_canon::Timestamp;
 use fairlead_memory::Memory;
-use fairlead_ports::Clock;
-use fairlead_testkit::{Subject, laws};
-
-#[derive(Debug)]
-struct Fixed;
-
-impl Clock for Fixed {
-    fn wall(&self) -> Timestamp {
-        Timestamp(1)
-    }
-}
+use fairlead_testkit::{Subject, Time, laws};
 
 fn fresh() -> Subject {
-    let memory = Memory::new(1 << 30).timed_by(Arc::new(Fixed));
+    let memory = Memory::new(1 << 30).timed_by(Arc::new(Time::at(1)));
     Subject::new(Arc::new(memory), ())
 }
 

@@ -1,25 +1,15 @@
 //! What a log in memory forgets although nobody appends or reads.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use fairlead_canon::{Batch, Compaction, Kind, Retention, Spec, Timestamp};
+use fairlead_canon::{Batch, Compaction, Kind, Retention, Spec};
 use fairlead_memory::Memory;
 use fairlead_ports::{Clock, Op, StoreError};
-use fairlead_testkit::Subject;
 use fairlead_testkit::make::{A, B, append, create, keyed, message, spec};
+use fairlead_testkit::{Subject, Time};
 
 /// As much as the store takes; one message of half of it leaves no room for another one.
 const BYTES_MAX: u64 = 100_000;
-
-#[derive(Debug, Default)]
-struct Time(AtomicU64);
-
-impl Clock for Time {
-    fn wall(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
-}
 
 struct Node {
     time: Arc<Time>,
@@ -30,7 +20,7 @@ struct Node {
 impl Node {
     /// With a log `A` like this, and a plain one `B`.
     async fn with(log: Spec) -> Self {
-        let time = Arc::new(Time::default());
+        let time = Arc::new(Time::at(0));
         let memory = Memory::new(BYTES_MAX).timed_by(Arc::clone(&time) as _);
         let memory = Arc::new(memory);
         let subject = Subject::new(Arc::clone(&memory), ());
@@ -45,7 +35,7 @@ impl Node {
     }
 
     fn passes(&self, ms: u64) {
-        self.time.0.fetch_add(ms, Ordering::Relaxed);
+        self.time.pass(ms);
         self.memory.tend();
     }
 

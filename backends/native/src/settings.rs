@@ -9,7 +9,7 @@ use fairlead_segment::Segments;
 
 use crate::error::OpenError;
 use crate::lsn::{FILE_BYTES_MAX, PAGE};
-use crate::vfs::Vfs;
+use crate::vfs::{Disk, Vfs};
 
 /// Smallest log file: room for its header and a few frames.
 const FILE_BYTES_MIN: u64 = 64 * 1024;
@@ -55,6 +55,17 @@ pub struct World {
     pub entropy: Arc<dyn Entropy>,
     /// Holds the files.
     pub vfs: Arc<dyn Vfs>,
+}
+
+impl World {
+    /// One whose files are those of this machine.
+    pub fn on_disk(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        Self {
+            clock,
+            entropy,
+            vfs: Arc::new(Disk),
+        }
+    }
 }
 
 impl Default for Spare {

@@ -28,12 +28,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use fairlead_canon::{SyncMode, Timestamp};
+use fairlead_canon::SyncMode;
 use fairlead_memory::Memory;
-use fairlead_ports::{Clock, Entropy, Unit};
+use fairlead_ports::{Entropy, Unit};
 use fairlead_segment::Segments;
-use fairlead_testkit::Subject;
 use fairlead_testkit::trace::{Trace, digest};
+use fairlead_testkit::{Subject, Time};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
@@ -58,15 +58,6 @@ use crate::vfs::Lock;
 use crate::vfs::sim::SimFs;
 
 #[derive(Debug)]
-struct Fixed;
-
-impl Clock for Fixed {
-    fn wall(&self) -> Timestamp {
-        Timestamp(1)
-    }
-}
-
-#[derive(Debug)]
 struct Seeded(Mutex<StdRng>);
 
 impl Entropy for Seeded {
@@ -78,7 +69,7 @@ impl Entropy for Seeded {
 fn world(fs: &SimFs, seed: u64) -> World {
     let entropy = Seeded(Mutex::new(StdRng::seed_from_u64(seed)));
     World {
-        clock: Arc::new(Fixed),
+        clock: Arc::new(Time::at(1)),
         entropy: Arc::new(entropy),
         vfs: Arc::new(fs.clone()),
     }
@@ -232,7 +223,7 @@ struct Script {
 
 impl Script {
     async fn new(seed: u64, commits: usize) -> Self {
-        let memory = Memory::new(1 << 30).timed_by(Arc::new(Fixed));
+        let memory = Memory::new(1 << 30).timed_by(Arc::new(Time::at(1)));
         let reference = Subject::new(Arc::new(memory), ());
         let mut trace = Trace::new(seed);
         let (mut units, mut digests) = (Vec::new(), vec![digest(&reference).await]);

@@ -11,13 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{Batch, EntityId, Kind, Offset, Outcome, Promise, Timestamp};
-use fairlead_native::vfs::Disk;
+use fairlead_canon::{Batch, EntityId, Kind, Offset, Outcome, Promise};
 use fairlead_native::{Native, Settings, Spare, World};
-use fairlead_ports::{Clock, Entropy, Op, Store, Unit, Want};
+use fairlead_ports::{Op, Store, Unit, Want};
 use fairlead_testkit::make::{A, append, append_to, create, message, settle};
-use rand::rngs::StdRng;
-use rand::{RngCore, SeedableRng};
+use fairlead_testkit::{Chance, Time};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::runtime::Runtime;
 
@@ -30,21 +28,6 @@ const CALLS: u64 = 30;
 /// Bytes of the log that stay in memory.
 const TAIL: usize = 64 << 20;
 
-#[derive(Debug)]
-struct Outside;
-
-impl Clock for Outside {
-    fn wall(&self) -> Timestamp {
-        Timestamp(1)
-    }
-}
-
-impl Entropy for Outside {
-    fn fill(&self, out: &mut [u8]) {
-        StdRng::from_os_rng().fill_bytes(out);
-    }
-}
-
 struct Counted {
     runtime: Runtime,
     store: Native,
@@ -52,11 +35,7 @@ struct Counted {
 
 impl Counted {
     fn open(dir: &Path, tail_bytes_max: usize) -> Self {
-        let world = World {
-            clock: Arc::new(Outside),
-            entropy: Arc::new(Outside),
-            vfs: Arc::new(Disk),
-        };
+        let world = World::on_disk(Arc::new(Time::at(1)), Arc::new(Chance));
         let settings = Settings {
             tail_bytes_max,
             spare: Spare::NOTHING,

@@ -7,40 +7,20 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use fairlead_canon::{Kind, Offset, Promise, Timestamp};
-use fairlead_native::vfs::Disk;
+use fairlead_canon::{Kind, Offset, Promise};
 use fairlead_native::{Native, Settings, Spare, World};
-use fairlead_ports::{Clock, Entropy, StoreError, Unit, Want};
-use fairlead_testkit::Subject;
+use fairlead_ports::{StoreError, Unit, Want};
 use fairlead_testkit::make::{A, append, create, message};
+use fairlead_testkit::{Chance, Subject, Time};
 use rand::rngs::StdRng;
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{Rng, SeedableRng};
 
 const ROUNDS: u64 = 10;
 /// Commits that the child has under way at once.
 const IN_FLIGHT: u64 = 16;
 
-#[derive(Debug)]
-struct Outside;
-
-impl Clock for Outside {
-    fn wall(&self) -> Timestamp {
-        Timestamp(1)
-    }
-}
-
-impl Entropy for Outside {
-    fn fill(&self, out: &mut [u8]) {
-        StdRng::from_os_rng().fill_bytes(out);
-    }
-}
-
 fn open(dir: &Path) -> Subject {
-    let world = World {
-        clock: Arc::new(Outside),
-        entropy: Arc::new(Outside),
-        vfs: Arc::new(Disk),
-    };
+    let world = World::on_disk(Arc::new(Time::at(1)), Arc::new(Chance));
     let settings = Settings {
         file_bytes: 1 << 20,
         spare: Spare::NOTHING,

@@ -5,38 +5,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fairlead_canon::Timestamp;
 use fairlead_memory::Memory;
-use fairlead_native::vfs::Disk;
 use fairlead_native::{Native, Settings, Spare, World};
-use fairlead_ports::{Clock, Entropy};
-use fairlead_testkit::{Subject, laws, trace};
-use rand::rngs::StdRng;
-use rand::{RngCore, SeedableRng};
+use fairlead_testkit::{Chance, Subject, Time, laws, trace};
 use tempfile::TempDir;
-
-#[derive(Debug)]
-struct Fixed;
-
-impl Clock for Fixed {
-    fn wall(&self) -> Timestamp {
-        Timestamp(1)
-    }
-}
-
-impl Entropy for Fixed {
-    fn fill(&self, out: &mut [u8]) {
-        StdRng::from_os_rng().fill_bytes(out);
-    }
-}
 
 /// Small files, so that logs of several files are the rule.
 fn open(dir: &Path) -> Native {
-    let world = World {
-        clock: Arc::new(Fixed),
-        entropy: Arc::new(Fixed),
-        vfs: Arc::new(Disk),
-    };
+    let world = World::on_disk(Arc::new(Time::at(1)), Arc::new(Chance));
     let settings = Settings {
         file_bytes: 4 << 20,
         spare: Spare::NOTHING,
@@ -56,7 +32,8 @@ laws!(fresh());
 async fn random_operations_have_the_same_answers_as_in_memory() {
     for seed in 0..3 {
         let dir = TempDir::new().expect("a directory");
-        let reference = Subject::new(Arc::new(Memory::new(1 << 30).timed_by(Arc::new(Fixed))), ());
+        let memory = Memory::new(1 << 30).timed_by(Arc::new(Time::at(1)));
+        let reference = Subject::new(Arc::new(memory), ());
         let tested = Subject::new(Arc::new(open(dir.path())), ());
         let restart = |subject| {
             drop(subject);

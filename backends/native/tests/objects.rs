@@ -6,31 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_canon::{Class, EntityId, Kind, Spec, Timestamp};
+use fairlead_canon::{Class, EntityId, Kind, Spec};
 use fairlead_native::vfs::Disk;
 use fairlead_native::{Inspection, Native, Settings, World};
 use fairlead_objects::{Objects, Place};
-use fairlead_ports::{Clock, Entropy, Op, StoreError};
-use fairlead_testkit::Subject;
+use fairlead_ports::{Op, StoreError};
 use fairlead_testkit::make::{A, B, append, message};
-use rand::rngs::StdRng;
-use rand::{RngCore, SeedableRng};
+use fairlead_testkit::{Chance, Subject, Time};
 use tokio::time::Instant;
-
-#[derive(Debug)]
-struct Tests;
-
-impl Clock for Tests {
-    fn wall(&self) -> Timestamp {
-        Timestamp(1)
-    }
-}
-
-impl Entropy for Tests {
-    fn fill(&self, out: &mut [u8]) {
-        StdRng::from_os_rng().fill_bytes(out);
-    }
-}
 
 /// Sealing follows a checkpoint, which comes after a second.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,11 +48,7 @@ fn open_alone(dir: PathBuf) -> Subject {
 }
 
 fn world() -> World {
-    World {
-        clock: Arc::new(Tests),
-        entropy: Arc::new(Tests),
-        vfs: Arc::new(Disk),
-    }
+    World::on_disk(Arc::new(Time::at(1)), Arc::new(Chance))
 }
 
 fn segments(dir: &Path) -> usize {

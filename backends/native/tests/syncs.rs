@@ -7,38 +7,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use fairlead_canon::{Kind, Promise, Timestamp};
-use fairlead_native::vfs::Disk;
+use fairlead_canon::{Kind, Promise};
 use fairlead_native::{Native, Settings, Spare, World};
-use fairlead_ports::{Clock, Entropy};
-use fairlead_testkit::Subject;
 use fairlead_testkit::make::{A, B, append, create, message, settle};
-use rand::rngs::StdRng;
-use rand::{RngCore, SeedableRng};
+use fairlead_testkit::{Chance, Subject, Time};
 
 const COMMITS: u64 = 50;
 
-#[derive(Debug)]
-struct Outside;
-
-impl Clock for Outside {
-    fn wall(&self) -> Timestamp {
-        Timestamp(1)
-    }
-}
-
-impl Entropy for Outside {
-    fn fill(&self, out: &mut [u8]) {
-        StdRng::from_os_rng().fill_bytes(out);
-    }
-}
-
 fn open(dir: &Path) -> Arc<Native> {
-    let world = World {
-        clock: Arc::new(Outside),
-        entropy: Arc::new(Outside),
-        vfs: Arc::new(Disk),
-    };
+    let world = World::on_disk(Arc::new(Time::at(1)), Arc::new(Chance));
     let settings = Settings {
         file_bytes: 4 << 20,
         spare: Spare::NOTHING,

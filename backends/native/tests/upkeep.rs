@@ -4,51 +4,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use fairlead_canon::{Batch, Compaction, EntityId, Kind, Retention, Spec, Timestamp};
-use fairlead_native::vfs::Disk;
 use fairlead_native::{Native, Settings, Spare, World};
-use fairlead_ports::{Clock, Entropy, Op, Placement};
-use fairlead_testkit::Subject;
+use fairlead_ports::{Op, Placement};
 use fairlead_testkit::make::{A, B, append, keyed, message, put, spec, stamped};
-use rand::rngs::StdRng;
-use rand::{RngCore, SeedableRng};
+use fairlead_testkit::{Chance, Subject, Time};
 use tempfile::TempDir;
 
 /// Looks at a store before a test gives up; between two of them it makes something durable.
 const LOOKS_MAX: usize = 100_000;
 
-#[derive(Clone, Debug, Default)]
-struct Time(Arc<AtomicU64>);
-
-impl Time {
-    fn set(&self, wall: u64) {
-        self.0.store(wall, Ordering::Relaxed);
-    }
-}
-
-impl Clock for Time {
-    fn wall(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::Relaxed))
-    }
-}
-
-#[derive(Debug)]
-struct Seeded;
-
-impl Entropy for Seeded {
-    fn fill(&self, out: &mut [u8]) {
-        StdRng::from_os_rng().fill_bytes(out);
-    }
-}
-
-fn open(dir: &Path, time: &Time) -> Subject {
-    let world = World {
-        clock: Arc::new(time.clone()),
-        entropy: Arc::new(Seeded),
-        vfs: Arc::new(Disk),
-    };
+fn open(dir: &Path, time: &Arc<Time>) -> Subject {
+    let world = World::on_disk(Arc::clone(time) as _, Arc::new(Chance));
     let settings = Settings {
         file_bytes: 4 << 20,
         spare: Spare::NOTHING,
@@ -97,8 +65,8 @@ async fn starts_at(subject: &Subject, entity: EntityId, start: u64) {
 
 #[tokio::test]
 async fn a_log_that_nobody_touches_forgets_what_is_too_old() {
-    let (dir, time) = (TempDir::new().expect("a directory"), Time::default());
-    time.set(1_000);
+    let dir = TempDir::new().expect("a directory");
+    let time = Arc::new(Time::at(1_000));
     let subject = open(dir.path(), &time);
     subject
         .done(vec![
@@ -117,8 +85,8 @@ async fn a_log_that_nobody_touches_forgets_what_is_too_old() {
 
 #[tokio::test]
 async fn what_is_due_is_known_after_a_restart() {
-    let (dir, time) = (TempDir::new().expect("a directory"), Time::default());
-    time.set(1_000);
+    let dir = TempDir::new().expect("a directory");
+    let time = Arc::new(Time::at(1_000));
     let subject = open(dir.path(), &time);
     subject
         .done(vec![
@@ -141,8 +109,8 @@ async fn what_is_due_is_known_after_a_restart() {
 
 #[tokio::test]
 async fn a_compacted_log_loses_what_was_replaced() {
-    let (dir, time) = (TempDir::new().expect("a directory"), Time::default());
-    time.set(1_000);
+    let dir = TempDir::new().expect("a directory");
+    let time = Arc::new(Time::at(1_000));
     let subject = open(dir.path(), &time);
     let rules = Compaction {
         lag_min_ms: 0,
@@ -172,8 +140,8 @@ async fn known(subject: &Subject, entity: EntityId) -> usize {
 
 #[tokio::test]
 async fn a_producer_that_writes_nothing_for_a_week_is_forgotten() {
-    let (dir, time) = (TempDir::new().expect("a directory"), Time::default());
-    time.set(1_000);
+    let dir = TempDir::new().expect("a directory");
+    let time = Arc::new(Time::at(1_000));
     let subject = open(dir.path(), &time);
     let first = || append(A, stamped(7, 0, 0..1));
     let ops = vec![log(A, None, None), first(), append(A, stamped(8, 0, 0..1))];

@@ -75,11 +75,7 @@ pub fn open(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Backends, OpenError> {
-    let world = World {
-        clock,
-        entropy,
-        vfs: Arc::new(Disk),
-    };
+    let world = World::on_disk(clock, entropy);
     let native = NativeSettings {
         tail_bytes_max: settings.tail_bytes_max,
         objects: settings.objects.clone().map(|objects| objects as _),

@@ -11,7 +11,6 @@ use fairlead_canon::{
     Batch, BatchFlags, Class, Codec, EntityId, EpochTag, Kind, Offset, Outcome, Promise, Spec,
     Timestamp,
 };
-use fairlead_native::vfs::Disk;
 use fairlead_native::{Native, Settings, World};
 use fairlead_ports::{
     Clock, Committed, CursorId, Entropy, Op, Place, Store, StoreError, Target, Unit,
@@ -84,11 +83,7 @@ impl Bench {
     }
 
     pub(crate) fn open_with(&self, change: impl FnOnce(&mut Settings)) -> Arc<Native> {
-        let world = World {
-            clock: Arc::new(Outside),
-            entropy: Arc::new(Outside),
-            vfs: Arc::new(Disk),
-        };
+        let world = World::on_disk(Arc::new(Outside), Arc::new(Outside));
         let mut settings = Settings::new(self.dir.join("data"));
         change(&mut settings);
         Arc::new(Native::open(&settings, &world).unwrap())

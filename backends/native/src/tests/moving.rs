@@ -8,14 +8,13 @@ use fairlead_canon::{Class, EntityId, Kind, Outcome, Spec};
 use fairlead_memory::Memory;
 use fairlead_placement::ByClass;
 use fairlead_ports::{Decision, Op, StoreError};
-use fairlead_testkit::Subject;
 use fairlead_testkit::make::{
     append, append_to, create, end_txn, marker, message, put, settle, settle_for, transacted,
 };
 use fairlead_testkit::trace::digest;
+use fairlead_testkit::{Subject, Time};
 use parking_lot::Mutex;
 
-use super::Fixed;
 use super::traces::Single;
 use crate::vfs::sim::{Loss, Observer, SimFs};
 
@@ -61,7 +60,7 @@ fn script() -> Vec<Vec<Op>> {
 }
 
 fn memory() -> Memory {
-    Memory::new(1 << 30).timed_by(Arc::new(Fixed))
+    Memory::new(1 << 30).timed_by(Arc::new(Time::at(1)))
 }
 
 /// What is on disk after each commit; the first one is nothing.

@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use fairlead_memory::Memory;
 use fairlead_placement::ByClass;
-use fairlead_testkit::{Subject, moves};
+use fairlead_testkit::{Subject, Time, moves};
 
-use super::Fixed;
 use super::traces::{Single, each_seed};
 use crate::vfs::sim::SimFs;
 
@@ -20,7 +19,7 @@ const SHORT: (Range<u64>, usize) = (0..30_000, 10);
 const LONG: (Range<u64>, usize) = (0..300, 100);
 
 fn memory() -> Memory {
-    Memory::new(1 << 30).timed_by(Arc::new(Fixed))
+    Memory::new(1 << 30).timed_by(Arc::new(Time::at(1)))
 }
 
 async fn run(seed: u64, commits: usize) -> u64 {

@@ -16,10 +16,10 @@ use fairlead_memory::Memory;
 use fairlead_ports::{
     BoxFuture, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
 };
-use fairlead_testkit::{Subject, trace};
+use fairlead_testkit::{Subject, Time, trace};
 use parking_lot::Mutex;
 
-use super::{Fixed, Inline};
+use super::Inline;
 use crate::checkpoint::Checkpoint;
 use crate::log::Handle;
 use crate::reader::Reads;
@@ -148,7 +148,7 @@ impl Documents for Single {
 
 async fn run(seed: u64, commits: usize) {
     let fs = SimFs::default();
-    let memory = Memory::new(1 << 30).timed_by(Arc::new(Fixed));
+    let memory = Memory::new(1 << 30).timed_by(Arc::new(Time::at(1)));
     let reference = Subject::new(Arc::new(memory), ());
     let tested = Subject::new(Arc::new(Single::open(&fs, seed)), ());
     let restart = |subject| {
