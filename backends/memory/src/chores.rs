@@ -11,8 +11,11 @@ pub(crate) struct Chores {
 }
 
 impl Chores {
-    pub(crate) fn has(&self, entity: EntityId) -> bool {
-        self.by_entity.contains_key(&entity)
+    /// An entity is due then, unless it is earlier anyway.
+    pub(crate) fn bring_forward(&mut self, entity: EntityId, due: Timestamp) {
+        if self.by_entity.get(&entity).is_none_or(|held| *held > due) {
+            self.set(entity, Some(due));
+        }
     }
 
     /// An entity is due at another time, or no more.

@@ -38,6 +38,8 @@ pub(crate) struct Entity {
     keys: BTreeMap<Bytes, u64>,
     cursors: BTreeMap<CursorId, Cursor>,
     producers: HashMap<ProducerId, Producer, FixedState>,
+    /// None of them wrote last before; `None`: there is none.
+    idle_since: Option<Timestamp>,
     pub(crate) transactions: Transactions,
     /// Messages of a queue that died and are kept. To cursor 0 they are settled.
     dead: BTreeMap<u64, DeadReason>,
@@ -84,6 +86,7 @@ impl Entity {
             keys: BTreeMap::new(),
             cursors: BTreeMap::new(),
             producers: HashMap::default(),
+            idle_since: None,
             transactions: Transactions::default(),
             dead: BTreeMap::new(),
             count: 0,
@@ -147,7 +150,7 @@ impl Entity {
         }
         self.end = base.plus(u64::from(batch.span));
         if let Some(stamp) = batch.stamp {
-            self.record(stamp, base);
+            self.record(stamp, base, now);
             if batch.flags.transactional && !batch.flags.control {
                 self.transactions.begin(stamp.producer, base);
             }
@@ -221,9 +224,10 @@ impl Entity {
         }
     }
 
-    fn record(&mut self, stamp: Stamp, base: Offset) {
+    fn record(&mut self, stamp: Stamp, base: Offset, now: Timestamp) {
         if let Some(known) = self.producers.get_mut(&stamp.producer) {
             known.record(stamp, base);
+            known.used = now;
             return;
         }
         if self.producers.len() >= PRODUCERS_MAX {
@@ -232,8 +236,9 @@ impl Entity {
                 self.producers.remove(&oldest);
             }
         }
-        self.producers
-            .insert(stamp.producer, Producer::begin(stamp, base));
+        self.idle_since.get_or_insert(now);
+        let known = Producer::begin(stamp, base).used_at(now);
+        self.producers.insert(stamp.producer, known);
     }
 
     /// Makes the batch the newest of its keys; returns how many messages of it are.

@@ -2,16 +2,20 @@
 
 use std::collections::VecDeque;
 
-use fairlead_canon::{Offset, Stamp};
+use fairlead_canon::{Offset, Stamp, Timestamp};
 use fairlead_ports::StoreError;
 
 /// Batches of a producer that are recognised when they come again.
 const REMEMBERED_MAX: usize = 5;
+/// How long one that writes nothing to an entity is known there, in milliseconds: seven days.
+const KEPT_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Epoch and latest batches of a producer.
 #[derive(Clone, Debug)]
 pub(crate) struct Producer {
     epoch: i16,
+    /// When it wrote last.
+    pub(crate) used: Timestamp,
     /// Oldest first.
     batches: VecDeque<(Stamp, Offset)>,
 }
@@ -26,8 +30,8 @@ pub(crate) enum Judgement {
 impl Producer {
     pub(crate) fn begin(stamp: Stamp, base: Offset) -> Self {
         Self {
-            epoch: stamp.epoch,
             batches: VecDeque::from([(stamp, base)]),
+            ..Self::of(stamp.epoch)
         }
     }
 
@@ -35,8 +39,19 @@ impl Producer {
     pub(crate) fn of(epoch: i16) -> Self {
         Self {
             epoch,
+            used: Timestamp(0),
             batches: VecDeque::new(),
         }
+    }
+
+    /// The same, who wrote last at this time.
+    pub(crate) fn used_at(self, used: Timestamp) -> Self {
+        Self { used, ..self }
+    }
+
+    /// When one that wrote last at this time is forgotten.
+    pub(crate) fn expiry(used: Timestamp) -> Timestamp {
+        Timestamp(used.0.saturating_add(KEPT_MS))
     }
 
     /// Offset of its latest batch: how recently it was used.

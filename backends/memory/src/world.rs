@@ -265,7 +265,8 @@ impl World {
         self.open.retain(|(_, entity)| *entity != id);
         let open = writers.open.iter();
         self.open.extend(open.map(|(producer, _)| (*producer, id)));
-        self.change(id, |entity| entity.restore(writers));
+        let now = self.now.unwrap_or(Timestamp(0));
+        self.change(id, |entity| entity.restore(writers, now));
         self.retain(id);
     }
 
@@ -276,8 +277,8 @@ impl World {
             *weight -= kept.weight();
             change(kept);
             *weight += kept.weight();
-            if kept.needs_upkeep() && !chores.has(entity) {
-                chores.set(entity, kept.due());
+            if let Some(due) = kept.due() {
+                chores.bring_forward(entity, due);
             }
         });
     }

@@ -1,11 +1,11 @@
-//! What a log in memory forgets although nobody appends or reads.
+//! What is forgotten in memory although nobody appends or reads.
 
 use std::sync::Arc;
 
 use fairlead_canon::{Batch, Compaction, Kind, Retention, Spec};
 use fairlead_memory::Memory;
 use fairlead_ports::{Clock, Op, StoreError};
-use fairlead_testkit::make::{A, B, append, create, keyed, message, spec};
+use fairlead_testkit::make::{A, B, append, create, keyed, message, spec, stamped};
 use fairlead_testkit::{Subject, Time};
 
 /// As much as the store takes; one message of half of it leaves no room for another one.
@@ -43,6 +43,12 @@ impl Node {
         let time = self.time.wall();
         let batch = Batch { time, ..batch };
         self.subject.done(vec![append(A, batch)]).await;
+    }
+
+    /// Who is known to have written to `A`.
+    async fn producers(&self) -> Vec<i64> {
+        let writers = self.subject.log(A).writers().await.unwrap();
+        writers.producers.iter().map(|(id, _)| id.0).collect()
     }
 
     /// Whether there is room for a large message elsewhere, which does not touch `A`.
@@ -132,5 +138,45 @@ async fn a_deletion_goes_after_its_time_although_nothing_follows() {
     node.passes(RULES.lag_min_ms);
     assert!(!node.has_room().await, "its readers are to see it");
     node.passes(RULES.deletes_kept_ms);
+    assert!(node.has_room().await);
+}
+
+const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+#[tokio::test]
+async fn a_producer_that_was_idle_for_a_week_is_forgotten() {
+    for kind in [Kind::Log, Kind::Queue] {
+        let node = Node::with(spec(kind)).await;
+        for producer in [1, 2] {
+            node.append(stamped(producer, 0, 0..1)).await;
+        }
+        node.passes(1);
+        node.append(stamped(2, 0, 1..2)).await;
+        node.passes(WEEK_MS - 2);
+        assert_eq!(node.producers().await, [1, 2], "{kind:?}");
+        node.passes(1);
+        assert_eq!(node.producers().await, [2], "{kind:?}");
+        // The pause between two looks.
+        node.passes(15_000);
+        assert_eq!(node.producers().await, [0; 0], "{kind:?}");
+        // Taken as from a new one.
+        node.append(stamped(1, 0, 0..1)).await;
+    }
+}
+
+#[tokio::test]
+async fn compaction_does_not_wait_until_a_producer_is_forgotten() {
+    let node = Node::with(Spec {
+        compaction: Some(RULES),
+        ..spec(Kind::Log)
+    })
+    .await;
+    let by_producer = |batch: Batch, sequence| Batch {
+        stamp: stamped(1, 0, sequence..sequence + 1).stamp,
+        ..batch
+    };
+    node.append(by_producer(large(keyed("a", "1")), 0)).await;
+    node.append(by_producer(keyed("a", "2"), 1)).await;
+    node.passes(RULES.lag_min_ms);
     assert!(node.has_room().await);
 }

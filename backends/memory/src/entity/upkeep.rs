@@ -1,11 +1,13 @@
-//! When a log has to be looked at although nobody asks: as its oldest batch becomes too old, and some
-//! time after it began to hold what compaction removes.
+//! When an entity has to be looked at although nobody asks: as the oldest batch of a log becomes too
+//! old, some time after it began to hold what compaction removes, and when a producer was idle for
+//! too long.
 
 use fairlead_canon::{Kind, Spec, Timestamp};
 
 use super::{Entity, Item};
+use crate::producer::Producer;
 
-/// Between two looks at a log, in milliseconds: what cannot go yet, such as what follows an open
+/// Between two looks at an entity, in milliseconds: what cannot go yet, such as what follows an open
 /// transaction, is not asked for more often.
 const PAUSE_MS: u64 = 15_000;
 /// Batches for which the pause is a millisecond longer: a look at all of them takes about a
@@ -13,26 +15,28 @@ const PAUSE_MS: u64 = 15_000;
 const BATCHES_PER_MS: u64 = 10;
 
 impl Entity {
-    pub(crate) fn needs_upkeep(&self) -> bool {
-        let forgets = self.spec.retention.age_ms.is_some() || self.spec.compaction.is_some();
-        forgets && self.spec.kind == Kind::Log
-    }
-
     /// When it is to be looked at next.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         let age = self.spec.retention.age_ms;
-        let oldest = self.batches.values().next().map(|item| item.batch.time);
-        let aged = age.zip(oldest);
-        // What is exactly as old as it may be stays.
-        let aged = aged.map(|(age, oldest)| Timestamp(oldest.0.saturating_add(age + 1)));
-        let due = aged.into_iter().chain(self.clean_at).min();
+        let age = age.filter(|_| self.spec.kind == Kind::Log);
+        let aged = age.and_then(|age| {
+            let oldest = self.batches.values().next()?.batch.time;
+            // What is exactly as old as it may be stays.
+            Some(Timestamp(oldest.0.saturating_add(age + 1)))
+        });
+        let clean = self.clean_at.filter(|_| self.spec.compaction.is_some());
+        let idle = self.idle_since.map(Producer::expiry);
+        let due = [aged, clean, idle].into_iter().flatten().min();
         due.map(|due| due.max(self.pause_until))
     }
 
-    /// Forgets what is too old, and compacts.
+    /// Forgets what is too old and who was idle for too long, and compacts.
     pub(crate) fn tend(&mut self, now: Timestamp) {
         self.pause_until = self.after_pause(now);
         self.retain(now);
+        self.producers
+            .retain(|_, known| Producer::expiry(known.used) > now);
+        self.idle_since = self.producers.values().map(|known| known.used).min();
         if self.clean_at.is_some_and(|at| at <= now) {
             self.compact(now);
         }

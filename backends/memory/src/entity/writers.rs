@@ -1,6 +1,6 @@
 //! What is remembered of those who wrote to an entity, as a whole.
 
-use fairlead_canon::{Kind, Offset};
+use fairlead_canon::{Kind, Offset, Timestamp};
 use fairlead_ports::{CursorId, Writers};
 
 use super::Entity;
@@ -24,12 +24,13 @@ impl Entity {
     }
 
     /// Remembers these and no others.
-    pub(crate) fn restore(&mut self, writers: &Writers) {
-        let known = writers.producers.iter();
-        let known = known.map(|(id, epoch)| (*id, Producer::of(*epoch)));
-        self.producers = known.collect();
+    pub(crate) fn restore(&mut self, writers: &Writers, now: Timestamp) {
+        let known = |epoch| Producer::of(epoch).used_at(now);
+        let producers = writers.producers.iter();
+        self.producers = producers.map(|(id, epoch)| (*id, known(*epoch))).collect();
+        self.idle_since = (!self.producers.is_empty()).then_some(now);
         for (base, stamp) in &writers.batches {
-            self.record(*stamp, *base);
+            self.record(*stamp, *base, now);
         }
         self.transactions = Transactions::of(writers);
     }
