@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use fairlead_canon::EntityId;
 use fairlead_ports::{Committed, Placement};
-use smallvec::SmallVec;
 
 use crate::hub::{Hot, Hub};
 
 /// Room taken in queues for the messages of one unit. Given back when it is dropped, unless the unit
-/// was kept.
+/// was kept. Mostly there is none, so it is small to move and quick to drop then.
 #[derive(Debug, Default)]
-pub(crate) struct Admitted(SmallVec<[Admission; 1]>);
+pub(crate) struct Admitted(Vec<Admission>);
 
 #[derive(Debug)]
 struct Admission {
@@ -74,7 +73,7 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        for Admission { queue, bytes, .. } in self.0.drain(..) {
+        while let Some(Admission { queue, bytes, .. }) = self.0.pop() {
             queue.came(bytes);
         }
     }

@@ -179,11 +179,9 @@ impl Outbox {
 
     /// Room was taken in queues for the unit that is staged next.
     pub(crate) fn note_admitted(&mut self, admitted: Admitted) {
-        if !admitted.is_empty() {
-            let unit = self.units.len();
-            let aftermath = self.aftermath.get_or_insert_default();
-            aftermath.note_admitted(unit, admitted);
-        }
+        let unit = self.units.len();
+        let aftermath = self.aftermath.get_or_insert_default();
+        aftermath.note_admitted(unit, admitted);
     }
 
     /// What was staged last was refused by a queue for itself: its receipt says so.

@@ -97,10 +97,10 @@ impl Caller {
             ..self.aim(to, headers, own_mailbox)?
         };
         check_size(content.len())?;
-        let mut staged = Staged {
-            ops: documents(self.space, with),
-            ..Staged::default()
-        };
+        let mut staged = Staged::default();
+        if !with.is_empty() {
+            staged.ops = documents(self.space, with);
+        }
         match content {
             Content::Message(mut message) => {
                 message.origin = self.origin;
@@ -117,7 +117,9 @@ impl Caller {
         let receipt = (promise != Promise::Nothing).then_some((pending, matched));
         let promise = promise.max(Promise::Accepted);
         let ops = staged.ops;
-        self.outbox.note_admitted(staged.admitted);
+        if !staged.admitted.is_empty() {
+            self.outbox.note_admitted(staged.admitted);
+        }
         if !ops.is_empty() {
             let unit = Unit { ops, promise };
             self.outbox.stage(unit, staged.bytes, receipt);

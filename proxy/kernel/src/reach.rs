@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_canon::codec::envelope;
-use fairlead_canon::{Address, Batch, EntityId, EpochTag, Key, Kind, Message, Timestamp};
+use fairlead_canon::{Address, EntityId, EpochTag, Key, Kind, Message, Timestamp};
 use fairlead_ports::{Op, Ops, Place, Target, Targets, Unit};
 use fairlead_topology::{Stream, Topology};
 use smallvec::SmallVec;
@@ -146,11 +146,9 @@ fn stage_append(
     if to.is_empty() {
         return 0;
     }
-    let batch = Batch {
-        time,
-        keys: key.into_iter().collect(),
-        ..envelope::seal(message)
-    };
+    let mut batch = envelope::seal(message);
+    batch.time = time;
+    batch.keys.extend(key);
     let bytes = batch.bytes.len();
     if to.len() <= Unit::TARGETS_MAX {
         ops.push(Op::Append { to, batch });
