@@ -265,14 +265,14 @@ impl Content {
     }
 
     /// Adds a batch whose record lies at `at`, and is divided among `targets` entities. Returns its
-    /// deadline here.
+    /// deadline here, and what it counts for against a limit on bytes.
     pub(crate) fn append(
         &mut self,
         base: Offset,
         batch: &Batch,
         at: Location,
         targets: usize,
-    ) -> Option<Timestamp> {
+    ) -> (Option<Timestamp>, u32) {
         if self.batches.is_empty() && self.floor == self.end {
             self.floor = base;
         }
@@ -290,16 +290,15 @@ impl Content {
                 open.begin(*entity, stamp.producer, base);
             }
         }
-        let deadline = self.deadline(batch);
+        let (deadline, bytes) = (self.deadline(batch), batch.weight(self.spec.kind));
         let live = match self.spec.kind {
             Kind::Log => batch.count,
             Kind::Queue => batch.span,
             Kind::Latest => self.supersede(base, batch),
         };
         if live == 0 {
-            return deadline;
+            return (deadline, bytes);
         }
-        let bytes = batch.weight(self.spec.kind);
         let targets = u32::try_from(targets).unwrap_or(u32::MAX).max(1);
         let share = at.len / targets;
         self.count += u64::from(live);
@@ -318,7 +317,7 @@ impl Content {
         self.batches.push(&self.source, kept);
         self.retain();
         self.grown(bytes);
-        deadline
+        (deadline, bytes)
     }
 
     /// Makes the batch the newest of its keys; returns how many of its messages are.

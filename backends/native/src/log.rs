@@ -25,7 +25,7 @@ pub(crate) struct Handle {
 }
 
 /// Batches that were read one after the other, and why the next one was not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Bodies {
     stored: Vec<Stored>,
     error: Option<StoreError>,
@@ -76,12 +76,16 @@ impl Handle {
             false => self.reads.read(absent).await?,
         }
         .into_iter();
-        let mut bodies = Bodies::default();
+        let mut bodies = Bodies {
+            stored: Vec::with_capacity(found.len()),
+            error: None,
+        };
         for (found, batch) in found.into_iter().zip(batches) {
-            let answer = match batch {
-                Some(batch) => Ok(Some(batch)),
-                None => read.next().unwrap_or(Err(Unread::Unavailable)),
-            };
+            if let Some(batch) = batch {
+                bodies.stored.push(found.stored(batch));
+                continue;
+            }
+            let answer = read.next().unwrap_or(Err(Unread::Unavailable));
             match self.settled(&found, answer).await {
                 Ok(Some(batch)) => bodies.stored.push(found.stored(batch)),
                 Ok(None) => {}

@@ -227,8 +227,7 @@ impl State {
             let targets = data.targets.len();
             let (mut deadline, mut bytes) = (None, 0);
             let append = |content: &mut Content| {
-                deadline = content.append(*base, batch, at, targets);
-                bytes = batch.weight(content.spec.kind);
+                (deadline, bytes) = content.append(*base, batch, at, targets);
             };
             let known = known.next().flatten();
             let Some(entity) = self.entities.change(*id, known, append) else {

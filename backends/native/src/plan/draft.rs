@@ -137,11 +137,11 @@ impl Sketch {
 
     pub(crate) fn fits(&self, spec: &Spec, batch: &Batch) -> bool {
         let count = self.count.saturating_add(u64::from(batch.count));
-        let bytes = self
-            .bytes
-            .saturating_add(u64::from(batch.weight(spec.kind)));
+        // To weigh a batch takes longer than to see that nobody asks.
+        let weight = || u64::from(batch.weight(spec.kind));
+        let has_room = |max| self.bytes.saturating_add(weight()) <= max;
         count <= spec.limits.count_max.unwrap_or(u64::MAX)
-            && bytes <= spec.limits.bytes_max.unwrap_or(u64::MAX)
+            && spec.limits.bytes_max.is_none_or(has_room)
     }
 }
 
