@@ -47,7 +47,8 @@ impl Node {
 
     /// Who is known to have written to `A`.
     async fn producers(&self) -> Vec<i64> {
-        let writers = self.subject.log(A).writers().await.unwrap();
+        let writers = self.subject.log(A).writers().await;
+        let writers = writers.expect("the entity is there");
         writers.producers.iter().map(|(id, _)| id.0).collect()
     }
 
