@@ -2,7 +2,7 @@
 
 use fairlead_canon::{DeadReason, EntityId, Outcome, Timestamp};
 use fairlead_kernel::testing::{Damaging, Over};
-use fairlead_kernel::{AtFull, DeadLetter, Later, Realm, Settle};
+use fairlead_kernel::{AtFull, DeadLetter, Later, Realm};
 
 use crate::*;
 
@@ -61,7 +61,7 @@ async fn readers_with_a_window_of_one_get_everything_but_what_is_damaged() {
     for body in ["b", "d"] {
         let next = deliveries(&mut node.caller, 1).await;
         assert_eq!(bodies(&next), [body]);
-        end(&mut node.caller, &next, Outcome::Done);
+        settle(&mut node.caller, &next, Outcome::Done);
     }
     assert_quiet(&mut node.caller);
     let depth = node.caller.depth(&queue_key("jobs")).await.unwrap();
@@ -94,12 +94,12 @@ async fn a_damaged_dead_letter_stays_and_is_counted_once_and_the_others_go_on() 
     let all = deliveries(&mut node.caller, 4).await;
     node.damage(&queue_key("jobs"), 1);
     let dead = Outcome::Dead(DeadReason::Rejected);
-    end(&mut node.caller, &all[..3], dead);
+    settle(&mut node.caller, &all[..3], dead);
     assert_quiet(&mut node.caller);
     pass(1).await;
     assert_eq!(node.taken("grave").await, ["a", "c"]);
     assert_eq!(counted(&node.kernel, DAMAGED), Some(1));
-    end(&mut node.caller, &all[3..], dead);
+    settle(&mut node.caller, &all[3..], dead);
     assert_quiet(&mut node.caller);
     pass(1).await;
     assert_eq!(node.taken("grave").await, ["d"]);
@@ -127,16 +127,4 @@ async fn a_damaged_delayed_message_stays_and_is_counted_once_and_the_others_are_
     assert_eq!(node.taken("jobs").await, ["a", "c"]);
     pass(100_000).await;
     assert_eq!(counted(&node.kernel, DAMAGED), Some(1));
-}
-
-fn end(caller: &mut Caller, some: &[Delivery], outcome: Outcome) {
-    let ids: Vec<_> = some.iter().map(|one| one.id).collect();
-    let settle = Settle {
-        ids: &ids,
-        outcome,
-        promise: Promise::Accepted,
-        with: Vec::new(),
-    };
-    caller.settle(settle).unwrap();
-    caller.flush();
 }

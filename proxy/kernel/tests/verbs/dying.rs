@@ -5,7 +5,7 @@ use fairlead_canon::{
 };
 use fairlead_kernel::{
     AtFull, Binding, DeadLetter, Destination, Match, NewRealm, Realm, Reason, Rule, Settings,
-    Settle, Settling,
+    Settling,
 };
 
 use crate::*;
@@ -117,18 +117,6 @@ async fn declare_mortal(caller: &mut Caller) {
     declare_told(caller, "jobs", settings).await;
 }
 
-fn end(caller: &mut Caller, some: &[Delivery], outcome: Outcome) {
-    let ids: Vec<_> = some.iter().map(|one| one.id).collect();
-    let settle = Settle {
-        ids: &ids,
-        outcome,
-        promise: Promise::Accepted,
-        with: Vec::new(),
-    };
-    caller.settle(settle).unwrap();
-    caller.flush();
-}
-
 /// Everything in a queue, taken out: body and history, as `stream reason count`.
 async fn exhume(kernel: &Arc<Kernel>, queue: &str) -> Vec<(String, Vec<String>)> {
     pass(1).await;
@@ -161,8 +149,8 @@ async fn a_rejected_message_goes_to_the_grave_with_its_history() {
     published(&mut caller, &to_queue("jobs"), "b").await;
     consume(&mut caller, "jobs", 10).await;
     let both = deliveries(&mut caller, 2).await;
-    end(&mut caller, &both[..1], Outcome::Dead(DeadReason::Rejected));
-    end(&mut caller, &both[1..], Outcome::Done);
+    settle(&mut caller, &both[..1], Outcome::Dead(DeadReason::Rejected));
+    settle(&mut caller, &both[1..], Outcome::Done);
     assert_quiet(&mut caller);
     pass(1).await;
     let taken = caller.take(&queue_key("grave"), Settling::OnDelivery).await;
@@ -243,7 +231,7 @@ async fn what_comes_back_too_often_goes_to_the_grave_however_it_came_back() {
     let mut first = enter(&kernel);
     consume(&mut first, "jobs", 1).await;
     let once = deliveries(&mut first, 1).await;
-    end(&mut first, &once, Outcome::Returned);
+    settle(&mut first, &once, Outcome::Returned);
     deliveries(&mut first, 1).await;
     drop(first);
     assert_eq!(exhume(&kernel, "grave").await, []);
@@ -288,7 +276,7 @@ async fn a_round_in_which_nobody_rejects_ends_and_others_go_on() {
     consume(&mut caller, "one", 1).await;
     for _ in 0..3 {
         let again = deliveries(&mut caller, 1).await;
-        end(&mut caller, &again, Outcome::Dead(DeadReason::Rejected));
+        settle(&mut caller, &again, Outcome::Dead(DeadReason::Rejected));
     }
     let mut last = deliveries(&mut caller, 1).await;
     let history = last.remove(0).message.properties.clone().unwrap().deaths;
@@ -376,7 +364,7 @@ fn the_dead_are_moved_by_the_next_process_and_only_once() {
         consume(&mut caller, "jobs", 10).await;
         let all = deliveries(&mut caller, 3).await;
         // Whoever moves them gets no turn any more.
-        end(&mut caller, &all, Outcome::Dead(DeadReason::Rejected));
+        settle(&mut caller, &all, Outcome::Dead(DeadReason::Rejected));
     });
     in_a_process(async {
         let (kernel, _caller) = paused_mesh_over(Arc::clone(&store), 1_000_100).await;
@@ -502,7 +490,7 @@ async fn the_highest_priority_goes_first_to_consumers_and_takers() {
     consume(&mut caller, "jobs", 10).await;
     let rest = deliveries(&mut caller, 3).await;
     assert_eq!(bodies(&rest), ["five", "two", "none"]);
-    end(&mut caller, &rest[1..], Outcome::Returned);
+    settle(&mut caller, &rest[1..], Outcome::Returned);
     let again = deliveries(&mut caller, 2).await;
     assert_eq!(bodies(&again), ["two", "none"]);
     let depth = caller.depth(&queue_key("jobs")).await.unwrap();
@@ -550,9 +538,9 @@ async fn what_is_held_does_not_count_and_is_the_first_to_go_when_it_comes_back()
         "what is held does not count"
     );
     // It would be the third that is ready.
-    end(&mut consumer, &held[1..], Outcome::Returned);
+    settle(&mut consumer, &held[1..], Outcome::Returned);
     assert_eq!(bodies(&deliveries(&mut consumer, 1).await), ["c"]);
-    end(&mut consumer, &held[..1], Outcome::Done);
+    settle(&mut consumer, &held[..1], Outcome::Done);
     assert_eq!(bodies(&deliveries(&mut consumer, 1).await), ["d"]);
     assert_eq!(
         exhume(&kernel, "grave").await,
@@ -611,7 +599,7 @@ async fn a_death_that_no_history_has_room_for_is_counted() {
         );
         let taken = caller.take(&queue_key(name), Settling::Explicit).await;
         let taken = taken.unwrap().unwrap().delivery;
-        end(&mut caller, &[taken], Outcome::Dead(DeadReason::Rejected));
+        settle(&mut caller, &[taken], Outcome::Dead(DeadReason::Rejected));
         assert_quiet(&mut caller);
     }
     pass(1).await;

@@ -31,13 +31,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_canon::{
-    Address, Class, Compaction, Kind, Message, Offset, Origin, Part, Path, Pattern, Promise,
-    RealmId, Terms,
+    Address, Class, Compaction, Kind, Message, Offset, Origin, Outcome, Part, Path, Pattern,
+    Promise, RealmId, Terms,
 };
 use fairlead_kernel::testing::{ManualClock, RuntimeClock, conn_info, kernel};
 use fairlead_kernel::{
     Attach, AttachmentId, Caller, Change, Content, Delivery, Event, Family, Kernel, NewStream,
-    Pending, Publish, Receipt, Settings, Source, StreamKey, To, compaction_key,
+    Pending, Publish, Receipt, Settings, Settle, Source, StreamKey, To, compaction_key,
 };
 use fairlead_memory::Memory;
 use fairlead_ports::{Store, Want};
@@ -262,6 +262,18 @@ async fn deliveries(caller: &mut Caller, count: usize) -> Vec<Delivery> {
 fn bodies(deliveries: &[Delivery]) -> Vec<String> {
     let text = |one: &Delivery| String::from_utf8(one.message.body.clone().unwrap().to_vec());
     deliveries.iter().map(|one| text(one).unwrap()).collect()
+}
+
+fn settle(caller: &mut Caller, some: &[Delivery], outcome: Outcome) {
+    let ids: Vec<_> = some.iter().map(|one| one.id).collect();
+    let settle = Settle {
+        ids: &ids,
+        outcome,
+        promise: Promise::Accepted,
+        with: Vec::new(),
+    };
+    caller.settle(settle).unwrap();
+    caller.flush();
 }
 
 /// Nothing more is there now.

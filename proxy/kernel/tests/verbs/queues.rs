@@ -1,23 +1,11 @@
 //! Queues: turns, settlement, requeue, taking, purging, removal.
 
-use fairlead_canon::{Outcome, Promise, Timestamp};
+use fairlead_canon::{Outcome, Timestamp};
 use fairlead_kernel::{
-    Attach, Change, Depth, Event, Lifetime, NewStream, Reason, Settle, Settling, Source,
+    Attach, Change, Depth, Event, Lifetime, NewStream, Reason, Settling, Source,
 };
 
 use crate::*;
-
-fn settle(caller: &mut Caller, some: &[Delivery], outcome: Outcome) {
-    let ids: Vec<_> = some.iter().map(|one| one.id).collect();
-    let settle = Settle {
-        ids: &ids,
-        outcome,
-        promise: Promise::Accepted,
-        with: Vec::new(),
-    };
-    caller.settle(settle).unwrap();
-    caller.flush();
-}
 
 #[tokio::test]
 async fn a_message_reaches_the_queue_of_its_name_and_its_consumer() {
