@@ -164,6 +164,18 @@ async fn every_property_of_a_message_comes_home() {
     }
 }
 
+async fn publish_for_10_and_2_seconds(mesh: &Mesh) {
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for (number, seconds) in [(1, 10), (2, 2)] {
+        let sent = Publish {
+            properties: with([Property::MessageExpiry(seconds)]),
+            ..message("t", Delivery::AtLeastOnce(id(number)), b"x")
+        };
+        writer.send(Packet::Publish(sent)).await;
+        writer.expect(puback(number, ReasonCode::SUCCESS)).await;
+    }
+}
+
 //= MQTT-3.3.2-5
 //= MQTT-3.3.2-6
 #[tokio::test]
@@ -175,15 +187,7 @@ async fn an_expiry_is_told_with_what_is_left_of_it_and_ends_the_message() {
         .0;
     reader.subscribe("t", Qos::AtLeastOnce).await;
     reader.vanish().await;
-    let mut writer = mesh.client(Version::V5, "writer").await;
-    for (number, seconds) in [(1, 10), (2, 2)] {
-        let sent = Publish {
-            properties: with([Property::MessageExpiry(seconds)]),
-            ..message("t", Delivery::AtLeastOnce(id(number)), b"x")
-        };
-        writer.send(Packet::Publish(sent)).await;
-        writer.expect(puback(number, ReasonCode::SUCCESS)).await;
-    }
+    publish_for_10_and_2_seconds(&mesh).await;
     mesh.clock.advance(2_500);
     let mut reader = mesh
         .accepted(crate::peer::kept(Version::V5, "reader"))
@@ -201,15 +205,7 @@ async fn an_expiry_goes_on_while_there_is_no_process() {
     let mut reader = mesh.accepted(kept()).await.0;
     reader.subscribe("t", Qos::AtLeastOnce).await;
     reader.vanish().await;
-    let mut writer = mesh.client(Version::V5, "writer").await;
-    for (number, seconds) in [(1, 10), (2, 2)] {
-        let sent = Publish {
-            properties: with([Property::MessageExpiry(seconds)]),
-            ..message("t", Delivery::AtLeastOnce(id(number)), b"x")
-        };
-        writer.send(Packet::Publish(sent)).await;
-        writer.expect(puback(number, ReasonCode::SUCCESS)).await;
-    }
+    publish_for_10_and_2_seconds(&mesh).await;
     let mesh = mesh.restarted().await;
     mesh.clock.advance(2_500);
     let mut reader = mesh.accepted(kept()).await.0;
