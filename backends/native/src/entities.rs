@@ -1,8 +1,9 @@
 //! The entities that are in memory, and how others come there and leave.
 //!
 //! An entity is *hot*, in the map, or *cold*, only in the index. What was changed stays hot until a
-//! checkpoint has it; then it may leave as soon as there are more than [`HOT_MAX`] and nobody used it
-//! lately. A deleted one stays until a checkpoint has it, so that no row of it is believed.
+//! checkpoint has it; then it may leave if nobody used it lately: at once when it keeps nothing, since a
+//! single row brings it back, and otherwise as soon as there are more than [`HOT_MAX`]. A deleted one
+//! stays until a checkpoint has it, so that no row of it is believed.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -20,6 +21,10 @@ use crate::limits::{HOT_MAX, REAPED_CHUNKS};
 
 /// Entities looked at for leaving when one comes in.
 const LOOKS_PER_LOAD: usize = 8;
+/// One that a checkpoint has written leaves at the second look, if nobody used it in between.
+const LOOKS_PER_CHANGE: usize = 2;
+/// Entities for which the map keeps room, however few are left.
+const ROOM_MIN: usize = 1_024;
 
 #[derive(Debug)]
 pub(crate) struct Entities {
@@ -77,7 +82,7 @@ impl Entities {
         let entity = Arc::clone(self.hot.write().entry(id).or_insert(loaded));
         drop(alone);
         self.warm(id, &entity);
-        self.shed(LOOKS_PER_LOAD);
+        self.look_round(LOOKS_PER_LOAD);
         Some(entity)
     }
 
@@ -163,6 +168,7 @@ impl Entities {
     /// A checkpoint has what these changed in it.
     pub(crate) fn written(&self, changed: Vec<Changed>) {
         let durable = self.ground.durable();
+        let looks = changed.len().saturating_mul(LOOKS_PER_CHANGE);
         for (id, entity) in changed {
             if !entity.is_deleted() {
                 self.warm(id, &entity);
@@ -174,6 +180,7 @@ impl Entities {
                 }
             }
         }
+        self.look_round(looks);
         let looks = self.warm.lock().len().saturating_mul(2);
         self.shed(looks);
     }
@@ -184,33 +191,43 @@ impl Entities {
         }
     }
 
-    /// Lets go of what is too much, looking at so many entities at most. One that was used since it
-    /// was looked at last stays once more.
+    /// Lets go of what is too much, looking at so many entities at most.
     fn shed(&self, looks: usize) {
         for _ in 0..looks {
-            let crowd = self.hot.read().len() > HOT_MAX;
-            if !crowd && !self.ground.is_crowded() {
+            if !self.is_crowd() && !self.ground.is_crowded() {
                 return;
             }
-            let Some(id) = self.warm.lock().pop_front() else {
-                return;
-            };
-            self.look_at(id, crowd);
+            self.look_round(1);
         }
     }
 
-    fn look_at(&self, id: EntityId, is_crowd: bool) {
+    /// Looks at so many entities, longest there first. One that was used since it was looked at last stays
+    /// once more.
+    fn look_round(&self, looks: usize) {
+        for _ in 0..looks {
+            let Some(id) = self.warm.lock().pop_front() else {
+                return;
+            };
+            self.look_at(id);
+        }
+    }
+
+    fn is_crowd(&self) -> bool {
+        self.hot.read().len() > HOT_MAX
+    }
+
+    fn look_at(&self, id: EntityId) {
         let mut hot = self.hot.write();
         let Some(entity) = hot.get(&id).map(Arc::clone) else {
             return;
         };
         // The map's and this one: nobody else has it, and nobody can get it while the map is locked.
         let is_free = Arc::strong_count(&entity) == 2 && !entity.was_used();
-        let durable = self.ground.durable();
-        if is_crowd && is_free && entity.content.lock().is_in_index(durable) {
+        if is_free && self.may_leave(&entity.content.lock(), hot.len()) {
             hot.remove(&id);
-            if hot.capacity() > 4 * hot.len().max(HOT_MAX) {
-                hot.shrink_to(2 * HOT_MAX);
+            let room = hot.len().max(ROOM_MIN);
+            if hot.capacity() > 4 * room {
+                hot.shrink_to(2 * room);
             }
             return;
         }
@@ -219,6 +236,12 @@ impl Entities {
         content.unload();
         drop(content);
         self.warm.lock().push_back(id);
+    }
+
+    /// Whether the index has all of an entity, and it is one too many or keeps nothing.
+    fn may_leave(&self, content: &Content, hot: usize) -> bool {
+        let is_wanted = hot <= HOT_MAX && !content.is_bare();
+        !is_wanted && content.is_in_index(self.ground.durable())
     }
 
     /// Numbers of all entities, hot and cold.

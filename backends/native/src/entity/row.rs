@@ -167,6 +167,12 @@ impl Content {
         pack.done()
     }
 
+    /// Whether it keeps nothing, so that its own row is all that a load has to read.
+    pub(crate) fn is_bare(&self) -> bool {
+        let has_cursors = !self.cursors.values().all(Cursor::is_empty);
+        self.batches.is_empty() && self.producers.is_empty() && !has_cursors
+    }
+
     /// The entity as the index has it; `None` when it has none of this number.
     pub(crate) fn load(source: Source) -> Result<Option<Self>, KvError> {
         let key = rows::entity(source.entity);

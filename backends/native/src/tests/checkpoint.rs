@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fairlead_canon::{EntityId, Kind, Outcome, Promise};
+use fairlead_canon::{EntityId, Kind, Offset, Outcome, Promise};
 use fairlead_ports::{Op, Unit};
 use fairlead_testkit::make::{append, create, message, put, settle};
 use fairlead_testkit::trace::digest;
@@ -130,6 +130,27 @@ fn entities_that_are_in_the_index_leave_memory_and_come_back() {
         let entity = store.shared.state.entity(EntityId(n)).unwrap();
         assert_eq!(entity.content.lock().count(), 2);
     }
+}
+
+#[test]
+fn an_entity_that_keeps_nothing_leaves_memory_although_there_is_room() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    let (empty, kept) = (EntityId(1), EntityId(2));
+    for id in [empty, kept] {
+        commit(&mut store, create(id, Kind::Queue));
+        commit(&mut store, append(id, message("one")));
+    }
+    commit(&mut store, settle(empty, 0..1, Outcome::Done));
+    checkpoint(&store);
+    let in_memory = |id| store.shared.state.glance(id, |_| Ok(())).is_some();
+    assert!(!in_memory(empty) && in_memory(kept));
+    let entity = store.shared.state.entity(empty).unwrap();
+    assert_eq!(
+        entity.content.lock().end,
+        Offset(1),
+        "it is known as it was"
+    );
 }
 
 #[test]
