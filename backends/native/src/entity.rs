@@ -264,14 +264,14 @@ impl Content {
         self.bytes
     }
 
-    /// Adds a batch whose record lies at `at`, and is divided among `targets` entities. Returns its
-    /// deadline here, and what it counts for against a limit on bytes.
+    /// Adds a batch whose record lies at `at`. The share of it that is this entity's is counted as
+    /// needed. Returns its deadline here, and what it counts for against a limit on bytes.
     pub(crate) fn append(
         &mut self,
         base: Offset,
         batch: &Batch,
         at: Location,
-        targets: usize,
+        share: u32,
     ) -> (Option<Timestamp>, u32) {
         if self.batches.is_empty() && self.floor == self.end {
             self.floor = base;
@@ -297,13 +297,11 @@ impl Content {
             Kind::Latest => self.supersede(base, batch),
         };
         if live == 0 {
+            self.source.ground.uses.lock().remove(at, share);
             return (deadline, bytes);
         }
-        let targets = u32::try_from(targets).unwrap_or(u32::MAX).max(1);
-        let share = at.len / targets;
         self.count += u64::from(live);
         self.bytes += u64::from(bytes);
-        self.source.ground.uses.lock().add(at, share);
         let kept = Kept {
             base: base.0,
             at,

@@ -261,9 +261,14 @@ impl Uses {
 
     /// A batch is kept, whose share of its record is so many bytes.
     pub(crate) fn add(&mut self, at: Location, share: u32) {
+        self.add_shares(at, share, 1);
+    }
+
+    /// A batch is kept by so many entities, each with an equal share of its record.
+    pub(crate) fn add_shares(&mut self, at: Location, share: u32, entities: u32) {
         let needed = self.0.entry(file_of(at.lsn)).or_default();
-        needed.references += 1;
-        needed.bytes += u64::from(share);
+        needed.references += u64::from(entities);
+        needed.bytes += u64::from(share) * u64::from(entities);
     }
 
     /// It is no longer kept.

@@ -222,15 +222,20 @@ impl State {
 
     fn append(&self, known: &mut Known, (at, data): (Location, &Data), hidden: &mut Vec<Hidden>) {
         let batch = &data.batch;
+        let targets = u32::try_from(data.targets.len()).unwrap_or(u32::MAX);
+        let share = at.len / targets.max(1);
+        // All at once; one that does not keep it gives its share back.
+        let uses = &self.ground.uses;
+        uses.lock().add_shares(at, share, targets);
         let mut known = known.drain(..);
         for (id, base) in &data.targets {
-            let targets = data.targets.len();
             let (mut deadline, mut bytes) = (None, 0);
             let append = |content: &mut Content| {
-                (deadline, bytes) = content.append(*base, batch, at, targets);
+                (deadline, bytes) = content.append(*base, batch, at, share);
             };
             let known = known.next().flatten();
             let Some(entity) = self.entities.change(*id, known, append) else {
+                uses.lock().remove(at, share);
                 continue;
             };
             let appended = Appended {

@@ -75,7 +75,7 @@ struct CapturedChunk {
 impl Source {
     fn chunk(&self, first: u64) -> Arc<Chunk> {
         let chunk = self.ground.trust(self.read(first).map(Some));
-        Arc::new(chunk.unwrap_or_else(|| Chunk::new(&self.ground)))
+        Arc::new(chunk.unwrap_or_else(|| Chunk::new(&self.ground, 0)))
     }
 
     fn read(&self, first: u64) -> Result<Chunk, KvError> {
@@ -104,6 +104,7 @@ impl Slot {
             self.is_changed = true;
             changed.push(self.first);
         }
+        self.is_used = true;
         let chunk = self.chunk.get_or_insert_with(|| source.chunk(self.first));
         Arc::make_mut(chunk)
     }
@@ -217,7 +218,12 @@ impl Batches {
                 last.is_changed = false;
             }
             Some(last) if last.len < CHUNK_LEN => {}
-            _ => self.slots.push_back(Slot::beginning(&source.ground, &kept)),
+            before => {
+                // Behind a full one there will be many.
+                let room = if before.is_some() { CHUNK_LEN } else { 0 };
+                let slot = Slot::beginning(Chunk::new(&source.ground, room), &kept);
+                self.slots.push_back(slot);
+            }
         }
         if let Some(last) = self.slots.back_mut() {
             last.end = kept.after();
@@ -329,13 +335,13 @@ impl Batches {
 }
 
 impl Slot {
-    fn beginning(ground: &Ground, with: &Kept) -> Self {
+    fn beginning(chunk: Chunk, with: &Kept) -> Self {
         Self {
             first: with.base,
             end: with.base,
             latest: with.time,
             len: 0,
-            chunk: Some(Arc::new(Chunk::new(ground))),
+            chunk: Some(Arc::new(chunk)),
             has_row: false,
             is_changed: false,
             is_used: true,

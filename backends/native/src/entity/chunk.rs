@@ -57,9 +57,10 @@ impl Kept {
 }
 
 impl Chunk {
-    pub(crate) fn new(ground: &Ground) -> Self {
+    /// An empty one, with room for so many batches at first.
+    pub(crate) fn new(ground: &Ground, room: usize) -> Self {
         Self {
-            batches: VecDeque::new(),
+            batches: VecDeque::with_capacity(room),
             _tally: ground.tally(),
         }
     }
@@ -98,8 +99,7 @@ impl Chunk {
     pub(crate) fn decode(ground: &Ground, first: u64, value: &[u8]) -> Option<Self> {
         let mut unpack = Unpack::new(value);
         let summary = Summary::take(first, &mut unpack)?;
-        let mut chunk = Self::new(ground);
-        chunk.batches.reserve(summary.len);
+        let mut chunk = Self::new(ground, summary.len);
         let (mut offset, mut lsn, mut time) = (first, 0, summary.latest.0);
         for _ in 0..summary.len {
             let kept = take(&mut unpack, offset, lsn, time)?;

@@ -9,6 +9,7 @@ use fairlead_ports::terms::remembers;
 use fairlead_ports::{Space, StoreError, Writers};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use indexmap::IndexMap;
 
 use crate::entity::Entity;
 use crate::limits::{OPEN_TXNS_MAX, PRODUCERS_MAX};
@@ -33,7 +34,8 @@ pub(crate) struct Draft {
 #[derive(Debug, Default)]
 struct Sketches {
     first: Option<(EntityId, Sketch)>,
-    others: HashMap<EntityId, Sketch, FixedState>,
+    /// In a row beside their map: a sketch is large, and is written once where it stays.
+    others: IndexMap<EntityId, Sketch, FixedState>,
 }
 
 /// What matters of an entity while a unit is judged.
@@ -86,7 +88,7 @@ impl Sketches {
         self.first = None;
         // Emptying a map costs its capacity, which a wide fan-out would leave behind for good.
         if self.others.capacity() > KEPT_CAPACITY {
-            self.others = HashMap::default();
+            self.others = IndexMap::default();
         }
         self.others.clear();
     }
