@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use fairlead_canon::Text;
@@ -17,8 +18,12 @@ use fairlead_ports::{Clock, Directory, Documents, Policy, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::gone::Held;
+
+/// How long a client waits for a packet: more than any timer of the server that a test with a paused clock waits for.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running mesh.
 pub(crate) struct Mesh {
@@ -155,20 +160,21 @@ impl Peer {
         self.io.write_all(bytes).await.unwrap();
     }
 
-    /// The next packet; there has to be one.
+    /// The next packet; there has to be one, within [`PATIENCE`].
     pub(crate) async fn next(&mut self) -> Packet {
         self.try_next()
             .await
             .expect("a packet, but the server closed")
     }
 
-    /// The next packet, or `None` when the server closed.
+    /// The next packet, or `None` when the server closed; one of both within [`PATIENCE`].
     pub(crate) async fn try_next(&mut self) -> Option<Packet> {
         loop {
             if let Some(packet) = codec::decode(&mut self.input, self.version, 1 << 28).unwrap() {
                 return Some(packet);
             }
-            if self.io.read_buf(&mut self.input).await.ok()? == 0 {
+            let read = timeout(PATIENCE, self.io.read_buf(&mut self.input)).await;
+            if read.expect("a packet, or the end").ok()? == 0 {
                 return None;
             }
         }
