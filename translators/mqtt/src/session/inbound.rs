@@ -13,6 +13,7 @@ use super::answers::Answer;
 use super::client::Remembered;
 use super::delayed::{self, When};
 use super::ending::End;
+use super::topics::Topics;
 use super::window::Expects;
 use crate::codec::{Ack, Delivery, Property, Publish, ReasonCode, Version};
 use crate::errors::{Fault, code_of};
@@ -78,34 +79,28 @@ impl<I: Io> Session<I> {
 
     /// Where a PUBLISH goes, aliases resolved; `None` when nobody may publish there.
     fn address(&mut self, publish: &Publish) -> Result<Option<Address>, End> {
-        let invalid = || {
-            let detail = "a topic alias that was never set or is out of range";
-            Fault::new(
-                ReasonCode::TOPIC_ALIAS_INVALID,
-                ClosedReason::Malformed,
-                detail,
-            )
+        let Some(alias) = publish.properties.topic_alias() else {
+            if publish.topic.is_empty() {
+                return Err(Fault::protocol("neither a topic name nor an alias").into());
+            }
+            return Ok(self.address_of(&publish.topic));
         };
-        match publish.properties.topic_alias() {
-            None if publish.topic.is_empty() => {
-                Err(Fault::protocol("neither a topic name nor an alias").into())
-            }
-            None => Ok(self.address_of(&publish.topic)),
-            Some(alias) if publish.topic.is_empty() => {
-                Ok(Some(self.topics.aliased(alias).ok_or_else(invalid)?))
-            }
-            Some(alias) => {
-                let address = self.address_of(&publish.topic);
-                //= MQTT-3.3.2-8: an alias is not 0, and
-                //= MQTT-3.3.2-9: not above the Topic Alias Maximum.
-                match &address {
-                    Some(address) if !self.topics.set_alias(alias, address) => {
-                        Err(invalid().into())
-                    }
-                    _ => Ok(address),
-                }
-            }
+        //= MQTT-3.3.2-8: an alias is not 0, and
+        //= MQTT-3.3.2-9: not above the Topic Alias Maximum.
+        let place = Topics::place(alias).ok_or_else(|| {
+            let detail = "a topic alias that is 0 or above the Topic Alias Maximum";
+            let code = ReasonCode::TOPIC_ALIAS_INVALID;
+            Fault::new(code, ClosedReason::Malformed, detail)
+        })?;
+        if publish.topic.is_empty() {
+            let unset = || Fault::protocol("a topic alias that was never set");
+            return Ok(Some(self.topics.aliased(place).ok_or_else(unset)?));
         }
+        let address = self.address_of(&publish.topic);
+        if let Some(address) = &address {
+            self.topics.set_alias(place, address);
+        }
+        Ok(address)
     }
 
     fn forward(

@@ -42,23 +42,26 @@ impl Topics {
         Some(address)
     }
 
-    /// The address behind an alias.
-    pub(super) fn aliased(&self, alias: u16) -> Option<Address> {
-        self.aliases.get(place(alias)?)?.clone()
+    /// Where an alias is kept; 0 and those above the maximum do not exist.
+    pub(super) fn place(alias: u16) -> Option<usize> {
+        (1..=Self::ALIAS_MAX)
+            .contains(&alias)
+            .then(|| usize::from(alias) - 1)
     }
 
-    /// Gives an address an alias; `false` when the alias is out of range.
-    pub(super) fn set_alias(&mut self, alias: u16, address: &Address) -> bool {
-        let Some(place) = place(alias) else {
-            return false;
-        };
+    /// The address behind an alias.
+    pub(super) fn aliased(&self, place: usize) -> Option<Address> {
+        self.aliases.get(place)?.clone()
+    }
+
+    /// Gives an address the alias of a [`Topics::place`].
+    pub(super) fn set_alias(&mut self, place: usize, address: &Address) {
         if self.aliases.len() <= place {
             self.aliases.resize(place + 1, None);
         }
         if let Some(slot) = self.aliases.get_mut(place) {
             *slot = Some(address.clone());
         }
-        true
     }
 }
 
@@ -86,11 +89,4 @@ impl<I: Io> Session<I> {
             false => Some(Text::from(format!("{prefix}{becomes}"))),
         }
     }
-}
-
-/// Where an alias is kept; 0 and those above the maximum do not exist.
-fn place(alias: u16) -> Option<usize> {
-    (1..=Topics::ALIAS_MAX)
-        .contains(&alias)
-        .then(|| usize::from(alias) - 1)
 }
