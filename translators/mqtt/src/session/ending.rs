@@ -68,11 +68,23 @@ impl End {
         };
         Fault::new(code, reason, "").into()
     }
+
+    fn is_taken_over(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.closed.reason == ClosedReason::TakenOver)
+    }
 }
+
+/// Reads of what a client had sent before its next connection took over: enough for what fits into
+/// a socket's buffer, and an end for one that goes on writing.
+const LAST_READS_MAX: usize = 4;
 
 impl<I: Io> Session<I> {
     /// Ends the connection, and later perhaps the session.
     pub(super) async fn end(mut self: Box<Self>, end: End) -> Closed {
+        let end = match end.is_taken_over() {
+            true => self.hear_out(end).await,
+            false => end,
+        };
         // What came before the end counts, in the same read too.
         if let Err(error) = self.settle() {
             tracing::debug!(client = %self.client.id, ?error, "acknowledgements were not kept");
@@ -117,6 +129,22 @@ impl<I: Io> Session<I> {
         };
         tokio::join!(close, legacy.execute(will));
         closed
+    }
+
+    /// What the client had sent before it came back counts, its goodbye above all: a client that leaves
+    /// and comes back at once may be seen to come before it is heard to leave.
+    async fn hear_out(&mut self, end: End) -> End {
+        for _ in 0..LAST_READS_MAX {
+            if !self.link.takes_what_came().await {
+                break;
+            }
+            match self.packets().await {
+                Ok(()) => {}
+                Err(goodbye @ End::Goodbye(_)) => return goodbye,
+                Err(_) => break,
+            }
+        }
+        end
     }
 
     /// DISCONNECT came.

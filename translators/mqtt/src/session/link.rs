@@ -152,6 +152,16 @@ impl<I: Io> Link<I> {
         }
     }
 
+    /// Reads what has come already, and waits for nothing. Whether there was something.
+    pub(super) async fn takes_what_came(&mut self) -> bool {
+        let Self { io, input, .. } = self;
+        let read = poll_fn(|cx| match pin!(fill(io, input)).poll(cx) {
+            Poll::Ready(Ok(read)) => Poll::Ready(read),
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Ready(0),
+        });
+        read.await > 0
+    }
+
     /// Writes what waits and closes, as far as the peer lets us.
     pub(super) async fn close(mut self) {
         self.finish().await;

@@ -56,7 +56,8 @@ async fn all_wait() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
-fn somebody(mesh: &Mesh) -> Caller {
+/// A connection of no protocol.
+pub(crate) fn somebody(mesh: &Mesh) -> Caller {
     let who = Principal::anonymous();
     let entered = mesh.kernel.enter(&conn_info(1_000), who, ("test", ORIGIN));
     entered.unwrap()

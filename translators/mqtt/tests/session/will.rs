@@ -5,6 +5,7 @@ use fairlead_mqtt::codec::{
     Connect, Disconnect, Packet, Property, Qos, ReasonCode, UserProperty, Version, Will,
 };
 
+use crate::gone::somebody;
 use crate::peer::{Mesh, Peer, hello, kept, last_words, with};
 
 async fn watcher(mesh: &Mesh) -> Peer {
@@ -42,6 +43,22 @@ async fn the_will_of_a_client_that_vanishes_is_published() {
         let peer = mesh.accepted(mortal(hello(version, "mortal"))).await.0;
         peer.vanish().await;
         assert_eq!(watcher.next_publish().await.payload, "gone");
+    }
+}
+
+//= MQTT-3.14.4-3
+#[tokio::test]
+async fn a_goodbye_counts_although_the_client_is_seen_to_come_back_before() {
+    let mesh = Mesh::start().await;
+    let mut watcher = watcher(&mesh).await;
+    for version in [Version::V311, Version::V5] {
+        let mut peer = mesh.accepted(mortal(kept(version, "mortal"))).await.0;
+        let mut next = somebody(&mesh);
+        let goodbye = Packet::Disconnect(Disconnect::new(ReasonCode::SUCCESS));
+        // Both have happened when the server looks.
+        let (claimed, ()) = tokio::join!(next.claim(b"mortal"), peer.send(goodbye));
+        claimed.unwrap();
+        watcher.expect_nothing().await;
     }
 }
 
