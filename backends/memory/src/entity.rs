@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use fairlead_canon::{
-    Batch, DeadReason, Kind, Offset, Outcome, ProducerId, Spec, Stamp, Timestamp,
+    Batch, DeadReason, Kind, Offset, Outcome, ProducerId, Series, Spec, Stamp, Timestamp,
 };
 use fairlead_ports::{CursorId, Decision};
 use foldhash::fast::FixedState;
@@ -33,7 +33,9 @@ pub(crate) struct Entity {
     pub(crate) end: Offset,
     /// Everything below was trimmed; a queue's start follows from what is left.
     floor: Offset,
-    batches: BTreeMap<u64, Item>,
+    batches: Series<u64, Item>,
+    /// The most offsets that one of them took.
+    span_max: u32,
     /// The newest message of each key, for `Kind::Latest`.
     keys: BTreeMap<Bytes, u64>,
     cursors: BTreeMap<CursorId, Cursor>,
@@ -82,7 +84,8 @@ impl Entity {
             spec,
             end,
             floor: end,
-            batches: BTreeMap::new(),
+            batches: Series::default(),
+            span_max: 0,
             keys: BTreeMap::new(),
             cursors: BTreeMap::new(),
             producers: HashMap::default(),
@@ -149,6 +152,7 @@ impl Entity {
             self.floor = base;
         }
         self.end = base.plus(u64::from(batch.span));
+        self.span_max = self.span_max.max(batch.span);
         if let Some(stamp) = batch.stamp {
             self.record(stamp, base, now);
             if batch.flags.transactional && !batch.flags.control {
@@ -197,7 +201,7 @@ impl Entity {
         let retention = self.spec.retention;
         let open = self.transactions.first_open().unwrap_or(self.end);
         let mut to = None;
-        while let Some((&base, item)) = self.batches.iter().next()
+        while let Some((base, item)) = self.batches.first()
             && base < open.0
         {
             let age = retention.age_ms;
@@ -300,8 +304,7 @@ impl Entity {
         let buried: Vec<_> = self.dead.range(range).map(|(at, _)| *at).collect();
         for at in buried {
             self.dead.remove(&at);
-            let holding = self.batches.range_mut(..=at).next_back();
-            if let Some((&base, item)) = holding {
+            if let Some((base, item)) = self.batches.at_most_mut(&at) {
                 item.dead = item.dead.saturating_sub(1);
                 if item.live + item.dead == 0 {
                     self.remove(base);
@@ -355,7 +358,7 @@ impl Entity {
             let at = stretch.start;
             if let Some(reason) = dead {
                 self.dead.extend(stretch.clone().map(|at| (at, reason)));
-                if let Some((_, item)) = self.batches.range_mut(..=at).next_back() {
+                if let Some((_, item)) = self.batches.at_most_mut(&at) {
                     item.dead += lost;
                 }
             }
@@ -370,7 +373,7 @@ impl Entity {
     /// their order. Where it ends.
     fn drop_head(&mut self, range: &Range<u64>) -> u64 {
         let mut start = range.start;
-        while let Some((&base, item)) = self.batches.first_key_value()
+        while let Some((base, item)) = self.batches.first()
             && base >= start
             && base + u64::from(item.batch.span) <= range.end
             && item.dead == 0
@@ -383,7 +386,7 @@ impl Entity {
 
     /// `lost` messages no longer keep the batch that holds `at`.
     fn release(&mut self, at: u64, lost: u32) -> Fate {
-        let Some((&base, item)) = self.batches.range_mut(..=at).next_back() else {
+        let Some((base, item)) = self.batches.at_most_mut(&at) else {
             return Fate::Gone;
         };
         self.count = self.count.saturating_sub(u64::from(lost));
@@ -428,7 +431,7 @@ impl Entity {
                 self.bury(self.floor.0..to.0);
             }
             Kind::Log => {
-                while let Some((&base, item)) = self.batches.iter().next()
+                while let Some((base, item)) = self.batches.first()
                     && base + u64::from(item.batch.span) <= to.0
                 {
                     self.remove(base);

@@ -12,10 +12,9 @@
 //! queue knows a window of at most [`Queue::READY_MAX`] ready messages from its head. What lies
 //! behind is in the store and comes by way of [`Queue::wants_load`] and [`Queue::loaded`].
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fairlead_canon::{Offset, Timestamp};
+use fairlead_canon::{Offset, Series, Timestamp};
 use smallvec::SmallVec;
 
 use self::lane::Lane;
@@ -45,7 +44,7 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Queue {
     lanes: SmallVec<[Lane; 1]>,
-    unsettled: BTreeMap<Place, Held>,
+    unsettled: Series<Place, Held>,
     members: Members,
     returns_max: Option<u16>,
     /// Admitted, and on its way through the store.
@@ -162,7 +161,7 @@ impl Queue {
                 .into_iter()
                 .map(|(start, handed_out)| Lane::new(start, handed_out))
                 .collect(),
-            unsettled: BTreeMap::new(),
+            unsettled: Series::default(),
             members: Members::new(manner.is_single_active),
             returns_max: manner.returns_max,
             coming: Amount::default(),
@@ -397,7 +396,7 @@ impl Queue {
             .unsettled
             .iter()
             .filter(move |(_, held)| held.member == id);
-        own.map(|(place, _)| *place)
+        own.map(|(place, _)| place)
     }
 
     fn lane(&mut self, number: u8) -> Option<&mut Lane> {
@@ -458,11 +457,7 @@ impl Queue {
     }
 
     fn release(&mut self, id: MemberId, place: Place) -> Option<Held> {
-        let held = *self
-            .unsettled
-            .get(&place)
-            .filter(|held| held.member == id)?;
-        self.unsettled.remove(&place);
+        let held = self.unsettled.remove_if(&place, |held| held.member == id)?;
         self.members.settled(id);
         Some(held)
     }

@@ -68,7 +68,7 @@ impl Entity {
         };
         let batches = || {
             let all = self.batches.range(..limit.0);
-            all.map(|(base, item)| (*base, &item.batch))
+            all.map(|(base, item)| (base, &item.batch))
         };
         batches().for_each(|(base, batch)| cleaner.note(base, batch));
         let goes = |(base, batch)| cleaner.goes(base, batch).then_some(base);

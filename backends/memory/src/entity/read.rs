@@ -15,9 +15,8 @@ impl Entity {
     pub(crate) fn marks(&self) -> Marks {
         let kept = self
             .batches
-            .keys()
-            .next()
-            .map_or(self.end, |base| Offset(*base));
+            .first()
+            .map_or(self.end, |(base, _)| Offset(base));
         let start = match self.spec.kind {
             Kind::Queue => kept.max(self.floor),
             Kind::Log | Kind::Latest => self.floor,
@@ -152,9 +151,9 @@ impl Entity {
     }
 
     pub(crate) fn first_at(&self, time: Timestamp) -> Option<Offset> {
-        let late = |(_, item): &(&u64, &Item)| item.batch.time >= time;
+        let late = |(_, item): &(u64, &Item)| item.batch.time >= time;
         let found = self.batches.iter().find(late);
-        found.map(|(base, _)| Offset(*base).max(self.floor))
+        found.map(|(base, _)| Offset(base).max(self.floor))
     }
 
     pub(crate) fn latest(&self, prefix: &Bytes, after: Option<&Bytes>, max: usize) -> KeyPage {
@@ -194,14 +193,11 @@ impl Entity {
 
     /// Batches that hold an offset of the range, in order.
     pub(super) fn holding(&self, range: Range<u64>) -> impl Iterator<Item = (u64, &Item)> {
-        let before = self.batches.range(..range.start).next_back();
+        // Nothing that begins before this reaches into the range.
+        let before = u64::from(self.span_max.saturating_sub(1));
+        let first = range.start.saturating_sub(before);
         let reaches =
-            |(base, item): &(&u64, &Item)| **base + u64::from(item.batch.span) > range.start;
-        let inside = range.start..range.end.max(range.start);
-        before
-            .filter(reaches)
-            .into_iter()
-            .chain(self.batches.range(inside))
-            .map(|(base, item)| (*base, item))
+            move |(base, item): &(u64, &Item)| base + u64::from(item.batch.span) > range.start;
+        self.batches.range(first..range.end).filter(reaches)
     }
 }

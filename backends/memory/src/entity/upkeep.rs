@@ -20,7 +20,7 @@ impl Entity {
         let age = self.spec.retention.age_ms;
         let age = age.filter(|_| self.spec.kind == Kind::Log);
         let aged = age.and_then(|age| {
-            let oldest = self.batches.values().next()?.batch.time;
+            let oldest = self.batches.first()?.1.batch.time;
             // What is exactly as old as it may be stays.
             Some(Timestamp(oldest.0.saturating_add(age + 1)))
         });
@@ -67,7 +67,7 @@ impl Entity {
     /// When what compaction cannot remove yet is old enough for it.
     pub(super) fn clean_next(&self, now: Timestamp) -> Option<Timestamp> {
         let rules = self.spec.compaction?;
-        let due = self.batches.values().flat_map(|Item { batch, .. }| {
+        let due = self.batches.iter().flat_map(|(_, Item { batch, .. })| {
             let deletes = batch.keys.iter().any(|key| !key.has_value);
             let kept = deletes.then_some(rules.deletes_kept_ms);
             let ages = [Some(rules.lag_min_ms), kept].into_iter().flatten();

@@ -1,8 +1,8 @@
 //! What was sent to the client and is not acknowledged, and what waits for its turn.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use fairlead_canon::Offset;
+use fairlead_canon::{Offset, Series};
 use fairlead_kernel::{AttachmentId, Delivery, DeliveryId};
 
 use crate::codec::PacketId;
@@ -21,7 +21,7 @@ use crate::codec::PacketId;
 /// the highest id that is free.
 #[derive(Debug)]
 pub(super) struct Window {
-    in_flight: BTreeMap<PacketId, State>,
+    in_flight: Series<PacketId, State>,
     waiting: VecDeque<Delivery>,
     /// Messages on their way from the queue of a group into the mailbox: they take their place
     /// before they are back, so that a member takes no more than it has room for.
@@ -47,7 +47,7 @@ pub(super) enum Expects {
 impl Window {
     pub(super) fn new(max: u16) -> Self {
         Self {
-            in_flight: BTreeMap::new(),
+            in_flight: Series::default(),
             waiting: VecDeque::new(),
             adopting: 0,
             max,
@@ -132,7 +132,7 @@ impl Window {
             .in_flight
             .iter()
             .filter(|(_, state)| **state == State::Released);
-        released.map(|(id, _)| *id)
+        released.map(|(id, _)| id)
     }
 
     /// Whether PUBREL was sent for this id, or is about to be.
