@@ -18,6 +18,7 @@
 
 mod cells;
 mod field;
+mod history;
 mod list;
 mod name;
 mod parts;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::parts::{Part, Role, Trust, assemble, base_of, parts};
 use super::sidecar::{self, Mark};
-use super::{ListTarget, Restored, name};
+use super::{ListTarget, Restored, history, name};
 use crate::{Loss, LossCode, Message};
 
 /// One header of a list: its name and its value, which may be null where the list knows that.
@@ -24,7 +24,10 @@ pub fn write(target: &impl ListTarget, message: &Message) -> Carried {
     let cells = target.cells();
     let mut list = Carried::default();
     let mut marks = Vec::new();
-    for part in parts(target, message) {
+    let mut parts = parts(target, message);
+    list.loss
+        .merge(history::add(message, cells.bytes_max(), &mut parts));
+    for part in parts {
         let name = name::encode(cells, &part.name);
         let (cell, said) = cells.put(&part.value);
         if name.len() > cells.bytes_max() {
@@ -43,9 +46,6 @@ pub fn write(target: &impl ListTarget, message: &Message) -> Carried {
             });
         }
         list.entries.push((name, cell));
-    }
-    if message.has_died() {
-        list.loss.add(LossCode::Deaths);
     }
     add_sidecar(target, message, &marks, &mut list);
     list

@@ -4,7 +4,10 @@ use bytes::Bytes;
 
 use super::*;
 use crate::arbitrary::{NAMES, Random, for_each_seed};
-use crate::{Headers, HeadersBuilder, Loss, LossCode, Message, Properties, Terms, Text, Value};
+use crate::{
+    Address, DeadReason, Death, Headers, HeadersBuilder, Loss, LossCode, Message, Path, Promise,
+    Properties, Terms, Text, Timestamp, Value,
+};
 
 const CASES: u64 = 20_000;
 
@@ -331,4 +334,82 @@ fn a_thousand_forged_sidecars_are_read_without_a_thousand_levels() {
     let read = read(&TextList, empty(), &list);
     assert!(read.loss.has(LossCode::HdrType));
     assert_eq!(write(&TextList, &read.message).entries, list);
+}
+
+fn dying() -> Message {
+    let address = Address::shared(Path::EMPTY);
+    let terms = Terms::accepted(Timestamp(1), Promise::Durable);
+    Message::new(address, Bytes::from_static(b"x"), terms)
+}
+
+fn death(stream: &str, reason: DeadReason) -> Death {
+    Death {
+        stream: Text::from(stream.to_owned()),
+        reason,
+        count: 1,
+        first_at: Timestamp(1_500),
+        last_at: Timestamp(1_500),
+        realm: Text::from_static("orders"),
+        path: Path::from_segments([&b"e\"u"[..], b"\xff"]).unwrap(),
+        life_ms: Some(500),
+        is_first: false,
+    }
+}
+
+fn said(list: &Carried, name: &str) -> Vec<String> {
+    let named = list.entries.iter().filter(|(known, _)| known == name);
+    let value = |value: &Option<Bytes>| String::from_utf8(value.clone().unwrap().into()).unwrap();
+    named.map(|(_, found)| value(found)).collect()
+}
+
+#[test]
+fn where_a_message_died_is_told_in_the_place_of_what_its_publisher_said_of_it() {
+    let mut message = dying();
+    let mut headers = HeadersBuilder::default();
+    // A number, which needs a mark, and a history that nobody believes.
+    headers.push(b"n", &Value::I32(7));
+    headers.push(b"fl-deaths", &Value::Text(Text::from_static("[]")));
+    message.headers = headers.build().unwrap();
+    let before = write(&TextList, &message);
+    assert_eq!(said(&before, "fl-deaths"), ["[]"]);
+
+    let deaths = &mut message.properties_mut().deaths;
+    deaths.record(death("q", DeadReason::Expired));
+    deaths.record(death("=q2", DeadReason::Rejected));
+    let list = write(&TextList, &message);
+    assert!(list.loss.is_none());
+    let rest = r#""count":1,"first_at":1500,"last_at":1500,"realm":"orders","path":["e\"u",{"base64":"/w=="}],"life_ms":500}"#;
+    let history = format!(
+        r#"[{{"stream":"=q2","reason":"rejected",{rest},{{"stream":"q","reason":"expired",{rest}]"#
+    );
+    assert_eq!(said(&list, "fl-deaths"), [history]);
+    assert_eq!(said(&list, "x-first-death-queue"), ["q"]);
+    assert_eq!(said(&list, "x-first-death-exchange"), ["orders"]);
+    assert_eq!(said(&list, "x-last-death-reason"), ["rejected"]);
+
+    // The types of its own headers are still believed; the history is a header like any other.
+    let back = read(&TextList, dying(), &list.entries);
+    assert!(back.loss.is_none() && !back.message.has_died());
+    let mut headers = back.message.headers.iter();
+    assert_eq!(
+        headers.next().map(|header| header.value),
+        Some(Value::I32(7))
+    );
+    assert_eq!(headers.count(), 7);
+}
+
+#[test]
+fn a_history_that_is_longer_than_a_value_may_be_is_lost_and_counted() {
+    let mut message = dying();
+    let name = "q".repeat(usize::from(u16::MAX));
+    message
+        .properties_mut()
+        .deaths
+        .record(death(&name, DeadReason::MaxLen));
+    let list = write(&TextList, &message);
+    assert_eq!(list.loss.codes().collect::<Vec<_>>(), [LossCode::Deaths]);
+    assert_eq!(list.entries, []);
+    // A list of bytes has room for it.
+    let list = write(&BytesList, &message);
+    assert!(list.loss.is_none() && list.entries.len() == 7);
 }

@@ -258,16 +258,23 @@ fn what_3_1_1_cannot_say_is_counted_under_the_name_in_the_mapping() {
 }
 
 #[test]
-fn where_a_message_died_is_lost_to_mqtt_5_and_counted() {
+fn where_a_message_died_is_in_user_properties_of_mqtt_5() {
     let target = Target {
         version: Version::V5,
         now: EPOCH,
         ids: &[],
         is_resent: false,
     };
-    for (message, lost) in [(full(), vec![]), (dead(), vec![LossCode::Deaths])] {
-        let emitted = Emitter::default().emit(&message, target).unwrap();
-        assert_eq!(emitted.loss.codes().collect::<Vec<_>>(), lost);
+    let emitted = Emitter::default().emit(&dead(), target).unwrap();
+    assert!(emitted.loss.is_none());
+    let said = format!("{:?}", emitted.properties);
+    for part in [
+        "fl-deaths",
+        "x-first-death-queue",
+        "x-last-death-reason",
+        "rejected",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
     }
 }
 
