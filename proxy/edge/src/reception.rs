@@ -48,9 +48,26 @@ impl Post {
 
 /// A connection that is served.
 struct Admitted {
-    seat: Seat,
-    id: u64,
     session: BoxFuture<'static, Closed>,
+    post: Arc<Post>,
+    /// Who connected, be it for others.
+    peer: SocketAddr,
+    id: u64,
+    /// Last, so that it is free when all else is gone.
+    seat: Seat,
+}
+
+impl Admitted {
+    /// Counts how it ended, and says so.
+    fn tell(&self, closed: &Closed) {
+        let meters = &self.seat.meters;
+        meters.closed(closed.reason);
+        // A broken protocol is an error of the peer's that no verb has seen.
+        if closed.reason == ClosedReason::Malformed {
+            meters.failed(&Error::peer(Reason::Malformed, &*closed.detail));
+        }
+        report(&self.post.name, self.peer, self.id, closed);
+    }
 }
 
 /// Why a connection is closed before its protocol is heard.
@@ -83,29 +100,43 @@ impl TurnedAway {
 
 impl Reception {
     /// Serves a client that was accepted at a post, to its end.
-    pub(crate) async fn receive(self: Arc<Self>, post: Arc<Post>, socket: TcpStream) {
+    pub(crate) fn receive(
+        self: Arc<Self>,
+        post: Arc<Post>,
+        socket: TcpStream,
+    ) -> impl Future<Output = ()> + Send {
+        // Boxed, so that what only the beginning needs is given back before the session starts.
+        let beginning = Box::pin(self.begin(post, socket));
+        // A block, since a function keeps what it is given twice.
+        async move {
+            let Some(mut admitted) = beginning.await else {
+                return;
+            };
+            let closed = admitted.session.as_mut().await;
+            admitted.tell(&closed);
+        }
+    }
+
+    /// Admits a client, or turns it away.
+    async fn begin(self: Arc<Self>, post: Arc<Post>, socket: TcpStream) -> Option<Admitted> {
         let Ok(ends) = ends(&socket) else {
             tracing::debug!("a client was gone before it was greeted");
-            return;
+            return None;
         };
-        let (listener, peer) = (&*post.name, ends.peer);
-        // Boxed, so that what only the beginning needs is given back before the session starts.
-        match Box::pin(self.admit(&post, socket, ends)).await {
-            Ok(Admitted { seat, id, session }) => {
-                let closed = session.await;
-                count(&seat.meters, &closed);
-                report(listener, peer, id, &closed);
-            }
+        let peer = ends.peer;
+        match self.admit(&post, socket, ends).await {
+            Ok(admitted) => Some(admitted),
             Err(why) => {
                 post.count(&why);
-                tracing::info!(listener, %peer, reason = %why, "turned away");
+                tracing::info!(listener = &*post.name, %peer, reason = %why, "turned away");
+                None
             }
         }
     }
 
     async fn admit(
         &self,
-        post: &Post,
+        post: &Arc<Post>,
         socket: TcpStream,
         ends: Ends,
     ) -> Result<Admitted, TurnedAway> {
@@ -117,11 +148,14 @@ impl Reception {
         let opened = timeout(OPENING, self.gate.opened()).await;
         let kernel = opened.ok().flatten().ok_or(TurnedAway::Closed)?;
         let meters = kernel.meters(post.translator.name(), &post.name)?;
+        let peer = ends.peer;
         let conn = self.conn(post, client);
         Ok(Admitted {
-            seat: Seat::take(permit, meters),
             id: conn.info.id,
             session: post.translator.serve(conn, kernel),
+            post: Arc::clone(post),
+            peer,
+            seat: Seat::take(permit, meters),
         })
     }
 
@@ -154,14 +188,6 @@ fn ends(socket: &TcpStream) -> io::Result<Ends> {
 /// An IPv4 client of an IPv6 listener is an IPv4 client.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
-}
-
-/// A broken protocol is an error of the peer's that no verb has seen.
-fn count(meters: &Meters, closed: &Closed) {
-    meters.closed(closed.reason);
-    if closed.reason == ClosedReason::Malformed {
-        meters.failed(&Error::peer(Reason::Malformed, &*closed.detail));
-    }
 }
 
 /// A refusal is worth a line, a goodbye is not.

@@ -21,7 +21,8 @@ use crate::verb::{AttachmentId, Delivery, DeliveryId};
 #[derive(Debug)]
 pub(crate) struct Bodies {
     pub(crate) waiting: VecDeque<Given>,
-    pub(crate) reading: Option<Reading>,
+    /// Boxed: mostly there is nothing to read.
+    pub(crate) reading: Option<Box<Reading>>,
     /// How many to read at a time; follows their size.
     pub(crate) step: usize,
 }

@@ -101,8 +101,8 @@ impl Caller {
         };
         if let Some(reading) = self.bodies.reading.take() {
             match bodies {
-                Ok(bodies) => self.deliver_read(reading, bodies),
-                Err(error) => self.hold_unread(reading, error.into()),
+                Ok(bodies) => self.deliver_read(&reading, bodies),
+                Err(error) => self.hold_unread(*reading, error.into()),
             }
         }
         true
@@ -133,11 +133,11 @@ impl Caller {
                 let assigned: Vec<_> = run.map(|given| given.assigned).collect();
                 let store = &*self.kernel.backing.store;
                 let bodies = Solo::new(read_bodies(store, &attached.hot, &assigned));
-                self.bodies.reading = Some(Reading {
+                self.bodies.reading = Some(Box::new(Reading {
                     attachment,
                     assigned,
                     bodies,
-                });
+                }));
             }
             self.bodies.waiting = waiting;
             return true;
@@ -145,7 +145,7 @@ impl Caller {
         false
     }
 
-    fn deliver_read(&mut self, reading: Reading, bodies: Vec<Stored>) {
+    fn deliver_read(&mut self, reading: &Reading, bodies: Vec<Stored>) {
         self.bodies
             .weigh(bodies.iter().map(|stored| stored.batch.bytes.len()).sum());
         let opened = opened(&reading.assigned, bodies);
@@ -190,23 +190,37 @@ impl Caller {
             }
             return;
         }
+        if error.reason == Reason::Corrupt {
+            return self.pass_by(reading.attachment, &reading.assigned, &error);
+        }
         tracing::error!(%error, count = reading.assigned.len(), "messages could not be handed out");
         self.meters.failed(&error);
-        if error.reason == Reason::Corrupt {
-            self.pass_by(&reading);
-        }
     }
 
-    /// Gives the room that these had to what is behind them. They stay in the store as they are, and
-    /// whoever makes the queue hot again meets them again.
-    fn pass_by(&mut self, reading: &Reading) {
-        let member = self.member(reading.attachment);
-        if let Some(Attached::Queue(attached)) = self.attachments.get(reading.attachment) {
-            let taken = u32::try_from(reading.assigned.len()).unwrap_or(u32::MAX);
-            attached.hot.quietly(|queue| queue.taken(member, taken));
+    /// Gives the room that damaged messages had to what is behind them. They stay in the store as they are,
+    /// are counted once, and whoever makes the queue hot again tries them again.
+    pub(crate) fn pass_by(
+        &mut self,
+        attachment: AttachmentId,
+        assigned: &[Assigned],
+        error: &Error,
+    ) {
+        let member = self.member(attachment);
+        let Some(Attached::Queue(attached)) = self.attachments.get(attachment) else {
+            return;
+        };
+        let taken = u32::try_from(assigned.len()).unwrap_or(u32::MAX);
+        attached.hot.quietly(|queue| queue.taken(member, taken));
+        for place in assigned.iter().map(|one| one.place) {
+            let lane = attached.hot.lane(place.lane);
+            let damaged = self.kernel.hub.damaged();
+            if lane.is_some_and(|lane| damaged.add(lane.entity, place.offset)) {
+                tracing::error!(%error, "a damaged message stays where it is, and others go on");
+                self.meters.failed(error);
+            }
         }
-        let places: Vec<_> = reading.assigned.iter().map(|one| one.place).collect();
+        let places: Vec<_> = assigned.iter().map(|one| one.place).collect();
         // Ended for this queue alone: what is staged for the store is nothing.
-        drop(self.end(reading.attachment, &places, Outcome::Done));
+        drop(self.end(attachment, &places, Outcome::Done));
     }
 }

@@ -29,8 +29,8 @@ mod subscriptions;
 mod topics;
 mod window;
 
-use std::future::pending;
-use std::pin::{Pin, pin};
+use std::future::ready;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ use fairlead_kernel::{
     AttachmentId, Caller, Closed, ClosedReason, Conn, ConnInfo, DeliveryId, DrainWatch, Event, Io,
     Kernel,
 };
+use futures_util::future::Either;
 use tokio::time::{Instant, sleep_until};
 
 use crate::census::{Census, Presence, Traffic};
@@ -114,7 +115,11 @@ pub(crate) fn serve(
     settings: Arc<Settings>,
     census: Arc<Census>,
 ) -> impl Future<Output = Closed> + Send {
-    let Conn { io, info, drain } = conn;
+    let Conn {
+        io,
+        info,
+        mut drain,
+    } = conn;
     let place = Place {
         info,
         kernel,
@@ -123,19 +128,15 @@ pub(crate) fn serve(
     };
     // Boxed: it needs much more room than the session that follows, and ends soon. Made here, so
     // that what stays has no room for what it is made of.
-    attend(Box::pin(handshake::greet(io, place, drain.clone())), drain)
-}
-
-async fn attend<I: Io>(
-    greeting: Pin<Box<impl Future<Output = Result<Box<Session<I>>, Closed>>>>,
-    mut drain: DrainWatch,
-) -> Closed {
-    match greeting.await {
-        Ok(mut session) => {
-            let end = session.turns(&mut drain).await;
-            Box::pin(session.end(end)).await
-        }
-        Err(closed) => closed,
+    let greeting = Box::pin(handshake::greet(io, place, drain.clone()));
+    // A block, since a function keeps what it is given twice; so does a match what it takes apart.
+    async move {
+        let mut session = match greeting.await {
+            Ok(session) => session,
+            Err(closed) => return closed,
+        };
+        let end = session.turns(&mut drain).await;
+        Box::pin(session.end(end)).await
     }
 }
 
@@ -143,8 +144,8 @@ impl<I: Io> Session<I> {
     /// Waits and answers until something ends the connection.
     async fn turns(&mut self, drain: &mut DrainWatch) -> End {
         let mut heard_at = Instant::now();
-        let mut armed = None;
-        let mut alarm = pin!(alarm(armed));
+        let mut alarm = pin!(sleep_until(heard_at));
+        let mut is_armed = false;
         let mut drain = pin!(drain.begun());
         // A client need not wait for CONNACK: what it sent behind CONNECT has been read with it.
         if let Err(end) = self.packets().await.and_then(|()| self.settle()) {
@@ -154,11 +155,12 @@ impl<I: Io> Session<I> {
         loop {
             let gate = self.gate();
             let room = self.link.room();
-            let wanted = self.alarm(heard_at);
             // A later one is found out when the earlier one goes off.
-            if wanted.is_some() && (armed.is_none() || wanted < armed) {
-                armed = wanted;
-                alarm.set(self::alarm(armed));
+            if let Some(wanted) = self.alarm(heard_at)
+                && (!is_armed || wanted < alarm.deadline())
+            {
+                alarm.as_mut().reset(wanted);
+                is_armed = true;
             }
             let turn = tokio::select! {
                 // Events first: what has come from the kernel leaves in one write.
@@ -168,7 +170,7 @@ impl<I: Io> Session<I> {
                     Ok(moved) => Turn::Moved(moved),
                     Err(error) => return End::Fault(error.into()),
                 },
-                () = &mut alarm => Turn::Alarm,
+                () = &mut alarm, if is_armed => Turn::Alarm,
                 () = &mut drain => Turn::Drain,
             };
             let done = match turn {
@@ -181,7 +183,7 @@ impl<I: Io> Session<I> {
                 }
                 Turn::Moved(Moved::Written) => Ok(()),
                 Turn::Alarm => {
-                    armed = None;
+                    is_armed = false;
                     if self.resume_reading() {
                         // It was we who did not listen.
                         heard_at = Instant::now();
@@ -245,20 +247,30 @@ impl<I: Io> Session<I> {
         }
     }
 
-    /// Answers every packet that has arrived, and counts them.
-    async fn packets(&mut self) -> Result<(), End> {
-        let mut heard = Traffic::default();
-        let answered = self.react(&mut heard).await;
-        self.presence.census().received(heard);
-        answered
+    /// Answers every packet that has arrived, and counts them: at once, but for those whose answer takes time.
+    fn packets(&mut self) -> impl Future<Output = Result<(), End>> + Send {
+        match self.hear() {
+            // Boxed: rare, and larger than all the rest.
+            Ok(Some(slow)) => Either::Left(Box::pin(self.go_on(slow))),
+            Ok(None) => Either::Right(ready(Ok(()))),
+            Err(end) => Either::Right(ready(Err(end))),
+        }
     }
 
-    async fn react(&mut self, heard: &mut Traffic) -> Result<(), End> {
-        while let Some(slow) = self.react_at_once(heard)? {
-            // Boxed: rare, and larger than all the rest.
-            Box::pin(self.react_slowly(slow)).await?;
+    async fn go_on(&mut self, slow: Slow) -> Result<(), End> {
+        let mut next = Some(slow);
+        while let Some(slow) = next {
+            self.react_slowly(slow).await?;
+            next = self.hear()?;
         }
         Ok(())
+    }
+
+    fn hear(&mut self) -> Result<Option<Slow>, End> {
+        let mut heard = Traffic::default();
+        let slow = self.react_at_once(&mut heard);
+        self.presence.census().received(heard);
+        slow
     }
 
     /// Answers packets up to one whose answer takes time, which comes back.
@@ -343,14 +355,6 @@ async fn next_event(caller: &mut Caller, room: Gate) -> Event {
             let why = caller.displaced().await;
             Event::Displaced(why)
         }
-    }
-}
-
-/// Ends at that moment, or never.
-async fn alarm(ends: Option<Instant>) {
-    match ends {
-        Some(ends) => sleep_until(ends).await,
-        None => pending().await,
     }
 }
 
