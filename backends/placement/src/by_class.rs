@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fairlead_canon::{Class, EntityId, Spec};
-use fairlead_ports::{BoxFuture, Committed, Log, Op, Store, StoreError, Unit, Watcher};
+use fairlead_ports::{BoxFuture, Committed, Documents, Log, Op, Store, StoreError, Unit, Watcher};
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 
-use crate::gate::{Gate, Handed, Passage};
+use crate::gate::{Gate, Handed};
 use crate::handle::Handle;
+use crate::marker::sweep;
+use crate::meter::{Meter, Moves};
 use crate::muffle::{Muffle, Muted};
 use crate::split::{Side, Split};
-use crate::switch::{self, Closed};
+use crate::switch;
+use crate::touched::Notes;
 
 /// Two stores behind one door: entities of class `memory` in one, everything else in the other.
 ///
@@ -27,7 +31,8 @@ use crate::switch::{self, Closed};
 /// every commit to its end).
 ///
 /// An `Alter` that leads an entity from one store to the other moves everything that it keeps, under
-/// the same offsets. All commits wait meanwhile, in order. It goes on while its future is polled; when
+/// the same offsets. It takes effect at the end of that: what is committed meanwhile, by whomever, comes
+/// before it. Commits wait only for the last part, in order. It goes on while its future is polled; when
 /// that is dropped before the end, the entity stays where it was.
 #[derive(Debug)]
 pub struct ByClass(Arc<Places>);
@@ -39,9 +44,15 @@ pub(crate) struct Places {
     durable: Arc<dyn Store>,
     /// The entities that live in `memory`. It forgets them with the process, and so does this.
     in_memory: RwLock<HashSet<EntityId, FixedState>>,
-    gate: Gate,
-    muted: Arc<Muted>,
-    /// How often entities have moved.
+    pub(crate) gate: Gate,
+    /// One unit moves entities at a time.
+    pub(crate) turns: Semaphore,
+    /// What is done meanwhile to those on their way.
+    pub(crate) notes: Notes,
+    muted_in_memory: Arc<Muted>,
+    muted_on_disk: Arc<Muted>,
+    pub(crate) meter: Meter,
+    /// How often entities were found elsewhere.
     pub(crate) moves: AtomicU64,
 }
 
@@ -53,9 +64,23 @@ impl ByClass {
             durable,
             in_memory: RwLock::default(),
             gate: Gate::default(),
-            muted: Arc::default(),
+            turns: Semaphore::new(1),
+            notes: Notes::default(),
+            muted_in_memory: Arc::default(),
+            muted_on_disk: Arc::default(),
+            meter: Meter::default(),
             moves: AtomicU64::new(0),
         }))
+    }
+
+    /// Removes what a crash has left of moves to disk. To be called before the first commit.
+    pub async fn sweep(&self, documents: &dyn Documents) -> Result<(), StoreError> {
+        sweep(&self.0.durable, documents).await
+    }
+
+    /// What moves have done so far.
+    pub fn moves(&self) -> Moves {
+        self.0.meter.read()
     }
 }
 
@@ -91,36 +116,44 @@ impl Places {
         }
     }
 
-    /// Forgets entities whose removal has been ordered; their ids never come again.
+    /// Forgets entities whose removal has been ordered; their ids never come again. The copy of one on
+    /// its way is not to be taken for it.
     fn forget(&self, units: &[Unit]) {
         for op in units.iter().flat_map(|unit| &unit.ops) {
             if let Op::Delete { entity } = op
                 && self.side(*entity) == Side::Memory
+                && !self.notes.has(*entity)
             {
-                self.in_memory.write().remove(entity);
+                self.gone(*entity);
             }
         }
     }
 
-    fn passage(&self, units: &[Unit]) -> Passage {
-        let mut ops = units.iter().flat_map(|unit| &unit.ops);
-        if ops.any(|op| self.crossing(op).is_some()) {
-            Passage::Last
-        } else {
-            Passage::Plain
-        }
+    /// It is not in memory any more.
+    pub(crate) fn gone(&self, entity: EntityId) {
+        self.in_memory.write().remove(&entity);
     }
 
-    /// Hands units over to the stores; those that move an entity have closed the gate.
+    /// Whether a unit leads entities into the other store.
+    pub(crate) fn crosses(&self, unit: &Unit) -> bool {
+        unit.ops.iter().any(|op| self.crossing(op).is_some())
+    }
+
+    /// Hands units over to the stores, or waits at the gate.
+    pub(crate) fn pass(self: &Arc<Self>, units: Vec<Unit>) -> Handed {
+        self.gate.pass(units, |units| self.hand(units))
+    }
+
     fn hand(self: &Arc<Self>, units: Vec<Unit>) -> Handed {
-        match self.passage(&units) {
-            Passage::Last => Box::pin(switch::all(Closed(Arc::clone(self)), units)),
-            Passage::Plain => self.route(units),
+        if units.iter().any(|unit| self.crosses(unit)) {
+            return Box::pin(switch::all(Arc::clone(self), units));
         }
+        self.route(units)
     }
 
     /// To the store of each.
-    pub(crate) fn route(&self, units: Vec<Unit>) -> Handed {
+    fn route(self: &Arc<Self>, units: Vec<Unit>) -> Handed {
+        self.notes.note(&units);
         self.learn(&units);
         let in_memory = self.in_memory.read();
         let split = Split::of(&units, |entity| Side::by(&in_memory, entity));
@@ -128,17 +161,29 @@ impl Places {
         self.forget(&units);
         match split {
             Split::Whole(side) => self.store(side).commit(units),
-            Split::Halves(halves) => halves.commit(&self.memory, &self.durable),
+            Split::Halves(halves) => {
+                let (places, known) = (Arc::clone(self), self.moves.load(Ordering::Acquire));
+                let late = move |units| places.gate.pass(units, |units| places.late(units, known));
+                halves.commit(&self.memory, &self.durable, late)
+            }
         }
     }
 
-    /// Their messages are about to be appended once more.
-    pub(crate) fn mute(&self, entities: &[EntityId]) {
-        self.muted.set(entities);
+    /// Units for what was in memory when their other halves were handed over, after so many moves.
+    fn late(self: &Arc<Self>, units: Vec<Unit>, known: u64) -> Handed {
+        if self.moves.load(Ordering::Acquire) != known {
+            return self.route(units);
+        }
+        self.notes.note(&units);
+        self.memory.commit(units)
     }
 
-    pub(crate) fn unmute(&self) {
-        self.muted.clear();
+    /// What is copied to this side is not told once more.
+    pub(crate) fn muted(&self, side: Side) -> &Muted {
+        match side {
+            Side::Memory => &self.muted_in_memory,
+            Side::Durable => &self.muted_on_disk,
+        }
     }
 
     /// They are over there now.
@@ -156,9 +201,7 @@ impl Places {
 
     /// Lets those pass who wait.
     pub(crate) fn reopen(self: &Arc<Self>) {
-        self.unmute();
-        self.gate
-            .open(|units| self.passage(units), |units| self.hand(units));
+        self.gate.open(|units| self.hand(units));
     }
 }
 
@@ -184,9 +227,7 @@ impl Store for ByClass {
     }
 
     fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
-        let places = &self.0;
-        let passage = |units: &[Unit]| places.passage(units);
-        places.gate.pass(units, passage, |units| places.hand(units))
+        self.0.pass(units)
     }
 
     fn is_busy(&self) -> bool {
@@ -202,10 +243,14 @@ impl Store for ByClass {
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {
-        for store in [&self.0.memory, &self.0.durable] {
+        let places = &self.0;
+        for (store, muted) in [
+            (&places.memory, &places.muted_in_memory),
+            (&places.durable, &places.muted_on_disk),
+        ] {
             store.watch(Arc::new(Muffle {
                 watcher: Arc::clone(&watcher),
-                muted: Arc::clone(&self.0.muted),
+                muted: Arc::clone(muted),
             }));
         }
     }

@@ -1,45 +1,63 @@
-//! Everything that is kept of an entity, as operations on an empty one elsewhere.
+//! Everything that is kept of an entity, brought to its like elsewhere in rounds while it goes on to be
+//! used: each brings what is new since the one before, and what has changed of the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_canon::{
-    Batch, BatchFlags, Codec, EntityId, EpochTag, Key, Kind, Offset, Outcome, Retention,
-    SizeLimits, Spec, Timestamp,
+    Batch, BatchFlags, Codec, EntityId, Key, Kind, Offset, Outcome, Promise, Retention, SizeLimits,
+    Spec, Timestamp,
 };
 use fairlead_ports::{
-    CursorId, Entry, Log, Marks, Op, Ops, Place, StoreError, Stored, Target, Want,
+    CursorId, Entry, Log, Marks, Op, Place, Store, StoreError, Stored, Target, Want,
 };
 use smallvec::smallvec;
 
-/// Entries and keys asked for at a time.
-const PAGE: usize = 4_096;
+use crate::slice::{Slice, commit};
+use crate::touched::{Notes, Touched};
+use crate::views::{PAGE, View, end_of};
+
 /// Bytes asked for at a time.
-const READ_BYTES: u32 = 4 << 20;
+const READ_BYTES: u32 = 1 << 20;
+/// How often a round looks once more for what others settled while it looked.
+const TRIES_MAX: u32 = 1_024;
 
 /// An entity on its way.
 #[derive(Debug)]
 pub(crate) struct Copier {
-    log: Arc<dyn Log>,
+    from: Arc<dyn Log>,
+    to: Arc<dyn Log>,
     entity: EntityId,
-    kind: Kind,
-    tag: EpochTag,
-    /// In the order in which they are to be done.
-    ops: Ops,
-    /// The end of what was appended so far.
+    spec: Spec,
+    slice: Slice,
+    /// The end of what was appended there so far.
     end: Offset,
+    /// Where it begins there.
+    start: Offset,
+    /// Cursors whose views were compared as a whole.
+    seen: BTreeSet<CursorId>,
+    /// Keys that may still have a message there and have none here any more.
+    cleared: BTreeSet<Bytes>,
+}
+
+/// What may be done of a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// All there is when it begins; meanwhile things change.
+    Open,
+    /// Nothing changes; at most about so many bytes are copied.
+    Last { bytes_max: u64 },
 }
 
 impl Copier {
-    /// Reads all of it. Nothing may be appended meanwhile.
-    pub(crate) async fn of(
-        log: Arc<dyn Log>,
-        entity: EntityId,
-        spec: Spec,
-    ) -> Result<Ops, StoreError> {
-        let marks = log.marks().await?;
+    /// Makes the entity in `store`.
+    pub(crate) async fn begin(
+        from: Arc<dyn Log>,
+        store: &Arc<dyn Store>,
+        (entity, spec): (EntityId, Spec),
+    ) -> Result<Self, StoreError> {
         // Limits would count what is on its way only to keep an offset, ages begin anew, what was
         // aborted replaces nothing, and what is dead stays so although no more is kept.
         let free = Spec {
@@ -49,201 +67,352 @@ impl Copier {
             keeps_dead: true,
             ..spec
         };
-        let writers = Box::new(log.writers().await?);
-        let mut copy = Self {
-            log,
+        let create = Op::Create { entity, spec: free };
+        commit(store, [create].into(), Promise::Accepted).await?;
+        Ok(Self {
+            from,
+            to: store.open(entity)?,
             entity,
-            kind: spec.kind,
-            tag: spec.tag,
-            ops: [Op::Create { entity, spec: free }].into(),
+            spec,
+            slice: Slice::to(store, entity),
             end: Offset(0),
-        };
-        match spec.kind {
-            Kind::Log => copy.log(&marks).await?,
-            Kind::Queue => copy.queue(&marks).await?,
-            Kind::Latest => copy.latest(&marks).await?,
-        }
-        copy.reach(marks.end);
-        copy.views(&marks).await?;
-        let to = marks.start;
-        copy.ops.push(Op::Trim { entity, to });
-        // Its batches have said too much of their writers, or too little.
-        copy.ops.push(Op::Restore { entity, writers });
-        copy.ops.push(Op::Alter { entity, spec });
-        Ok(copy.ops)
+            start: Offset(0),
+            seen: BTreeSet::new(),
+            cleared: BTreeSet::new(),
+        })
     }
 
-    async fn log(&mut self, marks: &Marks) -> Result<(), StoreError> {
-        let mut at = marks.start;
-        while at < marks.end {
-            let chunk = self.log.read(at, Want::bytes(READ_BYTES)).await?;
-            if at == marks.start {
-                self.begin(marks, chunk.batches.first().map(|first| first.base));
+    /// What was touched of it since it was asked last.
+    pub(crate) fn touched(&self, notes: &Notes) -> Touched {
+        notes.take(self.entity, self.spec.kind)
+    }
+
+    /// Bytes of messages that were copied so far.
+    pub(crate) fn copied(&self) -> u64 {
+        self.slice.copied
+    }
+
+    /// Brings what is new, and then what has changed of the rest. Everything before `touched` was taken
+    /// can be seen here. Whether it is complete; if not, there is more than may be copied.
+    pub(crate) async fn round(
+        &mut self,
+        touched: Touched,
+        round: Round,
+    ) -> Result<bool, StoreError> {
+        let marks = self.from.marks().await?;
+        let known = self.end;
+        self.cleared.extend(touched.cleared);
+        let most = match round {
+            Round::Open => u64::MAX,
+            Round::Last { bytes_max } => self.copied().saturating_add(bytes_max),
+        };
+        match self.spec.kind {
+            Kind::Queue => self.entries(&marks, most).await?,
+            Kind::Log | Kind::Latest => self.batches(&marks, most).await?,
+        }
+        self.trim(marks.start).await?;
+        self.slice.send(Promise::Durable).await?;
+        let fresh = known.0..self.end.0;
+        for (cursor, ranges) in self.views(touched.views, fresh, round).await? {
+            self.alike(cursor, ranges).await?;
+        }
+        let is_last = round != Round::Open;
+        if is_last && self.spec.kind == Kind::Latest && !self.is_as_many().await? {
+            return Ok(false);
+        }
+        Ok(self.copied() < most)
+    }
+
+    /// Makes it complete after the last round, and what it is to be.
+    pub(crate) async fn finish(&mut self) -> Result<(), StoreError> {
+        let (entity, spec) = (self.entity, self.spec);
+        let marks = self.from.marks().await?;
+        if spec.kind != Kind::Queue {
+            self.begin_at(&marks, marks.end).await?;
+        }
+        self.reach(marks.end).await?;
+        if spec.kind == Kind::Queue {
+            // Rather said of too many than of too few: whoever hands out what comes next has marked it.
+            let upto = marks.end.plus(Marks::AHEAD_MAX);
+            self.slice.push(Op::Mark { entity, upto }).await?;
+        }
+        self.trim(marks.start).await?;
+        let writers = self.from.writers().await?;
+        self.slice.end(writers, spec).await
+    }
+
+    async fn batches(&mut self, marks: &Marks, most: u64) -> Result<(), StoreError> {
+        let mut at = self.end.max(marks.start);
+        while at < marks.end && self.copied() < most {
+            let chunk = match self.from.read(at, Want::bytes(READ_BYTES)).await {
+                // It was trimmed meanwhile.
+                Err(StoreError::OutOfRange { start, .. }) if at < start => {
+                    at = start;
+                    continue;
+                }
+                read => read?,
+            };
+            if chunk.batches.is_empty() {
+                break;
             }
-            let Some(last) = chunk.batches.last() else {
+            let mut gone = self.gone().await?;
+            for stored in chunk.batches {
+                at = stored.base.plus(u64::from(stored.batch.span));
+                self.begin_at(marks, stored.base).await?;
+                self.clear(&mut gone, stored.base).await?;
+                self.append(stored.base, stored.batch).await?;
+            }
+            self.cleared.extend(gone);
+        }
+        if self.copied() < most && !self.cleared.is_empty() {
+            let mut gone = self.gone().await?;
+            self.clear(&mut gone, marks.end).await?;
+            self.cleared.extend(gone);
+        }
+        Ok(())
+    }
+
+    async fn entries(&mut self, marks: &Marks, most: u64) -> Result<(), StoreError> {
+        let (mut at, mut tries) = (self.end, TRIES_MAX);
+        while at < marks.end && self.copied() < most && tries > 0 {
+            let entries = self.page(at).await?;
+            let Some(last) = entries.last() else {
                 break;
             };
-            at = last.base.plus(u64::from(last.batch.span));
-            for stored in chunk.batches {
-                self.append(stored.base, stored.batch);
+            at = last.base.plus(u64::from(last.span));
+            let offsets = entries.iter().map(|entry| entry.base).collect();
+            let fetched = self.from.fetch(offsets).await?;
+            let batches = fetched.into_iter().map(|stored| (stored.base, stored));
+            let mut batches: BTreeMap<Offset, Stored> = batches.collect();
+            // Something was settled meanwhile: the rest of its batch is looked for once more.
+            let absent = entries.iter().find(|entry| !holds(&batches, entry.base));
+            if let Some(absent) = absent {
+                (at, tries) = (absent.base, tries - 1);
+                batches.split_off(&at);
+            }
+            for mut stored in batches.into_values() {
+                // The beginning of a page may be the end of a batch.
+                if stored.base < self.end {
+                    continue;
+                }
+                // What the age of its queue made of it goes with it.
+                let of_batch = entries.partition_point(|entry| entry.base < stored.base);
+                let deadline = entries.get(of_batch).and_then(|entry| entry.deadline);
+                stored.batch.deadline = deadline.or(stored.batch.deadline);
+                self.append(stored.base, stored.batch).await?;
+            }
+            at = at.max(self.end);
+        }
+        Ok(())
+    }
+
+    /// Messages of a queue that are ready or dead, in order, about as many as are read at a time.
+    async fn page(&self, from: Offset) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = self.from.backlog(CursorId::default(), from, PAGE).await?;
+        let dead = self.from.backlog(CursorId::DEAD, from, PAGE).await?;
+        let end = end_of(&entries).min(end_of(&dead));
+        entries.extend(dead);
+        entries.retain(|entry| entry.base.0 < end);
+        entries.sort_unstable_by_key(|entry| entry.base);
+        let mut bytes = 0;
+        let fits = |entry: &&Entry| {
+            let fits = bytes < READ_BYTES;
+            bytes = bytes.saturating_add(entry.bytes);
+            fits
+        };
+        let few = entries.iter().take_while(fits).count();
+        entries.truncate(few);
+        Ok(entries)
+    }
+
+    /// What of each cursor's view may differ: all of it the first time; then what is new, and what was
+    /// touched. The cleaner's is last, since what it removes is in the others.
+    async fn views(
+        &mut self,
+        touched: BTreeMap<CursorId, Range<u64>>,
+        fresh: Range<u64>,
+        round: Round,
+    ) -> Result<BTreeMap<CursorId, Vec<Range<u64>>>, StoreError> {
+        let all = 0..self.end.0;
+        let mut views: BTreeMap<CursorId, Vec<Range<u64>>> = BTreeMap::new();
+        let is_queue = self.spec.kind == Kind::Queue;
+        let used = match is_queue {
+            true => vec![CursorId::default()],
+            false => self.from.cursors().await?,
+        };
+        for (cursor, touched) in &touched {
+            views.entry(*cursor).or_default().push(touched.clone());
+        }
+        for cursor in used {
+            let ranges = views.entry(cursor).or_default();
+            match self.seen.insert(cursor) {
+                true => ranges.push(all.clone()),
+                false => ranges.push(fresh.clone()),
+            }
+        }
+        if is_queue {
+            let head = self.head().await?;
+            views.entry(CursorId::default()).or_default().push(head);
+        }
+        // The store itself removes what was replaced, and nobody says so.
+        if self.spec.kind == Kind::Log && round != Round::Open && !self.is_as_many().await? {
+            views
+                .entry(CursorId::CLEANER)
+                .or_default()
+                .push(all.clone());
+        }
+        views.values_mut().for_each(|ranges| merge(ranges, &all));
+        Ok(views)
+    }
+
+    /// What is ready there before the first message that is ready here: a queue at its limit drops
+    /// its oldest ones by itself.
+    async fn head(&self) -> Result<Range<u64>, StoreError> {
+        let (own, begin) = (CursorId::default(), Offset(0));
+        let here = self.from.backlog(own, begin, 1).await?;
+        let there = self.to.backlog(own, begin, 1).await?;
+        let start = there.first().map_or(self.end, |first| first.base);
+        let end = here.first().map_or(self.end, |first| first.base);
+        Ok(start.0..end.0)
+    }
+
+    /// Whether as many messages are kept there as here.
+    async fn is_as_many(&self) -> Result<bool, StoreError> {
+        let (here, there) = (self.from.marks().await?, self.to.marks().await?);
+        Ok(here.count == there.count)
+    }
+
+    /// Makes a cursor's view of these ranges there what it is here.
+    async fn alike(&mut self, cursor: CursorId, ranges: Vec<Range<u64>>) -> Result<(), StoreError> {
+        let view = View {
+            entity: self.entity,
+            kind: self.spec.kind,
+            cursor,
+        };
+        for range in ranges {
+            let places = (&*self.from, &*self.to);
+            for op in view.differences(places, range).await? {
+                self.slice.push(op).await?;
             }
         }
         Ok(())
     }
 
-    async fn queue(&mut self, marks: &Marks) -> Result<(), StoreError> {
-        let mut entries = self.backlog(CursorId::default()).await?;
-        entries.extend(self.backlog(CursorId::DEAD).await?);
-        entries.sort_unstable_by_key(|entry| entry.base);
-        let offsets: Vec<_> = entries.iter().map(|entry| entry.base).collect();
-        let mut batches: BTreeMap<Offset, Stored> = BTreeMap::new();
-        for offsets in offsets.chunks(PAGE) {
-            let fetched = self.log.fetch(offsets.to_vec()).await?;
-            batches.extend(fetched.into_iter().map(|stored| (stored.base, stored)));
-        }
-        let mut rest = entries.as_slice();
-        for mut stored in batches.into_values() {
-            let after = stored.base.plus(u64::from(stored.batch.span));
-            let (of_batch, later) = rest.split_at(rest.partition_point(|entry| entry.base < after));
-            rest = later;
-            let base = stored.base;
-            // What the age of its queue made of it goes with it.
-            let deadline = of_batch.iter().filter_map(|entry| entry.deadline).min();
-            stored.batch.deadline = deadline.or(stored.batch.deadline);
-            self.append(base, stored.batch);
-            let own = CursorId::default();
-            self.settle_between(own, base.0..after.0, of_batch);
-        }
-        // Rather said of too many than of too few: whoever hands out what comes next has marked it.
-        let (entity, upto) = (self.entity, marks.end.plus(Marks::AHEAD_MAX));
-        self.ops.push(Op::Mark { entity, upto });
-        Ok(())
-    }
-
-    async fn latest(&mut self, marks: &Marks) -> Result<(), StoreError> {
-        let mut batches: BTreeMap<Offset, Stored> = BTreeMap::new();
-        let mut after = None;
-        loop {
-            let page = self.log.latest(Bytes::new(), after.take(), PAGE).await?;
+    /// Of the keys that were cleared, those that have no message now.
+    async fn gone(&mut self) -> Result<Vec<Bytes>, StoreError> {
+        let mut gone = Vec::new();
+        for key in std::mem::take(&mut self.cleared) {
+            let page = self.from.latest(key.clone(), None, 1).await?;
             if let Some((_, error)) = page.damaged {
                 return Err(error);
             }
-            after = page.entries.last().map(|(key, _)| key.clone());
-            for (_, stored) in page.entries {
-                if stored.batch.keys.len() != 1 {
-                    return Err(unsupported(
-                        "a change of class with several keys in a batch",
-                    ));
-                }
-                batches.insert(stored.base, stored);
-            }
-            if !page.is_cut {
-                break;
+            if page.entries.first().is_none_or(|(first, _)| *first != key) {
+                gone.push(key);
             }
         }
-        self.begin(marks, batches.keys().next().copied());
-        for stored in batches.into_values() {
-            self.append(stored.base, stored.batch);
+        Ok(gone)
+    }
+
+    /// Clears keys where nothing is kept, before an offset. What cleared them lay in such a place, not
+    /// before what is copied next, so there is one for each.
+    async fn clear(&mut self, gone: &mut Vec<Bytes>, before: Offset) -> Result<(), StoreError> {
+        let room = before.0.saturating_sub(self.end.0);
+        let room = usize::try_from(room).unwrap_or(usize::MAX).min(gone.len());
+        for key in gone.drain(..room).collect::<Vec<_>>() {
+            self.append(self.end, clearing(key)).await?;
         }
         Ok(())
     }
 
-    async fn backlog(&self, cursor: CursorId) -> Result<Vec<Entry>, StoreError> {
-        let mut all: Vec<Entry> = Vec::new();
-        loop {
-            let from = all
-                .last()
-                .map_or(Offset(0), |last| last.base.plus(u64::from(last.span)));
-            let page = self.log.backlog(cursor, from, PAGE).await?;
-            let is_last = page.len() < PAGE;
-            all.extend(page);
-            if is_last {
-                return Ok(all);
-            }
+    async fn append(&mut self, base: Offset, batch: Batch) -> Result<(), StoreError> {
+        if self.spec.kind == Kind::Latest && batch.keys.len() != 1 {
+            // What of it was cleared since cannot be told from what is kept.
+            return Err(StoreError::Unsupported {
+                what: "a change of class with several keys in a batch",
+            });
         }
-    }
-
-    /// Sees to it that it begins where it did, although what lay there may be gone.
-    fn begin(&mut self, marks: &Marks, first: Option<Offset>) {
-        let first = first.unwrap_or(marks.end);
-        if first > marks.start && self.end <= marks.start {
-            self.fill(marks.start);
-        }
-    }
-
-    /// What readers have settled, besides a queue's own view.
-    async fn views(&mut self, marks: &Marks) -> Result<(), StoreError> {
-        for cursor in self.log.cursors().await? {
-            let entries = self.backlog(cursor).await?;
-            self.settle_between(cursor, marks.start.0..marks.end.0, &entries);
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, base: Offset, batch: Batch) {
         self.end = base.plus(u64::from(batch.span));
         let target = Target {
             entity: self.entity,
             place: Place::At(base),
-            tag: self.tag,
+            tag: self.spec.tag,
         };
         let to = [target].into();
-        self.ops.push(Op::Append { to, batch });
+        self.slice.push(Op::Append { to, batch }).await
     }
 
-    /// What lies between the entries of a cursor is settled, and of entries is known what they say.
-    fn settle_between(&mut self, cursor: CursorId, within: Range<u64>, entries: &[Entry]) {
-        let mut at = within.start;
-        for entry in entries {
-            self.settle(cursor, at..entry.base.0, Outcome::Done);
-            at = entry.base.plus(u64::from(entry.span)).0;
+    /// Sees to it that it begins where it did, although what lay there may be gone.
+    async fn begin_at(&mut self, marks: &Marks, first: Offset) -> Result<(), StoreError> {
+        if first > marks.start && self.end <= marks.start {
+            self.fill(marks.start).await?;
         }
-        self.settle(cursor, at..within.end, Outcome::Done);
-        for entry in entries {
-            let range = entry.base.0..entry.base.plus(u64::from(entry.span)).0;
-            for _ in 0..entry.requeued {
-                self.settle(cursor, range.clone(), Outcome::Returned);
-            }
-            if let Some(reason) = entry.dead {
-                self.settle(cursor, range, Outcome::Dead(reason));
-            }
-        }
-    }
-
-    fn settle(&mut self, cursor: CursorId, range: Range<u64>, outcome: Outcome) {
-        if range.is_empty() {
-            return;
-        }
-        self.ops.push(Op::Settle {
-            entity: self.entity,
-            cursor,
-            ranges: smallvec![range],
-            outcome,
-        });
+        Ok(())
     }
 
     /// Brings the end to an offset.
-    fn reach(&mut self, end: Offset) {
-        if let Some(last) = end.0.checked_sub(1).filter(|last| *last >= self.end.0) {
-            self.fill(Offset(last));
+    async fn reach(&mut self, end: Offset) -> Result<(), StoreError> {
+        match end.0.checked_sub(1) {
+            Some(last) if last >= self.end.0 => self.fill(Offset(last)).await,
+            Some(_) | None => Ok(()),
         }
     }
 
     /// Takes an offset with a message that nobody gets to see.
-    fn fill(&mut self, base: Offset) {
-        self.append(base, filler());
-        let range = base.0..self.end.0;
-        match self.kind {
-            Kind::Log => self.settle(CursorId::CLEANER, range, Outcome::Done),
-            Kind::Queue => self.settle(CursorId::default(), range, Outcome::Done),
+    async fn fill(&mut self, base: Offset) -> Result<(), StoreError> {
+        // No name can be this key, since it is no text.
+        let nobody = clearing(Bytes::from_static(&[0xff]));
+        self.append(base, nobody).await?;
+        let cursor = match self.spec.kind {
+            Kind::Log => CursorId::CLEANER,
+            Kind::Queue => CursorId::default(),
             // It clears what is not there, so nothing of it is kept.
-            Kind::Latest => {}
+            Kind::Latest => return Ok(()),
+        };
+        let ranges = smallvec![base.0..self.end.0];
+        let settle = Op::Settle {
+            entity: self.entity,
+            cursor,
+            ranges,
+            outcome: Outcome::Done,
+        };
+        self.slice.push(settle).await
+    }
+
+    /// Forgets there what is forgotten here.
+    async fn trim(&mut self, to: Offset) -> Result<(), StoreError> {
+        let to = to.min(self.end);
+        if to <= self.start {
+            return Ok(());
         }
+        self.start = to;
+        let entity = self.entity;
+        self.slice.push(Op::Trim { entity, to }).await
     }
 }
 
-/// Clears a key that no name can have, since it is no text.
-fn filler() -> Batch {
+/// Whether one of these batches holds an offset.
+fn holds(batches: &BTreeMap<Offset, Stored>, at: Offset) -> bool {
+    let before = batches.range(..=at).next_back();
+    before.is_some_and(|(base, stored)| at < base.plus(u64::from(stored.batch.span)))
+}
+
+/// In order, each offset once, and none outside `all`.
+fn merge(ranges: &mut Vec<Range<u64>>, all: &Range<u64>) {
+    let mut merged: Vec<Range<u64>> = Vec::new();
+    ranges.sort_unstable_by_key(|range| range.start);
+    for range in ranges.drain(..) {
+        let range = range.start.max(all.start)..range.end.min(all.end);
+        match merged.last_mut() {
+            _ if range.is_empty() => {}
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            Some(_) | None => merged.push(range),
+        }
+    }
+    *ranges = merged;
+}
+
+/// Clears a key.
+fn clearing(key: Bytes) -> Batch {
     Batch {
         codec: Codec::Envelope,
         bytes: Bytes::new(),
@@ -254,12 +423,8 @@ fn filler() -> Batch {
         stamp: None,
         flags: BatchFlags::default(),
         keys: vec![Key {
-            key: Some(Bytes::from_static(&[0xff])),
+            key: Some(key),
             has_value: false,
         }],
     }
-}
-
-fn unsupported(what: &'static str) -> StoreError {
-    StoreError::Unsupported { what }
 }

@@ -1,4 +1,4 @@
-//! Lets commits through in order, or holds them back while an entity moves.
+//! Lets commits through in order, or holds them back while the last of a move is done.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,15 +15,6 @@ pub(crate) type Handed = BoxFuture<'static, Outcomes>;
 #[derive(Debug, Default)]
 pub(crate) struct Gate(RwLock<Option<VecDeque<Waiting>>>);
 
-/// What a commit means to the gate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Passage {
-    /// It goes through with others.
-    Plain,
-    /// It closes the gate behind itself, until [`Gate::open`].
-    Last,
-}
-
 struct Waiting {
     units: Vec<Unit>,
     /// Told where they went.
@@ -31,53 +22,41 @@ struct Waiting {
 }
 
 impl Gate {
-    /// Hands units over at once if it is open; otherwise they wait in line. What they mean to the
-    /// gate is asked when it is their turn.
-    pub(crate) fn pass(
-        &self,
-        units: Vec<Unit>,
-        passage: impl Fn(&[Unit]) -> Passage,
-        hand: impl Fn(Vec<Unit>) -> Handed,
-    ) -> Handed {
+    /// Hands units over at once if it is open; otherwise they wait in line.
+    pub(crate) fn pass(&self, units: Vec<Unit>, hand: impl Fn(Vec<Unit>) -> Handed) -> Handed {
         // While this is held nobody closes the gate: what passes is with a store before that.
         let line = self.0.read();
-        if line.is_none() && passage(&units) == Passage::Plain {
+        if line.is_none() {
             return hand(units);
         }
         drop(line);
         let mut line = self.0.write();
-        if let Some(line) = line.as_mut() {
-            let (handed, told) = oneshot::channel();
-            line.push_back(Waiting { units, handed });
-            return late(told);
-        }
-        if passage(&units) == Passage::Last {
-            *line = Some(VecDeque::new());
-        }
-        hand(units)
+        let Some(line) = line.as_mut() else {
+            return hand(units);
+        };
+        let (handed, told) = oneshot::channel();
+        line.push_back(Waiting { units, handed });
+        late(told)
     }
 
-    /// Hands over what waits, in order, up to what closes it again; opens it if nothing does.
-    pub(crate) fn open(
-        &self,
-        passage: impl Fn(&[Unit]) -> Passage,
-        hand: impl Fn(Vec<Unit>) -> Handed,
-    ) {
+    /// Does something while no commit is on its way through: each is with a store, or has not begun.
+    pub(crate) fn between<T>(&self, act: impl FnOnce() -> T) -> T {
+        let _line = self.0.write();
+        act()
+    }
+
+    /// Holds back what comes from here on. Only one who has the turn to move closes it.
+    pub(crate) fn close(&self) {
+        *self.0.write() = Some(VecDeque::new());
+    }
+
+    /// Hands over what waits, in order, and lets everybody through again.
+    pub(crate) fn open(&self, hand: impl Fn(Vec<Unit>) -> Handed) {
         let mut line = self.0.write();
-        while let Some(waiting) = line.as_mut().and_then(VecDeque::pop_front) {
-            let passage = passage(&waiting.units);
-            let handed = hand(waiting.units);
-            if let Err(gone) = waiting.handed.send(handed) {
-                // Nobody sees it to its end; dropping it may open the gate, and needs it.
-                drop(line);
-                drop(gone);
-                line = self.0.write();
-            }
-            if passage == Passage::Last {
-                return;
-            }
+        for waiting in line.take().into_iter().flatten() {
+            // Whoever does not wait any more need not be told: it is with a store all the same.
+            drop(waiting.handed.send(hand(waiting.units)));
         }
-        *line = None;
     }
 }
 

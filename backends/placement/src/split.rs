@@ -100,19 +100,20 @@ impl Halves {
         });
     }
 
+    /// Hands over what goes to disk, and to memory either at once or, if that depends on the disk, by
+    /// `late` once it is known.
     pub(crate) fn commit(
         self,
         memory: &Arc<dyn Store>,
         durable: &Arc<dyn Store>,
+        late: impl FnOnce(Vec<Unit>) -> BoxFuture<'static, Outcomes> + Send + 'static,
     ) -> BoxFuture<'static, Outcomes> {
         let kept = durable.commit(self.durable);
         if self.is_conditional {
-            let memory = Arc::clone(memory);
             let (units, origins) = (self.memory, self.origins);
             return Box::pin(async move {
                 let kept = kept.await;
-                let admitted = admitted(units, &kept, &origins);
-                let held = memory.commit(admitted).await;
+                let held = late(admitted(units, &kept, &origins)).await;
                 join_results(origins, held, kept)
             });
         }

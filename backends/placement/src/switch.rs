@@ -1,21 +1,33 @@
-//! Moving entities from one store to the other: what they keep is copied while commits wait, the
-//! move is decided by one unit of the durable store, and then what was there before is removed.
+//! Moving entities from one store to the other. What they keep is copied in rounds while everything goes
+//! on, each round shorter than the one before. Once one was short, commits wait for a last one; then a
+//! unit of the durable store decides, they go on, and what was there before is removed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fairlead_canon::{Class, EntityId, Offset, Promise, Spec};
-use fairlead_ports::{Committed, Op, Ops, Store, StoreError, Unit};
+use fairlead_ports::{Committed, Op, Ops, StoreError, Unit};
+use tokio::time::Instant;
 
 use crate::by_class::Places;
-use crate::copy::Copier;
+use crate::copy::{Copier, Round};
 use crate::gate::Outcomes;
+use crate::marker::{marked, unmarked};
+use crate::slice::commit;
 use crate::split::Side;
 
-/// Bytes of a unit of copies: a part of what any store takes at once.
-const SLICE_BYTES: usize = 8 << 20;
-/// Operations of one.
-const SLICE_OPS: usize = Unit::OPS_MAX / 4;
+/// How long a pause may be, up to which round: rather a few more rounds than a long pause, and rather
+/// a long pause than none on a machine that has no time. A round that took longer does not lead to one.
+const PAUSES: [(usize, Duration); 3] = [
+    (8, Duration::from_millis(20)),
+    (16, Duration::from_millis(100)),
+    (32, Duration::from_millis(1_000)),
+];
+/// Bytes of messages that may be copied in a pause: what a round can read at once, and as much again.
+const PAUSE_BYTES_MAX: u64 = 2 << 20;
+/// In how many steps a copy in memory is removed, so that nobody waits for its lock for long.
+const REMOVAL_STEPS: u64 = 256;
 
 /// A unit that changes the class of entities across stores.
 #[derive(Debug)]
@@ -27,40 +39,30 @@ pub(crate) struct Switch {
     promise: Promise,
 }
 
-/// Opens the gate again, whatever becomes of the move.
-pub(crate) struct Closed(pub(crate) Arc<Places>);
-
-impl Drop for Closed {
-    fn drop(&mut self) {
-        self.0.reopen();
-    }
-}
-
-/// Carries out the units of one commit, of which at least one moves entities. The gate is closed.
-pub(crate) async fn all(closed: Closed, units: Vec<Unit>) -> Outcomes {
-    let places = &closed.0;
+/// Carries out the units of one commit, of which at least one moves entities.
+pub(crate) async fn all(places: Arc<Places>, units: Vec<Unit>) -> Outcomes {
     let mut outcomes = Vec::with_capacity(units.len());
     for unit in units {
-        outcomes.push(match Switch::of(places, &unit) {
-            Ok(Some(switch)) => switch.run(places).await,
-            Ok(None) => one(places.route(vec![unit]).await),
-            Err(error) => Err(error),
-        });
+        outcomes.push(each(&places, unit).await);
     }
     outcomes
 }
 
-fn one(outcomes: Outcomes) -> Result<Committed, StoreError> {
-    let outcome = outcomes.into_iter().next();
+async fn each(places: &Arc<Places>, unit: Unit) -> Result<Committed, StoreError> {
+    if places.crosses(&unit) {
+        let turn = places.turns.acquire().await;
+        let _turn = turn.map_err(|_closed| StoreError::Unavailable)?;
+        // Those who had the turn may have moved it already.
+        if let Some(switch) = Switch::of(places, &unit)? {
+            let moved = switch.run(places).await;
+            if let Err(StoreError::NoEntity(entity)) = moved {
+                places.gone(entity);
+            }
+            return moved;
+        }
+    }
+    let outcome = places.pass(vec![unit]).await.into_iter().next();
     outcome.unwrap_or(Err(StoreError::Unavailable))
-}
-
-async fn commit(
-    store: &Arc<dyn Store>,
-    ops: Ops,
-    promise: Promise,
-) -> Result<Committed, StoreError> {
-    one(store.commit(vec![Unit { ops, promise }]).await)
 }
 
 impl Switch {
@@ -97,73 +99,207 @@ impl Switch {
         }))
     }
 
-    async fn run(mut self, places: &Arc<Places>) -> Result<Committed, StoreError> {
-        let ids: Vec<_> = self.entities.keys().copied().collect();
-        places.mute(&ids);
-        let asked: usize = self.rest.iter().map(targets).sum();
-        let moved = self.copy(places).await.map(|mut committed| {
-            // Behind what the unit asked for come the copies.
-            committed.placed.truncate(asked);
-            committed
-        });
-        let there = if moved.is_ok() {
-            self.to
-        } else {
-            self.to.other()
-        };
-        places.moved(&ids, there);
-        // What is left where nobody looks any more is removed; if that fails it only takes room.
-        for entity in ids {
-            let left = [Op::Delete { entity }].into();
-            drop(commit(places.store(there.other()), left, Promise::Accepted).await);
+    async fn run(self, places: &Arc<Places>) -> Result<Committed, StoreError> {
+        let mut way = Way::begin(places, &self);
+        let mut copiers = self.copiers(places).await?;
+        let pause = way.catch_up(&mut copiers).await?;
+        for copier in &mut copiers {
+            copier.finish().await?;
         }
-        places.unmute();
-        moved
+        let to = self.to;
+        let committed = self.decide(&mut way).await?;
+        way.arrive();
+        drop(pause);
+        if to == Side::Durable {
+            way.remove_from_memory().await;
+        }
+        Ok(committed)
     }
 
-    /// Copies everything; the last unit of the durable store decides.
-    async fn copy(&mut self, places: &Places) -> Result<Committed, StoreError> {
+    async fn copiers(&self, places: &Places) -> Result<Vec<Copier>, StoreError> {
         let (from, to) = (places.store(self.to.other()), places.store(self.to));
-        let mut ops = Ops::new();
-        for (entity, spec) in &self.entities {
-            // What an earlier try may have left there.
-            let left = [Op::Delete { entity: *entity }].into();
-            drop(commit(to, left, Promise::Accepted).await);
-            // Resolves when everything before it can be seen.
-            let (entity, upto) = (*entity, Offset(0));
-            let nothing = [Op::Mark { entity, upto }].into();
-            commit(from, nothing, Promise::Durable).await?;
-            ops.extend(Copier::of(from.open(entity)?, entity, *spec).await?);
-        }
-        let mut slices = slices(ops);
-        let mut decides = std::mem::take(&mut self.rest);
-        let promise = self.promise;
         if self.to == Side::Durable {
-            let mut last = slices.pop().unwrap_or_default();
-            // What the unit expects is judged before anything of it is done.
-            last.insert_many(0, decides);
-            for slice in slices {
-                commit(to, slice, Promise::Accepted).await?;
+            let ids = self.entities.keys().copied();
+            commit(to, [marked(ids)].into(), Promise::Accepted).await?;
+        }
+        let mut copiers = Vec::with_capacity(self.entities.len());
+        for (entity, spec) in &self.entities {
+            let log = from.open(*entity)?;
+            copiers.push(Copier::begin(log, to, (*entity, *spec)).await?);
+        }
+        Ok(copiers)
+    }
+
+    /// One unit of the durable store makes the copies what counts, or does not.
+    async fn decide(mut self, way: &mut Way) -> Result<Committed, StoreError> {
+        let places = &way.places;
+        let mut decides = std::mem::take(&mut self.rest);
+        let promise = match self.to {
+            Side::Durable => {
+                decides.push(unmarked());
+                Promise::Durable
             }
-            return commit(to, last, Promise::Durable).await;
+            Side::Memory => {
+                // Readers go on there: both places hold the same until this is decided. What is on disk
+                // goes with the decision, or a crash behind it would leave that to nobody.
+                places.moved(&way.entities, Side::Memory);
+                let ids = way.entities.iter().copied();
+                decides.extend(ids.map(|entity| Op::Delete { entity }));
+                self.promise
+            }
+        };
+        // From here on the durable store has it, whoever waits for that.
+        way.is_decided = true;
+        let decided = commit(places.store(Side::Durable), decides, promise).await;
+        way.is_decided = decided.is_ok();
+        match (self.to, &decided) {
+            (Side::Durable, Ok(_)) => places.moved(&way.entities, Side::Durable),
+            (Side::Memory, Err(_)) => places.moved(&way.entities, Side::Durable),
+            (Side::Durable, Err(_)) | (Side::Memory, Ok(_)) => {}
         }
-        for slice in slices {
-            commit(to, slice, promise).await?;
-        }
-        // Readers go on there: both places hold the same until this is decided. What is on disk goes
-        // with the decision, or a crash behind it would leave that to nobody.
-        let ids: Vec<_> = self.entities.keys().copied().collect();
-        places.moved(&ids, self.to);
-        decides.extend(ids.into_iter().map(|entity| Op::Delete { entity }));
-        commit(from, decides, promise).await
+        decided
     }
 }
 
-fn targets(op: &Op) -> usize {
-    if let Op::Append { to, .. } = op {
-        to.len()
-    } else {
-        0
+/// Entities on their way. What is left of a copy that came to nothing is removed with it.
+struct Way {
+    places: Arc<Places>,
+    to: Side,
+    entities: Vec<EntityId>,
+    is_decided: bool,
+}
+
+impl Way {
+    fn begin(places: &Arc<Places>, switch: &Switch) -> Self {
+        let kinds = switch.entities.iter();
+        let kinds = kinds.map(|(entity, spec)| (*entity, spec.kind));
+        // What is on its way to a store now is seen before the first round.
+        places.gate.between(|| places.notes.begin(kinds));
+        let entities: Vec<_> = switch.entities.keys().copied().collect();
+        places.muted(switch.to).set(&entities);
+        Self {
+            places: Arc::clone(places),
+            to: switch.to,
+            entities,
+            is_decided: false,
+        }
+    }
+
+    /// Copies in rounds until a last one is done while commits wait, which they do from then on.
+    async fn catch_up(&self, copiers: &mut [Copier]) -> Result<Pause, StoreError> {
+        let mut rounds = 0;
+        for (upto, pause_max) in PAUSES {
+            while rounds < upto {
+                rounds += 1;
+                let began = Instant::now();
+                self.round(copiers, Round::Open).await?;
+                if began.elapsed() > pause_max {
+                    continue;
+                }
+                let pause = Pause::begin(&self.places);
+                let last = Round::Last {
+                    bytes_max: PAUSE_BYTES_MAX,
+                };
+                let is_complete = self.round(copiers, last).await?;
+                if is_complete && pause.began.elapsed() <= pause_max {
+                    return Ok(pause);
+                }
+            }
+        }
+        Err(StoreError::Full {
+            limit: "rounds of a move: more changes than can be copied meanwhile",
+        })
+    }
+
+    /// Whether all copies are complete.
+    async fn round(&self, copiers: &mut [Copier], round: Round) -> Result<bool, StoreError> {
+        let places = &self.places;
+        let take = || copiers.iter().map(|copier| copier.touched(&places.notes));
+        let touched: Vec<_> = places.gate.between(|| take().collect());
+        // Resolves when everything before it can be seen.
+        let nothing = |entity: &EntityId| Op::Mark {
+            entity: *entity,
+            upto: Offset(0),
+        };
+        let nothing = self.entities.iter().map(nothing).collect();
+        commit(places.store(self.to.other()), nothing, Promise::Durable).await?;
+        let mut is_complete = true;
+        for (copier, touched) in copiers.iter_mut().zip(touched) {
+            let before = copier.copied();
+            is_complete &= copier.round(touched, round).await?;
+            places.meter.copied(copier.copied() - before);
+        }
+        places.meter.round();
+        Ok(is_complete)
+    }
+
+    /// They are where they were to go, and what comes next is told of them.
+    fn arrive(&self) {
+        self.places.notes.end();
+        self.places.muted(self.to).clear();
+        self.places.meter.moved();
+    }
+
+    /// Removes what nobody looks at any more; if that fails it only takes room.
+    async fn remove_from_memory(&self) {
+        let memory = self.places.store(Side::Memory);
+        for entity in self.entities.iter().copied() {
+            let marks = match memory.open(entity) {
+                Ok(log) => log.marks().await.unwrap_or_default(),
+                Err(_away) => continue,
+            };
+            let step = (marks.end.0 - marks.start.0) / REMOVAL_STEPS;
+            for part in 1..REMOVAL_STEPS {
+                let to = marks.start.plus(part * step);
+                drop(commit(memory, [Op::Trim { entity, to }].into(), Promise::Accepted).await);
+            }
+            drop(commit(memory, [Op::Delete { entity }].into(), Promise::Accepted).await);
+        }
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        if self.is_decided {
+            return;
+        }
+        let store = self.places.store(self.to);
+        let gone = self
+            .entities
+            .iter()
+            .map(|entity| Op::Delete { entity: *entity });
+        let unmarked = (self.to == Side::Durable).then(unmarked);
+        let unit = |op| Unit {
+            ops: [op].into(),
+            promise: Promise::Accepted,
+        };
+        // Handed over at once, and nobody waits for it. What fails is removed at the next start.
+        drop(store.commit(gone.chain(unmarked).map(unit).collect()));
+        self.places.notes.end();
+        self.places.muted(self.to).clear();
+    }
+}
+
+/// While it lives, commits wait.
+struct Pause {
+    places: Arc<Places>,
+    began: Instant,
+}
+
+impl Pause {
+    fn begin(places: &Arc<Places>) -> Self {
+        places.gate.close();
+        Self {
+            places: Arc::clone(places),
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        self.places.reopen();
+        self.places.meter.paused(self.began.elapsed());
     }
 }
 
@@ -181,29 +317,4 @@ fn is_durable(op: &Op, is_apart: &impl Fn(EntityId) -> bool) -> bool {
         | Op::Restore { entity, .. } => is_apart(*entity),
         Op::EndTxn { entity, .. } => entity.is_some_and(is_apart),
     }
-}
-
-/// In units of a size that any store takes.
-fn slices(ops: Ops) -> Vec<Ops> {
-    let mut slices = vec![Ops::new()];
-    let mut bytes = 0;
-    for op in ops {
-        let size = if let Op::Append { batch, .. } = &op {
-            batch.bytes.len()
-        } else {
-            0
-        };
-        let is_full = slices.last().is_some_and(|slice: &Ops| {
-            slice.len() >= SLICE_OPS || (!slice.is_empty() && bytes + size > SLICE_BYTES)
-        });
-        if is_full {
-            slices.push(Ops::new());
-            bytes = 0;
-        }
-        bytes += size;
-        if let Some(slice) = slices.last_mut() {
-            slice.push(op);
-        }
-    }
-    slices
 }

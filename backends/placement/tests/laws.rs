@@ -4,11 +4,20 @@ use std::sync::Arc;
 
 use fairlead_memory::Memory;
 use fairlead_placement::ByClass;
-use fairlead_testkit::{Subject, laws};
+use fairlead_testkit::{Slow, Subject, laws};
 
 fn fresh() -> Subject {
     let durable = Arc::new(Memory::new(1 << 30));
     let store = ByClass::new(Arc::new(Memory::new(1 << 30)), Arc::clone(&durable) as _);
+    Subject::of(Arc::new(store), durable, ())
+}
+
+/// Both places take their time, so that much happens while something moves.
+fn slow(seed: u64) -> Subject {
+    let durable = Arc::new(Memory::new(1 << 30));
+    let place = |store, seed| Arc::new(Slow::new(store, seed)) as _;
+    let memory = place(Arc::new(Memory::new(1 << 30)), !seed);
+    let store = ByClass::new(memory, place(Arc::clone(&durable) as _, seed));
     Subject::of(Arc::new(store), durable, ())
 }
 
@@ -363,7 +372,7 @@ mod moving {
         for seed in 0..100 {
             let reference = Subject::new(Arc::new(Memory::new(1 << 30)), ());
             let stay = |subject| subject;
-            let moves = moves::run(seed, 300, (reference, fresh()), stay).await;
+            let moves = moves::run(seed, 300, (reference, slow(seed)), stay).await;
             assert!(moves > 3, "seed {seed}: {moves}");
         }
     }

@@ -8,7 +8,7 @@ use fairlead_memory::Memory;
 use fairlead_native::vfs::{Disk, ReadOnly};
 use fairlead_native::{Native, Settings as NativeSettings, World};
 use fairlead_placement::ByClass;
-use fairlead_ports::{BoxFuture, Clock, Documents, Entropy, Lsn, Store};
+use fairlead_ports::{BoxFuture, Clock, Documents, Entropy, Lsn, Store, StoreError};
 
 pub use fairlead_native::{
     Cut, Damage, Entry, Inspection, Kept, Measures, OpenError, Report, SYNC_TIMES_US, Said,
@@ -17,6 +17,7 @@ pub use fairlead_native::{
 pub use fairlead_objects::{
     Finding, Objects, OpenError as PlaceError, Patience, Place, self_check,
 };
+pub use fairlead_placement::Moves;
 pub use fairlead_segment::LogId;
 
 /// Where messages are kept and how much they may take.
@@ -45,6 +46,7 @@ pub struct Backends {
     pub store: Arc<dyn Store>,
     /// Where documents live.
     pub documents: Arc<dyn Documents>,
+    placed: Arc<ByClass>,
     native: Arc<Native>,
     memory: Arc<Memory>,
 }
@@ -60,6 +62,18 @@ impl Backends {
     pub fn tend(&self) -> impl Fn() + Send + Sync + 'static {
         let memory = Arc::clone(&self.memory);
         move || memory.tend()
+    }
+
+    /// Removes what a crash has left of entities on their way to disk. To be awaited before the first
+    /// commit.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        self.placed.sweep(&*self.native).await
+    }
+
+    /// Reads what moves between the stores have done, whenever it is called.
+    pub fn moves(&self) -> impl Fn() -> Moves + Send + Sync + 'static {
+        let placed = Arc::clone(&self.placed);
+        move || placed.moves()
     }
 
     /// Reads what the durable store has done, whenever it is called.
@@ -88,10 +102,11 @@ pub fn open(
     let memory = Memory::new(settings.memory_bytes_max).timed_by(Arc::clone(&world.clock));
     let memory = Arc::new(memory);
     let durable = Arc::clone(&native) as Arc<dyn Store>;
-    let store = Arc::new(ByClass::new(Arc::clone(&memory) as _, durable));
+    let placed = Arc::new(ByClass::new(Arc::clone(&memory) as _, durable));
     Ok(Backends {
-        store,
+        store: Arc::clone(&placed) as Arc<dyn Store>,
         documents: Arc::clone(&native) as Arc<dyn Documents>,
+        placed,
         native,
         memory,
     })

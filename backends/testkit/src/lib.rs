@@ -8,10 +8,12 @@ pub mod laws;
 pub mod make;
 pub mod moves;
 mod outside;
+mod slow;
 mod subject;
 pub mod trace;
 
 pub use outside::{Chance, Time};
+pub use slow::Slow;
 pub use subject::Subject;
 
 /// One test per law, each with an empty store from `$fresh`, an expression of type [`Subject`].

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use fairlead_canon::{Class, EntityId, Kind, Retention, SizeLimits, Spec};
+use fairlead_canon::{Class, EntityId, Kind, Promise, Retention, SizeLimits, Spec};
 use fairlead_ports::{Committed, Op, Place, Placed, StoreError, Target, Targets, Unit};
+use futures_util::future::join;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -12,6 +13,9 @@ use crate::Subject;
 use crate::trace::{ENTITIES, Trace, compare, kind};
 
 type Answer = Result<Vec<Placed>, StoreError>;
+
+/// Commits while one move is under way.
+const MEANWHILE_MAX: usize = 12;
 
 /// One trace with moves in it.
 struct Moves {
@@ -25,7 +29,7 @@ struct Moves {
 }
 
 /// Runs `steps` random commits on both stores, and every few of them moves an entity of the tested one
-/// between memory and disk; at times, and at the end, that is taken through `restart`, everything in
+/// between memory and disk, while others follow; at times, and at the end, that is taken through `restart`, everything in
 /// memory having been moved to disk. Returns how many moves there were. Panics with the seed where the stores differ.
 pub async fn run(
     seed: u64,
@@ -47,7 +51,9 @@ pub async fn run(
         moves.step(at, &movable(trace.unit())).await;
         if moves.random.random_ratio(1, 4) {
             let entity = EntityId(moves.random.random_range(0..ENTITIES));
-            moves.switch(at, entity).await;
+            let count = moves.random.random_range(0..MEANWHILE_MAX);
+            let units = (0..count).map(|_| alone(movable(trace.unit())));
+            moves.switch(at, entity, units.collect()).await;
         }
         if moves.random.random_ratio(1, 60) {
             moves = moves.restart(at, &restart).await;
@@ -153,22 +159,29 @@ impl Moves {
         Unit { ops, ..*unit }
     }
 
-    /// Moves an entity, if what is in it can be moved.
-    async fn switch(&mut self, at: usize, entity: EntityId) -> bool {
-        let Some(spec) = self.specs.get_mut(&entity) else {
+    /// Moves an entity, if what is in it can be moved, and commits some more meanwhile.
+    async fn switch(&mut self, at: usize, entity: EntityId, meanwhile: Vec<Unit>) -> bool {
+        let Some(spec) = self.specs.get(&entity).copied() else {
             return false;
         };
         let class = match spec.class {
             Class::Memory => Class::Local,
             Class::Local | Class::Object => Class::Memory,
         };
-        let there = Spec { class, ..*spec };
-        let op = Op::Alter {
-            entity,
-            spec: there,
+        let spec = Spec { class, ..spec };
+        let moves = Unit {
+            ops: [Op::Alter { entity, spec }].into(),
+            promise: Promise::Durable,
         };
-        match self.tested.commit(vec![op]).await {
-            Ok(_) => *spec = there,
+        let moved = self.tested.store.commit(vec![moves]);
+        let steps = async {
+            for unit in &meanwhile {
+                self.step(at, unit).await;
+            }
+        };
+        let (mut moved, ()) = join(moved, steps).await;
+        match moved.remove(0) {
+            Ok(_) => _ = self.specs.insert(entity, spec),
             Err(StoreError::Unsupported { .. }) => return false,
             Err(error) => panic!("seed {}, step {at}: {error}", self.seed),
         }
@@ -181,7 +194,7 @@ impl Moves {
             |(entity, spec): (&EntityId, &Spec)| (spec.class == Class::Memory).then_some(*entity);
         let all: Vec<_> = self.specs.iter().filter_map(in_memory).collect();
         for entity in all {
-            let is_moved = self.switch(at, entity).await;
+            let is_moved = self.switch(at, entity, Vec::new()).await;
             assert!(is_moved, "seed {}, step {at}: it stays", self.seed);
         }
         self.tested = restart(self.tested);
@@ -220,6 +233,21 @@ fn targets(op: &Op) -> &[Target] {
         Op::Append { to, .. } => to,
         _ => &[],
     }
+}
+
+/// The first operation of a unit, in one place: what goes to both of them can be taken in one and
+/// refused in the other, and where an entity is while it moves only the tested store knows.
+fn alone(mut unit: Unit) -> Unit {
+    unit.ops.truncate(1);
+    unit.ops.retain(|op| match op {
+        Op::Append { to, .. } => {
+            to.truncate(1);
+            true
+        }
+        Op::Alter { .. } | Op::EndTxn { entity: None, .. } => false,
+        _ => true,
+    });
+    unit
 }
 
 /// What of a unit can be asked of entities that move. Numbers are never used again where they do.

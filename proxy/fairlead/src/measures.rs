@@ -1,67 +1,105 @@
-//! What the durable store counts, as metrics: read when the page is asked for, so that counting
-//! costs the store nothing more.
+//! What the stores count, as metrics: read when the page is asked for, so that counting
+//! costs them nothing more.
 
 use std::fmt;
 
-use fairlead_backends::{SYNC_TIMES_US, Stats};
+use fairlead_backends::{Moves, SYNC_TIMES_US, Stats};
 use fairlead_canon::SyncMode;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{
     Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 
-type Read = Box<dyn Fn() -> Stats + Send + Sync>;
-type Count = (&'static str, &'static str, fn(&Stats) -> u64);
+type Read = Box<dyn Fn() -> Seen + Send + Sync>;
+type Count = (&'static str, &'static str, fn(&Seen) -> u64);
 
-const COUNTERS: [Count; 7] = [
+/// What there is to read.
+pub(crate) struct Seen {
+    /// Of the durable store.
+    pub(crate) stats: Stats,
+    /// Of what moves between the stores.
+    pub(crate) moves: Moves,
+}
+
+const COUNTERS: [Count; 12] = [
     (
         "fairlead_store_frames_total",
         "Frames written to the log.",
-        |stats| stats.frames,
+        |seen| seen.stats.frames,
     ),
     (
         "fairlead_store_frame_bytes_total",
         "Bytes of frames, padding included.",
-        |stats| stats.frame_bytes,
+        |seen| seen.stats.frame_bytes,
     ),
-    ("fairlead_store_units_total", "Units in frames.", |stats| {
-        stats.units
+    ("fairlead_store_units_total", "Units in frames.", |seen| {
+        seen.stats.units
     }),
     (
         "fairlead_store_waits_total",
         "Times that commits had waited for the engine.",
-        |stats| stats.waits,
+        |seen| seen.stats.waits,
     ),
     (
         "fairlead_store_wait_microseconds_total",
         "How long the oldest of them had waited each time.",
-        |stats| stats.wait_micros,
+        |seen| seen.stats.wait_micros,
     ),
     (
         "fairlead_store_sync_microseconds_total",
         "How long syncs of the log took together.",
-        |stats| stats.sync_micros,
+        |seen| seen.stats.sync_micros,
     ),
     (
         "fairlead_store_corrupt_total",
         "Reads of what is not what was written.",
-        |stats| stats.corrupt,
+        |seen| seen.stats.corrupt,
+    ),
+    (
+        "fairlead_store_moves_total",
+        "Times that entities went from memory to disk or back.",
+        |seen| seen.moves.moves,
+    ),
+    (
+        "fairlead_store_move_rounds_total",
+        "Rounds in which they were copied.",
+        |seen| seen.moves.rounds,
+    ),
+    (
+        "fairlead_store_move_bytes_total",
+        "Bytes of messages that were copied.",
+        |seen| seen.moves.bytes,
+    ),
+    (
+        "fairlead_store_move_pauses_total",
+        "Times that commits waited for the last round of a move.",
+        |seen| seen.moves.pauses,
+    ),
+    (
+        "fairlead_store_move_pause_microseconds_total",
+        "How long commits waited for moves.",
+        |seen| seen.moves.pause_micros,
     ),
 ];
 
-const GAUGES: [Count; 3] = [
-    ("fairlead_store_files_live", "Files of the log.", |stats| {
-        stats.files_live
+const GAUGES: [Count; 4] = [
+    ("fairlead_store_files_live", "Files of the log.", |seen| {
+        seen.stats.files_live
     }),
     (
         "fairlead_store_files_free",
         "Log files that are ready, or can be used again.",
-        |stats| stats.files_free,
+        |seen| seen.stats.files_free,
     ),
     (
         "fairlead_store_deleted_entities",
         "Deleted entities whose messages are not all given up yet.",
-        |stats| stats.graves,
+        |seen| seen.stats.graves,
+    ),
+    (
+        "fairlead_store_move_pause_longest_microseconds",
+        "The longest time that commits waited for a move.",
+        |seen| seen.moves.longest_pause_micros,
     ),
 ];
 
@@ -79,7 +117,7 @@ const MODES: [(SyncMode, &str); 2] = [
     (SyncMode::Interval, "interval"),
 ];
 
-/// The durable store as a source of metrics.
+/// The stores as a source of metrics.
 pub(crate) struct Measures {
     read: Read,
     about: Vec<Desc>,
@@ -92,9 +130,7 @@ impl fmt::Debug for Measures {
 }
 
 impl Measures {
-    pub(crate) fn new(
-        read: impl Fn() -> Stats + Send + Sync + 'static,
-    ) -> prometheus::Result<Self> {
+    pub(crate) fn new(read: impl Fn() -> Seen + Send + Sync + 'static) -> prometheus::Result<Self> {
         let plain = COUNTERS.iter().chain(&GAUGES);
         let plain = plain.map(|(name, help, _)| (*name, *help));
         let about = plain.chain([SYNC, MODE]).map(|(name, help)| {
@@ -113,10 +149,11 @@ impl Collector for Measures {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let stats = (self.read)();
+        let seen = (self.read)();
+        let stats = &seen.stats;
         let counters = COUNTERS.iter().map(|(name, help, of)| {
             let mut counter = Counter::default();
-            counter.set_value(float(of(&stats)));
+            counter.set_value(float(of(&seen)));
             let mut metric = Metric::default();
             metric.set_counter(counter);
             family((name, help), MetricType::COUNTER, vec![metric])
@@ -125,14 +162,14 @@ impl Collector for Measures {
             family(
                 (name, help),
                 MetricType::GAUGE,
-                vec![gauge(of(&stats), None)],
+                vec![gauge(of(&seen), None)],
             )
         });
         let modes = MODES
             .iter()
             .map(|(mode, word)| gauge(u64::from(*mode == stats.sync), Some(("mode", word))));
         let rest = [
-            family(SYNC, MetricType::HISTOGRAM, vec![syncs(&stats)]),
+            family(SYNC, MetricType::HISTOGRAM, vec![syncs(stats)]),
             family(MODE, MetricType::GAUGE, modes.collect()),
         ];
         counters.chain(gauges).chain(rest).collect()
@@ -205,7 +242,11 @@ mod tests {
         stats.sync_times[1] = 2;
         stats.sync_times[8] = 1;
         let registry = Registry::new();
-        let measures = Measures::new(move || stats).unwrap();
+        let seen = move || Seen {
+            stats,
+            moves: Moves::default(),
+        };
+        let measures = Measures::new(seen).unwrap();
         registry.register(Box::new(measures)).unwrap();
         let mut page = Vec::new();
         TextEncoder::new()

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::address;
 use crate::banner::Banner;
 use crate::exit::Failure;
-use crate::measures::Measures;
+use crate::measures::{Measures, Seen};
 use crate::node::Start;
 use crate::system::SystemClock;
 
@@ -51,9 +51,17 @@ impl Opening {
         let tokens = self.tokens.map(|rules| (rules, Arc::clone(&clock)));
         let rules = Rules::start(self.anonymous, Arc::clone(&self.entropy), tokens)
             .map_err(Failure::of("cannot check logins"))?;
+        background
+            .block_on(opened.sweep())
+            .map_err(Failure::of("cannot remove what a crash has left"))?;
         let poisoned = opened.poisoned();
         background.spawn(tend(opened.tend()));
-        let measures = Measures::new(opened.stats()).map_err(Failure::of("metrics"))?;
+        let (stats, moves) = (opened.stats(), opened.moves());
+        let seen = move || Seen {
+            stats: stats(),
+            moves: moves(),
+        };
+        let measures = Measures::new(seen).map_err(Failure::of("metrics"))?;
         let backing = Backing {
             store: opened.store,
             documents: opened.documents,

@@ -37,7 +37,7 @@ pub struct Document {
     pub due: Option<Timestamp>,
 }
 
-/// A name space of documents.
+/// A name space of documents. The last one belongs to stores that are made of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Space(pub u16);
 
