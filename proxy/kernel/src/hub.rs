@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use crate::arrivals::Arrivals;
 use crate::condition::Conditions;
+use crate::damaged::Damaged;
 use crate::delay::Delays;
 use crate::expiry::Expiry;
 use crate::inbox::Inbox;
@@ -34,6 +35,7 @@ pub(crate) struct Hub {
     conditions: Arc<Conditions>,
     expiry: Arc<Expiry>,
     surplus: Arc<Surplus>,
+    damaged: Damaged,
     /// Known once the queue of delayed messages is.
     delays: OnceLock<Arc<Delays>>,
     clock: Arc<dyn Clock>,
@@ -77,6 +79,7 @@ impl Hub {
             conditions: Arc::default(),
             expiry: Arc::default(),
             surplus: Arc::default(),
+            damaged: Damaged::default(),
             delays: OnceLock::new(),
             clock,
         }
@@ -145,6 +148,11 @@ impl Hub {
     /// How the store says it is.
     pub(crate) fn conditions(&self) -> &Arc<Conditions> {
         &self.conditions
+    }
+
+    /// What could not be handed out.
+    pub(crate) fn damaged(&self) -> &Damaged {
+        &self.damaged
     }
 
     /// The timers of all queues.

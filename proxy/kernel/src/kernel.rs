@@ -311,7 +311,9 @@ impl Kernel {
     async fn sizes_of(&self, stream: &Stream) -> Result<(Depth, u64), Error> {
         let (mut depth, mut bytes) = (Depth::default(), 0);
         for lane in &stream.lanes {
-            let marks = self.backing.store.open(*lane)?.marks().await?;
+            let log = self.backing.store.open(*lane)?;
+            let marks = log.marks().await?;
+            let damaged = self.hub.damaged().count(*lane, &*log).await?;
             let (unsettled, members) = match self.hub.get(*lane) {
                 Some(hot) => {
                     let number = hot.number_of(*lane);
@@ -319,7 +321,8 @@ impl Kernel {
                 }
                 None => (0, 0),
             };
-            depth.ready += marks.count.saturating_sub(unsettled);
+            depth.ready += marks.count.saturating_sub(unsettled + damaged);
+            depth.damaged += damaged;
             depth.unsettled += unsettled;
             // The lanes of a queue have their consumers in common.
             depth.consumers = depth

@@ -18,6 +18,7 @@ mod coming;
 mod compaction;
 mod condition;
 mod consume;
+mod damaged;
 mod declare;
 mod delay;
 mod document;

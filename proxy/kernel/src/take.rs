@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Offset, Outcome, Promise};
 use fairlead_delivery::Joining;
-use fairlead_ports::{Action, CursorId, Op, Unit};
+use fairlead_ports::{Action, CursorId, Op, StoreError, Unit};
 use fairlead_topology::{Lifetime, Stream, StreamKey};
 
 use crate::bodies::{opened, read_bodies};
@@ -45,7 +45,13 @@ impl Caller {
                 continue;
             };
             let store = &*self.kernel.backing.store;
-            let bodies = read_bodies(store, &hot, &[assigned]).await?;
+            let bodies = match read_bodies(store, &hot, &[assigned]).await {
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    self.pass_by(id, &[assigned], &error.into());
+                    continue;
+                }
+                read => read?,
+            };
             let mut deliveries = self.open_bodies(id, 1, opened(&[assigned], bodies));
             let Some(delivery) = deliveries.pop() else {
                 continue;

@@ -187,6 +187,8 @@ pub struct Taken {
 pub struct Depth {
     /// Messages that nobody holds.
     pub ready: u64,
+    /// Messages that are known to be damaged, which nobody can get.
+    pub damaged: u64,
     /// Messages delivered and not settled.
     pub unsettled: u64,
     /// Consumers attached.

@@ -48,6 +48,10 @@ impl Node {
 const DAMAGED: &str =
     "fairlead_errors_total{blame=\"us\",listener=\"tasks\",protocol=\"node\",reason=\"corrupt\"}";
 
+/// And those that callers have.
+const MET: &str =
+    "fairlead_errors_total{blame=\"us\",listener=\"test\",protocol=\"test\",reason=\"corrupt\"}";
+
 #[tokio::test(start_paused = true)]
 async fn readers_with_a_window_of_one_get_everything_but_what_is_damaged() {
     let mut node = Node::new().await;
@@ -65,7 +69,29 @@ async fn readers_with_a_window_of_one_get_everything_but_what_is_damaged() {
     }
     assert_quiet(&mut node.caller);
     let depth = node.caller.depth(&queue_key("jobs")).await.unwrap();
-    assert_eq!(depth.ready, 2, "what is damaged stays in the store");
+    assert_eq!((depth.ready, depth.damaged), (0, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_message_is_counted_once_and_whoever_comes_later_tries_it_again() {
+    let mut node = Node::new().await;
+    declare_queue(&mut node.caller, "jobs").await;
+    for body in ["a", "b", "c"] {
+        published(&mut node.caller, &to_queue("jobs"), body).await;
+    }
+    node.damage(&queue_key("jobs"), 0);
+    for body in ["b", "c"] {
+        let mut other = enter(&node.kernel);
+        let settling = fairlead_kernel::Settling::OnDelivery;
+        let taken = other.take(&queue_key("jobs"), settling).await.unwrap();
+        assert_eq!(bodies(&[taken.unwrap().delivery]), [body]);
+    }
+    let depth = node.caller.depth(&queue_key("jobs")).await.unwrap();
+    assert_eq!((depth.ready, depth.damaged), (0, 1));
+    assert_eq!(counted(&node.kernel, MET), Some(1));
+    assert_eq!(node.caller.purge(&queue_key("jobs")).await.unwrap(), 1);
+    let depth = node.caller.depth(&queue_key("jobs")).await.unwrap();
+    assert_eq!((depth.ready, depth.damaged), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

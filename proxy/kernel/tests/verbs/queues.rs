@@ -140,6 +140,7 @@ async fn depth_tells_ready_unsettled_and_consumers_apart() {
         depth,
         Depth {
             ready: 2,
+            damaged: 0,
             unsettled: 1,
             consumers: 1
         }
@@ -178,6 +179,7 @@ async fn a_stopped_consumer_may_settle_and_gets_nothing_more() {
         depth,
         Depth {
             ready: 1,
+            damaged: 0,
             unsettled: 0,
             consumers: 0
         }
