@@ -3,7 +3,6 @@
 //! Plain maps behind one lock. A unit is judged as a whole (`judge`) before any of it is applied
 //! (`world`), so a refused unit leaves no trace. Begin with [`Memory`].
 
-mod chores;
 mod cursor;
 mod documents;
 mod entities;

@@ -8,11 +8,10 @@ use bytes::Bytes;
 use fairlead_canon::{Batch, Codec, DeadReason, EntityId, Offset, Outcome, ProducerId, Timestamp};
 use fairlead_ports::{
     Appended, Clock, Committed, CursorId, Decision, Document, Lsn, Op, Placed, Placement,
-    StoreError, Unit, Version, Watcher, Writers,
+    StoreError, Timetable, Unit, Version, Watcher, Writers,
 };
 use smallvec::SmallVec;
 
-use crate::chores::Chores;
 use crate::documents::Documents;
 use crate::entities::Entities;
 use crate::entity::Entity;
@@ -30,7 +29,7 @@ pub(crate) struct World {
     /// Open transactions.
     pub(crate) open: BTreeSet<(ProducerId, EntityId)>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
-    chores: Chores,
+    chores: Timetable,
     /// The moment of the call that is under way, if there is a clock.
     now: Option<Timestamp>,
     draft: Draft,
@@ -75,7 +74,7 @@ impl World {
             weight_max,
             open: BTreeSet::new(),
             clock: None,
-            chores: Chores::default(),
+            chores: Timetable::default(),
             now: None,
             draft: Draft::default(),
         }

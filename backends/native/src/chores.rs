@@ -1,10 +1,9 @@
 //! What is to be done to entities at some time although nobody asks: one time for each.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fairlead_canon::{EntityId, Timestamp};
-use fairlead_ports::Clock;
+use fairlead_ports::{Clock, Timetable};
 use parking_lot::{Condvar, Mutex};
 
 use crate::entity::each;
@@ -23,8 +22,7 @@ pub(crate) struct Chores {
 
 #[derive(Debug, Default)]
 struct Content {
-    by_time: BTreeSet<(Timestamp, EntityId)>,
-    by_entity: BTreeMap<EntityId, Timestamp>,
+    times: Timetable,
     is_closed: bool,
 }
 
@@ -35,9 +33,9 @@ impl Chores {
             let entity = EntityId(rows::number_in(key, 0)?);
             let mut unpack = Unpack::new(row);
             let due = Timestamp(unpack.uint()?);
-            let mut content = self.content.lock();
-            if !content.by_entity.contains_key(&entity) {
-                content.set(entity, Some(due));
+            let times = &mut self.content.lock().times;
+            if times.get(entity).is_none() {
+                times.set(entity, Some(due));
             }
             unpack.done(())
         })
@@ -45,14 +43,14 @@ impl Chores {
 
     /// When an entity is due.
     pub(crate) fn get(&self, entity: EntityId) -> Option<Timestamp> {
-        self.content.lock().by_entity.get(&entity).copied()
+        self.content.lock().times.get(entity)
     }
 
     /// An entity is due at another time, or no more.
     pub(crate) fn set(&self, entity: EntityId, due: Option<Timestamp>) {
         let mut content = self.content.lock();
-        content.set(entity, due);
-        let is_next = content.by_time.first().is_some_and(|(_, it)| *it == entity);
+        content.times.set(entity, due);
+        let is_next = content.times.first().is_some_and(|(_, it)| it == entity);
         drop(content);
         if is_next {
             self.changed.notify_all();
@@ -69,11 +67,10 @@ impl Chores {
         let mut content = self.content.lock();
         while !content.is_closed {
             let now = clock.wall();
-            match content.by_time.first().copied() {
-                Some((due, entity)) if due <= now => {
-                    content.set(entity, None);
-                    return Some(entity);
-                }
+            if let Some(entity) = content.times.take(now) {
+                return Some(entity);
+            }
+            match content.times.first() {
                 Some((due, _)) => {
                     let time = due.since(now).min(LOOK_EVERY);
                     self.changed.wait_for(&mut content, time);
@@ -90,20 +87,5 @@ impl Chores {
         let is_open = |content: &mut Content| !content.is_closed;
         self.changed.wait_while_for(&mut content, is_open, time);
         !content.is_closed
-    }
-}
-
-impl Content {
-    fn set(&mut self, entity: EntityId, due: Option<Timestamp>) {
-        let old = match due {
-            Some(due) => self.by_entity.insert(entity, due),
-            None => self.by_entity.remove(&entity),
-        };
-        if let Some(old) = old {
-            self.by_time.remove(&(old, entity));
-        }
-        if let Some(due) = due {
-            self.by_time.insert((due, entity));
-        }
     }
 }

@@ -4,6 +4,7 @@ mod document;
 mod error;
 mod log;
 pub mod terms;
+mod timetable;
 mod unit;
 
 use std::fmt::Debug;
@@ -22,6 +23,7 @@ pub use error::StoreError;
 pub use log::{
     Aborted, By, Chunk, CursorId, Entry, KeyPage, Log, Marks, Stored, View, Want, Writers,
 };
+pub use timetable::Timetable;
 pub use unit::{Committed, Decision, Op, Ops, Place, Placed, Placement, Target, Targets, Unit};
 
 /// A place where entities live.
