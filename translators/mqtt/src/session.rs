@@ -247,30 +247,32 @@ impl<I: Io> Session<I> {
         }
     }
 
-    /// Answers every packet that has arrived, and counts them: at once, but for those whose answer takes time.
+    /// Answers every packet that has arrived, and counts them: at once, but for those whose answer takes
+    /// time.
     fn packets(&mut self) -> impl Future<Output = Result<(), End>> + Send {
-        match self.hear() {
-            // Boxed: rare, and larger than all the rest.
-            Ok(Some(slow)) => Either::Left(Box::pin(self.go_on(slow))),
-            Ok(None) => Either::Right(ready(Ok(()))),
-            Err(end) => Either::Right(ready(Err(end))),
-        }
-    }
-
-    async fn go_on(&mut self, slow: Slow) -> Result<(), End> {
-        let mut next = Some(slow);
-        while let Some(slow) = next {
-            self.react_slowly(slow).await?;
-            next = self.hear()?;
-        }
-        Ok(())
-    }
-
-    fn hear(&mut self) -> Result<Option<Slow>, End> {
         let mut heard = Traffic::default();
-        let slow = self.react_at_once(&mut heard);
+        let answered = match self.react_at_once(&mut heard) {
+            // Boxed: rare, and larger than all the rest.
+            Ok(Some(slow)) => return Either::Left(Box::pin(self.react(slow, heard))),
+            Ok(None) => Ok(()),
+            Err(end) => Err(end),
+        };
         self.presence.census().received(heard);
-        slow
+        Either::Right(ready(answered))
+    }
+
+    /// The same from a packet on whose answer takes time.
+    async fn react(&mut self, slow: Slow, mut heard: Traffic) -> Result<(), End> {
+        let mut answered = self.react_slowly(slow).await;
+        while answered.is_ok() {
+            answered = match self.react_at_once(&mut heard) {
+                Ok(Some(slow)) => self.react_slowly(slow).await,
+                Ok(None) => break,
+                Err(end) => Err(end),
+            };
+        }
+        self.presence.census().received(heard);
+        answered
     }
 
     /// Answers packets up to one whose answer takes time, which comes back.
