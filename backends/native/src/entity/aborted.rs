@@ -13,6 +13,9 @@ use crate::index::pack::{Pack, Unpack};
 #[derive(Debug, Default)]
 pub(crate) struct AbortedTxns {
     lasts: BTreeMap<Place, Offset>,
+    /// No known one has its last message further behind its first: what begins before that does not
+    /// touch what a reader is at.
+    longest: u64,
     /// Those that changed since the last capture.
     changed: BTreeSet<Place>,
 }
@@ -23,14 +26,20 @@ pub(crate) type Place = (Offset, ProducerId);
 impl AbortedTxns {
     pub(crate) fn add(&mut self, aborted: Aborted) {
         let place = (aborted.first, aborted.producer);
-        self.lasts.insert(place, aborted.last);
+        self.insert(place, aborted.last);
         self.changed.insert(place);
+    }
+
+    fn insert(&mut self, place: Place, last: Offset) {
+        self.longest = self.longest.max(last.0.saturating_sub(place.0.0));
+        self.lasts.insert(place, last);
     }
 
     /// These, and no others.
     pub(crate) fn restore(&mut self, all: &[Aborted]) {
         self.changed.extend(self.lasts.keys());
         self.lasts.clear();
+        self.longest = 0;
         all.iter().for_each(|aborted| self.add(*aborted));
     }
 
@@ -44,8 +53,10 @@ impl AbortedTxns {
 
     /// Those that touch the offsets from `from` to before `to`, by first offset.
     pub(crate) fn touching(&self, from: Offset, to: Offset) -> Vec<Aborted> {
-        let begun = self.lasts.range(..(to, ProducerId(i64::MIN)));
-        let touching = begun.filter(|(_, last)| **last >= from);
+        let first = Offset(from.0.saturating_sub(self.longest));
+        let least = ProducerId(i64::MIN);
+        let near = self.lasts.range((first, least)..(to.max(first), least));
+        let touching = near.filter(|(_, last)| **last >= from);
         let aborted = |((first, producer), last): (&Place, &Offset)| Aborted {
             producer: *producer,
             first: *first,
@@ -85,7 +96,7 @@ impl AbortedTxns {
     /// Adds what a row says.
     pub(crate) fn decode(&mut self, place: Place, row: &[u8]) -> Option<()> {
         let mut unpack = Unpack::new(row);
-        self.lasts.insert(place, Offset(unpack.uint()?));
+        self.insert(place, Offset(unpack.uint()?));
         unpack.done(())
     }
 }
@@ -121,5 +132,40 @@ impl Content {
     /// The record whose durability makes the end of every transaction durable that has ended.
     pub(crate) fn txn_ended_at(&self) -> Lsn {
         self.txn_ended_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    use super::*;
+
+    #[test]
+    fn the_aborted_transactions_around_a_reader_are_those_that_a_look_at_all_of_them_finds() {
+        let mut random = StdRng::seed_from_u64(5);
+        let mut known = AbortedTxns::default();
+        let mut plain = Vec::new();
+        for last in 1..2_000_u64 {
+            let first = last - random.random_range(0..last.min(40));
+            let aborted = Aborted {
+                producer: ProducerId(random.random_range(-3..3)),
+                first: Offset(first),
+                last: Offset(last),
+            };
+            let is_new = |other: &Aborted| {
+                (other.first, other.producer) != (aborted.first, aborted.producer)
+            };
+            plain.retain(is_new);
+            plain.push(aborted);
+            known.add(aborted);
+            let from = Offset(random.random_range(0..last + 10));
+            let to = Offset(random.random_range(0..last + 10));
+            let touches = |it: &&Aborted| it.first < to && it.last >= from;
+            let mut wanted: Vec<_> = plain.iter().filter(touches).copied().collect();
+            wanted.sort_by_key(|it| (it.first, it.producer));
+            assert_eq!(known.touching(from, to), wanted);
+        }
     }
 }
