@@ -95,13 +95,21 @@ impl<K: Copy + Ord, V> Series<K, V> {
 
     /// Takes out the value under a key if it is the one that is meant.
     pub fn remove_if(&mut self, key: &K, is_meant: impl FnOnce(&V) -> bool) -> Option<V> {
-        let Some(at) = self.place(key) else {
-            return self.remove_stray(key, is_meant);
-        };
-        let held = self.run.get_mut(at)?.1.take_if(|held| is_meant(held))?;
-        self.gaps += 1;
-        self.close_gaps();
-        Some(held)
+        match self.place(key) {
+            Some(0) => {
+                let first = |(_, held): &mut (K, Option<V>)| held.as_ref().is_some_and(is_meant);
+                let (_, held) = self.run.pop_front_if(first)?;
+                self.close_gaps();
+                held
+            }
+            Some(at) => {
+                let held = self.run.get_mut(at)?.1.take_if(|held| is_meant(held))?;
+                self.gaps += 1;
+                self.close_gaps();
+                Some(held)
+            }
+            None => self.remove_stray(key, is_meant),
+        }
     }
 
     /// The lowest key and its value.
@@ -196,19 +204,17 @@ impl<K: Copy + Ord, V> Series<K, V> {
     }
 
     fn close_gaps(&mut self) {
-        while self
-            .run
-            .pop_front_if(|(_, value)| value.is_none())
-            .is_some()
-        {
-            self.gaps -= 1;
-        }
-        while self.run.pop_back_if(|(_, value)| value.is_none()).is_some() {
-            self.gaps -= 1;
-        }
-        if self.gaps > self.run.len() / 2 {
-            self.run.retain(|(_, value)| value.is_some());
-            self.gaps = 0;
+        if self.gaps > 0 {
+            while self.run.pop_front_if(|(_, held)| held.is_none()).is_some() {
+                self.gaps -= 1;
+            }
+            while self.run.pop_back_if(|(_, held)| held.is_none()).is_some() {
+                self.gaps -= 1;
+            }
+            if self.gaps > self.run.len() / 2 {
+                self.run.retain(|(_, held)| held.is_some());
+                self.gaps = 0;
+            }
         }
         if self.run.is_empty() && self.run.capacity() > PLACES_KEPT {
             self.run = VecDeque::new();

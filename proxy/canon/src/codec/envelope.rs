@@ -119,10 +119,11 @@ fn write(message: &Message) -> Bytes {
     let spare = if message.properties.is_some() { 256 } else { 0 };
 
     let mut out = BytesMut::with_capacity(known + spare);
-    out.put_bytes(0, HEAD);
-    out.put_u64_le(message.address.realm.0);
+    out.put_slice(&[0; HEAD + 8]);
     out.put_slice(message.address.path.as_stored());
-    out.put_slice(message.key.as_deref().unwrap_or_default());
+    if let Some(key) = &message.key {
+        out.put_slice(key);
+    }
     let before = out.len();
     if let Some(properties) = &message.properties {
         stored::write(properties, &mut out);
@@ -134,17 +135,22 @@ fn write(message: &Message) -> Bytes {
         headers: length32(headers.len()),
         home: length32(home),
     };
-    out.put_slice(headers);
+    if !headers.is_empty() {
+        out.put_slice(headers);
+    }
     if let Some(home) = &message.home {
         out.put_u8(home.revision);
         out.put_slice(&home.bytes);
     }
-    out.put_slice(message.body.as_deref().unwrap_or_default());
+    if let Some(body) = &message.body {
+        out.put_slice(body);
+    }
 
     let whole = length32(out.len());
     let mut head: &mut [u8] = out.as_mut();
     head.put_u32_le(whole);
     write_head(message, &lengths, &mut head);
+    head.put_u64_le(message.address.realm.0);
     out.freeze()
 }
 
@@ -190,27 +196,33 @@ fn read(from: &mut Reader) -> Result<Message, Damage> {
     let after = after.ok_or_else(|| from.damage("envelope length"))?;
     let mut part = from.part(after, "envelope length")?;
 
-    if part.byte("version")? != VERSION {
-        return Err(part.damage("version"));
+    let [version, origin, flags, priority, rest @ ..] = part.array::<{ HEAD - 4 }>("head")?;
+    if version != VERSION {
+        return Err(from.damage("version"));
     }
-    let origin = Origin(part.byte("origin")?);
-    let flags = part.byte("flags")?;
-    let priority = part.byte("priority")?;
-    let lengths = read_lengths(&mut part)?;
-    let terms = read_terms(flags, priority, &mut part)?;
+    let origin = Origin(origin);
+    let (lengths, times) = read_head(rest);
+    let terms = read_terms(flags, priority, times).map_err(|what| from.damage(what))?;
     let address = read_address(lengths.address, &mut part)?;
     let key = lengths.key.map(|len| part.take(len as usize, "key"));
-    let properties = part.part(lengths.properties as usize, "properties")?;
-    let headers = part.take(lengths.headers as usize, "headers")?;
+    let key = key.transpose()?;
+    let properties = match lengths.properties {
+        0 => None,
+        len => {
+            let properties = part.part(len as usize, "properties")?;
+            Some(Box::new(stored::read(properties)?))
+        }
+    };
+    let headers = match lengths.headers {
+        0 => Headers::default(),
+        len => Headers::from_stored(part.take(len as usize, "headers")?)?,
+    };
     Ok(Message {
         address,
-        key: key.transpose()?,
+        key,
         terms,
-        properties: match lengths.properties {
-            0 => None,
-            _ => Some(Box::new(stored::read(properties)?)),
-        },
-        headers: Headers::from_stored(headers)?,
+        properties,
+        headers,
         origin,
         home: read_home(origin, lengths.home, &mut part)?,
         body: match flags & NULL_BODY {
@@ -221,35 +233,41 @@ fn read(from: &mut Reader) -> Result<Message, Damage> {
     })
 }
 
-fn read_lengths(from: &mut Reader) -> Result<Lengths, Damage> {
-    let mut length = |what| from.array(what).map(u32::from_le_bytes);
-    Ok(Lengths {
-        address: length("address length")?,
-        key: Some(length("key length")?).filter(|len| *len != NO_KEY),
-        properties: length("properties length")?,
-        headers: length("headers length")?,
-        home: length("home length")?,
-    })
+/// The lengths, and the three times behind them.
+fn read_head(head: [u8; HEAD - 8]) -> (Lengths, [[u8; 8]; 3]) {
+    let (lengths, times) = head.split_at(20);
+    let mut lengths = lengths.as_chunks::<4>().0.iter().copied();
+    let mut length = || u32::from_le_bytes(lengths.next().unwrap_or_default());
+    let lengths = Lengths {
+        address: length(),
+        key: Some(length()).filter(|len| *len != NO_KEY),
+        properties: length(),
+        headers: length(),
+        home: length(),
+    };
+    let mut times = times.as_chunks::<8>().0.iter().copied();
+    (lengths, [(); 3].map(|()| times.next().unwrap_or_default()))
 }
 
-fn read_terms(flags: u8, priority: u8, from: &mut Reader) -> Result<Terms, Damage> {
-    let event = i64::from_le_bytes(from.array("event time")?);
-    let accepted_at = Timestamp(u64::from_le_bytes(from.array("accepted")?));
-    let deadline = Timestamp(u64::from_le_bytes(from.array("deadline")?));
+/// What is wrong otherwise.
+fn read_terms(flags: u8, priority: u8, times: [[u8; 8]; 3]) -> Result<Terms, &'static str> {
+    let [event, accepted, deadline] = times;
+    let event = i64::from_le_bytes(event);
+    let [accepted, deadline] = [accepted, deadline].map(|at| Timestamp(u64::from_le_bytes(at)));
     Ok(Terms {
-        accepted_at,
+        accepted_at: accepted,
         event_at: match flags & (EVENT_SECONDS | EVENT_MILLIS) {
             0 => None,
             EVENT_SECONDS => Some(EventTime::Seconds(event)),
             EVENT_MILLIS => Some(EventTime::Millis(event)),
-            _ => return Err(from.damage("event time in two units")),
+            _ => return Err("event time in two units"),
         },
         deadline: (flags & DEADLINE != 0).then_some(deadline),
         promise: match (flags >> PROMISE_SHIFT) & PROMISE_MASK {
             0 => Promise::Nothing,
             1 => Promise::Accepted,
             2 => Promise::Durable,
-            _ => return Err(from.damage("promise")),
+            _ => return Err("promise"),
         },
         priority: (flags & PRIORITY != 0).then_some(priority),
         latest: flags & LATEST != 0,
@@ -265,14 +283,16 @@ fn read_address(len: u32, from: &mut Reader) -> Result<Address, Damage> {
 }
 
 fn read_home(origin: Origin, len: u32, from: &mut Reader) -> Result<Option<Home>, Damage> {
-    let mut part = from.part(len as usize, "home")?;
-    match (origin, len) {
-        (_, 0) => Ok(None),
-        (Origin::NOBODY, _) => Err(part.damage("home of nobody")),
-        _ => Ok(Some(Home {
-            origin,
-            revision: part.byte("home revision")?,
-            bytes: part.rest(),
-        })),
+    if len == 0 {
+        return Ok(None);
     }
+    let mut part = from.part(len as usize, "home")?;
+    if origin == Origin::NOBODY {
+        return Err(part.damage("home of nobody"));
+    }
+    Ok(Some(Home {
+        origin,
+        revision: part.byte("home revision")?,
+        bytes: part.rest(),
+    }))
 }
