@@ -59,12 +59,17 @@ impl Entities {
         })
     }
 
-    /// What is known of a producer in an entity.
-    pub(crate) fn producer(&self, id: EntityId, producer: ProducerId) -> Option<&Producer> {
+    /// One that is more than a few bytes here: it holds something, or did of late.
+    pub(crate) fn used(&self, id: EntityId) -> Option<&Entity> {
         match self.slots.get(&id)? {
             Slot::Empty { .. } => None,
-            Slot::Used(entity) => entity.producer(producer),
+            Slot::Used(entity) => Some(entity),
         }
+    }
+
+    /// What is known of a producer in an entity.
+    pub(crate) fn producer(&self, id: EntityId, producer: ProducerId) -> Option<&Producer> {
+        self.used(id)?.producer(producer)
     }
 
     pub(crate) fn insert(&mut self, id: EntityId, spec: Spec) {

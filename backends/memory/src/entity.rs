@@ -61,6 +61,8 @@ pub(crate) struct Entity {
 #[derive(Debug)]
 struct Item {
     batch: Batch,
+    /// What it counts for against the limits of its entity.
+    bytes: u32,
     /// Messages that keep it here: unsettled ones, those kept, or keys whose newest it is.
     live: u32,
     /// Messages that died and are kept.
@@ -132,7 +134,7 @@ impl Entity {
         self.batches.range(from.0..).map(|(base, item)| {
             let after = Offset(base + u64::from(item.batch.span));
             let bytes = if item.live > 0 {
-                u64::from(item.batch.weight(self.spec.kind))
+                u64::from(item.bytes)
             } else {
                 0
             };
@@ -140,14 +142,14 @@ impl Entity {
         })
     }
 
-    /// Adds a batch; returns its deadline here.
+    /// Adds a batch; returns the bytes that it counts for and its deadline here.
     pub(crate) fn append(
         &mut self,
         base: Offset,
-        batch: &Batch,
+        batch: Batch,
         weight: u64,
         now: Timestamp,
-    ) -> Option<Timestamp> {
+    ) -> (u32, Option<Timestamp>) {
         if self.batches.is_empty() && self.floor == self.end {
             self.floor = base;
         }
@@ -159,20 +161,22 @@ impl Entity {
                 self.transactions.begin(stamp.producer, base);
             }
         }
-        let deadline = self.deadline(batch, now);
+        let bytes = batch.weight(self.spec.kind);
+        let deadline = self.deadline(&batch, now);
         let live = match self.spec.kind {
             Kind::Log => batch.count,
             Kind::Queue => batch.span,
-            Kind::Latest => self.supersede(base, batch),
+            Kind::Latest => self.supersede(base, &batch),
         };
         if live == 0 {
-            return deadline;
+            return (bytes, deadline);
         }
         self.count += u64::from(live);
-        self.bytes += u64::from(batch.weight(self.spec.kind));
+        self.bytes += u64::from(bytes);
         self.weight += weight;
         let item = Item {
-            batch: batch.clone(),
+            batch,
+            bytes,
             live,
             dead: 0,
             deadline,
@@ -180,8 +184,8 @@ impl Entity {
         };
         self.batches.insert(base.0, item);
         self.retain(now);
-        self.grown(u64::from(batch.weight(self.spec.kind)), now);
-        deadline
+        self.grown(u64::from(bytes), now);
+        (bytes, deadline)
     }
 
     /// The age of a queue bounds the deadline that a batch brought along.
@@ -394,9 +398,7 @@ impl Entity {
         if item.live > 0 {
             return Fate::Stays;
         }
-        self.bytes = self
-            .bytes
-            .saturating_sub(u64::from(item.batch.weight(self.spec.kind)));
+        self.bytes = self.bytes.saturating_sub(u64::from(item.bytes));
         if item.dead > 0 {
             return Fate::Stays;
         }
@@ -410,9 +412,7 @@ impl Entity {
         };
         if item.live > 0 {
             self.count = self.count.saturating_sub(u64::from(item.live));
-            self.bytes = self
-                .bytes
-                .saturating_sub(u64::from(item.batch.weight(self.spec.kind)));
+            self.bytes = self.bytes.saturating_sub(u64::from(item.bytes));
         }
         self.weight = self.weight.saturating_sub(item.weight);
         for cursor in self.cursors.values_mut() {

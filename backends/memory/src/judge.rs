@@ -21,7 +21,7 @@ const KEY_BYTES_MAX: usize = 4 * 1024;
 /// Longest value of a document, in bytes.
 const VALUE_BYTES_MAX: usize = 1024 * 1024;
 /// Longest body of a batch, in bytes.
-const BODY_BYTES_MAX: usize = fairlead_canon::limits::BODY_BYTES_MAX + 1024 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = fairlead_canon::limits::BODY_BYTES_MAX + 1024 * 1024;
 /// Transactions that are open at once, each in one entity.
 const OPEN_TRANSACTIONS_MAX: usize = 65_536;
 /// What a message costs beside its body, so that tiny ones count as well.
@@ -79,6 +79,12 @@ pub(crate) fn judge(world: &World, draft: &mut Draft, unit: &Unit) -> Result<Eff
         writes: 0,
     };
     unit.ops.iter().map(|op| judge.op(op)).collect()
+}
+
+/// What a batch counts for in each of so many targets, which share its body.
+pub(crate) fn weight_of(batch: &Batch, targets: usize) -> u64 {
+    let share = (batch.bytes.len() as u64).div_ceil(targets.max(1) as u64);
+    MESSAGE_WEIGHT * u64::from(batch.count) + share
 }
 
 struct Judge<'a> {
@@ -249,8 +255,7 @@ impl Judge<'_> {
         few(to.len(), Unit::TARGETS_MAX)?;
         within(batch.bytes.len(), BODY_BYTES_MAX)?;
         sane(batch)?;
-        let share = (batch.bytes.len() as u64).div_ceil(to.len().max(1) as u64);
-        let weight = MESSAGE_WEIGHT * u64::from(batch.count) + share;
+        let weight = weight_of(batch, to.len());
         let mut placed: SmallVec<[Placed; 1]> = SmallVec::with_capacity(to.len());
         let mut trims = Vec::new();
         for target in to {

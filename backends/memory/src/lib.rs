@@ -9,6 +9,7 @@ mod entities;
 mod entity;
 mod judge;
 mod log;
+mod lone;
 mod producer;
 mod store;
 mod txn;

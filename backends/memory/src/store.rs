@@ -17,7 +17,14 @@ use crate::world::{Told, World};
 #[derive(Debug)]
 pub struct Memory {
     world: Arc<Mutex<World>>,
-    watcher: Mutex<Option<Arc<dyn Watcher>>>,
+    watched: Mutex<Watched>,
+}
+
+/// Who watches, and what he is told: kept from commit to commit for its memory.
+#[derive(Debug, Default)]
+struct Watched {
+    watcher: Option<Arc<dyn Watcher>>,
+    told: Told,
 }
 
 impl Memory {
@@ -25,7 +32,7 @@ impl Memory {
     pub fn new(bytes_max: u64) -> Self {
         Self {
             world: Arc::new(Mutex::new(World::new(bytes_max))),
-            watcher: Mutex::new(None),
+            watched: Mutex::default(),
         }
     }
 
@@ -49,19 +56,18 @@ impl Store for Memory {
     }
 
     fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
-        let mut told = Told::of(units.len());
         // Held until the watcher knows, so that it hears of offsets in their order.
-        let watcher = self.watcher.lock();
+        let mut watched = self.watched.lock();
+        let Watched { watcher, told } = &mut *watched;
         let mut world = self.world.lock();
         world.tell_time();
-        let results: Vec<_> = units
-            .into_iter()
-            .map(|unit| world.take(unit, &mut told))
-            .collect();
+        let take = |unit| world.take(unit, told);
+        let results: Vec<_> = units.into_iter().map(take).collect();
         drop(world);
-        if let Some(watcher) = watcher.as_ref() {
+        if let Some(watcher) = watcher {
             told.tell(watcher.as_ref());
         }
+        told.clear();
         Box::pin(std::future::ready(results))
     }
 
@@ -71,7 +77,7 @@ impl Store for Memory {
     }
 
     fn watch(&self, watcher: Arc<dyn Watcher>) {
-        *self.watcher.lock() = Some(watcher);
+        self.watched.lock().watcher = Some(watcher);
     }
 }
 

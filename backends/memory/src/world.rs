@@ -1,6 +1,7 @@
 //! Everything the store holds, and how a judged unit changes it.
 
 use std::collections::BTreeSet;
+use std::iter::repeat_n;
 use std::mem;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use crate::documents::Documents;
 use crate::entities::Entities;
 use crate::entity::Entity;
 use crate::judge::{Draft, Effect, judge};
+use crate::lone::{Lone, judge_lone};
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -36,7 +38,7 @@ pub(crate) struct World {
 }
 
 /// What there is to tell a watcher.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Told {
     appended: Vec<Appended>,
     /// What was appended, if it is a single envelope.
@@ -45,13 +47,17 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Nothing yet, of so many units.
-    pub(crate) fn of(units: usize) -> Self {
-        Self {
-            appended: Vec::with_capacity(units),
-            bodies: Vec::with_capacity(units),
-            died: Vec::new(),
+    /// Room beyond this is given back.
+    const KEPT_MAX: usize = 1_024;
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        if self.appended.capacity() > Self::KEPT_MAX {
+            *self = Self::default();
         }
+        self.appended.clear();
+        self.bodies.clear();
+        self.died.clear();
     }
 
     pub(crate) fn tell(&self, watcher: &dyn Watcher) {
@@ -82,6 +88,26 @@ impl World {
 
     /// Takes a unit, or leaves everything as it was. What is to be told is added to `told`.
     pub(crate) fn take(&mut self, unit: Unit, told: &mut Told) -> Result<Committed, StoreError> {
+        let Some(lone) = judge_lone(self, &unit) else {
+            return self.take_judged(unit, told);
+        };
+        let mut committed = Committed {
+            lsn: Lsn(0),
+            placed: SmallVec::new(),
+        };
+        for op in unit.ops {
+            match (&lone, op) {
+                (Lone::Append(placed, weight), Op::Append { batch, .. }) => {
+                    self.append(&[*placed], batch, *weight, told);
+                    committed.placed.push(*placed);
+                }
+                (_, op) => self.apply(op),
+            }
+        }
+        Ok(committed)
+    }
+
+    fn take_judged(&mut self, unit: Unit, told: &mut Told) -> Result<Committed, StoreError> {
         let mut draft = mem::take(&mut self.draft);
         let effects = judge(self, &mut draft, &unit);
         self.draft = draft;
@@ -103,7 +129,7 @@ impl World {
                         self.drop_head(entity, to, told);
                     }
                     if let Op::Append { batch, .. } = op {
-                        self.append(&placed, &batch, weight, told);
+                        self.append(&placed, batch, weight, told);
                     }
                     committed.placed.extend(placed);
                 }
@@ -142,12 +168,16 @@ impl World {
                 cursor,
                 ranges,
                 outcome,
-            } => self.change(entity, |entity| {
-                for range in ranges {
-                    entity.settle(cursor, range, outcome);
-                }
-            }),
-            Op::Trim { entity, to } => self.change(entity, |entity| entity.trim(to)),
+            } => {
+                self.change(entity, |entity| {
+                    for range in ranges {
+                        entity.settle(cursor, range, outcome);
+                    }
+                });
+            }
+            Op::Trim { entity, to } => {
+                self.change(entity, |entity| entity.trim(to));
+            }
             // A mark is for the next process, and this store has none.
             Op::Mark { .. } | Op::Expect { .. } | Op::Append { .. } | Op::Put { .. } => {}
         }
@@ -193,29 +223,29 @@ impl World {
         });
     }
 
-    fn append(&mut self, placed: &[Placed], batch: &Batch, weight: u64, told: &mut Told) {
+    fn append(&mut self, placed: &[Placed], batch: Batch, weight: u64, told: &mut Told) {
         let now = self.now.unwrap_or(batch.time);
         let opens = batch.flags.transactional && !batch.flags.control;
         let opener = batch.stamp.filter(|_| opens);
         let is_single = batch.codec == Codec::Envelope && batch.span == 1;
-        let body = is_single.then(|| batch.bytes.clone());
-        for placed in placed.iter().filter(|placed| placed.how == Placement::New) {
+        let (span, body) = (batch.span, is_single.then(|| batch.bytes.clone()));
+        let new = || placed.iter().filter(|placed| placed.how == Placement::New);
+        for (placed, batch) in new().zip(repeat_n(batch, new().count())) {
+            let (entity, base) = (placed.entity, placed.base);
             if let Some(stamp) = opener {
-                self.open.insert((stamp.producer, placed.entity));
+                self.open.insert((stamp.producer, entity));
             }
-            let (mut deadline, mut bytes) = (None, 0);
-            self.change(placed.entity, |entity| {
-                deadline = entity.append(placed.base, batch, weight, now);
-                bytes = batch.weight(entity.spec.kind);
-            });
-            told.appended.push(Appended {
-                entity: placed.entity,
-                base: placed.base,
-                span: batch.span,
-                bytes,
-                deadline,
-            });
-            told.bodies.push(body.clone());
+            let append = |kept: &mut Entity| kept.append(base, batch, weight, now);
+            if let Some((bytes, deadline)) = self.change(entity, append) {
+                told.appended.push(Appended {
+                    entity,
+                    base,
+                    span,
+                    bytes,
+                    deadline,
+                });
+                told.bodies.push(body.clone());
+            }
         }
     }
 
@@ -269,16 +299,17 @@ impl World {
         self.retain(id);
     }
 
-    /// Changes one entity and keeps the sum of weights right.
-    fn change(&mut self, entity: EntityId, change: impl FnOnce(&mut Entity)) {
+    /// Changes one entity, if it is there, and keeps the sum of weights right.
+    fn change<R>(&mut self, entity: EntityId, change: impl FnOnce(&mut Entity) -> R) -> Option<R> {
         let (weight, chores) = (&mut self.weight, &mut self.chores);
         self.entities.change(entity, |kept| {
             *weight -= kept.weight();
-            change(kept);
+            let result = change(kept);
             *weight += kept.weight();
             if let Some(due) = kept.due() {
                 chores.bring_forward(entity, due);
             }
-        });
+            result
+        })
     }
 }

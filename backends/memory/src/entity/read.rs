@@ -110,7 +110,7 @@ impl Entity {
                 entries.push(Entry {
                     base: Offset(stretch.start),
                     span: u32::try_from(stretch.end - stretch.start).unwrap_or(u32::MAX),
-                    bytes: item.batch.weight(self.spec.kind),
+                    bytes: item.bytes,
                     deadline: item.deadline,
                     requeued: cursor.times(stretch.start),
                     dead: None,
@@ -141,7 +141,7 @@ impl Entity {
             entries.push(Entry {
                 base: Offset(at),
                 span: 1,
-                bytes: item.batch.weight(self.spec.kind),
+                bytes: item.bytes,
                 deadline: item.deadline,
                 requeued: 0,
                 dead: Some(reason),
