@@ -405,7 +405,8 @@ impl Queue {
 
     fn numbered(&self) -> impl DoubleEndedIterator<Item = (u8, &Lane)> {
         // At most 256 lanes: as many as numbers.
-        (0..=u8::MAX).take(self.lanes.len()).zip(&self.lanes)
+        let numbered = self.lanes.iter().enumerate();
+        numbered.map(|(number, lane)| (u8::try_from(number).unwrap_or(u8::MAX), lane))
     }
 
     /// The highest lane that a message can be taken from. What a higher lane has in the store goes

@@ -79,13 +79,14 @@ impl Members {
 
     /// A member holds one message less.
     pub(super) fn settled(&mut self, id: MemberId) {
-        if let Some(member) = self.get(id) {
-            member.unsettled = member.unsettled.saturating_sub(1);
-            if let Some(allowance) = &member.allowance {
-                allowance.give_back();
-            }
+        let Some(member) = self.get(id) else { return };
+        member.unsettled = member.unsettled.saturating_sub(1);
+        if let Some(allowance) = &member.allowance {
+            allowance.give_back();
         }
-        self.forget_if_done(id);
+        if member.is_leaving {
+            self.forget_if_done(id);
+        }
     }
 
     /// Members that still take part.
