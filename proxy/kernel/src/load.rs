@@ -26,7 +26,8 @@ impl Caller {
         let Some(Attached::Queue(attached)) = self.attachments.get(id) else {
             return;
         };
-        while let Some(from) = attached.hot.with(Queue::wants_load) {
+        // What is to be loaded is nothing that could be handed out yet.
+        while let Some(from) = attached.hot.quietly(Queue::wants_load) {
             self.loads
                 .push(Load::start(Arc::clone(&attached.hot), from));
         }

@@ -21,7 +21,15 @@ use crate::{Caller, Error, Reason};
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     generation: (u64, u64),
-    plans: HashMap<Address, Arc<Plan>, RandomState>,
+    known: HashMap<Address, Route, RandomState>,
+}
+
+/// What is remembered of an address.
+#[derive(Debug)]
+struct Route {
+    plan: Arc<Plan>,
+    /// The policy let this caller publish there.
+    is_admitted: bool,
 }
 
 /// Where messages at one address go.
@@ -67,7 +75,15 @@ impl Plan {
 
 impl Routes {
     /// Most addresses a caller remembers. A client with more pays a look-up per message.
-    const PLANS_MAX: usize = 256;
+    const KNOWN_MAX: usize = 256;
+
+    fn remember(&mut self, address: Address, plan: Arc<Plan>) {
+        if self.known.len() >= Self::KNOWN_MAX {
+            self.known.clear();
+        }
+        let is_admitted = false;
+        self.known.insert(address, Route { plan, is_admitted });
+    }
 }
 
 impl Caller {
@@ -184,10 +200,16 @@ impl Caller {
                 )
             }
         };
-        for address in addresses {
-            self.admit(&Action::Publish(address))?;
-        }
-        let plan = (!addresses.is_empty()).then(|| self.plan_for_all(addresses, headers));
+        let plan = match addresses {
+            [] => None,
+            [only] => Some(self.admitted_plan(only, headers)?),
+            several => {
+                for address in several {
+                    self.admit(&Action::Publish(address))?;
+                }
+                Some(self.plan_for_all(several, headers))
+            }
+        };
         Ok(Aim {
             plan,
             lane,
@@ -212,28 +234,55 @@ impl Caller {
         })
     }
 
-    pub(crate) fn plan(&mut self, address: &Address, headers: Option<&Headers>) -> Arc<Plan> {
-        let kernel = &self.kernel;
-        let generation = (kernel.atlas.generation(), kernel.subscriptions.generation());
-        let routes = self.routes.get_or_insert_default();
-        if routes.generation != generation {
-            routes.plans.clear();
-            routes.generation = generation;
+    /// Where messages go at an address to which this caller may publish. What the policy let through
+    /// is remembered with the route: grants are part of the topology.
+    fn admitted_plan(
+        &mut self,
+        address: &Address,
+        headers: Option<&Headers>,
+    ) -> Result<Arc<Plan>, Error> {
+        if let Some(route) = self.routes().known.get(address)
+            && route.is_admitted
+        {
+            return Ok(Arc::clone(&route.plan));
         }
-        if let Some(plan) = routes.plans.get(address) {
-            return Arc::clone(plan);
+        let asked_at = self.routes().generation;
+        self.admit(&Action::Publish(address))?;
+        let plan = self.plan(address, headers);
+        let routes = self.routes();
+        // Not if the grants have changed since the policy was asked.
+        let is_current = routes.generation == asked_at;
+        if let Some(route) = routes.known.get_mut(address) {
+            route.is_admitted = is_current;
+        }
+        Ok(plan)
+    }
+
+    pub(crate) fn plan(&mut self, address: &Address, headers: Option<&Headers>) -> Arc<Plan> {
+        if let Some(route) = self.routes().known.get(address) {
+            return Arc::clone(&route.plan);
         }
         let none = Headers::default();
+        let kernel = &self.kernel;
         let route = kernel.topology(|t| t.route(address, headers.unwrap_or(&none)));
         let listeners = kernel.subscriptions.listeners(address);
         let plan = Arc::new(Plan::new(route.streams, listeners));
         if !route.by_headers {
-            if routes.plans.len() >= Routes::PLANS_MAX {
-                routes.plans.clear();
-            }
-            routes.plans.insert(address.clone(), Arc::clone(&plan));
+            self.routes().remember(address.clone(), Arc::clone(&plan));
         }
         plan
+    }
+
+    /// The routes that still hold.
+    fn routes(&mut self) -> &mut Routes {
+        let kernel = &self.kernel;
+        let generation = (kernel.atlas.generation(), kernel.subscriptions.generation());
+        let routes = self.routes.get_or_insert_default();
+        if routes.generation != generation {
+            routes.known.clear();
+            routes.generation = generation;
+        }
+        routes
     }
 
     fn publish_message(

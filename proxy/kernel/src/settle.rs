@@ -1,7 +1,5 @@
 //! Ending deliveries.
 
-use std::collections::BTreeMap;
-
 use fairlead_canon::{DeadReason, EntityId, Outcome, Promise};
 use fairlead_delivery::{End, Left, Place, Queue};
 use fairlead_ports::{CursorId, Op, Unit};
@@ -187,16 +185,17 @@ fn entity_of(hot: &Hot, place: Place) -> Option<EntityId> {
     hot.lane(place.lane).map(|lane| lane.entity)
 }
 
+/// Places of one attachment; mostly as many as one read of a socket acknowledges.
+pub(crate) type Places = SmallVec<[Place; 8]>;
+
 /// Groups deliveries by attachment, places sorted.
-pub(crate) fn by_attachment(ids: &[DeliveryId]) -> BTreeMap<AttachmentId, Vec<Place>> {
-    let mut groups: BTreeMap<AttachmentId, Vec<Place>> = BTreeMap::new();
-    for id in ids {
-        let places = groups.entry(id.attachment);
-        let places = places.or_insert_with(|| Vec::with_capacity(ids.len()));
-        places.push(id.place());
-    }
-    for places in groups.values_mut() {
-        places.sort_unstable();
-    }
-    groups
+pub(crate) fn by_attachment(ids: &[DeliveryId]) -> SmallVec<[(AttachmentId, Places); 1]> {
+    let mut sorted: SmallVec<[DeliveryId; 8]> = SmallVec::from_slice(ids);
+    sorted.sort_unstable();
+    let groups = sorted.chunk_by(|one, next| one.attachment == next.attachment);
+    let group = |group: &[DeliveryId]| {
+        let attachment = group.first()?.attachment;
+        Some((attachment, group.iter().map(|id| id.place()).collect()))
+    };
+    groups.filter_map(group).collect()
 }

@@ -7,11 +7,12 @@ use thiserror::Error;
 
 use crate::{ConnInfo, Login};
 
-/// A rule. Synchronous and cheap: asked once per message or batch, on the connection's thread.
+/// A rule. Synchronous and cheap: asked up to once per message or batch, on the connection's thread.
 pub trait Policy: Debug + Send + Sync {
     /// Its word in metric labels and logs.
     fn name(&self) -> &'static str;
-    /// Whether `who` may do this. The first `No` of a stack wins.
+    /// Whether `who` may do this. The first `No` of a stack wins. Follows from the two and the
+    /// directory alone: a `Yes` to a publish is remembered until the directory changes.
     fn admit(&self, who: &Principal, action: &Action<'_>) -> Verdict;
     /// The SASL mechanisms it can check, best first. Only a rule about logins has any.
     fn mechanisms(&self, _: &ConnInfo) -> &'static [&'static str] {
