@@ -133,9 +133,36 @@ pub fn decode(
     if src.len() < header.size() {
         return Ok(None);
     }
+    if let Some(ack) = bare_ack(&header, src)? {
+        src.advance(header.size());
+        return Ok(Some(ack));
+    }
     let mut body = src.split_to(header.size()).freeze();
     body.advance(header.prefix);
     packet(&header, version, &body).map(Some)
+}
+
+/// An acknowledgement of an identifier and nothing else, as nearly all are: no slice is made of it.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "all others are read by `packet`"
+)]
+fn bare_ack(header: &Header, src: &[u8]) -> Result<Option<Packet>, DecodeError> {
+    let of = match header.kind {
+        Kind::PubAck => Packet::PubAck,
+        Kind::PubRec => Packet::PubRec,
+        Kind::PubRel => Packet::PubRel,
+        Kind::PubComp => Packet::PubComp,
+        _ => return Ok(None),
+    };
+    let body = src.get(header.prefix..header.size());
+    match body.and_then(|body| <[u8; 2]>::try_from(body).ok()) {
+        Some(id) => Ok(Some(of(Ack::new(
+            field::packet_id_of(id)?,
+            ReasonCode::SUCCESS,
+        )))),
+        None => Ok(None),
+    }
 }
 
 fn packet(header: &Header, version: Version, body: &Bytes) -> Result<Packet, DecodeError> {

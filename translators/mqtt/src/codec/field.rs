@@ -34,8 +34,13 @@ pub(super) const FILTERS_MAX: usize = 4_096;
 
 /// A packet identifier.
 pub(super) fn packet_id(r: &mut Reader<'_>) -> Result<PacketId, DecodeError> {
+    packet_id_of(r.array("packet identifier")?)
+}
+
+/// A packet identifier that has been read.
+pub(super) fn packet_id_of(bytes: [u8; 2]) -> Result<PacketId, DecodeError> {
     //= MQTT-2.2.1-3: packet identifiers are not zero.
-    PacketId::new(r.u16("packet identifier")?).ok_or(DecodeError::Protocol("packet identifier 0"))
+    PacketId::new(u16::from_be_bytes(bytes)).ok_or(DecodeError::Protocol("packet identifier 0"))
 }
 
 /// A variable byte integer inside a packet.

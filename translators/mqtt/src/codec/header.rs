@@ -177,6 +177,13 @@ impl VarInt {
     pub(super) fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
+
+    /// Appends a fixed header, whose length it is.
+    pub(super) fn put_behind(self, first_byte: u8, out: &mut BytesMut) {
+        let [one, two, three, four] = self.bytes;
+        let header = [first_byte, one, two, three, four];
+        out.put_slice(header.get(..=self.len).unwrap_or_default());
+    }
 }
 
 /// Appends a packet: its fixed header, and the body that `write` appends.

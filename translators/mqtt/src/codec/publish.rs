@@ -115,9 +115,8 @@ impl Publish {
         let remaining = self.remaining(version);
         // One growth for a whole small packet; a large payload is not written here.
         out.reserve(remaining - self.payload.len() + 5);
+        VarInt::new(remaining).put_behind(Kind::Publish.first_byte(flags), out);
         let mut w = Writer::new(out);
-        w.u8(Kind::Publish.first_byte(flags));
-        w.raw(VarInt::new(remaining).as_slice());
         w.bytes16("topic name", self.topic.as_bytes())?;
         if let Some(packet_id) = self.delivery.packet_id() {
             w.u16(packet_id.get());

@@ -20,6 +20,8 @@ pub(super) struct Output {
     tail: BytesMut,
     len: usize,
     needs_flush: bool,
+    /// How many bytes there were last time: room for as many is made at once.
+    usual: usize,
     /// Bytes written since somebody asked.
     written: u64,
     /// Packets appended since somebody asked.
@@ -30,8 +32,11 @@ pub(super) struct Output {
 /// in the write.
 const SLICE_BYTES_MIN: usize = 4096;
 
-/// First size of the buffer for small packets: a turn that writes one writes many.
-const FIRST_BYTES: usize = 4096;
+/// First size of the buffer for small packets, at least: a PUBLISH of a short message.
+const FIRST_BYTES_MIN: usize = 256;
+
+/// First size of the buffer for small packets, at most.
+const FIRST_BYTES_MAX: usize = 8192;
 
 /// Slices of one write.
 const SLICES_MAX: usize = 32;
@@ -83,7 +88,8 @@ impl Output {
         write: impl FnOnce(&mut BytesMut) -> Result<(), WireError>,
     ) -> Result<(), WireError> {
         if self.tail.capacity() == 0 {
-            self.tail.reserve(FIRST_BYTES);
+            self.tail
+                .reserve(self.usual.clamp(FIRST_BYTES_MIN, FIRST_BYTES_MAX));
         }
         let before = self.tail.len();
         let written = write(&mut self.tail);
@@ -107,6 +113,7 @@ impl Output {
         io: &mut I,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = self.len;
         while self.len > 0 {
             let written = ready!(self.poll_some(Pin::new(io), cx))?;
             if written == 0 {
@@ -116,6 +123,7 @@ impl Output {
             if self.len == 0 {
                 *self = Self {
                     needs_flush: true,
+                    usual: before,
                     written: self.written,
                     sent: self.sent,
                     ..Self::default()

@@ -12,7 +12,11 @@ use crate::names;
 
 /// What a session asked for.
 #[derive(Debug, Default)]
-pub(super) struct Subscriptions(Vec<Entry>);
+pub(super) struct Subscriptions {
+    entries: Vec<Entry>,
+    /// What was granted at the path that was asked for last: neighbours share it.
+    last: Option<Box<(Path, Grant)>>,
+}
 
 /// One subscription.
 #[derive(Clone, Debug)]
@@ -48,56 +52,68 @@ impl Subscriptions {
     pub(super) const MAX: usize = 4_096;
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.0.iter()
+        self.entries.iter()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.0.iter_mut()
+        self.changing().iter_mut()
     }
 
     /// Adds a subscription; there is none with its filter.
     pub(super) fn put(&mut self, entry: Entry) {
         // Most sessions have one subscription and never more.
-        self.0.reserve_exact(1);
-        self.0.push(entry);
+        let entries = self.changing();
+        entries.reserve_exact(1);
+        entries.push(entry);
     }
 
     /// Removes the subscription of an attachment that ended.
     pub(super) fn ended(&mut self, attachment: AttachmentId) {
-        self.0
+        self.changing()
             .retain(|entry| !entry.attachments.contains(&attachment));
     }
 
     pub(super) fn remove(&mut self, filter: &str) -> Option<Entry> {
-        let place = self.0.iter().position(|entry| entry.filter == filter)?;
-        Some(self.0.remove(place))
+        let entries = self.changing();
+        let place = entries.iter().position(|entry| entry.filter == filter)?;
+        Some(entries.remove(place))
+    }
+
+    /// For a change, after which other things may be granted.
+    fn changing(&mut self) -> &mut Vec<Entry> {
+        self.last = None;
+        &mut self.entries
     }
 
     /// Whether any subscription needs the mailbox.
     pub(super) fn need_mailbox(&self) -> bool {
         let needs = |entry: &Entry| entry.fills_mailbox() || entry.qos == Qos::ExactlyOnce;
-        self.0.iter().any(needs)
+        self.entries.iter().any(needs)
     }
 
     /// How a message from the mailbox is delivered. A message that no subscription asks for any
     /// more is delivered as it was published: its delivery may have begun on another connection.
-    pub(super) fn grant_at(&self, path: &Path) -> Grant {
-        let matching = self
-            .0
-            .iter()
-            .filter(|entry| entry.fills_mailbox() && entry.matches(path));
-        Grant::of(matching)
+    pub(super) fn grant_at(&mut self, path: &Path) -> Grant {
+        if let Some((_, grant)) = self.last.as_deref().filter(|(last, _)| last == path) {
+            return grant.clone();
+        }
+        let fills = |entry: &&Entry| entry.fills_mailbox() && entry.matches(path);
+        let grant = Grant::of(self.entries.iter().filter(fills));
+        // A copy of the path: a slice would keep the whole stored message in memory.
+        let path = Path::from_segments(path.segments()).ok();
+        self.last = path.map(|path| Box::new((path, grant.clone())));
+        grant
     }
 
     /// How a message of a group that was taken into the mailbox is delivered.
     pub(super) fn grant_shared(&self, message: &Message) -> Grant {
         let path = &message.address.path;
         let matching = self
-            .0
+            .entries
             .iter()
             .filter(|entry| entry.has_queue() && entry.matches(path));
         Grant::of(matching)
@@ -111,7 +127,7 @@ impl Subscriptions {
                 .iter()
                 .any(|attachment| via.contains(attachment))
         };
-        Grant::of(self.0.iter().filter(is_via))
+        Grant::of(self.entries.iter().filter(is_via))
     }
 
     /// For the session's document, with the name of the principal that it belongs to.
@@ -120,7 +136,7 @@ impl Subscriptions {
         let mut w = Writer::new(&mut out);
         w.u8(REVISION);
         w.bytes16("owner", owner.as_bytes())?;
-        for entry in &self.0 {
+        for entry in &self.entries {
             let bit = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
             w.u8(entry.qos as u8
                 | bit(entry.no_local, NO_LOCAL)
@@ -152,7 +168,8 @@ impl Subscriptions {
             };
             entries.push(Entry::new(&asked, id));
         }
-        Some((owner, Self(entries)))
+        let last = None;
+        Some((owner, Self { entries, last }))
     }
 }
 
@@ -235,6 +252,23 @@ mod tests {
             grant.ids.iter().map(|id| id.get()).collect::<Vec<_>>(),
             [1, 2]
         );
+    }
+
+    #[test]
+    fn what_was_granted_is_not_remembered_beyond_a_change() {
+        let path = names::path_of(b"a/b").unwrap();
+        let mut all = Subscriptions::default();
+        all.put(entry("a/#", Qos::AtLeastOnce, 1));
+        assert_eq!(all.grant_at(&path).qos, Qos::AtLeastOnce);
+        all.put(entry("a/b", Qos::ExactlyOnce, 2));
+        assert_eq!(all.grant_at(&path).qos, Qos::ExactlyOnce);
+        assert_eq!(all.grant_at(&path), all.grant_at(&path));
+        assert!(all.remove("a/b").is_some());
+        assert_eq!(all.grant_at(&path).qos, Qos::AtLeastOnce);
+        for entry in all.iter_mut() {
+            entry.qos = Qos::ExactlyOnce;
+        }
+        assert_eq!(all.grant_at(&path).qos, Qos::ExactlyOnce);
     }
 
     #[test]

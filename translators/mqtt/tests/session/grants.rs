@@ -77,3 +77,21 @@ async fn a_publish_that_is_not_granted_reaches_nobody_and_is_told() {
     old.send(qos1(1, "open/1", b"x")).await;
     assert_eq!(old.expect_end(None).await.reason, ClosedReason::Refused);
 }
+
+#[tokio::test]
+async fn a_grant_that_is_taken_back_counts_for_the_next_publish_to_the_same_topic() {
+    let mesh = mesh(OWN).await;
+    let mut writer = mesh.client(Version::V5, "c").await;
+    for round in 0..2 {
+        grant(&mesh, OWN).await;
+        for (packet_id, payload) in [(1, b"x"), (2, b"y")] {
+            writer.send(qos1(packet_id, "own/c/1", payload)).await;
+            let heard_by_nobody = puback(packet_id, ReasonCode::NO_MATCHING_SUBSCRIBERS);
+            writer.expect(heard_by_nobody).await;
+        }
+        grant(&mesh, r##"{"rules":[{"allow":"subscribe","at":"#"}]}"##).await;
+        writer.send(qos1(3, "own/c/1", b"z")).await;
+        let refused = puback(3, ReasonCode::NOT_AUTHORIZED);
+        assert_eq!(writer.next().await, refused, "round {round}");
+    }
+}
