@@ -9,9 +9,13 @@ use super::{Session, share};
 use crate::map;
 use crate::rewrite::Use;
 
-/// Topics that a connection published to of late, and the aliases it gave them.
+/// Topics that a connection published to of late, and the aliases it gave them: nothing while it only
+/// listens.
 #[derive(Debug, Default)]
-pub(super) struct Topics {
+pub(super) struct Topics(Option<Box<Used>>);
+
+#[derive(Debug, Default)]
+struct Used {
     known: HashMap<Text, Address, RandomState>,
     aliases: Vec<Option<Address>>,
 }
@@ -29,16 +33,17 @@ impl Topics {
         topic: &Text,
         look: impl FnOnce(&Text) -> Option<Address>,
     ) -> Option<Address> {
-        if let Some(address) = self.known.get(topic) {
+        let known = self.0.as_ref().and_then(|used| used.known.get(topic));
+        if let Some(address) = known {
             return Some(address.clone());
         }
         let address = look(topic)?;
-        if self.known.len() >= KNOWN_MAX {
-            self.known.clear();
+        let known = &mut self.0.get_or_insert_default().known;
+        if known.len() >= KNOWN_MAX {
+            known.clear();
         }
         // A copy: a slice would keep the whole read buffer in memory.
-        self.known
-            .insert(Text::from(topic.to_string()), address.clone());
+        known.insert(Text::from(topic.to_string()), address.clone());
         Some(address)
     }
 
@@ -51,15 +56,16 @@ impl Topics {
 
     /// The address behind an alias.
     pub(super) fn aliased(&self, place: usize) -> Option<Address> {
-        self.aliases.get(place)?.clone()
+        self.0.as_ref()?.aliases.get(place)?.clone()
     }
 
     /// Gives an address the alias of a [`Topics::place`].
     pub(super) fn set_alias(&mut self, place: usize, address: &Address) {
-        if self.aliases.len() <= place {
-            self.aliases.resize(place + 1, None);
+        let aliases = &mut self.0.get_or_insert_default().aliases;
+        if aliases.len() <= place {
+            aliases.resize(place + 1, None);
         }
-        if let Some(slot) = self.aliases.get_mut(place) {
+        if let Some(slot) = aliases.get_mut(place) {
             *slot = Some(address.clone());
         }
     }
