@@ -57,6 +57,8 @@ struct Shelf {
     next: FileNo,
     /// Files that exist, in the log or here.
     count: u64,
+    /// One is being prepared, which counts, and is not ready.
+    is_at_work: bool,
     /// The last try to prepare a file.
     has_failed: bool,
     /// Something was taken or came back since the last look.
@@ -90,6 +92,7 @@ impl Pool {
             spare: Vec::new(),
             next: files.last().next(),
             count: files.count(),
+            is_at_work: false,
             has_failed: false,
             has_changed: false,
             is_closed: false,
@@ -146,11 +149,10 @@ impl Pool {
 
     fn files_beyond(&self, reserved: usize) -> Room {
         let shelf = self.shelf.lock();
-        let has_no_more = shelf.count >= self.count_max && shelf.spare.is_empty();
         let limit = if shelf.has_failed || self.space.is_short() {
             Some(DISK)
         } else {
-            has_no_more.then_some(LOG)
+            shelf.has_no_more(self.count_max).then_some(LOG)
         };
         match limit.filter(|_| shelf.ready.len() <= reserved) {
             Some(limit) => Room::Full(limit),
@@ -218,6 +220,7 @@ impl Pool {
             }
         };
         let mut shelf = self.shelf.lock();
+        shelf.is_at_work = false;
         shelf.has_failed = made.is_err();
         match made {
             Ok(file) => {
@@ -267,6 +270,11 @@ impl Pool {
 }
 
 impl Shelf {
+    /// Whether none can be had beyond those that are ready.
+    fn has_no_more(&self, count_max: u64) -> bool {
+        self.count >= count_max && self.spare.is_empty() && !self.is_at_work
+    }
+
     fn task(&mut self, count_max: u64, file_bytes: u64) -> Task {
         self.has_changed = false;
         if self.is_closed {
@@ -282,6 +290,7 @@ impl Shelf {
             return Task::Nothing(Filled::Enough);
         }
         if let Some(file) = self.unused(|_| true) {
+            self.is_at_work = true;
             return Task::Reuse(file, self.next);
         }
         self.make(count_max)
@@ -299,6 +308,7 @@ impl Shelf {
     fn make(&mut self, count_max: u64) -> Task {
         if self.count < count_max {
             self.count += 1;
+            self.is_at_work = true;
             return Task::Make(self.next);
         }
         Task::Nothing(if self.spare.is_empty() {
@@ -313,5 +323,30 @@ impl Shelf {
         let is_free = |file: &LogFile| !file.is_shared() && suits(file);
         let at = self.spare.iter().position(is_free)?;
         Some(self.spare.swap_remove(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_being_prepared_can_still_be_had() {
+        let mut shelf = Shelf {
+            ready: VecDeque::new(),
+            spare: Vec::new(),
+            next: FileNo(3),
+            count: 2,
+            is_at_work: false,
+            has_failed: false,
+            has_changed: false,
+            is_closed: false,
+        };
+        assert!(!shelf.has_no_more(3));
+        let task = shelf.task(3, 1);
+        assert!(matches!(task, Task::Make(FileNo(3))));
+        assert!(!shelf.has_no_more(3), "the last one is on its way");
+        shelf.is_at_work = false;
+        assert!(shelf.has_no_more(3));
     }
 }
