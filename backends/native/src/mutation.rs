@@ -12,6 +12,7 @@ pub(crate) enum Mutation {
     NoSalt,
     NoEpochCheck,
     NoRecordChecksum,
+    NoRowChecksum,
     NoFence,
     RecycleBeforeCheckpoint,
     NoLiveCountDecrement,

@@ -112,7 +112,7 @@ fn a_checkpoint_is_whole_or_absent_after_a_crash_at_any_operation() {
 }
 
 #[test]
-fn a_flipped_bit_in_a_value_is_damage_and_not_an_answer() {
+pub(crate) fn a_flipped_bit_in_a_value_is_damage_and_not_an_answer() {
     let map = Map::default();
     let mut batch = Batch::default();
     batch.put(b"Zkey".to_vec(), b"value".to_vec());

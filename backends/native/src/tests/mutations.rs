@@ -3,10 +3,11 @@
 use std::panic::{self, AssertUnwindSafe};
 
 use super::{checkpoint, crash, damage, failure, grouping, recycling, syncing};
+use crate::index::tests as index;
 use crate::mutation::{self, Mutation};
 
 /// A protection, and tests of which at least one fails without it.
-const MISSED: [(Mutation, &[fn()]); 14] = [
+const MISSED: [(Mutation, &[fn()]); 15] = [
     (
         Mutation::SkipSync,
         &[crash::what_a_start_has_shown_survives_although_a_sync_had_failed],
@@ -38,6 +39,10 @@ const MISSED: [(Mutation, &[fn()]); 14] = [
     (
         Mutation::NoRecordChecksum,
         &[damage::a_flipped_bit_changes_nothing_that_is_seen_or_is_refused],
+    ),
+    (
+        Mutation::NoRowChecksum,
+        &[index::a_flipped_bit_in_a_value_is_damage_and_not_an_answer],
     ),
     (
         Mutation::NoFence,
