@@ -299,6 +299,7 @@ fn a_message_with_every_field_goes_through_mqtt_5_and_back() {
     assert_eq!(came, wanted);
 }
 
+//= MQTT-3.3.2-5
 #[test]
 fn what_is_left_of_a_life_is_rounded_up_and_never_0() {
     let seconds = |left| {

@@ -242,6 +242,7 @@ async fn nothing_but_auth_and_disconnect_is_heard_in_the_middle_of_a_login() {
     }
 }
 
+//= MQTT-4.12.0-5
 //= MQTT-4.12.1-1
 #[tokio::test]
 async fn auth_that_was_not_agreed_ends_the_connection() {
