@@ -18,8 +18,7 @@ use fairlead_ports::Condition;
 use tokio::time::Instant;
 
 use crate::file_wal::FileWal;
-use crate::inbox::{Back, End, Job, News, Resting, Wants};
-use crate::limits::CROWD_IN_FRAME;
+use crate::inbox::{Back, End, Job, News, Resting, Wants, Weight};
 use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
 use crate::state::Progress;
 use crate::superblock::SuperblockFile;
@@ -90,11 +89,7 @@ impl Engine {
             self.sequencer.shared().meter.waited(since.elapsed());
         }
         // The disk does not wait while those who waited for it are told: the other thread does that.
-        let order = match self.sequencer.crowd() {
-            0..CROWD_IN_FRAME => None,
-            _ => self.sequencer.order(Press::Nothing),
-        };
-        if let Some(order) = order {
+        if let Some(order) = self.early() {
             return self.fly(order);
         }
         self.sequencer.settle();
@@ -134,26 +129,42 @@ impl Engine {
         Ok(Step::Fly(self.rest(Taken::All), flight))
     }
 
+    /// The next frame, if those that it waits for are here.
+    fn early(&mut self) -> Option<Order> {
+        let absent = self.sequencer.absent();
+        if absent.is_some_and(|absent| absent <= self.jobs.len()) {
+            self.take();
+        }
+        let is_ready = self.sequencer.is_ready();
+        is_ready.then(|| self.sequencer.order(Press::Nothing))?
+    }
+
     /// Takes jobs until they are all in order, the open frame has no room for the next, or the disk
     /// waits for it.
     fn take(&mut self) -> Taken {
+        let mut done = Weight::default();
+        let mut taken = Taken::All;
         while !self.is_awaited()
             && let Some(job) = self.jobs.front_mut()
         {
-            if self.sequencer.take(job) == Taken::Part {
-                return Taken::Part;
+            taken = self.sequencer.take(job);
+            if taken == Taken::Part {
+                break;
             }
             if let Some(job) = self.jobs.pop_front() {
-                self.sequencer.shared().inbox.done(&job);
+                done += job.weight;
                 self.sequencer.answer(job);
             }
         }
-        Taken::All
+        // Once for all of them: those who put jobs in line count there too.
+        self.sequencer.shared().inbox.done(done);
+        taken
     }
 
-    /// Whether the disk has become free meanwhile, and there is a crowd for it.
+    /// Whether the disk is free, and there is a crowd for it.
     fn is_awaited(&self) -> bool {
-        self.sequencer.crowd() >= CROWD_IN_FRAME && self.sequencer.shared().inbox.has_landed()
+        let is_free = self.wal.is_some() || self.sequencer.shared().inbox.has_landed();
+        is_free && self.sequencer.is_ready()
     }
 
     fn rest(self: Box<Self>, taken: Taken) -> Resting {
@@ -162,8 +173,8 @@ impl Engine {
             // What did not fit the last frame, those who wait to be told, or what was deleted.
             Taken::All if !self.jobs.is_empty() || self.sequencer.is_unsettled() => Wants::Turn,
             Taken::All if self.sequencer.is_reaping() => Wants::Turn,
-            Taken::All if is_flying => Wants::Crowd,
-            Taken::All => Wants::Jobs,
+            Taken::All if is_flying => Wants::Crowd(self.sequencer.crowd()),
+            Taken::All => self.sequencer.absent().map_or(Wants::Jobs, Wants::Crowd),
             Taken::Part => Wants::Landing,
         };
         let patience = self.sequencer.patience().filter(|_| !is_flying);

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use crate::engine::Engine;
 use crate::file_wal::FileWal;
 use crate::homes::Sealed;
-use crate::limits::{CROWD, LINE_BYTES_MAX, LINE_UNITS_MAX};
+use crate::limits::{LINE_BYTES_MAX, LINE_UNITS_MAX};
 use crate::mutation::{Mutation, is_on};
 
 pub(crate) type Outcomes = Vec<Result<Committed, StoreError>>;
@@ -23,7 +24,9 @@ pub(crate) type Outcomes = Vec<Result<Committed, StoreError>>;
 /// One call of `commit`.
 #[derive(Debug)]
 pub(crate) struct Job {
-    pub(crate) units: VecDeque<Unit>,
+    pub(crate) units: Vec<Unit>,
+    /// How many of them are in order or refused.
+    pub(crate) taken: usize,
     /// What the store itself wants to be said, before the units.
     pub(crate) sealed: Option<Sealed>,
     pub(crate) outcomes: Outcomes,
@@ -33,12 +36,12 @@ pub(crate) struct Job {
     pub(crate) sync: SyncMode,
     pub(crate) reply: oneshot::Sender<Outcomes>,
     /// What it takes in the line.
-    weight: Weight,
+    pub(crate) weight: Weight,
 }
 
 /// Units, and bytes of them that are not of a fixed size.
 #[derive(Clone, Copy, Debug, Default)]
-struct Weight {
+pub(crate) struct Weight {
     units: usize,
     bytes: usize,
 }
@@ -91,8 +94,8 @@ pub(crate) enum Wants {
     /// It has something to do at once.
     Turn,
     Jobs,
-    /// A frame is in flight: durable commits wait for it anyhow, and are worth a turn as a crowd.
-    Crowd,
+    /// So many: while a frame is in flight, durable commits wait for it anyhow.
+    Crowd(usize),
     /// The open frame takes no more.
     Landing,
 }
@@ -139,7 +142,8 @@ impl Job {
         let is_durable = units.iter().any(|unit| unit.promise == Promise::Durable);
         let weight = Weight::of(&units);
         let job = Self {
-            units: units.into(),
+            units,
+            taken: 0,
             sealed: None,
             outcomes,
             is_durable,
@@ -195,6 +199,13 @@ impl Weight {
     }
 }
 
+impl AddAssign for Weight {
+    fn add_assign(&mut self, other: Self) {
+        self.units += other.units;
+        self.bytes += other.bytes;
+    }
+}
+
 impl Inbox {
     /// Puts a job in line; it is dropped when the engine takes no more.
     pub(crate) fn push(&self, job: Job) {
@@ -210,9 +221,9 @@ impl Inbox {
         });
     }
 
-    /// A job is wholly in order, and takes no more room in the line.
-    pub(crate) fn done(&self, job: &Job) {
-        let Weight { units, bytes } = job.weight;
+    /// Jobs of this weight are wholly in order, and take no more room in the line.
+    pub(crate) fn done(&self, jobs: Weight) {
+        let Weight { units, bytes } = jobs;
         self.units.fetch_sub(units, Ordering::Release);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -322,7 +333,7 @@ impl Content {
         let has_jobs = match resting.wants {
             Wants::Turn => true,
             Wants::Jobs => !self.jobs.is_empty(),
-            Wants::Crowd => self.impatient > 0 || self.jobs.len() >= CROWD,
+            Wants::Crowd(most) => self.impatient > 0 || self.jobs.len() >= most,
             Wants::Landing => false,
         };
         has_jobs || self.landed.is_some() || self.is_nudged || self.is_hurried

@@ -21,8 +21,11 @@ pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) const LINGER_MAX: Duration = Duration::from_millis(10);
 /// How long after a write the sync follows, when nobody waits for it: what a power cut may take.
 pub(crate) const SYNC_WITHIN: Duration = Duration::from_millis(50);
-/// Durable commits that wake a thread while a frame is in flight, which they could not join anyhow.
+/// Durable commits that wake a thread while a frame is in flight, when no more are expected.
 pub(crate) const CROWD: usize = 32;
+/// How long after a frame has landed the next one may wait for those who were just told, who mostly
+/// commit again: less than a sync takes.
+pub(crate) const GATHER_MAX: Duration = Duration::from_micros(100);
 /// Units for which the next frame is written before those of the last are told that they are durable.
 pub(crate) const CROWD_IN_FRAME: u32 = 8;
 /// Transactions that are open at once, each in one entity: their beginnings are in memory.

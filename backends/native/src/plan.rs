@@ -112,9 +112,9 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// What becomes of these operations is in the plan, unless they are refused.
-    pub(crate) fn plan(mut self, ops: Ops) -> Result<(), StoreError> {
-        ops.into_iter().try_for_each(|op| self.op(op))
+    /// Takes the operations: what becomes of them is in the plan, unless they are refused.
+    pub(crate) fn plan(mut self, ops: &mut Ops) -> Result<(), StoreError> {
+        ops.drain(..).try_for_each(|op| self.op(op))
     }
 
     fn op(&mut self, op: Op) -> Result<(), StoreError> {

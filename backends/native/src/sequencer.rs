@@ -8,6 +8,7 @@
 //! Knows no threads: [`crate::engine`] drives it, and so can a test.
 
 mod flight;
+mod herd;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -38,6 +39,7 @@ use crate::seal::Bench;
 use crate::state::{Hidden, Known, Progress, State};
 use crate::tail::Tail;
 use crate::waiting::{Stages, Unsynced, Waiting};
+use herd::Herd;
 
 /// What readers and the engine share.
 #[derive(Debug)]
@@ -71,6 +73,7 @@ pub(crate) struct Sequencer {
     open: Open,
     flying: Option<Flying>,
     unsynced: Option<Unsynced>,
+    herd: Herd,
     /// What has landed and is not settled.
     done: Stages,
     /// For the next frame: empty, and with the room that the last one took.
@@ -162,6 +165,7 @@ impl Sequencer {
             open: Open::default(),
             flying: None,
             unsynced: None,
+            herd: Herd::default(),
             done: Stages::default(),
             spare: Stages::default(),
             durable: None,
@@ -179,23 +183,17 @@ impl Sequencer {
         if self.take_sealed(job) == Taken::Part {
             return Taken::Part;
         }
-        while let Some(unit) = job.units.front() {
+        while let Some(unit) = job.units.get_mut(job.taken) {
             if is_on(Mutation::SplitUnits) && self.open.count > 0 {
                 return Taken::Part;
             }
-            match self.fit_unit(unit) {
+            let outcome = match self.fit_unit(unit) {
                 Fit::Later => return Taken::Part,
-                Fit::Never(error) => {
-                    job.units.pop_front();
-                    job.outcomes.push(Err(error));
-                }
-                Fit::Now => {
-                    if let Some(unit) = job.units.pop_front() {
-                        let outcome = self.sequence(unit, &mut job.sync);
-                        job.outcomes.push(outcome);
-                    }
-                }
-            }
+                Fit::Never(error) => Err(error),
+                Fit::Now => self.sequence(unit, &mut job.sync),
+            };
+            job.outcomes.push(outcome);
+            job.taken += 1;
         }
         Taken::All
     }
@@ -308,11 +306,15 @@ impl Sequencer {
     }
 
     /// Puts a unit in order. The mode in which its receipt is given weakens none in `job_sync`.
-    fn sequence(&mut self, unit: Unit, job_sync: &mut SyncMode) -> Result<Committed, StoreError> {
+    fn sequence(
+        &mut self,
+        unit: &mut Unit,
+        job_sync: &mut SyncMode,
+    ) -> Result<Committed, StoreError> {
         let Unit { ops, promise } = unit;
         let mut plan = std::mem::take(&mut self.plan);
         let judged = self.judge(ops, &mut plan, job_sync);
-        let sequenced = judged.map(|sync| self.carry_out(&mut plan, promise, sync));
+        let sequenced = judged.map(|sync| self.carry_out(&mut plan, *promise, sync));
         plan.clear();
         self.plan = plan;
         sequenced
@@ -321,7 +323,7 @@ impl Sequencer {
     /// Plans a unit; returns when what it does may be shown.
     fn judge(
         &mut self,
-        ops: Ops,
+        ops: &mut Ops,
         plan: &mut Plan,
         job_sync: &mut SyncMode,
     ) -> Result<SyncMode, StoreError> {
@@ -437,11 +439,6 @@ impl Sequencer {
         self.shared.state.graves().len() > 0
     }
 
-    /// Units in the open frame.
-    pub(crate) fn crowd(&self) -> u32 {
-        self.open.units
-    }
-
     /// Whether something has landed that is not settled.
     pub(crate) fn is_unsettled(&self) -> bool {
         self.durable.is_some() || !self.done.written.is_empty()
@@ -460,7 +457,7 @@ impl Sequencer {
     pub(crate) fn patience(&self) -> Option<Duration> {
         let sync = self.unsynced.as_ref();
         let sync = sync.map(|unsynced| unsynced.patience(SYNC_WITHIN));
-        let frame = self.open.patience();
+        let frame = self.open.patience(&self.herd);
         let left = sync.into_iter().chain(frame).min();
         left.map(|left| {
             if self.is_hurried {
@@ -474,13 +471,12 @@ impl Sequencer {
 
 impl Open {
     /// How long it may still wait for company; `None` when it is empty.
-    fn patience(&self) -> Option<Duration> {
-        let linger = if self.is_urgent {
-            Duration::ZERO
-        } else {
-            LINGER_MAX
-        };
+    fn patience(&self, herd: &Herd) -> Option<Duration> {
         let since = self.since?;
-        Some(linger.saturating_sub(since.elapsed()))
+        Some(if self.is_urgent {
+            herd.patience(self.stages.callers(), Instant::now())
+        } else {
+            LINGER_MAX.saturating_sub(since.elapsed())
+        })
     }
 }

@@ -45,6 +45,10 @@ impl Receipts {
         self.0.push((reply, outcomes));
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     fn append(&mut self, later: &mut Self) {
         self.0.append(&mut later.0);
     }
@@ -78,6 +82,11 @@ impl Stages {
             waiting.died.shrink_to(ROOM_KEPT);
             waiting.receipts.0.shrink_to(ROOM_KEPT);
         }
+    }
+
+    /// Calls that wait.
+    pub(crate) fn callers(&self) -> usize {
+        self.written.receipts.len() + self.synced.receipts.len()
     }
 
     /// Where that waits which was promised in this mode.

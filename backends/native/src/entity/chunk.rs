@@ -67,10 +67,11 @@ impl Chunk {
 
     /// The place of the first batch that ends behind an offset.
     pub(crate) fn place(&self, offset: u64) -> usize {
-        match self.batches.front() {
-            Some(oldest) if oldest.after() > offset => 0,
-            _ => self.batches.partition_point(|kept| kept.after() <= offset),
-        }
+        // Mostly it is the oldest, or the next once that has gone: a log that is full forgets one by one.
+        let mut oldest = self.batches.iter().take(2);
+        oldest
+            .position(|kept| kept.after() > offset)
+            .unwrap_or_else(|| self.batches.partition_point(|kept| kept.after() <= offset))
     }
 
     pub(crate) fn encode(&self, first: u64, end: u64, latest: Timestamp) -> Vec<u8> {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::{Flying, Open, Order, Press, Sequencer};
 use bytes::BytesMut;
 use fairlead_canon::EntityId;
+use tokio::time::Instant;
 
-use super::{Flying, Open, Order, Press, Sequencer};
 use crate::checkpoint::Checkpoint;
 use crate::file_wal::{Flush, Frame};
 use crate::limits::{FRAME_BYTES_KEPT, SYNC_WITHIN};
@@ -23,7 +24,7 @@ impl Sequencer {
         }
         let is_pressed = press != Press::Nothing || self.is_hurried;
         let is_past = |patience: Option<Duration>| patience.is_some_and(|left| left.is_zero());
-        if !self.is_empty() && (is_pressed || is_past(self.open.patience())) {
+        if !self.is_empty() && (is_pressed || is_past(self.open.patience(&self.herd))) {
             return Some(self.close());
         }
         let is_pressed = press == Press::All || self.is_hurried;
@@ -101,6 +102,7 @@ impl Sequencer {
     }
 
     fn fly(&mut self, flush: Flush, stages: Stages) {
+        self.herd.flown(stages.callers());
         let end = at(self.file, self.position);
         self.flying = Some(Flying { end, flush, stages });
     }
@@ -115,6 +117,7 @@ impl Sequencer {
         else {
             return;
         };
+        self.herd.landed(Instant::now());
         self.done.written.append(&mut stages.written);
         match flush {
             Flush::Later => {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limits::{CROWD_IN_FRAME, GATHER_MAX};
+use super::Sequencer;
+use crate::limits::{CROWD, CROWD_IN_FRAME, GATHER_MAX};
 
 /// Of how many the next frame is to be, as the last two were.
 #[derive(Debug, Default)]
@@ -48,11 +49,36 @@ impl Herd {
     /// How long a frame may still wait for more than these callers.
     pub(crate) fn patience(&self, callers: usize, now: Instant) -> Duration {
         match self.landed {
-            Some(landed) if callers < self.expected() => {
-                GATHER_MAX.saturating_sub(now - landed)
-            }
+            Some(landed) if callers < self.expected() => GATHER_MAX.saturating_sub(now - landed),
             Some(_) | None => Duration::ZERO,
         }
+    }
+}
+
+impl Sequencer {
+    /// Whether a disk that is free should have the open frame now, whatever else is in line.
+    pub(crate) fn is_ready(&self) -> bool {
+        let is_gathered = self.open.stages.callers() >= self.herd.expected();
+        self.open.is_urgent && self.open.units >= CROWD_IN_FRAME && is_gathered
+    }
+
+    /// How many callers in line are worth a turn while a frame is in flight, which they cannot join
+    /// anyhow: the one half of those that the next one waits for, then the other.
+    pub(crate) fn crowd(&self) -> usize {
+        let callers = self.open.stages.callers();
+        match self.herd.expected().saturating_sub(callers) {
+            0 => CROWD,
+            absent @ 1..=CROWD => absent,
+            absent => absent / 2,
+        }
+    }
+
+    /// How many callers more the open frame waits for, if it waits for any.
+    pub(crate) fn absent(&self) -> Option<usize> {
+        let callers = self.open.stages.callers();
+        let is_gathering =
+            self.open.is_urgent && !self.herd.patience(callers, Instant::now()).is_zero();
+        is_gathering.then(|| self.herd.expected().saturating_sub(callers))
     }
 }
 
