@@ -363,6 +363,12 @@ fn what_is_not_a_packet_is_refused() {
     let refusals: &[(Version, &str, DecodeError)] = &[
         (Version::V311, "00 00", Malformed("packet type 0")),
         (Version::V311, "f0 00", Malformed("packet type 15")),
+        // A will whose topic is empty.
+        (
+            Version::V311,
+            "10 11 0004 4d515454 04 06 0000 0001 63 0000 0000",
+            DecodeError::TopicName("an empty text"),
+        ),
         (
             Version::V5,
             "f1 00",

@@ -1,6 +1,6 @@
 use fairlead_mqtt::codec::{Ack, Delivery, Packet, Property, Publish, Qos, ReasonCode, Version};
 
-use crate::peer::{Mesh, id, kept, message, pubcomp, pubrec, pubrel, qos2};
+use crate::peer::{Mesh, id, kept, message, puback, pubcomp, pubrec, pubrel, qos2};
 
 //= MQTT-2.2.1-5
 //= MQTT-3.3.4-1
@@ -26,6 +26,20 @@ async fn a_message_of_qos_2_goes_through_its_four_steps_on_both_sides() {
         reader.send(pubcomp(1)).await;
         reader.expect_nothing().await;
     }
+}
+
+#[tokio::test]
+async fn a_puback_answers_no_message_of_qos_2() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos2(5, "t", b"x")).await;
+    writer.expect(pubrec(5, ReasonCode::SUCCESS)).await;
+    reader.expect(qos2(1, "t", b"x")).await;
+    reader.send(puback(1, ReasonCode::SUCCESS)).await;
+    reader.send(pubrec(1, ReasonCode::SUCCESS)).await;
+    reader.expect(pubrel(1)).await;
 }
 
 //= MQTT-4.3.3-10

@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
 use fairlead_mqtt::codec::{
-    Delivery, Packet, Properties, Property, Qos, ReasonCode, Subscribe, Subscription, Version,
+    Delivery, Packet, Properties, Property, Publish, Qos, ReasonCode, Subscribe, Subscription,
+    Version,
 };
 
 use crate::peer::{
-    Mesh, Peer, hello, id, kept, puback, pubcomp, pubrec, pubrel, qos0, qos1, qos2, with,
+    Mesh, Peer, hello, id, kept, message, puback, pubcomp, pubrec, pubrel, qos0, qos1, qos2, with,
 };
 
 async fn member(mesh: &Mesh, client_id: &str, filter: &str) -> Peer {
@@ -54,6 +55,25 @@ async fn the_members_of_a_group_share_its_messages_and_another_group_gets_all() 
     let all: BTreeSet<u8> = one.iter().chain(&two).copied().collect();
     assert_eq!((all.len(), one.len() + two.len()), (10, 10));
     assert_eq!(taken(&mut alone).await, (1..=10).collect::<Vec<u8>>());
+}
+
+#[tokio::test]
+async fn a_member_of_a_group_is_not_sent_what_is_retained() {
+    let mesh = Mesh::start().await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    let retained = Publish {
+        retain: true,
+        ..message("jobs/1", Delivery::AtLeastOnce(id(1)), b"kept")
+    };
+    writer.send(Packet::Publish(retained)).await;
+    let nobody = ReasonCode::NO_MATCHING_SUBSCRIBERS;
+    writer.expect(puback(1, nobody)).await;
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        let mut member = mesh.client(Version::V5, "member").await;
+        member.subscribe("$share/g/jobs/+", qos).await;
+        member.expect_nothing().await;
+        member.goodbye().await;
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,27 @@ fn subscription_id(number: u32) -> Property {
     Property::SubscriptionId(SubscriptionId::new(number).unwrap())
 }
 
+#[tokio::test]
+async fn a_session_has_4096_subscriptions_and_not_one_more() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.client(Version::V5, "peer").await;
+    let filters = 0..4_096_u16;
+    let all = filters.map(|n| Subscription::new(n.to_string(), Qos::AtMostOnce));
+    peer.send(Packet::Subscribe(Subscribe {
+        packet_id: id(3),
+        properties: Properties::NONE,
+        subscriptions: all.collect(),
+    }))
+    .await;
+    let Packet::SubAck(answer) = peer.next().await else {
+        panic!("SUBACK");
+    };
+    assert!(answer.codes.iter().all(|code| *code == ReasonCode::SUCCESS));
+    let one_more = Subscription::new("one more", Qos::AtMostOnce);
+    let code = peer.try_subscribe(one_more, Properties::NONE).await;
+    assert_eq!(code, ReasonCode::QUOTA_EXCEEDED);
+}
+
 //= MQTT-3.8.4-1
 //= MQTT-3.8.4-2
 //= MQTT-3.8.4-5
