@@ -1,17 +1,19 @@
 //! Many devices on one node: `cargo bench -p fairlead-tests --bench connections [COUNT [PING_SECONDS]]`.
 //! Each has a session that outlives its connection and one subscription. Printed are how long a storm of all of them
 //! takes, the resident memory that each costs, the CPU that they cost while all they do is to say that they live, and
-//! the memory of a session whose device has gone.
+//! the memory of a session whose device has gone. Then as many ping mosquitto, where there is one.
 #![expect(
     clippy::disallowed_methods,
     reason = "a benchmark measures time and lets it pass"
 )]
 
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, thread};
+use std::{env, fs, thread};
 
 use fairlead_mqtt::codec::Qos;
-use fairlead_tests::{Device, Mesh, Node, allow_open_files};
+use fairlead_tests::{Device, Mesh, Node, allow_open_files, cpu_of};
 
 /// Devices, where the limit of open files allows it.
 const COUNT: usize = 20_000;
@@ -42,7 +44,9 @@ fn main() {
     let mesh = node.start();
     let empty = at_rest(&mesh);
 
-    let (mut fleet, took) = storm(&mesh, count, pings.saturating_mul(SLACK));
+    let keep_alive = pings.saturating_mul(SLACK);
+    let dial = |id: &str| Device::dial(&mesh, id, keep_alive, None);
+    let (mut fleet, took) = storm(count, &dial);
     println!(
         "{count} devices connected and subscribed in {:.1} s, none refused",
         took.as_secs_f64()
@@ -54,30 +58,32 @@ fn main() {
         empty as f64 / 1_048_576.0
     );
 
-    let (before, began) = (mesh.cpu(), Instant::now());
-    live(&mut fleet, Duration::from_secs(pings.into()));
-    let share = (mesh.cpu() - before).as_secs_f64() / began.elapsed().as_secs_f64();
-    println!(
-        "{:.2} % of a core while each pings once in {pings} s",
-        share * 100.0
-    );
+    let time = Duration::from_secs(pings.into());
+    live(&mut fleet, time, "fairlead", || mesh.cpu());
 
     drop(fleet);
     println!(
         "{:.2} KiB resident for each session when its device has gone",
         each(at_rest(&mesh))
     );
+    drop(mesh);
+    let Some(mosquitto) = Mosquitto::start() else {
+        return println!("no mosquitto here to compare with");
+    };
+    let dial = |id: &str| Device::over(mosquitto.connect(), id, keep_alive, None);
+    let (mut fleet, _) = storm(count, &dial);
+    live(&mut fleet, time, "mosquitto", || cpu_of(&mosquitto.child));
 }
 
 /// Everybody connects at once, and subscribes.
-fn storm(mesh: &Mesh, count: usize, keep_alive: u16) -> (Vec<Device>, Duration) {
+fn storm(count: usize, dial: &(impl Fn(&str) -> Device + Sync)) -> (Vec<Device>, Duration) {
     let began = Instant::now();
     let crew = |first: usize| {
         let numbers = (first..count).step_by(THREADS);
         let mut devices: Vec<Device> = numbers
             .map(|number| {
                 let id = format!("device-{number:05}");
-                let mut device = Device::dial(mesh, &id, keep_alive, None);
+                let mut device = dial(&id);
                 device.ask(&format!("devices/{id}/commands"), Qos::AtLeastOnce);
                 device
             })
@@ -100,14 +106,69 @@ fn storm(mesh: &Mesh, count: usize, keep_alive: u16) -> (Vec<Device>, Duration) 
     (fleet, began.elapsed())
 }
 
-/// Each says once that it lives, spread evenly over the time.
-fn live(fleet: &mut [Device], time: Duration) {
-    let began = Instant::now();
+/// Each says once that it lives, spread evenly over the time; what that costs whoever answers.
+fn live(fleet: &mut [Device], time: Duration, who: &str, cpu: impl Fn() -> Duration) {
+    let (before, began) = (cpu(), Instant::now());
     let count = u32::try_from(fleet.len()).expect("some thousands");
     for (number, device) in (0..).zip(fleet) {
         let due = time * number / count;
         thread::sleep(due.saturating_sub(began.elapsed()));
         device.ping();
+    }
+    let spent = cpu() - before;
+    println!(
+        "{:.2} % of a core of {who} while each pings once in {time:?}, {:.1} us for each",
+        spent.as_secs_f64() / began.elapsed().as_secs_f64() * 100.0,
+        spent.as_secs_f64() * 1e6 / f64::from(count)
+    );
+}
+
+/// A mosquitto for comparison, which ends with this.
+struct Mosquitto {
+    child: Child,
+    address: SocketAddr,
+    _home: tempfile::TempDir,
+}
+
+impl Mosquitto {
+    fn start() -> Option<Self> {
+        let free = TcpListener::bind("127.0.0.1:0").expect("any port");
+        let address = free.local_addr().expect("it is bound");
+        drop(free);
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let file = home.path().join("mosquitto.conf");
+        let lines = format!(
+            "listener {} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nlog_type none\n",
+            address.port()
+        );
+        fs::write(&file, lines).expect("the configuration is written");
+        let mut command = Command::new("/usr/sbin/mosquitto");
+        command.arg("-c").arg(file);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().ok()?;
+        let mosquitto = Self {
+            child,
+            address,
+            _home: home,
+        };
+        while TcpStream::connect(address).is_err() {
+            thread::sleep(Duration::from_millis(50));
+        }
+        Some(mosquitto)
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("its door is open");
+        stream.set_nodelay(true).expect("an option of a socket");
+        stream
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

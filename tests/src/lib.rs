@@ -24,7 +24,7 @@ pub use dice::Dice;
 pub use files::allow_open_files;
 pub use fleet::{Make, Member};
 pub use load::Load;
-pub use node::{Mesh, Node, Starting};
+pub use node::{Mesh, Node, Starting, cpu_of};
 pub use record::{Record, Value};
 pub use relay::Relay;
 pub use seen::{Seen, Tongue};

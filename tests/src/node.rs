@@ -324,12 +324,7 @@ impl Mesh {
 
     /// The time that processors have spent on the process, all threads.
     pub fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
-        // The name, which is the only field that may contain spaces, ends with the last bracket.
-        let (_, fields) = stat.rsplit_once(") ").expect("Linux tells");
-        let fields: Vec<&str> = fields.split(' ').collect();
-        let ticks = |field: usize| fields[field].parse::<u64>().expect("a number");
-        Duration::from_millis((ticks(11) + ticks(12)) * 1000 / TICKS_PER_SECOND)
+        cpu_of(&self.child)
     }
 
     /// Whether the process has not ended yet.
@@ -386,6 +381,19 @@ fn finished(command: &mut Command) -> (ExitStatus, String) {
     let output = command.output().expect("the binary runs");
     let said = [output.stdout, output.stderr].concat();
     (output.status, String::from_utf8_lossy(&said).into_owned())
+}
+
+/// The time that processors have spent on a process that runs, all threads.
+///
+/// # Panics
+/// When it has been waited for.
+pub fn cpu_of(child: &Child) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
+    // The name, which is the only field that may contain spaces, ends with the last bracket.
+    let (_, fields) = stat.rsplit_once(") ").expect("Linux tells");
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let ticks = |field: usize| fields[field].parse::<u64>().expect("a number");
+    Duration::from_millis((ticks(11) + ticks(12)) * 1000 / TICKS_PER_SECOND)
 }
 
 /// The binary that `FAIRLEAD_BINARY` names, or the one that cargo builds beside this test, built if it is not up to date.
