@@ -15,7 +15,7 @@ const TURN: Duration = Duration::from_millis(5);
 const SILENT_TURNS_MAX: usize = 2_000;
 
 /// Everything that has been acknowledged on one data directory so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Load {
     acked: BTreeSet<Sent>,
     round: usize,
@@ -64,8 +64,8 @@ impl Load {
         Self::default()
     }
 
-    /// Three clients publish as fast as they can; after `enough` acknowledgements `strike` is called, and the clients
-    /// are ended when it returns.
+    /// Three clients publish as fast as they can; after `enough` acknowledgements, some for each of them, `strike` is
+    /// called, and the clients are ended when it returns.
     ///
     /// # Panics
     /// When a publish fails before the strike.
@@ -78,7 +78,8 @@ impl Load {
             .collect();
         let enough = self.acked.len() + enough;
         let mut silent = 0;
-        while self.acked.len() < enough {
+        let mut unheard = BTreeSet::from(PUBLISHERS);
+        while self.acked.len() < enough || !unheard.is_empty() {
             silent += 1;
             for (publisher, client) in &clients {
                 match client.line_within(TURN) {
@@ -88,7 +89,9 @@ impl Load {
                             round,
                             number,
                         });
-                        silent = 0;
+                        if unheard.remove(publisher) || self.acked.len() < enough {
+                            silent = 0;
+                        }
                     }
                     Some(other) => panic!("{publisher:?} said {other:?} before the strike"),
                     None => {}

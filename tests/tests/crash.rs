@@ -55,6 +55,29 @@ fn what_was_acknowledged_survives_two_hundred_kills_under_load() {
 }
 
 #[test]
+fn a_node_on_a_backup_made_under_load_has_what_was_acknowledged_before() {
+    if !tools::ready() {
+        return;
+    }
+    let (node, copy) = (Node::new(), Node::new());
+    let mesh = node.start();
+    let mut load = Load::prepare(&mesh);
+    let mesh = load.round(mesh, 100, |mesh| mesh);
+    let before = load.clone();
+    let to = copy.data_dir();
+    let (status, said) = load.round(mesh, 10, |mesh| {
+        let backup = node.run(&["store", "backup", to.to_str().expect("a path")]);
+        mesh.kill();
+        backup
+    });
+    assert!(status.success(), "{said}");
+
+    let (status, found) = copy.look("check");
+    assert!(status.success(), "{found:?}");
+    before.audit(&copy.start());
+}
+
+#[test]
 fn a_flipped_byte_above_the_checkpoint_is_refused_by_file_and_offset() {
     if !tools::ready() {
         return;
