@@ -116,16 +116,35 @@ impl Places {
         }
     }
 
-    /// Forgets entities whose removal has been ordered; their ids never come again. The copy of one on
-    /// its way is not to be taken for it.
-    fn forget(&self, units: &[Unit]) {
-        for op in units.iter().flat_map(|unit| &unit.ops) {
-            if let Op::Delete { entity } = op
-                && self.side(*entity) == Side::Memory
-                && !self.notes.has(*entity)
-            {
-                self.gone(*entity);
+    /// Forgets entities whose removal has been ordered; their ids never come again. Tells those of which
+    /// that may yet be refused, with the rest of their unit. The copy of one on its way is not to be taken
+    /// for it.
+    fn forget(&self, units: &[Unit]) -> Vec<EntityId> {
+        let mut in_doubt = Vec::new();
+        for unit in units {
+            for op in &unit.ops {
+                let Op::Delete { entity } = op else {
+                    continue;
+                };
+                if self.side(*entity) != Side::Memory || self.notes.has(*entity) {
+                    continue;
+                }
+                match unit.ops.len() {
+                    1 => self.gone(*entity),
+                    _ => in_doubt.push(*entity),
+                }
             }
+        }
+        in_doubt
+    }
+
+    /// Forgets an entity if it is not there any more.
+    async fn look_after(&self, entity: EntityId) {
+        let Ok(log) = self.memory.open(entity) else {
+            return;
+        };
+        if let Err(StoreError::NoEntity(_)) = log.marks().await {
+            self.gone(entity);
         }
     }
 
@@ -158,15 +177,26 @@ impl Places {
         let in_memory = self.in_memory.read();
         let split = Split::of(&units, |entity| Side::by(&in_memory, entity));
         drop(in_memory);
-        self.forget(&units);
-        match split {
+        let in_doubt = self.forget(&units);
+        let handed = match split {
             Split::Whole(side) => self.store(side).commit(units),
             Split::Halves(halves) => {
                 let (places, known) = (Arc::clone(self), self.moves.load(Ordering::Acquire));
                 let late = move |units| places.gate.pass(units, |units| places.late(units, known));
                 halves.commit(&self.memory, &self.durable, late)
             }
+        };
+        if in_doubt.is_empty() {
+            return handed;
         }
+        let places = Arc::clone(self);
+        Box::pin(async move {
+            let outcomes = handed.await;
+            for entity in in_doubt {
+                places.look_after(entity).await;
+            }
+            outcomes
+        })
     }
 
     /// Units for what was in memory when their other halves were handed over, after so many moves.

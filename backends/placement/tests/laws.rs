@@ -81,6 +81,19 @@ mod classes {
     }
 
     #[tokio::test]
+    async fn what_was_deleted_in_vain_is_still_there() {
+        let subject = fresh();
+        subject.done(vec![create_in_memory()]).await;
+        let unit = vec![expect(1, "absent", Version(7)), Op::Delete { entity: A }];
+        assert_eq!(subject.commit(unit).await, Err(StoreError::Conflict));
+        subject.done(vec![append(A, message("kept"))]).await;
+        let delete = || Op::Delete { entity: A };
+        subject.done(vec![put(1, "seen", ""), delete()]).await;
+        let again = subject.commit(vec![delete()]).await;
+        assert_eq!(again, Err(StoreError::NoEntity(A)));
+    }
+
+    #[tokio::test]
     async fn an_entity_in_memory_is_deleted_there() {
         let subject = fresh();
         subject.done(vec![create_in_memory()]).await;
