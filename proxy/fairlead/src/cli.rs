@@ -67,6 +67,11 @@ pub(crate) enum Listing {
     /// List them with their sizes
     List(List),
     /// Keep one elsewhere from now on, with everything that it holds, while it is used
+    ///
+    /// From memory to disk or back, it is copied in rounds while publishers and consumers go on; they wait
+    /// for the last one, mostly some milliseconds (fairlead_store_move* on the metrics page tell). Whoever
+    /// declares something waits for all of it. If more is published than can be copied meanwhile, the
+    /// move is refused, and nothing has changed.
     SetClass(SetClass),
 }
 
