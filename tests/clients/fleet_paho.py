@@ -20,7 +20,7 @@ def told(reason, properties):
 
 class Device:
     def __init__(self):
-        self.bodies, self.early = {}, set()
+        self.bodies, self.early = {}, {}
 
     def connect(self, order):
         level, clean = order.get("level", 5), order.get("clean", True)
@@ -34,13 +34,17 @@ class Device:
         client.on_connect = self.connected
         client.on_disconnect = lambda _c, _d, _f, reason, properties: say(lost=told(reason, properties))
         client.on_subscribe = lambda _c, _d, _mid, codes, _p: say(subscribed=[code.value for code in codes])
-        client.on_publish = lambda _c, _d, mid, _reason, _p: self.acknowledged(mid)
+        client.on_publish = lambda _c, _d, mid, reason, _p: self.acknowledged(mid, reason)
         client.on_message = self.arrived
         client.reconnect_delay_set(min_delay=1, max_delay=1)
         terms = None
         if self.v5:
             terms = Properties(PacketTypes.CONNECT)
             terms.SessionExpiryInterval = order.get("expiry", 0)
+            if "size_max" in order:
+                terms.MaximumPacketSize = order["size_max"]
+            if "asks_response_topic" in order:
+                terms.RequestResponseInformation = 1
         if "will" in order:
             self.last_will(order["will"])
         more = {"clean_start": clean, "properties": terms} if self.v5 else {}
@@ -62,27 +66,47 @@ class Device:
             # It would try for ever.
             client.disconnect()
         else:
+            if self.v5 and hasattr(properties, "ResponseInformation"):
+                say(response_topic=properties.ResponseInformation)
             say(connected=flags.session_present)
 
     def subscribe(self, order):
         if self.v5:
-            self.client.subscribe(order["filter"], options=SubscribeOptions(qos=order["qos"]))
+            options = SubscribeOptions(
+                order["qos"],
+                noLocal=order.get("no_local", False),
+                retainAsPublished=order.get("as_published", False),
+                retainHandling=order.get("handling", SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE),
+            )
+            self.client.subscribe(order["filter"], options=options)
         else:
             self.client.subscribe(order["filter"], order["qos"])
 
     def publish(self, order):
-        sent = self.client.publish(order["to"], order["body"], order["qos"], order.get("retain", False))
+        properties = None
+        if self.v5:
+            properties = Properties(PacketTypes.PUBLISH)
+            if "life" in order:
+                properties.MessageExpiryInterval = order["life"]
+            if "is_text" in order:
+                properties.PayloadFormatIndicator = int(order["is_text"])
+        # Each character a byte, so that a body need not be text.
+        body = order["body"].encode("latin-1") if "is_text" in order else order["body"]
+        sent = self.client.publish(order["to"], body, order["qos"], order.get("retain", False), properties)
         # It may be acknowledged before `publish` has returned the packet's id.
         self.bodies[sent.mid] = order["body"]
         if sent.mid in self.early:
-            self.acknowledged(sent.mid)
+            self.acknowledged(sent.mid, self.early.pop(sent.mid))
 
-    def acknowledged(self, mid):
-        if mid in self.bodies:
-            self.early.discard(mid)
-            say(published=self.bodies.pop(mid))
+    def acknowledged(self, mid, reason):
+        if mid not in self.bodies:
+            self.early[mid] = reason
+            return
+        body = self.bodies.pop(mid)
+        if reason.is_failure:
+            say(unpublished=str(reason))
         else:
-            self.early.add(mid)
+            say(published=body)
 
     def arrived(self, _client, _data, message):
         reply_to = getattr(message.properties, "ResponseTopic", None) if self.v5 else None
