@@ -34,7 +34,7 @@ public final class FleetHive {
             "disconnect", order -> client.disconnect()));
     }
 
-    private static void connect(JsonObject order) {
+    private static void connect(JsonObject order) throws Exception {
         var builder = MqttClient.builder().useMqttVersion5()
             .identifier(Fleet.text(order, "id"))
             .serverHost("127.0.0.1").serverPort(port)
@@ -46,6 +46,10 @@ public final class FleetHive {
                 if (order.has("scram")) context.getReconnector().reconnect(false);
             });
         if (isOverWebSocket) builder.webSocketWithDefaultConfig();
+        if (order.has("tls")) {
+            JsonObject files = order.getAsJsonObject("tls");
+            builder.sslConfig().trustManagerFactory(FleetTls.trusted(files)).keyManagerFactory(FleetTls.own(files)).applySslConfig();
+        }
         if (order.has("will")) {
             JsonObject will = order.getAsJsonObject("will");
             builder.willPublish(message(will).asWill());

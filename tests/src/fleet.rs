@@ -27,6 +27,8 @@ pub enum Make {
     MqttJsOverSecureWebSocket,
     /// Eclipse Paho for Java, of MQTT 5.
     PahoJava,
+    /// Eclipse Paho for Java, of MQTT 3.1 and 3.1.1.
+    PahoJava311,
     /// HiveMQ's for Java.
     HiveMq,
     /// The same over WebSocket.
@@ -155,15 +157,20 @@ fn command(make: Make, port: &str) -> Command {
             tools::node("clients/fleet_mqttjs.js")
         }
         Make::PahoJava => tools::java("FleetPaho"),
+        Make::PahoJava311 => tools::java("FleetPaho3"),
         Make::HiveMq | Make::HiveMqOverWebSocket => tools::java("FleetHive"),
     };
     command.arg(port);
     match make {
         Make::MqttJsOverWebSocket | Make::HiveMqOverWebSocket => command.arg("ws"),
         Make::MqttJsOverSecureWebSocket => command.arg("wss"),
-        Make::Paho | Make::Aiomqtt | Make::Gmqtt | Make::MqttJs | Make::PahoJava | Make::HiveMq => {
-            &mut command
-        }
+        Make::Paho
+        | Make::Aiomqtt
+        | Make::Gmqtt
+        | Make::MqttJs
+        | Make::PahoJava
+        | Make::PahoJava311
+        | Make::HiveMq => &mut command,
     };
     command
 }

@@ -135,6 +135,16 @@ fn paho_for_java_lives_through_a_crash() {
 }
 
 #[test]
+fn paho_for_java_lives_through_a_crash_in_3_1() {
+    lives(Make::PahoJava311, 3, "mqtt");
+}
+
+#[test]
+fn paho_for_java_lives_through_a_crash_in_3_1_1() {
+    lives(Make::PahoJava311, 4, "mqtt");
+}
+
+#[test]
 fn hivemqs_client_lives_through_a_crash_over_websocket() {
     lives(Make::HiveMqOverWebSocket, 5, "mqtt-websocket");
 }
@@ -209,6 +219,15 @@ fn hivemqs_client_keeps_what_the_server_cannot_take() {
 
 #[test]
 fn paho_for_java_keeps_on_disk_what_the_server_cannot_take() {
+    keeps_on_disk_what_the_server_cannot_take(Make::PahoJava);
+}
+
+#[test]
+fn paho_for_java_keeps_on_disk_what_the_server_cannot_take_in_3_1_1() {
+    keeps_on_disk_what_the_server_cannot_take(Make::PahoJava311);
+}
+
+fn keeps_on_disk_what_the_server_cannot_take(make: Make) {
     if !tools::ready() {
         return;
     }
@@ -220,7 +239,7 @@ fn paho_for_java_keeps_on_disk_what_the_server_cannot_take() {
     drop(desk);
     let mut terms = kept("pump");
     terms["directory"] = json!(node.data_dir().with_file_name("pump"));
-    let mut pump = connected(Make::PahoJava, &relay.port(), terms.clone());
+    let mut pump = connected(make, &relay.port(), terms.clone());
 
     relay.lead_to(None);
     mesh.kill();
@@ -233,11 +252,51 @@ fn paho_for_java_keeps_on_disk_what_the_server_cannot_take() {
     pump.kill();
     let mesh = node.start();
     relay.lead_to(Some(mesh.address("mqtt")));
-    let mut pump = connected(Make::PahoJava, &relay.port(), terms);
+    let mut pump = connected(make, &relay.port(), terms);
     for _ in &bodies {
         pump.wait("delivered");
     }
     expect_bodies(&mesh, &bodies);
+}
+
+/// What a client that acknowledges by hand has not acknowledged comes to the next one of its session, and nothing else.
+fn acknowledges_by_hand(make: Make) {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let port = mesh.port("mqtt");
+    let mut terms = kept("pump");
+    terms["acknowledges"] = json!(false);
+    let mut pump = connected(make, &port, terms.clone());
+    subscribe(&mut pump, "orders/#", 1);
+    let mut desk = connected(Make::Paho, &port, json!({"id": "desk"}));
+    for body in ["first", "second", "third"] {
+        publish(&mut desk, "orders/1", body, 1);
+        expect_message(&mut pump, "orders/1", body, false);
+    }
+    pump.order(&json!({"do": "acknowledge", "count": 2}));
+    disconnect(&mut pump);
+    assert_eq!(connect(&mut pump, terms), true);
+    expect_message(&mut pump, "orders/1", "third", false);
+    publish(&mut desk, "orders/1", "fourth", 1);
+    expect_message(&mut pump, "orders/1", "fourth", false);
+}
+
+#[test]
+fn paho_for_java_acknowledges_by_hand() {
+    acknowledges_by_hand(Make::PahoJava);
+}
+
+#[test]
+fn paho_for_java_acknowledges_by_hand_in_3_1_1() {
+    acknowledges_by_hand(Make::PahoJava311);
+}
+
+#[test]
+fn hivemqs_client_acknowledges_by_hand() {
+    acknowledges_by_hand(Make::HiveMq);
 }
 
 #[test]
