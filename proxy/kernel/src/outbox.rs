@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use fairlead_canon::{EntityId, Outcome, Promise};
 use fairlead_ports::{BoxFuture, Committed, CursorId, Op, Ops, Placement, Store, StoreError, Unit};
+use smallvec::SmallVec;
 
 use crate::admission::Admitted;
 use crate::aftermath::Aftermath;
@@ -22,7 +23,7 @@ pub(crate) struct Outbox {
     usual: usize,
     /// Everything that is staged becomes one unit, which was begun here.
     joint: Option<Box<Joint>>,
-    turns: Vec<Turn>,
+    turns: Turns,
     /// What has to follow what is staged.
     aftermath: Option<Box<Aftermath>>,
     staged_bytes: usize,
@@ -33,6 +34,9 @@ pub(crate) struct Outbox {
 
 /// A commit whose answer is awaited.
 pub(crate) type Committing = BoxFuture<'static, Vec<Result<Committed, StoreError>>>;
+
+/// A client that waits for each answer has one at a time.
+type Turns = SmallVec<[Turn; 1]>;
 
 /// One publish or settlement whose receipt somebody waits for.
 #[derive(Debug)]
@@ -58,7 +62,7 @@ struct Joint {
 #[derive(Debug)]
 struct Flight {
     results: Option<Solo<Vec<Result<Committed, StoreError>>>>,
-    turns: Vec<Turn>,
+    turns: Turns,
     bytes: usize,
 }
 

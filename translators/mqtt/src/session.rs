@@ -39,6 +39,7 @@ use fairlead_kernel::{
     Kernel,
 };
 use futures_util::future::Either;
+use smallvec::SmallVec;
 use tokio::time::{Instant, sleep_until};
 
 use crate::census::{Census, Presence, Traffic};
@@ -71,7 +72,7 @@ struct Session<I> {
     received: Received,
     window: Window,
     /// Deliveries that were acknowledged in this turn.
-    settled: Vec<DeliveryId>,
+    settled: SmallVec<[DeliveryId; 1]>,
     emitter: Emitter,
     will: Option<Box<Will>>,
     settings: Arc<Settings>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fairlead_canon::{Principal, Text, Timestamp};
 use fairlead_kernel::{Caller, Closed, ClosedReason, DrainWatch, Error, Io};
+use smallvec::SmallVec;
 
 use super::answers::Answers;
 use super::client::{Client, Expiry};
@@ -236,7 +237,7 @@ impl<I: Io> Session<I> {
             answers: Answers::default(),
             received: Received::default(),
             window: Window::new(asked.receive_max.min(settings.receive_maximum)),
-            settled: Vec::new(),
+            settled: SmallVec::new(),
             emitter: Emitter::with_aliases(asked.alias_max),
             will: connect.will.clone().map(Box::new),
             settings,

@@ -291,7 +291,7 @@ impl<I: Io> Session<I> {
         answer: Answer,
     ) -> Result<(), End> {
         if !self.client.expiry.is_some() {
-            self.settled.extend(ids);
+            self.settled.extend_from_slice(ids);
             self.answers.ready(answer, ReasonCode::SUCCESS);
             return self.answer();
         }

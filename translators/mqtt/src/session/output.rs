@@ -1,5 +1,6 @@
 //! What waits to be written to the socket.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -20,8 +21,6 @@ pub(super) struct Output {
     tail: BytesMut,
     len: usize,
     needs_flush: bool,
-    /// How many bytes there were last time: room for as many is made at once.
-    usual: usize,
     /// Bytes written since somebody asked.
     written: u64,
     /// Packets appended since somebody asked.
@@ -32,11 +31,16 @@ pub(super) struct Output {
 /// in the write.
 const SLICE_BYTES_MIN: usize = 4096;
 
-/// First size of the buffer for small packets, at least: a PUBLISH of a short message.
-const FIRST_BYTES_MIN: usize = 256;
+/// First size of the buffer for small packets: a turn that writes one writes many.
+const FIRST_BYTES: usize = 4096;
 
-/// First size of the buffer for small packets, at most.
-const FIRST_BYTES_MAX: usize = 8192;
+/// A buffer that grew beyond this is not used again.
+const SPARE_BYTES_MAX: usize = 64 * 1024;
+
+thread_local! {
+    // One per worker: most turns write all they have at once, and the next one needs a buffer.
+    static SPARE: Cell<BytesMut> = Cell::default();
+}
 
 /// Slices of one write.
 const SLICES_MAX: usize = 32;
@@ -88,8 +92,8 @@ impl Output {
         write: impl FnOnce(&mut BytesMut) -> Result<(), WireError>,
     ) -> Result<(), WireError> {
         if self.tail.capacity() == 0 {
-            self.tail
-                .reserve(self.usual.clamp(FIRST_BYTES_MIN, FIRST_BYTES_MAX));
+            self.tail = SPARE.take();
+            self.tail.reserve(FIRST_BYTES);
         }
         let before = self.tail.len();
         let written = write(&mut self.tail);
@@ -113,7 +117,6 @@ impl Output {
         io: &mut I,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = self.len;
         while self.len > 0 {
             let written = ready!(self.poll_some(Pin::new(io), cx))?;
             if written == 0 {
@@ -121,9 +124,9 @@ impl Output {
             }
             self.written(written);
             if self.len == 0 {
+                spare(std::mem::take(&mut self.tail));
                 *self = Self {
                     needs_flush: true,
-                    usual: before,
                     written: self.written,
                     sent: self.sent,
                     ..Self::default()
@@ -165,6 +168,14 @@ impl Output {
             self.sealed.pop_front();
         }
         self.tail.advance(count);
+    }
+}
+
+/// Keeps an empty buffer for whoever writes next.
+fn spare(mut buffer: BytesMut) {
+    buffer.clear();
+    if buffer.capacity() <= SPARE_BYTES_MAX {
+        SPARE.set(buffer);
     }
 }
 
