@@ -139,7 +139,7 @@ impl Places {
     }
 
     /// Forgets an entity if it is not there any more.
-    async fn look_after(&self, entity: EntityId) {
+    pub(crate) async fn look_after(&self, entity: EntityId) {
         let Ok(log) = self.memory.open(entity) else {
             return;
         };
@@ -149,7 +149,7 @@ impl Places {
     }
 
     /// It is not in memory any more.
-    pub(crate) fn gone(&self, entity: EntityId) {
+    fn gone(&self, entity: EntityId) {
         self.in_memory.write().remove(&entity);
     }
 

@@ -54,9 +54,13 @@ async fn each(places: &Arc<Places>, unit: Unit) -> Result<Committed, StoreError>
         let _turn = turn.map_err(|_closed| StoreError::Unavailable)?;
         // Those who had the turn may have moved it already.
         if let Some(switch) = Switch::of(places, &unit)? {
+            let ids: Vec<_> = switch.entities.keys().copied().collect();
             let moved = switch.run(places).await;
-            if let Err(StoreError::NoEntity(entity)) = moved {
-                places.gone(entity);
+            if moved.is_err() {
+                // Those that were deleted on the way are remembered up to here.
+                for entity in ids {
+                    places.look_after(entity).await;
+                }
             }
             return moved;
         }

@@ -1,10 +1,10 @@
 //! Random operations on a store made of two, in which entities change their class in between: the
 //! same answers as those of one store, and the same content afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use fairlead_canon::{Class, EntityId, Kind, Promise, Retention, SizeLimits, Spec};
-use fairlead_ports::{Committed, Op, Place, Placed, StoreError, Target, Targets, Unit};
+use fairlead_canon::{Class, EntityId, Kind, Promise, Spec};
+use fairlead_ports::{Committed, Op, Placed, StoreError, Target, Targets, Unit};
 use futures_util::future::join;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -16,6 +16,7 @@ type Answer = Result<Vec<Placed>, StoreError>;
 
 /// Commits while one move is under way.
 const MEANWHILE_MAX: usize = 12;
+const ALL: usize = ENTITIES as usize;
 
 /// One trace with moves in it.
 struct Moves {
@@ -25,6 +26,8 @@ struct Moves {
     tested: Subject,
     /// What each entity is, so that it moves as that.
     specs: BTreeMap<EntityId, Spec>,
+    /// Deleted ones: their numbers never come again.
+    deleted: BTreeSet<EntityId>,
     done: u64,
 }
 
@@ -44,16 +47,19 @@ pub async fn run(
         reference,
         tested,
         specs: BTreeMap::new(),
+        deleted: BTreeSet::new(),
         done: 0,
     };
-    moves.step(0, &Trace::creation()).await;
+    moves.step(0, &creation()).await;
     for at in 1..=steps {
-        moves.step(at, &movable(trace.unit())).await;
+        let unit = moves.movable(trace.unit());
+        moves.step(at, &unit).await;
         if moves.random.random_ratio(1, 4) {
             let entity = EntityId(moves.random.random_range(0..ENTITIES));
             let count = moves.random.random_range(0..MEANWHILE_MAX);
-            let units = (0..count).map(|_| alone(movable(trace.unit())));
-            moves.switch(at, entity, units.collect()).await;
+            let units = (0..count).map(|_| alone(moves.movable(trace.unit())));
+            let units: Vec<_> = units.collect();
+            moves.switch(at, entity, units).await;
         }
         if moves.random.random_ratio(1, 60) {
             moves = moves.restart(at, &restart).await;
@@ -92,14 +98,19 @@ impl Moves {
         if in_memory.ops.is_empty() {
             return self.learn(on_disk).await;
         }
+        // Before they are gone.
+        let targets = unit.ops.iter().flat_map(targets);
+        let sides: Vec<_> = targets
+            .map(|target| self.is_in_memory(target.entity))
+            .collect();
         let held = self.learn(in_memory).await;
         let kept = self.learn(on_disk).await;
         let (mut held, mut kept) = (held?.into_iter(), kept?.into_iter());
-        let next = |target: &Target| match self.is_in_memory(target.entity) {
+        let next = |is_in_memory| match is_in_memory {
             true => held.next(),
             false => kept.next(),
         };
-        Ok(unit.ops.iter().flat_map(targets).filter_map(next).collect())
+        Ok(sides.into_iter().filter_map(next).collect())
     }
 
     /// Commits to the reference, and remembers what became of entities.
@@ -109,6 +120,10 @@ impl Moves {
         for op in &unit.ops {
             if let Op::Create { entity, spec } | Op::Alter { entity, spec } = op {
                 self.specs.insert(*entity, *spec);
+            }
+            if let Op::Delete { entity } = op {
+                self.specs.remove(entity);
+                self.deleted.insert(*entity);
             }
         }
         Ok(committed.placed.to_vec())
@@ -181,12 +196,44 @@ impl Moves {
         };
         let (mut moved, ()) = join(moved, steps).await;
         match moved.remove(0) {
-            Ok(_) => _ = self.specs.insert(entity, spec),
+            // Perhaps it was deleted once it was there.
+            Ok(_) => _ = self.specs.get_mut(&entity).map(|known| *known = spec),
+            // It was deleted before it was there.
+            Err(StoreError::NoEntity(gone)) if self.deleted.contains(&gone) => return false,
             Err(StoreError::Unsupported { .. }) => return false,
             Err(error) => panic!("seed {}, step {at}: {error}", self.seed),
         }
         self.done += 1;
         true
+    }
+
+    /// What of a unit can be asked of entities that move.
+    fn movable(&self, mut unit: Unit) -> Unit {
+        unit.ops.retain(|op| match op {
+            Op::Append { to, batch } => {
+                // One batch with several keys does not move.
+                if to.iter().any(|target| kind(target.entity) == Kind::Latest) {
+                    batch.keys.truncate(1);
+                    (batch.count, batch.span) = (1, 1);
+                }
+                true
+            }
+            Op::Create { entity, .. } => !self.deleted.contains(entity),
+            Op::Restore { .. } => false,
+            Op::Alter { .. }
+            | Op::Delete { .. }
+            | Op::Settle { .. }
+            | Op::Expect { .. }
+            | Op::Trim { .. }
+            | Op::Mark { .. }
+            | Op::Put { .. }
+            | Op::EndTxn { .. } => true,
+        });
+        // Deleted and made again at once, it would have its number twice.
+        let deletes = unit.ops.iter().any(|op| matches!(op, Op::Delete { .. }));
+        unit.ops
+            .retain(|op| !deletes || !matches!(op, Op::Create { .. }));
+        unit
     }
 
     async fn restart(mut self, at: usize, restart: &impl Fn(Subject) -> Subject) -> Self {
@@ -244,38 +291,16 @@ fn alone(mut unit: Unit) -> Unit {
             to.truncate(1);
             true
         }
-        Op::Alter { .. } | Op::EndTxn { entity: None, .. } => false,
+        // A number that comes again is no number: whether one was deleted is not known here yet.
+        Op::Create { .. } | Op::Alter { .. } | Op::EndTxn { entity: None, .. } => false,
         _ => true,
     });
     unit
 }
 
-/// What of a unit can be asked of entities that move. Numbers are never used again where they do.
-fn movable(mut unit: Unit) -> Unit {
-    unit.ops.retain(|op| match op {
-        Op::Append { to, batch } => {
-            // One batch with several keys does not move.
-            if to.iter().any(|target| kind(target.entity) == Kind::Latest) {
-                batch.keys.truncate(1);
-                (batch.count, batch.span) = (1, 1);
-            }
-            to.iter().all(|target| target.place == Place::Next)
-        }
-        Op::Alter { entity, spec } => {
-            // An age becomes a deadline of the message when it moves.
-            spec.retention = Retention::default();
-            if kind(*entity) == Kind::Log {
-                spec.limits = SizeLimits::default();
-            }
-            true
-        }
-        Op::Create { .. } | Op::Delete { .. } | Op::Restore { .. } => false,
-        Op::Settle { .. }
-        | Op::Expect { .. }
-        | Op::Trim { .. }
-        | Op::Mark { .. }
-        | Op::Put { .. }
-        | Op::EndTxn { .. } => true,
-    });
-    unit
+/// Makes half of the entities; the others come later.
+fn creation() -> Unit {
+    let mut all = Trace::creation();
+    all.ops.truncate(ALL / 2);
+    all
 }

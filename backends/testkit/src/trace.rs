@@ -219,9 +219,20 @@ async fn look(subject: &Subject, entity: EntityId) -> Result<String, StoreError>
         .latest(Bytes::from("a"), None, 2)
         .await
         .map(|page| (page.entries, page.is_cut));
+    let [all, some, fetched] = [all, some, fetched].map(|batches| told(entity, batches));
     Ok(format!(
         "{marks:?}\n{all:?}\n{some:?}\n{backlogs:?}\n{committed:?}\n{fetched:?}\n{found:?}\n{latest:?}\n{writers:?}"
     ))
+}
+
+/// Batches as they are to be compared. When a message of a queue is due, its entry says: what the age of
+/// the queue makes of it goes with the message where that moves.
+fn told(entity: EntityId, mut batches: Vec<Stored>) -> Vec<Stored> {
+    if kind(entity) == Kind::Queue {
+        let due = batches.iter_mut().map(|stored| &mut stored.batch.deadline);
+        due.for_each(|deadline| *deadline = None);
+    }
+    batches
 }
 
 impl Trace {

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use fairlead_memory::Memory;
 use fairlead_placement::ByClass;
-use fairlead_testkit::{Subject, Time, moves};
+use fairlead_testkit::{Slow, Subject, Time, moves};
 
 use super::traces::{Single, each_seed};
 use crate::vfs::sim::SimFs;
 
-/// Short traces, which with those of [`super::traces`] are a hundred thousand.
-const SHORT: (Range<u64>, usize) = (0..30_000, 10);
-const LONG: (Range<u64>, usize) = (0..300, 100);
+/// Few beside those of [`super::traces`], since in each of them much happens at once.
+const SHORT: (Range<u64>, usize) = (0..3_000, 10);
+const LONG: (Range<u64>, usize) = (0..60, 100);
 
 fn memory() -> Memory {
     Memory::new(1 << 30).timed_by(Arc::new(Time::at(1)))
@@ -26,7 +26,10 @@ async fn run(seed: u64, commits: usize) -> u64 {
     let fs = SimFs::default();
     let open = || {
         let durable = Arc::new(Single::open(&fs, seed));
-        let store = ByClass::new(Arc::new(memory()), Arc::clone(&durable) as _);
+        // Both take their time, so that others do something while an entity moves.
+        let slow = |store, seed| Arc::new(Slow::new(store, seed)) as _;
+        let memory = slow(Arc::new(memory()), !seed);
+        let store = ByClass::new(memory, slow(Arc::clone(&durable) as _, seed));
         Subject::of(Arc::new(store), durable, ())
     };
     let restart = |subject| {
@@ -38,7 +41,7 @@ async fn run(seed: u64, commits: usize) -> u64 {
 }
 
 #[test]
-fn thirty_thousand_short_traces_with_moves_end_as_in_memory() {
+fn short_traces_with_moves_end_as_in_memory() {
     each_seed(SHORT.0, async |seed| _ = run(seed, SHORT.1).await);
 }
 
