@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fairlead_tests::{Make, Member, Mesh, Node, tools};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 fn paho(mesh: &Mesh, mut terms: Value) -> Member {
     let mut member = Member::start(Make::Paho, &mesh.port("mqtt"));
