@@ -1,5 +1,7 @@
 //! WebSocket frames as a byte stream: binary messages are cut and joined as it suits either side.
 
+mod cut;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,17 +11,19 @@ use fairlead_canon::limits::BODY_BYTES_MAX;
 use fairlead_ports::Io;
 use futures_util::{Sink, Stream};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
+use self::cut::Cut;
+
 /// A client behind WebSocket frames.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
-    frames: WebSocketStream<Box<dyn Io>>,
+    frames: WebSocketStream<Cut<BufReader<Box<dyn Io>>>>,
     /// What is left of the message that is being read.
     rest: Bytes,
 }
@@ -33,8 +37,11 @@ pub(crate) struct NotUpgraded(#[source] Box<Error>);
 /// protocol says around it.
 const MESSAGE_BYTES_MAX: usize = BODY_BYTES_MAX + 1024 * 1024;
 
-/// What a connection keeps for reading; the library's own choice is 128 KiB.
+/// What a connection reads from its socket at once.
 const READ_BYTES: usize = 2048;
+
+/// What the library takes of that at once, and keeps room for; its own choice is 128 KiB.
+const FRAME_READ_BYTES: usize = 512;
 
 /// The largest frame that is written: what has been framed once is not taken back, and is copied.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -51,7 +58,7 @@ impl WebSocket {
         origins: &[String],
     ) -> Result<Self, NotUpgraded> {
         let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BYTES)
+            .read_buffer_size(FRAME_READ_BYTES)
             .write_buffer_size(0)
             .max_write_buffer_size(UNWRITTEN_BYTES_MAX)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
@@ -60,8 +67,14 @@ impl WebSocket {
             subprotocols,
             origins: origins.into(),
         };
+        let io = Cut::new(
+            BufReader::with_capacity(READ_BYTES, io),
+            MESSAGE_BYTES_MAX as u64,
+        );
         let accepted = accept_hdr_async_with_config(io, agree, Some(config)).await;
-        let frames = accepted.map_err(|error| NotUpgraded(Box::new(error)))?;
+        let mut frames = accepted.map_err(|error| NotUpgraded(Box::new(error)))?;
+        // The library refuses what a client sends before it has been upgraded.
+        frames.get_mut().begin();
         let rest = Bytes::new();
         Ok(Self { frames, rest })
     }
