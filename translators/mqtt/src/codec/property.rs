@@ -35,6 +35,13 @@ impl Place {
     const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
+
+    /// Identifiers that may stand here more than once, as bits: those of the application, and in PUBLISH
+    /// each subscription that it is for.
+    fn repeatable(self) -> u64 {
+        let subscription_id = u64::from(self == Self::PUBLISH) << 0x0b;
+        1 << 0x26 | subscription_id
+    }
 }
 
 const MESSAGE: Place = Place::PUBLISH.or(Place::WILL);
@@ -128,9 +135,6 @@ macro_rules! first {
     };
 }
 
-/// Identifiers that may stand more than once in one packet.
-const REPEATABLE: u64 = (1 << 0x26) | (1 << 0x0b);
-
 /// The most bytes of properties in one packet. The smallest takes 5 bytes here and some 200 when a
 /// message is opened, so that all of them stay near 10 MiB.
 const PROPERTIES_BYTES_MAX: usize = 256 * 1024;
@@ -153,12 +157,12 @@ impl Properties {
         while !inner.is_empty() {
             let (id, places) = Property::read(&mut inner)?.row();
             if places.0 & place.0 == 0 {
-                return Err(DecodeError::Protocol(
+                return Err(DecodeError::Malformed(
                     "a property that does not belong to this packet",
                 ));
             }
             let bit = 1 << id;
-            if seen & bit & !REPEATABLE != 0 {
+            if seen & bit & !place.repeatable() != 0 {
                 return Err(DecodeError::Protocol("a property stands twice"));
             }
             seen |= bit;

@@ -397,7 +397,7 @@ fn what_is_not_a_packet_is_refused() {
         (
             Version::V5,
             "f0 07 18 05 11 00000001",
-            Protocol("a property that does not belong to this packet"),
+            Malformed("a property that does not belong to this packet"),
         ),
         (
             Version::V311,
@@ -533,8 +533,13 @@ fn what_is_not_a_packet_is_refused() {
         ),
         (
             Version::V5,
+            "82 0b 0001 04 0b 01 0b 01 0001 70 00",
+            Protocol("a property stands twice"),
+        ),
+        (
+            Version::V5,
             "30 07 0001 61 03 21 0001",
-            Protocol("a property that does not belong to this packet"),
+            Malformed("a property that does not belong to this packet"),
         ),
         (
             Version::V5,
