@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use fairlead_wire::{Reader, WireError};
 
-use super::header::{Kind, frame};
+use super::header::{Kind, VarInt, frame};
 use super::property::Place;
 use super::reason::{OF_CONNACK, OF_OLD_CONNACK};
 use super::{DecodeError, Properties, ReasonCode, Version};
@@ -41,6 +41,16 @@ impl ConnAck {
             code,
             properties,
         })
+    }
+
+    /// Bytes of the whole packet.
+    pub fn size(&self, version: Version) -> usize {
+        let properties = match version {
+            Version::V31 | Version::V311 => 0,
+            Version::V5 => self.properties.size(),
+        };
+        let remaining = 2 + properties;
+        1 + VarInt::new(remaining).as_slice().len() + remaining
     }
 
     pub(super) fn encode(&self, version: Version, out: &mut BytesMut) -> Result<(), WireError> {

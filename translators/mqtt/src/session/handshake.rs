@@ -123,7 +123,7 @@ async fn refuse<I: Io>(mut link: Link<I>, fault: Fault, connect: Option<&Connect
         // Nobody is left to be told.
         return fault.closed;
     }
-    let size_max = connect.map_or(0, |connect| Asked::of(connect).size_max);
+    let size_max = connect.map_or(usize::MAX, |connect| Asked::of(connect).size_max);
     let code = connack_code(link.version, fault.code);
     //= MQTT-3.2.2-6: a refusal comes without a session.
     let answer = ConnAck {
@@ -131,7 +131,8 @@ async fn refuse<I: Io>(mut link: Link<I>, fault: Fault, connect: Option<&Connect
         code,
         properties: fault.words(link.version, size_max),
     };
-    if link.send(&Packet::ConnAck(answer)).is_ok() {
+    let fits = answer.size(link.version) <= size_max;
+    if fits && link.send(&Packet::ConnAck(answer)).is_ok() {
         link.close_while_it_writes().await;
     }
     fault.closed
@@ -266,12 +267,18 @@ impl<I: Io> Session<I> {
             Version::V31 | Version::V311 => Properties::NONE,
             Version::V5 => self.terms(connect, words)?,
         };
-        let code = ReasonCode::SUCCESS;
-        self.link.send(&Packet::ConnAck(ConnAck {
+        let answer = ConnAck {
             session_present,
-            code,
+            code: ReasonCode::SUCCESS,
             properties,
-        }))?;
+        };
+        //= MQTT-3.1.2-24: what is larger than the client accepts is not sent.
+        if answer.size(connect.version) > self.client.size_max {
+            let detail = "the client accepts no packet that tells it our terms";
+            let code = ReasonCode::PACKET_TOO_LARGE;
+            return Err(Fault::new(code, ClosedReason::Refused, detail));
+        }
+        self.link.send(&Packet::ConnAck(answer))?;
         self.resume()
     }
 

@@ -5,7 +5,7 @@ use fairlead_canon::Text;
 use fairlead_kernel::ClosedReason;
 use fairlead_mqtt::codec::{Connect, Packet, Property, Qos, ReasonCode, Version};
 
-use crate::peer::{Mesh, hello, kept, qos0, qos1};
+use crate::peer::{Mesh, hello, kept, qos0, qos1, with};
 
 async fn refusal(mesh: &Mesh, connect: Connect) -> (ReasonCode, ClosedReason) {
     let mut peer = mesh.dial(connect.version);
@@ -149,6 +149,28 @@ async fn what_is_not_connect_is_closed_without_a_word() {
         peer.send_bytes(bytes).await;
         assert_eq!(peer.expect_end(None).await.reason, ClosedReason::Malformed);
     }
+}
+
+//= MQTT-3.1.2-24
+#[tokio::test]
+async fn a_client_that_accepts_no_connack_is_refused_in_what_it_accepts() {
+    let mesh = Mesh::start().await;
+    let tiny = |size_max: u32| Connect {
+        properties: with([Property::MaximumPacketSize(size_max.try_into().unwrap())]),
+        ..hello(Version::V5, "tiny")
+    };
+    // CONNACK takes 16 bytes with our terms, and 5 without.
+    mesh.accepted(tiny(16)).await;
+    for size_max in [5, 15] {
+        let refused = refusal(&mesh, tiny(size_max)).await;
+        assert_eq!(
+            refused,
+            (ReasonCode::PACKET_TOO_LARGE, ClosedReason::Refused)
+        );
+    }
+    let mut mute = mesh.dial(Version::V5);
+    mute.send(Packet::Connect(Box::new(tiny(4)))).await;
+    assert_eq!(mute.expect_end(None).await.reason, ClosedReason::Refused);
 }
 
 //= MQTT-3.1.0-2
