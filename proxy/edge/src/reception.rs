@@ -50,7 +50,7 @@ impl Post {
 struct Admitted {
     session: BoxFuture<'static, Closed>,
     post: Arc<Post>,
-    /// Who connected, be it for others.
+    /// The client, also where a load balancer connected for it.
     peer: SocketAddr,
     id: u64,
     /// Last, so that it is free when all else is gone.
@@ -148,13 +148,12 @@ impl Reception {
         let opened = timeout(OPENING, self.gate.opened()).await;
         let kernel = opened.ok().flatten().ok_or(TurnedAway::Closed)?;
         let meters = kernel.meters(post.translator.name(), &post.name)?;
-        let peer = ends.peer;
         let conn = self.conn(post, client);
         Ok(Admitted {
             id: conn.info.id,
+            peer: conn.info.peer,
             session: post.translator.serve(conn, kernel),
             post: Arc::clone(post),
-            peer,
             seat: Seat::take(permit, meters),
         })
     }
