@@ -15,7 +15,8 @@ LEVELS = {3: mqtt.MQTTv31, 4: mqtt.MQTTv311, 5: mqtt.MQTTv5}
 
 def told(reason, properties):
     """Why a connection ended or did not begin, and where to go instead."""
-    return {"why": str(reason), "server": getattr(properties, "ServerReference", None)}
+    words = present(words=getattr(properties, "ReasonString", None))
+    return {"why": str(reason), "server": getattr(properties, "ServerReference", None), **words}
 
 
 class Device:

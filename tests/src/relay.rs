@@ -1,6 +1,6 @@
 //! A port that stays while the servers behind it come and go, for clients that reconnect by themselves.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -17,6 +17,14 @@ impl Relay {
     /// When no port is free.
     #[expect(clippy::new_without_default, reason = "it opens a port")]
     pub fn new() -> Self {
+        Self::announcing(b"")
+    }
+
+    /// One that says something to the server before each client speaks, as a load balancer does.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub fn announcing(header: &'static [u8]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let server = Arc::new(Mutex::new(None));
@@ -25,7 +33,10 @@ impl Relay {
         spawn(move || {
             for client in listener.incoming().flatten() {
                 let server: Option<SocketAddr> = *of_the_moment.lock().expect("nobody panics");
-                if let Some(server) = server.and_then(|server| TcpStream::connect(server).ok()) {
+                let server = server.and_then(|server| TcpStream::connect(server).ok());
+                if let Some(mut server) = server
+                    && server.write_all(header).is_ok()
+                {
                     join(client, server);
                 }
             }

@@ -217,7 +217,11 @@ fn a_listener_keeps_paho_in_bounds() {
         next_is(&mut pump, body);
     }
     publish(&mut desk, "jobs/1", &"x".repeat(1024), json!({}));
-    assert_eq!(desk.wait("lost")["why"], "Packet too large");
+    let lost = desk.wait("lost");
+    assert_eq!(lost["why"], "Packet too large");
+    // What paho did wrong it is also told in words.
+    let words = lost["words"].as_str();
+    assert!(words.is_some_and(|words| words.contains("1024")), "{lost}");
 }
 
 #[test]

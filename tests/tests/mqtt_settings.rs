@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use fairlead_tests::{Make, Member, Mesh, Node, tools};
+use fairlead_tests::{Make, Member, Mesh, Node, Relay, tools};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
@@ -188,6 +188,72 @@ fn sessions_are_listed_and_paho_is_told_that_it_was_sent_away() {
     assert_eq!(pump.wait("lost")["why"], "Administrative action");
     // It comes back by itself, to its session.
     assert_eq!(pump.wait("connected"), true);
+}
+
+#[test]
+fn paho_may_use_what_is_named_after_it_and_is_told_no_elsewhere() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let mesh = node.start();
+    let grants = node.data_dir().with_file_name("grants.json");
+    let rules = r#"{"rules": [{"allow": "both", "at": "own/%c/#"}]}"#;
+    fs::write(&grants, rules).expect("the grants are written");
+    let grants = grants.display().to_string();
+    let (status, said) = node.run(&["grants", "set", "*", "--file", &grants]);
+    assert!(status.success(), "{said}");
+    for mut member in [paho(&mesh, "pump"), paho(&mesh, "desk")] {
+        member.order(&json!({"do": "subscribe", "filter": "own/+/1", "qos": 1}));
+        assert_eq!(member.wait("subscribed"), json!([0x87]));
+    }
+    let mut pump = paho(&mesh, "pump");
+    subscribe(&mut pump, "own/pump/+", 1);
+    pump.order(&json!({"do": "publish", "to": "own/desk/1", "body": "not mine", "qos": 1}));
+    assert_eq!(pump.wait("unpublished"), "Not authorized");
+    publish(&mut pump, "own/pump/1", "mine");
+    expect_message(&mut pump, "own/pump/1", "mine");
+}
+
+/// What a load balancer says when 192.0.2.7 has come to it, in both versions of its protocol.
+const HEADERS: [&[u8]; 2] = [
+    b"PROXY TCP4 192.0.2.7 127.0.0.1 40000 1883\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\x7f\x00\x00\x01\x9c\x40\x07\x5b",
+];
+
+#[test]
+fn paho_behind_a_load_balancer_has_its_own_address() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let [port, _] = free_ports();
+    node.configure(&format!(
+        "[[listeners]]\ntranslator = \"mqtt\"\nname = \"balanced\"\n\
+         bind = \"127.0.0.1:{port}\"\nproxies = [\"127.0.0.0/8\"]\n"
+    ));
+    let mesh = node.start();
+    let come = |header| {
+        let relay = Relay::announcing(header);
+        relay.lead_to(Some(([127, 0, 0, 1], port).into()));
+        dial(Make::Paho, &relay.port(), json!({"id": "pump"}))
+    };
+    // Without a user only loopback may enter, and the load balancer's own address is that.
+    for header in HEADERS {
+        let refused = come(header).wait("refused");
+        assert_eq!(refused["why"], "Bad user name or password");
+    }
+    let mut near = come(b"PROXY TCP4 127.0.0.2 127.0.0.1 40000 1883\r\n");
+    near.wait("connected");
+    publish(&mut near, "plant/1", "let in");
+
+    let mut direct = dial(Make::Paho, &port.to_string(), json!({"id": "pump"}));
+    direct.wait("lost");
+    let labels = [("listener", "balanced"), ("reason", "proxy_header")];
+    assert!(mesh.metric("fairlead_connections_turned_away_total", &labels) >= 1.0);
+    mesh.stop();
+    let log = node.log();
+    assert!(log.matches("192.0.2.7:40000").count() >= 2, "{log}");
 }
 
 #[test]
