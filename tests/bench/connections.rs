@@ -1,19 +1,23 @@
 //! Many devices on one node: `cargo bench -p fairlead-tests --bench connections [COUNT [PING_SECONDS]]`.
-//! Each has a session that outlives its connection and one subscription. Printed are how long a storm of all of them
-//! takes, the resident memory that each costs, the CPU that they cost while all they do is to say that they live, and
-//! the memory of a session whose device has gone. Then as many ping mosquitto, where there is one.
+//! Each has one subscription and a session that outlives its connection, then one that does not. Printed are how long a
+//! storm of all of them takes, the resident memory that each costs, the CPU that they cost while all they do is to say
+//! that they live, and the memory of each when it has gone. Then as many ping mosquitto, where there is one, and a
+//! process that does nothing but answer.
 #![expect(
     clippy::disallowed_methods,
     reason = "a benchmark measures time and lets it pass"
 )]
 
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use fairlead_mqtt::codec::Qos;
+use fairlead_mqtt::codec::{Packet, Qos};
 use fairlead_tests::{Device, Mesh, Node, allow_open_files, cpu_of};
+use mio::{Events, Interest, Poll, Token};
+use tempfile::TempDir;
 
 /// Devices, where the limit of open files allows it.
 const COUNT: usize = 20_000;
@@ -30,8 +34,14 @@ const REST: Duration = Duration::from_secs(3);
 const LOOKS_MAX: u32 = 10;
 /// What makes no difference to it.
 const NOISE_BYTES: u64 = 64 * 1024;
+/// Says to this program that it is to be the floor.
+const FLOOR: &str = "floor";
+const PING_RESPONSE: [u8; 2] = [0xd0, 0];
 
 fn main() {
+    if env::args().any(|word| word == FLOOR) {
+        return answer().expect("a socket that is ready is read and written");
+    }
     // Cargo says that it is a benchmark that it runs.
     let numbers: Vec<usize> = env::args().filter_map(|word| word.parse().ok()).collect();
     let pings = numbers
@@ -40,39 +50,90 @@ fn main() {
         .unwrap_or(PING_SECONDS);
     let count = numbers.first().copied().unwrap_or(COUNT);
     let count = count.min(allow_open_files().saturating_sub(OTHER_FILES));
-    let node = Node::new();
-    let mesh = node.start();
-    let empty = at_rest(&mesh);
+    let run = Run { count, pings };
 
-    let keep_alive = pings.saturating_mul(SLACK);
-    let dial = |id: &str| Device::dial(&mesh, id, keep_alive, None);
-    let (mut fleet, took) = storm(count, &dial);
-    println!(
-        "{count} devices connected and subscribed in {:.1} s, none refused",
-        took.as_secs_f64()
-    );
-    let each = |memory: u64| memory.saturating_sub(empty) as f64 / count as f64 / 1024.0;
-    println!(
-        "{:.2} KiB resident for each, above {:.1} MiB",
-        each(at_rest(&mesh)),
-        empty as f64 / 1_048_576.0
-    );
+    run.fairlead("kept sessions", &|mesh, id| {
+        Device::dial(mesh, id, run.keep_alive(), None)
+    });
+    run.fairlead("sessions that end", &|mesh, id| {
+        Device::passing(mesh.connect("mqtt"), id, run.keep_alive())
+    });
+    match Peer::mosquitto() {
+        Some(mosquitto) => run.mosquitto(&mosquitto),
+        None => println!("no mosquitto here to compare with"),
+    }
+    run.floor(&Peer::floor());
+}
 
-    let time = Duration::from_secs(pings.into());
-    live(&mut fleet, time, "fairlead", || mesh.cpu());
+struct Run {
+    count: usize,
+    /// Seconds in which each says once that it lives.
+    pings: u16,
+}
 
-    drop(fleet);
-    println!(
-        "{:.2} KiB resident for each session when its device has gone",
-        each(at_rest(&mesh))
-    );
-    drop(mesh);
-    let Some(mosquitto) = Mosquitto::start() else {
-        return println!("no mosquitto here to compare with");
-    };
-    let dial = |id: &str| Device::over(mosquitto.connect(), id, keep_alive, None);
-    let (mut fleet, _) = storm(count, &dial);
-    live(&mut fleet, time, "mosquitto", || cpu_of(&mosquitto.child));
+impl Run {
+    fn keep_alive(&self) -> u16 {
+        self.pings.saturating_mul(SLACK)
+    }
+
+    fn fairlead(&self, what: &str, dial: &(dyn Fn(&Mesh, &str) -> Device + Sync)) {
+        let node = Node::new();
+        let mesh = node.start();
+        let empty = at_rest(&mesh);
+        let (mut fleet, took) = storm(self.count, &|id: &str| dial(&mesh, id));
+        println!(
+            "{} devices with {what} connected and subscribed in {:.1} s, none refused",
+            self.count,
+            took.as_secs_f64()
+        );
+        let each = |memory: u64| memory.saturating_sub(empty) as f64 / self.count as f64 / 1024.0;
+        println!(
+            "{:.2} KiB resident for each, above {:.1} MiB",
+            each(at_rest(&mesh)),
+            empty as f64 / 1_048_576.0
+        );
+        self.live(&mut fleet, "fairlead", || mesh.cpu());
+        drop(fleet);
+        println!(
+            "{:.2} KiB resident for each when its device has gone",
+            each(at_rest(&mesh))
+        );
+    }
+
+    fn mosquitto(&self, mosquitto: &Peer) {
+        let dial = |id: &str| Device::over(mosquitto.connect(), id, self.keep_alive(), None);
+        let (mut fleet, _) = storm(self.count, &dial);
+        self.live(&mut fleet, "mosquitto", || cpu_of(&mosquitto.child));
+    }
+
+    fn floor(&self, floor: &Peer) {
+        let dial = |_| {
+            let mut device = Device::passing(floor.connect(), "device", self.keep_alive());
+            // It takes everything for a ping.
+            assert!(matches!(device.next(), Packet::PingResp));
+            device
+        };
+        let mut fleet: Vec<Device> = (0..self.count).map(dial).collect();
+        self.live(&mut fleet, "the least possible", || cpu_of(&floor.child));
+    }
+
+    /// Each says once that it lives, spread evenly over the time; what that costs whoever answers.
+    fn live(&self, fleet: &mut [Device], who: &str, cpu: impl Fn() -> Duration) {
+        let time = Duration::from_secs(self.pings.into());
+        let (before, began) = (cpu(), Instant::now());
+        let count = u32::try_from(fleet.len()).expect("some thousands");
+        for (number, device) in (0..).zip(fleet) {
+            let due = time * number / count;
+            thread::sleep(due.saturating_sub(began.elapsed()));
+            device.ping();
+        }
+        let spent = cpu() - before;
+        println!(
+            "{:.2} % of a core of {who} while each pings once in {time:?}, {:.1} us for each",
+            spent.as_secs_f64() / began.elapsed().as_secs_f64() * 100.0,
+            spent.as_secs_f64() * 1e6 / f64::from(count)
+        );
+    }
 }
 
 /// Everybody connects at once, and subscribes.
@@ -106,32 +167,15 @@ fn storm(count: usize, dial: &(impl Fn(&str) -> Device + Sync)) -> (Vec<Device>,
     (fleet, began.elapsed())
 }
 
-/// Each says once that it lives, spread evenly over the time; what that costs whoever answers.
-fn live(fleet: &mut [Device], time: Duration, who: &str, cpu: impl Fn() -> Duration) {
-    let (before, began) = (cpu(), Instant::now());
-    let count = u32::try_from(fleet.len()).expect("some thousands");
-    for (number, device) in (0..).zip(fleet) {
-        let due = time * number / count;
-        thread::sleep(due.saturating_sub(began.elapsed()));
-        device.ping();
-    }
-    let spent = cpu() - before;
-    println!(
-        "{:.2} % of a core of {who} while each pings once in {time:?}, {:.1} us for each",
-        spent.as_secs_f64() / began.elapsed().as_secs_f64() * 100.0,
-        spent.as_secs_f64() * 1e6 / f64::from(count)
-    );
-}
-
-/// A mosquitto for comparison, which ends with this.
-struct Mosquitto {
+/// What Fairlead is compared with; it ends with this.
+struct Peer {
     child: Child,
     address: SocketAddr,
-    _home: tempfile::TempDir,
+    _home: Option<TempDir>,
 }
 
-impl Mosquitto {
-    fn start() -> Option<Self> {
+impl Peer {
+    fn mosquitto() -> Option<Self> {
         let free = TcpListener::bind("127.0.0.1:0").expect("any port");
         let address = free.local_addr().expect("it is bound");
         drop(free);
@@ -149,12 +193,27 @@ impl Mosquitto {
         let mosquitto = Self {
             child,
             address,
-            _home: home,
+            _home: Some(home),
         };
         while TcpStream::connect(address).is_err() {
             thread::sleep(Duration::from_millis(50));
         }
         Some(mosquitto)
+    }
+
+    /// A process that answers and does nothing else: see [`answer`].
+    fn floor() -> Self {
+        let mut command = Command::new(env::current_exe().expect("a process has a file"));
+        let command = command.arg(FLOOR).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("it starts again");
+        let mut said = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("it says where it is");
+        Self {
+            child,
+            address: line.trim().parse().expect("an address"),
+            _home: None,
+        }
     }
 
     fn connect(&self) -> TcpStream {
@@ -164,11 +223,42 @@ impl Mosquitto {
     }
 }
 
-impl Drop for Mosquitto {
+impl Drop for Peer {
     fn drop(&mut self) {
         // It may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// Answers whatever comes with a PINGRESP, for ever, in one thread and with the least that this takes: `epoll_wait`, `recv`
+/// and `send`.
+fn answer() -> io::Result<()> {
+    allow_open_files();
+    let mut poll = Poll::new()?;
+    let mut door = mio::net::TcpListener::bind(([127, 0, 0, 1], 0).into())?;
+    println!("{}", door.local_addr()?);
+    poll.registry()
+        .register(&mut door, Token(0), Interest::READABLE)?;
+    let mut sockets = Vec::new();
+    let mut events = Events::with_capacity(1024);
+    loop {
+        poll.poll(&mut events, None)?;
+        for event in &events {
+            let Some(number) = event.token().0.checked_sub(1) else {
+                while let Ok((mut socket, _)) = door.accept() {
+                    socket.set_nodelay(true)?;
+                    let token = Token(sockets.len() + 1);
+                    poll.registry()
+                        .register(&mut socket, token, Interest::READABLE)?;
+                    sockets.push(socket);
+                }
+                continue;
+            };
+            if sockets[number].read(&mut [0; 256])? > 0 {
+                sockets[number].write_all(&PING_RESPONSE)?;
+            }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use fairlead_mqtt::codec::{
 
 use crate::Mesh;
 
-/// One connection of a client of MQTT 5 whose session outlives it.
+/// One connection of a client of MQTT 5 whose session outlives it, if not [`Device::passing`].
 #[derive(Debug)]
 pub struct Device {
     stream: TcpStream,
@@ -51,9 +51,24 @@ impl Device {
     /// # Panics
     /// When the server does not read.
     pub fn over(stream: TcpStream, id: &str, keep_alive: u16, terms: Option<Property>) -> Self {
-        let terms = terms
-            .into_iter()
-            .chain([Property::SessionExpiry(SESSION_SECONDS)]);
+        let kept = Property::SessionExpiry(SESSION_SECONDS);
+        Self::begin(stream, id, keep_alive, terms.into_iter().chain([kept]))
+    }
+
+    /// The same for a session that ends with its connection.
+    ///
+    /// # Panics
+    /// When the server does not read.
+    pub fn passing(stream: TcpStream, id: &str, keep_alive: u16) -> Self {
+        Self::begin(stream, id, keep_alive, [])
+    }
+
+    fn begin(
+        stream: TcpStream,
+        id: &str,
+        keep_alive: u16,
+        terms: impl IntoIterator<Item = Property>,
+    ) -> Self {
         let mut device = Self {
             stream,
             input: BytesMut::new(),
