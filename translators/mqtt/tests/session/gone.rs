@@ -57,7 +57,7 @@ async fn all_wait() {
 }
 
 /// A connection of no protocol.
-pub(crate) fn somebody(mesh: &Mesh) -> Caller {
+fn somebody(mesh: &Mesh) -> Caller {
     let who = Principal::anonymous();
     let entered = mesh.kernel.enter(&conn_info(1_000), who, ("test", ORIGIN));
     entered.unwrap()

@@ -1,13 +1,15 @@
 use std::time::Duration;
 
-use fairlead_canon::Text;
+use fairlead_canon::{Principal, Text};
+use fairlead_kernel::testing::conn_info;
+use fairlead_kernel::{ClosedReason, Translator};
+use fairlead_mqtt::Mqtt;
 use fairlead_mqtt::codec::{
     Connect, Disconnect, Packet, Property, Qos, ReasonCode, UserProperty, Version, Will,
 };
 
 use tokio::time::Instant;
 
-use crate::gone::somebody;
 use crate::peer::{Mesh, Peer, hello, kept, last_words, with};
 
 async fn watcher(mesh: &Mesh) -> Peer {
@@ -56,11 +58,14 @@ async fn a_goodbye_counts_although_the_client_is_seen_to_come_back_before() {
     let mut watcher = watcher(&mesh).await;
     for version in [Version::V311, Version::V5] {
         let mut peer = mesh.accepted(mortal(kept(version, "mortal"))).await.0;
-        let mut next = somebody(&mesh);
+        let (mqtt, who) = (Mqtt::default(), Principal::anonymous());
+        let next = (mqtt.name(), mqtt.origin());
+        let mut next = mesh.kernel.enter(&conn_info(1_000), who, next).unwrap();
         let goodbye = Packet::Disconnect(Disconnect::new(ReasonCode::SUCCESS));
         // Both have happened when the server looks.
         let (claimed, ()) = tokio::join!(next.claim(b"mortal"), peer.send(goodbye));
         claimed.unwrap();
+        assert_eq!(peer.expect_end(None).await.reason, ClosedReason::Goodbye);
         watcher.expect_nothing().await;
     }
 }
