@@ -76,6 +76,17 @@ impl Node {
             .expect("the configuration is written");
     }
 
+    /// Says how many threads serve its clients.
+    ///
+    /// # Panics
+    /// When the configuration cannot be read and written.
+    pub fn set_threads(&self, count: usize) {
+        let file = self.home.path().join("fairlead.toml");
+        let lines = fs::read_to_string(&file).expect("the configuration is read");
+        let lines = lines.replacen("[node]", &format!("[node]\nthreads = {count}"), 1);
+        fs::write(file, lines).expect("the configuration is written");
+    }
+
     /// Sets what all processes of this node find in their environment.
     pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.environment.push((name, value.into()));

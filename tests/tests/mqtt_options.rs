@@ -4,10 +4,14 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use fairlead_tests::{Make, Member, Mesh, Node, tools};
+use fairlead_mqtt::codec::{Delivery, Packet, Qos};
+use fairlead_tests::{Device, Make, Member, Mesh, Node, tools};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+
+/// After such a silence a client that publishes lets others go first.
+const LULL: Duration = Duration::from_millis(1);
 
 fn paho(mesh: &Mesh, mut terms: Value) -> Member {
     let mut member = Member::start(Make::Paho, &mesh.port("mqtt"));
@@ -291,5 +295,28 @@ impl Drop for Slow {
         // It may have ended by itself; both calls then say so and nothing is lost.
         self.0.kill().ok();
         self.0.wait().ok();
+    }
+}
+
+#[test]
+fn who_subscribes_before_another_publishes_hears_it_although_neither_waits() {
+    let node = Node::new();
+    node.set_threads(1);
+    let mesh = node.start();
+    let mut reader = Device::passing(mesh.connect("mqtt"), "reader", 0);
+    let mut writer = Device::passing(mesh.connect("mqtt"), "writer", 0);
+    assert!(!reader.admitted() && !writer.admitted());
+    for round in 0..50 {
+        // In the middle of its work the writer would not let others go first.
+        let begin = Instant::now();
+        while begin.elapsed() < 5 * LULL {
+            reader.ping();
+        }
+        let topic = format!("round/{round}");
+        reader.ask(&topic, Qos::AtMostOnce);
+        let message = fairlead_tests::publish(&topic, Delivery::AtMostOnce, b"heard");
+        writer.send([Packet::Publish(message)]);
+        reader.granted(Qos::AtMostOnce);
+        assert!(matches!(reader.next(), Packet::Publish(_)), "round {round}");
     }
 }

@@ -118,6 +118,11 @@ pub enum DecodeError {
     },
 }
 
+/// Whether the packet that begins with this byte is a PUBLISH.
+pub(crate) fn begins_publish(first: u8) -> bool {
+    first >> 4 == Kind::Publish as u8
+}
+
 /// Takes one packet off the front of `src`, or `None` when it has not arrived whole.
 ///
 /// `version` is that of the connection; CONNECT says its own. A packet larger than `size_max` is

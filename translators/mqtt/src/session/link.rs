@@ -78,6 +78,14 @@ impl<I: Io> Link<I> {
         Ok(packet)
     }
 
+    /// Whether what was read and not yet decoded begins with a PUBLISH.
+    pub(super) fn is_publish_next(&self) -> bool {
+        self.input
+            .first()
+            .copied()
+            .is_some_and(codec::begins_publish)
+    }
+
     /// Whether the peer stopped in the middle of a packet.
     pub(super) fn is_torn(&self) -> bool {
         !self.input.is_empty()
@@ -190,6 +198,22 @@ impl<I: Io> Link<I> {
             drop(tokio::time::timeout(PATIENCE, shutdown).await);
         }
     }
+}
+
+/// Lets those go first who are in line to be served by this thread. A runtime begins with whom it woke last,
+/// and what this client publishes may be meant for one who subscribed just before.
+pub(super) async fn behind_others() {
+    let mut is_last = false;
+    poll_fn(|cx| {
+        if is_last {
+            return Poll::Ready(());
+        }
+        is_last = true;
+        // Whoever wakes himself goes to the end of the line.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn unwritable(error: fairlead_wire::WireError) -> Fault {
