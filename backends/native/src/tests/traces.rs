@@ -26,7 +26,7 @@ use crate::reader::Reads;
 use crate::vfs::sim::SimFs;
 
 /// Short traces, which with those of [`super::switches`] are a hundred thousand.
-const SHORT: (Range<u64>, usize) = (0..70_000, 10);
+const SHORT: (Range<u64>, usize) = (0..97_000, 10);
 /// Traces long enough to fill log files and use them again.
 const LONG: (Range<u64>, usize) = (0..100, 1_000);
 /// Commits between two checkpoints at most, and how many come between its beginning and its end.
@@ -187,7 +187,7 @@ pub(super) fn each_seed(seeds: Range<u64>, run: impl AsyncFn(u64) + Sync) {
 }
 
 #[test]
-fn seventy_thousand_short_traces_end_as_in_memory() {
+fn short_traces_end_as_in_memory() {
     each_seed(SHORT.0, async |seed| run(seed, SHORT.1).await);
 }
 
