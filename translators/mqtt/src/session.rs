@@ -185,10 +185,13 @@ impl<I: Io> Session<I> {
                     let now = Instant::now();
                     let silence = now - std::mem::replace(&mut heard_at, now);
                     self.caller.meters().received_bytes.inc_by(count as u64);
+                    // One place to wait, since each takes room in the task.
                     if silence > LULL && self.link.is_publish_next() {
-                        behind_others().await;
+                        Either::Left(Box::pin(self.packets_behind_others()))
+                    } else {
+                        Either::Right(self.packets())
                     }
-                    self.packets().await
+                    .await
                 }
                 Turn::Moved(Moved::Written) => Ok(()),
                 Turn::Alarm => {
@@ -254,6 +257,12 @@ impl<I: Io> Session<I> {
             Some(max) if heard_at + max <= Instant::now() => Err(End::silent()),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// [`Self::packets`] once others had their turn.
+    async fn packets_behind_others(&mut self) -> Result<(), End> {
+        behind_others().await;
+        self.packets().await
     }
 
     /// Answers every packet that has arrived, and counts them: at once, but for those whose answer takes
