@@ -9,6 +9,8 @@ use crate::{Client, Line, Mesh, Program, Record};
 const LANES: u32 = 3;
 const KEYS: usize = 10;
 const MARKER: &[u8] = b"end of the load";
+/// What a publisher sends in a round at most, so that what is kept does not grow with the speed of the machine.
+const MESSAGES_MAX: usize = 40_000;
 /// How long each client in turn is listened to.
 const TURN: Duration = Duration::from_millis(5);
 /// Turns without an acknowledgement after which the load has failed: half a minute.
@@ -170,7 +172,7 @@ fn start(mesh: &Mesh, publisher: Publisher, round: usize) -> Client {
         Publisher::Kafka => Client::start(Program::Librdkafka, &["publish", &mesh.port("kafka")]),
         Publisher::Amqp => Client::start(Program::Pika, &["publish", &mesh.port("amqp")]),
     };
-    client.feed((0..).map(move |number| {
+    client.feed((0..MESSAGES_MAX).map(move |number| {
         record(Sent {
             publisher,
             round,

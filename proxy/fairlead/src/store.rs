@@ -57,6 +57,13 @@ fn extent(out: &mut impl Write, report: &Report) -> io::Result<()> {
             "the next start reads the log from {file} at byte {byte}"
         )?;
     }
+    if let Some((file, byte)) = &report.proven {
+        let file = file.display();
+        writeln!(
+            out,
+            "what lies before byte {byte} of {file} is known to have been durable"
+        )?;
+    }
     if let Some((file, byte)) = &report.end {
         writeln!(out, "the log ends in {} at byte {byte}", file.display())?;
     }

@@ -34,7 +34,10 @@ pub struct Report {
     pub begin: Option<(PathBuf, u64)>,
     /// Where the log ends: a file and the byte where the next frame goes.
     pub end: Option<(PathBuf, u64)>,
-    /// Whether a write was cut off there. The next start drops what is left of it; it was never
+    /// How far the log is known to have been durable, by the superblock or by a frame that follows: a
+    /// file and a byte. Rot from there on looks like a write that was cut off.
+    pub proven: Option<(PathBuf, u64)>,
+    /// Whether a write was cut off at the end. The next start drops what is left of it; it was never
     /// acknowledged, unless the disk rotted in exactly the last frame.
     pub is_torn: bool,
     /// What a start would refuse, in the order of the log.

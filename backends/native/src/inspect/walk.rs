@@ -15,7 +15,7 @@ use crate::error::OpenError;
 use crate::file_wal::Chain;
 use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES, Header};
 use crate::log_file::LogFile;
-use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, file_of, padded};
+use crate::lsn::{FileNo, PAGE, PAGE_BYTES, at, file_of, padded, position_of};
 use crate::record::{self, Record};
 use crate::scan::{Begin, chained, is_begun, whole};
 use crate::superblock::Epoch;
@@ -345,11 +345,19 @@ impl<'a> Walk<'a> {
 
     fn end(mut self, spot: Spot) -> Result<Report, OpenError> {
         self.report.end = Some((self.path(spot), spot.position));
+        self.report.proven = self.proven();
         if let Some((file, window)) = self.window(spot) {
             let is_torn = is_begun(window, file.number, spot.position);
             self.report.is_torn = is_torn.map_err(|error| self.failed(spot, error))?;
         }
         Ok(self.report)
+    }
+
+    /// The place up to which something proves that the log was durable; it may lie right behind the
+    /// last byte of a file.
+    fn proven(&self) -> Option<(PathBuf, u64)> {
+        let last = Lsn(self.chain.synced.0.checked_sub(1)?);
+        Some((self.dir.join(file_of(last).name()), position_of(last) + 1))
     }
 
     fn window(&mut self, spot: Spot) -> Option<(&'a LogFile, &mut Window<'a>)> {

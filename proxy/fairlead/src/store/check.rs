@@ -151,6 +151,7 @@ fn json(report: &Report, given_up: Option<&Cut>, names: &Names) -> Value {
         "unread_because": report.unread_why,
         "begin": place(report.begin.as_ref()),
         "end": place(report.end.as_ref()),
+        "proven": place(report.proven.as_ref()),
         "damages": report.damages.iter().map(|damage| damage_json(damage, names)).collect::<Vec<_>>(),
         "given_up": given_up.map(|cut| cut_json(cut, names)),
         "cut": report.cut.as_ref().map(|cut| cut_json(cut, names)),
