@@ -106,11 +106,9 @@ impl Handle {
         mut answer: Answer,
     ) -> Result<Option<Batch>, StoreError> {
         for _ in 0..MOVES_MAX {
-            match answer {
-                Ok(Some(batch)) => return Ok(Some(batch)),
-                Ok(None) => {}
-                Err(unread) => return Err(self.failed(found, unread)),
-            }
+            let (Ok(None) | Err(Unread::Missing { .. })) = answer else {
+                break;
+            };
             let (base, lsn) = (found.base, found.at.lsn);
             let is_kept = self.look(move |content| Ok(content.keeps(base, lsn)));
             if !is_kept.await? {
@@ -119,30 +117,31 @@ impl Handle {
             let read = self.reads.read(vec![found.at]).await?;
             answer = read.into_iter().next().unwrap_or(Ok(None));
         }
-        Err(self.failed(
-            found,
-            Unread::Damaged {
-                file: file_of(found.at.lsn).name(),
-                at: position_of(found.at.lsn),
-            },
-        ))
+        match answer {
+            Ok(Some(batch)) => Ok(Some(batch)),
+            Ok(None) => {
+                let (file, at) = (file_of(found.at.lsn).name(), position_of(found.at.lsn));
+                Err(self.failed(found, Unread::Damaged { file, at }))
+            }
+            Err(unread) => Err(self.failed(found, unread)),
+        }
     }
 
     fn failed(&self, found: &Found, unread: Unread) -> StoreError {
-        match unread {
-            Unread::Unavailable => StoreError::Unavailable,
-            Unread::Damaged { file, at } => {
-                let (entity, offset) = (self.entity, found.base);
-                let error = StoreError::Corrupt {
-                    entity,
-                    offset,
-                    file,
-                    at,
-                };
-                tracing::error!(%error, "a message cannot be read");
-                error
-            }
-        }
+        let (file, at) = match unread {
+            Unread::Unavailable => return StoreError::Unavailable,
+            Unread::Missing { segment } => (segment, 0),
+            Unread::Damaged { file, at } => (file, at),
+        };
+        let (entity, offset) = (self.entity, found.base);
+        let error = StoreError::Corrupt {
+            entity,
+            offset,
+            file,
+            at,
+        };
+        tracing::error!(%error, "a message cannot be read");
+        error
     }
 
     /// Waits until the end of a transaction is durable: what was hidden by it is not to be seen before.

@@ -31,6 +31,10 @@ pub(crate) type Answer = Result<Option<Batch>, Unread>;
 #[derive(Debug)]
 pub(crate) enum Unread {
     Unavailable,
+    /// The segment that should have it is not there, unless it has just been written anew.
+    Missing {
+        segment: String,
+    },
     /// What is there is not what was written.
     Damaged {
         file: String,
@@ -213,15 +217,21 @@ impl Lookup {
     }
 
     fn in_segment(&self, at: Location) -> Answer {
+        let mut absent = Ok(None);
         for home in self.homes(at) {
+            let segment = || home.stamp.id.to_string();
             match self.sites.record(&home, at.lsn, at.len) {
-                Ok(Some(bytes)) => return self.whole(bytes, at, || home.stamp.id.to_string()),
+                Ok(Some(bytes)) => return self.whole(bytes, at, segment),
                 // It is in another one of these, or was moved while this looked.
-                Ok(None) | Err(SegmentError::Missing) => {}
+                Ok(None) => {}
+                Err(SegmentError::Missing) => {
+                    let segment = segment();
+                    absent = Err(Unread::Missing { segment });
+                }
                 Err(error) => return Err(self.failed(&error, &home)),
             }
         }
-        Ok(None)
+        absent
     }
 
     /// What is near each other in a log file, with one read.

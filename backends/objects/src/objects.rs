@@ -136,19 +136,34 @@ impl Requests {
         range: Range<u64>,
     ) -> Result<Bytes, SegmentError> {
         let path = self.path(log, id);
-        let get = || async {
-            let options = GetOptions {
-                range: Some(GetRange::Bounded(range.clone())),
-                ..GetOptions::default()
-            };
-            self.store.get_opts(&path, options).await?.bytes().await
-        };
-        let bytes = self.patience.ask(get).await?;
+        let part = || self.part(&path, range.clone());
+        let (bytes, end) = self.patience.ask(part).await?;
         let is_whole = bytes.len() as u64 == range.end.saturating_sub(range.start);
-        let ends = range.start.saturating_add(bytes.len() as u64);
         is_whole
             .then_some(bytes)
-            .ok_or(SegmentError::damaged(ends, "as many bytes as asked for"))
+            .ok_or(SegmentError::damaged(end, "as many bytes as asked for"))
+    }
+
+    /// What an object has of a range, and where the object ends.
+    async fn part(&self, path: &Path, range: Range<u64>) -> object_store::Result<(Bytes, u64)> {
+        let begin = range.start;
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range)),
+            ..GetOptions::default()
+        };
+        match self.store.get_opts(path, options).await {
+            Ok(got) => {
+                let end = got.meta.size;
+                Ok((got.bytes().await?, end))
+            }
+            // A range behind the end is refused in words of each store's own.
+            Err(error @ object_store::Error::Generic { .. }) => {
+                let end = self.store.head(path).await.map(|object| object.size);
+                let end = end.ok().filter(|end| *end <= begin);
+                end.map(|end| (Bytes::new(), end)).ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) async fn delete(&self, log: LogId, id: SegmentId) -> Result<(), SegmentError> {

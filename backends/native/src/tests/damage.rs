@@ -1,5 +1,7 @@
 //! Bits rot, files are cut, swapped and mixed up.
 
+mod objects;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

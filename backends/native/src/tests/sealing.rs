@@ -89,9 +89,14 @@ impl Inline {
 
 /// Plays a script and seals every few commits; how many were answered before the disk failed.
 pub(super) fn play(script: &Script, fs: &SimFs, seal_every: usize) -> usize {
-    let Ok(mut store) = Inline::open(fs) else {
-        return 0;
-    };
+    match Inline::open(fs) {
+        Ok(store) => play_in(store, script, seal_every),
+        Err(_failed) => 0,
+    }
+}
+
+/// The same in a store that is open.
+pub(super) fn play_in(mut store: Inline, script: &Script, seal_every: usize) -> usize {
     let mut answered = 0;
     for unit in &script.units {
         if store.commit(unit.clone()).is_err() {

@@ -135,7 +135,7 @@ async fn act(shared: &Shared, request: Request<Incoming>) -> Result<Answer, Infa
             put(shared, key, body, header(IF_NONE_MATCH).is_some()).await
         }
         Method::GET if key.is_empty() => list(shared, head.uri.query().unwrap_or_default()),
-        Method::GET => get(shared, &key, header(RANGE)),
+        Method::GET | Method::HEAD => get(shared, &key, header(RANGE)),
         Method::DELETE => {
             shared.objects.lock().remove(&key);
             status(StatusCode::NO_CONTENT)
