@@ -11,7 +11,7 @@ use crate::names;
 /// Writes messages for one reader; remembers the last topic, since neighbours share it.
 #[derive(Debug, Default)]
 pub(crate) struct Emitter {
-    last: Option<(Path, Text)>,
+    last: Option<Box<(Path, Text)>>,
     aliases: Option<Box<Aliases>>,
 }
 
@@ -93,9 +93,7 @@ impl Emitter {
     }
 
     fn topic(&mut self, path: &Path) -> Result<Text, Refusal> {
-        if let Some((last, topic)) = &self.last
-            && last == path
-        {
+        if let Some((_, topic)) = self.last.as_deref().filter(|(last, _)| last == path) {
             return Ok(topic.clone());
         }
         let mut topic = Vec::with_capacity(path.as_stored().len());
@@ -107,7 +105,11 @@ impl Emitter {
         };
         // A copy of the path: a slice would keep the whole stored message in memory.
         if let Ok(path) = Path::from_segments(path.segments()) {
-            self.last = Some((path, topic.clone()));
+            let named = (path, topic.clone());
+            match &mut self.last {
+                Some(last) => **last = named,
+                None => self.last = Some(Box::new(named)),
+            }
         }
         Ok(topic)
     }

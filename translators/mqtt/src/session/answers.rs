@@ -19,9 +19,13 @@ pub(super) enum Answer {
     PubComp(PacketId),
 }
 
-/// Acknowledgements in the order of what they answer.
+/// Acknowledgements in the order of what they answer; nothing until there is one.
 #[derive(Debug, Default)]
-pub(super) struct Answers(VecDeque<Slot>);
+#[expect(
+    clippy::box_collection,
+    reason = "most clients only listen, and then a word is enough"
+)]
+pub(super) struct Answers(Option<Box<VecDeque<Slot>>>);
 
 #[derive(Debug)]
 enum Slot {
@@ -32,20 +36,25 @@ enum Slot {
 impl Answers {
     /// Sent once this promise is kept.
     pub(super) fn wait(&mut self, pending: Pending, answer: Answer) {
-        self.0.push_back(Slot::Waiting(pending, answer));
+        self.push(Slot::Waiting(pending, answer));
     }
 
     /// Sent as soon as all before it are.
     pub(super) fn ready(&mut self, answer: Answer, reason: ReasonCode) {
-        self.0.push_back(Slot::Ready(answer, reason));
+        self.push(Slot::Ready(answer, reason));
+    }
+
+    fn push(&mut self, slot: Slot) {
+        self.0.get_or_insert_default().push_back(slot);
     }
 
     /// The answer that waited for this promise; receipts come in order, so it is the first.
     pub(super) fn receipt(&mut self, pending: Pending) -> Option<Answer> {
-        match self.0.front() {
+        let slots = self.0.as_mut()?;
+        match slots.front() {
             Some(Slot::Waiting(first, answer)) if *first == pending => {
                 let answer = *answer;
-                self.0.pop_front();
+                slots.pop_front();
                 Some(answer)
             }
             _ => None,
@@ -54,13 +63,14 @@ impl Answers {
 
     /// The next answer that waits for nothing.
     pub(super) fn next_ready(&mut self) -> Option<(Answer, ReasonCode)> {
-        match self.0.front() {
+        let slots = self.0.as_mut()?;
+        match slots.front() {
             Some(Slot::Ready(answer, reason)) => {
                 let ready = (*answer, *reason);
-                self.0.pop_front();
-                if self.0.is_empty() {
+                slots.pop_front();
+                if slots.is_empty() {
                     // An idle connection keeps no queue.
-                    self.0 = VecDeque::new();
+                    **slots = VecDeque::new();
                 }
                 Some(ready)
             }
@@ -70,7 +80,7 @@ impl Answers {
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.0.as_ref().map_or(0, |slots| slots.len())
     }
 
     /// How many end an exchange that the client began, and so count for its Receive Maximum.
@@ -80,7 +90,11 @@ impl Answers {
                 matches!(answer, Answer::PubAck(_) | Answer::PubComp(_))
             }
         };
-        self.0.iter().filter(ends).count()
+        self.0
+            .iter()
+            .flat_map(|slots| slots.iter())
+            .filter(ends)
+            .count()
     }
 }
 

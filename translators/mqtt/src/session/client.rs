@@ -69,8 +69,8 @@ impl Client {
     }
 
     /// The stream of a client's messages.
-    pub(super) fn mailbox_of(id: &str) -> StreamKey {
-        StreamKey::new(Family::Mailbox, Text::from(id.to_owned()))
+    pub(super) fn mailbox_of(id: Text) -> StreamKey {
+        StreamKey::new(Family::Mailbox, id)
     }
 
     /// Whether its mailbox is one that outlives connections.

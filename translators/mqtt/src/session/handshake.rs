@@ -215,9 +215,12 @@ impl<I: Io> Session<I> {
             id => Text::from(id.to_owned()),
         };
         let mailbox = match asked.expiry.is_some() {
-            true => Client::mailbox_of(&id),
+            true => Client::mailbox_of(id.clone()),
             // A name of its own: the mailbox of an earlier connection may still be on its way out.
-            false => Client::mailbox_of(&format!("{id}\0 connection {}", caller.id())),
+            false => {
+                let name = format!("{id}\0 connection {}", caller.id());
+                Client::mailbox_of(name.into())
+            }
         };
         //= MQTT-3.1.2-22: one and a half times the keep alive.
         let silence = Duration::from_secs(keep_alive(connect, &settings).into()) * 3 / 2;

@@ -13,18 +13,23 @@ use tokio::io::AsyncWrite;
 use crate::census::Traffic;
 use crate::codec::{Packet, Publish, Version};
 
-/// Packets in order: small ones side by side in one buffer, large payloads as the slices they are.
-/// Keeps no memory once all is written.
+/// Packets in order. Keeps no memory once all is written.
 #[derive(Debug, Default)]
 pub(super) struct Output {
-    sealed: VecDeque<Bytes>,
-    tail: BytesMut,
-    len: usize,
+    waiting: Option<Box<Waiting>>,
     needs_flush: bool,
     /// Bytes written since somebody asked.
     written: u64,
     /// Packets appended since somebody asked.
     sent: Traffic,
+}
+
+/// Packets that wait: small ones side by side in one buffer, large payloads as the slices they are.
+#[derive(Debug, Default)]
+struct Waiting {
+    sealed: VecDeque<Bytes>,
+    tail: BytesMut,
+    len: usize,
 }
 
 /// Payloads from this size on are not copied: below it, a copy is cheaper than a slice of its own
@@ -39,7 +44,7 @@ const SPARE_BYTES_MAX: usize = 64 * 1024;
 
 thread_local! {
     // One per worker: most turns write all they have at once, and the next one needs a buffer.
-    static SPARE: Cell<BytesMut> = Cell::default();
+    static SPARE: Cell<Option<Box<Waiting>>> = Cell::default();
 }
 
 /// Slices of one write.
@@ -48,7 +53,15 @@ const SLICES_MAX: usize = 32;
 impl Output {
     /// Bytes that wait.
     pub(super) fn len(&self) -> usize {
-        self.len
+        self.waiting.as_ref().map_or(0, |waiting| waiting.len)
+    }
+
+    fn waiting(&mut self) -> &mut Waiting {
+        self.waiting.get_or_insert_with(|| {
+            let mut spare = SPARE.take().unwrap_or_default();
+            spare.tail.reserve(FIRST_BYTES);
+            spare
+        })
     }
 
     /// Bytes written since the last call.
@@ -64,7 +77,7 @@ impl Output {
     /// Appends a packet.
     pub(super) fn packet(&mut self, packet: &Packet, version: Version) -> Result<(), WireError> {
         self.sent.packet();
-        self.appended(|tail| packet.encode(version, tail))
+        self.waiting().appended(|tail| packet.encode(version, tail))
     }
 
     /// Appends a PUBLISH.
@@ -72,29 +85,54 @@ impl Output {
         let payload = &publish.payload;
         self.sent.packet();
         self.sent.publish(payload.len());
+        let waiting = self.waiting();
         if payload.len() < SLICE_BYTES_MIN {
-            return self.appended(|tail| {
+            return waiting.appended(|tail| {
                 publish.encode_head(version, tail)?;
                 tail.put_slice(payload);
                 Ok(())
             });
         }
-        self.appended(|tail| publish.encode_head(version, tail))?;
-        self.seal();
-        self.len += payload.len();
-        self.sealed.push_back(payload.clone());
+        waiting.appended(|tail| publish.encode_head(version, tail))?;
+        waiting.seal();
+        waiting.len += payload.len();
+        waiting.sealed.push_back(payload.clone());
         Ok(())
     }
 
+    /// Writes until nothing is left, then flushes. Cancel-safe: what was taken by the socket is
+    /// gone from here.
+    pub(super) fn poll_write<I: AsyncWrite + Unpin + ?Sized>(
+        &mut self,
+        io: &mut I,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while let Some(waiting) = self.waiting.as_mut().filter(|waiting| waiting.len > 0) {
+            let written = ready!(waiting.poll_some(Pin::new(io), cx))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            waiting.written(written);
+            self.written += written as u64;
+            self.needs_flush = true;
+        }
+        if let Some(written) = self.waiting.take() {
+            written.spare();
+        }
+        if self.needs_flush {
+            ready!(Pin::new(io).poll_flush(cx))?;
+            self.needs_flush = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Waiting {
     /// Runs `write`; what it leaves behind when it fails is taken back.
     fn appended(
         &mut self,
         write: impl FnOnce(&mut BytesMut) -> Result<(), WireError>,
     ) -> Result<(), WireError> {
-        if self.tail.capacity() == 0 {
-            self.tail = SPARE.take();
-            self.tail.reserve(FIRST_BYTES);
-        }
         let before = self.tail.len();
         let written = write(&mut self.tail);
         if written.is_err() {
@@ -108,36 +146,6 @@ impl Output {
         if !self.tail.is_empty() {
             self.sealed.push_back(self.tail.split().freeze());
         }
-    }
-
-    /// Writes until nothing is left, then flushes. Cancel-safe: what was taken by the socket is
-    /// gone from here.
-    pub(super) fn poll_write<I: AsyncWrite + Unpin + ?Sized>(
-        &mut self,
-        io: &mut I,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        while self.len > 0 {
-            let written = ready!(self.poll_some(Pin::new(io), cx))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.written(written);
-            if self.len == 0 {
-                spare(std::mem::take(&mut self.tail));
-                *self = Self {
-                    needs_flush: true,
-                    written: self.written,
-                    sent: self.sent,
-                    ..Self::default()
-                };
-            }
-        }
-        if self.needs_flush {
-            ready!(Pin::new(io).poll_flush(cx))?;
-            self.needs_flush = false;
-        }
-        Poll::Ready(Ok(()))
     }
 
     fn poll_some<I: AsyncWrite + ?Sized>(
@@ -159,7 +167,6 @@ impl Output {
 
     fn written(&mut self, mut count: usize) {
         self.len -= count;
-        self.written += count as u64;
         while let Some(first) = self.sealed.front_mut() {
             if count < first.len() {
                 return first.advance(count);
@@ -169,13 +176,14 @@ impl Output {
         }
         self.tail.advance(count);
     }
-}
 
-/// Keeps an empty buffer for whoever writes next.
-fn spare(mut buffer: BytesMut) {
-    buffer.clear();
-    if buffer.capacity() <= SPARE_BYTES_MAX {
-        SPARE.set(buffer);
+    /// Keeps what is empty for whoever writes next.
+    fn spare(mut self: Box<Self>) {
+        self.tail.clear();
+        if self.tail.capacity() <= SPARE_BYTES_MAX {
+            self.sealed = VecDeque::new();
+            SPARE.set(Some(self));
+        }
     }
 }
 

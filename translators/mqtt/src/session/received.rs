@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::codec::PacketId;
 
-/// Their packet identifiers, and on which connection each came.
+/// Their packet identifiers, and on which connection each came; nothing until there is one.
 #[derive(Debug, Default)]
-pub(super) struct Received {
-    ids: BTreeMap<PacketId, Came>,
+pub(super) struct Received(Option<Box<Ids>>);
+
+#[derive(Debug, Default)]
+struct Ids {
+    of: BTreeMap<PacketId, Came>,
     /// How many came on this one.
     here: usize,
 }
@@ -22,31 +25,35 @@ enum Came {
 impl Received {
     /// A message came.
     pub(super) fn came(&mut self, id: PacketId) {
-        if self.ids.insert(id, Came::Here) != Some(Came::Here) {
-            self.here += 1;
+        let ids = self.0.get_or_insert_default();
+        if ids.of.insert(id, Came::Here) != Some(Came::Here) {
+            ids.here += 1;
         }
     }
 
     /// A message had come on an earlier connection.
     pub(super) fn restore(&mut self, id: PacketId) {
-        self.ids.insert(id, Came::Before);
+        self.0.get_or_insert_default().of.insert(id, Came::Before);
     }
 
     pub(super) fn contains(&self, id: PacketId) -> bool {
-        self.ids.contains_key(&id)
+        self.0.as_ref().is_some_and(|ids| ids.of.contains_key(&id))
     }
 
     /// Its identifier is free; whether it was not.
     pub(super) fn remove(&mut self, id: PacketId) -> bool {
-        let came = self.ids.remove(&id);
+        let Some(ids) = &mut self.0 else {
+            return false;
+        };
+        let came = ids.of.remove(&id);
         if came == Some(Came::Here) {
-            self.here -= 1;
+            ids.here -= 1;
         }
         came.is_some()
     }
 
     /// How many count against the Receive Maximum, which begins anew with each connection.
     pub(super) fn here(&self) -> usize {
-        self.here
+        self.0.as_ref().map_or(0, |ids| ids.here)
     }
 }

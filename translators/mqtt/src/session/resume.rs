@@ -70,7 +70,7 @@ impl<I: Io> Session<I> {
         let is_present = resumed.is_some();
         if let Some((_, subscriptions)) = resumed {
             self.subscriptions = subscriptions;
-            self.client.mailbox = Client::mailbox_of(&self.client.id);
+            self.client.mailbox = Client::mailbox_of(self.client.id.clone());
         }
         if !is_present {
             self.begin(kept).await?;
@@ -111,7 +111,7 @@ impl<I: Io> Session<I> {
 
     /// The mailbox of this client's session.
     fn kept_mailbox(&self) -> Option<Arc<Stream>> {
-        let key = Client::mailbox_of(&self.client.id);
+        let key = Client::mailbox_of(self.client.id.clone());
         self.caller
             .topology(|topology| topology.stream(&key).cloned())
     }

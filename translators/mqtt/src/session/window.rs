@@ -21,13 +21,20 @@ use crate::codec::PacketId;
 /// the highest id that is free.
 #[derive(Debug)]
 pub(super) struct Window {
+    /// Nothing until the first message comes.
+    flow: Option<Box<Flow>>,
+    /// The client's Receive Maximum.
+    max: u16,
+}
+
+/// What goes out on a connection.
+#[derive(Debug, Default)]
+struct Flow {
     in_flight: Series<PacketId, State>,
     waiting: VecDeque<Delivery>,
     /// Messages on their way from the queue of a group into the mailbox: they take their place
     /// before they are back, so that a member takes no more than it has room for.
     adopting: u16,
-    /// The client's Receive Maximum.
-    max: u16,
 }
 
 /// What has become of a packet id.
@@ -46,12 +53,16 @@ pub(super) enum Expects {
 
 impl Window {
     pub(super) fn new(max: u16) -> Self {
-        Self {
-            in_flight: Series::default(),
-            waiting: VecDeque::new(),
-            adopting: 0,
-            max,
-        }
+        Self { flow: None, max }
+    }
+
+    fn flow(&mut self) -> &mut Flow {
+        self.flow.get_or_insert_default()
+    }
+
+    /// What became of a packet id that is in use.
+    fn state(&self, id: PacketId) -> Option<State> {
+        self.flow.as_ref()?.in_flight.get(&id).copied()
     }
 
     /// How many may be unacknowledged.
@@ -61,30 +72,34 @@ impl Window {
 
     /// Queues messages behind those that wait.
     pub(super) fn push(&mut self, deliveries: Vec<Delivery>) {
-        match self.waiting.is_empty() {
-            true => self.waiting = VecDeque::from(deliveries),
-            false => self.waiting.extend(deliveries),
+        let waiting = &mut self.flow().waiting;
+        match waiting.is_empty() {
+            true => *waiting = VecDeque::from(deliveries),
+            false => waiting.extend(deliveries),
         }
     }
 
     /// A message of a group goes into the mailbox.
     pub(super) fn adopting(&mut self) {
-        self.adopting = self.adopting.saturating_add(1);
+        let flow = self.flow();
+        flow.adopting = flow.adopting.saturating_add(1);
     }
 
     /// Such a message came back from the mailbox, or one that an earlier connection put there.
     pub(super) fn adopted(&mut self) {
-        self.adopting = self.adopting.saturating_sub(1);
+        let flow = self.flow();
+        flow.adopting = flow.adopting.saturating_sub(1);
     }
 
     /// The next message, if it can be sent as one that is acknowledged, and its packet id.
     pub(super) fn next(&mut self, mailbox: Option<AttachmentId>) -> Option<(Delivery, PacketId)> {
-        let first = self.waiting.front()?;
+        let flow = self.flow.as_deref_mut()?;
+        let first = flow.waiting.front()?;
         //= MQTT-3.3.4-9: no more than the client's Receive Maximum is unacknowledged.
-        if self.in_flight.len() + usize::from(self.adopting) >= usize::from(self.max) {
+        if flow.in_flight.len() + usize::from(flow.adopting) >= usize::from(self.max) {
             return None;
         }
-        let is_free = |id: &PacketId| !self.in_flight.contains_key(id);
+        let is_free = |id: &PacketId| !flow.in_flight.contains_key(id);
         let id = match mailbox == Some(first.id.attachment) {
             true => Some(packet_id(first.id.offset)).filter(is_free)?,
             false => (1..=u16::MAX)
@@ -92,57 +107,57 @@ impl Window {
                 .filter_map(PacketId::new)
                 .find(is_free)?,
         };
-        let first = self.waiting.pop_front()?;
-        if self.waiting.is_empty() {
+        let first = flow.waiting.pop_front()?;
+        if flow.waiting.is_empty() {
             // An idle connection keeps no queue.
-            self.waiting = VecDeque::new();
+            flow.waiting = VecDeque::new();
         }
         Some((first, id))
     }
 
     /// A message was sent with this packet id.
     pub(super) fn sent(&mut self, id: PacketId, delivery: DeliveryId, expects: Expects) {
-        self.in_flight.insert(id, State::Sent(delivery, expects));
+        let state = State::Sent(delivery, expects);
+        self.flow().in_flight.insert(id, state);
     }
 
     /// The delivery that a PUBACK or PUBREC answers. A PUBACK ends it; after PUBREC the id stays
     /// in use until [`Window::completed`].
     pub(super) fn acknowledged(&mut self, id: PacketId, expects: Expects) -> Option<DeliveryId> {
-        let State::Sent(delivery, wanted) = *self.in_flight.get(&id)? else {
+        let in_flight = &mut self.flow.as_mut()?.in_flight;
+        let State::Sent(delivery, wanted) = *in_flight.get(&id)? else {
             return None;
         };
         if wanted != expects {
             return None;
         }
         match expects {
-            Expects::PubAck => self.in_flight.remove(&id),
-            Expects::PubRec => self.in_flight.insert(id, State::Released),
+            Expects::PubAck => in_flight.remove(&id),
+            Expects::PubRec => in_flight.insert(id, State::Released),
         };
         Some(delivery)
     }
 
     /// An id that an earlier connection released and the client has not completed.
     pub(super) fn restore_released(&mut self, id: PacketId) {
-        self.in_flight.insert(id, State::Released);
+        self.flow().in_flight.insert(id, State::Released);
     }
 
     /// The ids for which PUBREL was sent and no PUBCOMP has come.
     pub(super) fn released(&self) -> impl Iterator<Item = PacketId> {
-        let released = self
-            .in_flight
-            .iter()
-            .filter(|(_, state)| **state == State::Released);
+        let in_flight = self.flow.iter().flat_map(|flow| flow.in_flight.iter());
+        let released = in_flight.filter(|(_, state)| **state == State::Released);
         released.map(|(id, _)| id)
     }
 
     /// Whether PUBREL was sent for this id, or is about to be.
     pub(super) fn is_released(&self, id: PacketId) -> bool {
-        self.in_flight.get(&id) == Some(&State::Released)
+        self.state(id) == Some(State::Released)
     }
 
     /// PUBCOMP: the id is free. `false` when it was not released.
     pub(super) fn completed(&mut self, id: PacketId) -> bool {
-        self.is_released(id) && self.in_flight.remove(&id).is_some()
+        self.is_released(id) && self.flow().in_flight.remove(&id).is_some()
     }
 }
 
