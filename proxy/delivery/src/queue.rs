@@ -44,11 +44,12 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Queue {
     lanes: SmallVec<[Lane; 1]>,
-    unsettled: Series<Place, Held>,
+    /// Made with the first message: most queues of a node have none.
+    unsettled: Option<Box<Series<Place, Held>>>,
     members: Members,
     returns_max: Option<u16>,
-    /// Admitted, and on its way through the store.
-    coming: Amount,
+    /// Admitted, and on its way through the store. Only queues with a limit ever count it.
+    coming: Option<Box<Amount>>,
 }
 
 /// How a queue gives out its messages.
@@ -161,10 +162,10 @@ impl Queue {
                 .into_iter()
                 .map(|(start, handed_out)| Lane::new(start, handed_out))
                 .collect(),
-            unsettled: Series::default(),
+            unsettled: None,
             members: Members::new(manner.is_single_active),
             returns_max: manner.returns_max,
-            coming: Amount::default(),
+            coming: None,
         }
     }
 
@@ -229,13 +230,13 @@ impl Queue {
 
     /// Whether nobody takes part and nobody holds anything.
     pub fn is_idle(&self) -> bool {
-        self.members.is_empty() && self.unsettled.is_empty()
+        self.members.is_empty() && self.all_unsettled() == 0
     }
 
     /// Messages of a lane that are held by members.
     pub fn unsettled(&self, lane: u8) -> usize {
         match self.lanes.len() {
-            1 => self.unsettled.len(),
+            1 => self.all_unsettled(),
             _ => self.held(lane).count(),
         }
     }
@@ -287,7 +288,7 @@ impl Queue {
     }
 
     /// Gives ready messages to members with room, in turn, lowest offset of the highest lane first.
-    pub fn assign(&mut self, out: &mut Vec<Assigned>) {
+    pub fn assign(&mut self, out: &mut impl Extend<Assigned>) {
         while let Some(lane) = self.ready_lane() {
             let Some(member) = self.members.next() else {
                 return;
@@ -298,7 +299,7 @@ impl Queue {
             if let Some(member) = self.members.get(member) {
                 member.ahead += 1;
             }
-            out.push(assigned);
+            out.extend([assigned]);
         }
     }
 
@@ -375,14 +376,18 @@ impl Queue {
             lane,
             offset: Offset(0),
         };
-        let held = self.unsettled.range(first..);
+        let held = self
+            .unsettled
+            .iter()
+            .flat_map(move |all| all.range(first..));
         let of_lane = held.take_while(move |(place, _)| place.lane == lane);
         of_lane.map(|(place, _)| place.offset)
     }
 
     /// Whether anybody holds a message.
     pub fn is_held(&self, place: Place) -> bool {
-        self.unsettled.contains_key(&place)
+        let unsettled = self.unsettled.as_ref();
+        unsettled.is_some_and(|all| all.contains_key(&place))
     }
 
     /// The first offset of a lane that may be ready; `None` when there is none.
@@ -392,11 +397,13 @@ impl Queue {
 
     /// Messages that a member holds, oldest first.
     pub fn held_by(&self, id: MemberId) -> impl Iterator<Item = Place> {
-        let own = self
-            .unsettled
-            .iter()
-            .filter(move |(_, held)| held.member == id);
+        let held = self.unsettled.iter().flat_map(|all| all.iter());
+        let own = held.filter(move |(_, held)| held.member == id);
         own.map(|(place, _)| place)
+    }
+
+    fn all_unsettled(&self) -> usize {
+        self.unsettled.as_ref().map_or(0, |all| all.len())
     }
 
     fn lane(&mut self, number: u8) -> Option<&mut Lane> {
@@ -441,14 +448,12 @@ impl Queue {
         if let Some(member) = self.members.get(id) {
             member.unsettled += 1;
         }
-        self.unsettled.insert(
-            place,
-            Held {
-                member: id,
-                facts,
-                is_doomed: false,
-            },
-        );
+        let held = Held {
+            member: id,
+            facts,
+            is_doomed: false,
+        };
+        self.unsettled.get_or_insert_default().insert(place, held);
         Some(Assigned {
             member: id,
             place,
@@ -458,7 +463,8 @@ impl Queue {
     }
 
     fn release(&mut self, id: MemberId, place: Place) -> Option<Held> {
-        let held = self.unsettled.remove_if(&place, |held| held.member == id)?;
+        let unsettled = self.unsettled.as_mut()?;
+        let held = unsettled.remove_if(&place, |held| held.member == id)?;
         self.members.settled(id);
         Some(held)
     }

@@ -189,10 +189,10 @@ pub(crate) fn read_bodies(
 ) -> BoxFuture<'static, Result<Vec<Stored>, StoreError>> {
     let lane = assigned.first().map_or(0, |one| one.place.lane);
     let offsets = assigned.iter().map(|one| one.place.offset).collect();
-    let log = hot.lane(lane).map(|lane| Arc::clone(&lane.log));
+    let log = hot.open(store, lane);
     let mark = Mark::begin(store, hot, assigned);
     Box::pin(async move {
-        let bodies = log.ok_or(StoreError::Unavailable)?.fetch(offsets).await?;
+        let bodies = log?.fetch(offsets).await?;
         if let Some(mark) = mark {
             mark.kept().await?;
         }

@@ -214,7 +214,7 @@ impl Caller {
         for place in assigned.iter().map(|one| one.place) {
             let lane = attached.hot.lane(place.lane);
             let damaged = self.kernel.hub.damaged();
-            if lane.is_some_and(|lane| damaged.add(lane.entity, place.offset)) {
+            if lane.is_some_and(|lane| damaged.add(lane, place.offset)) {
                 tracing::error!(%error, "a damaged message stays where it is, and others go on");
                 self.meters.failed(error);
             }

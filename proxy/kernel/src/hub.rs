@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use fairlead_canon::EntityId;
 use fairlead_delivery::{Amount, Joining};
-use fairlead_ports::{Appended, Clock, Condition, Log, Marks, Store, StoreError, Watcher};
+use fairlead_ports::{Appended, Clock, Condition, Marks, Store, StoreError, Watcher};
 use fairlead_topology::Stream;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -33,25 +33,22 @@ pub(crate) struct Hub {
     arrivals: Arc<Arrivals>,
     undertaker: Arc<Undertaker>,
     conditions: Arc<Conditions>,
-    expiry: Arc<Expiry>,
-    surplus: Arc<Surplus>,
+    chores: Arc<Chores>,
     damaged: Damaged,
     /// Known once the queue of delayed messages is.
     delays: OnceLock<Arc<Delays>>,
     clock: Arc<dyn Clock>,
 }
 
-/// The lanes of a queue, for reading them.
-pub(crate) type Lanes = SmallVec<[Lane; 1]>;
-
-/// One lane of a queue.
-#[derive(Clone, Debug)]
-pub(crate) struct Lane {
-    /// Which.
-    pub(crate) entity: EntityId,
-    /// For reading it.
-    pub(crate) log: Arc<dyn Log>,
+/// Who ends what nobody takes in time, and what is too much.
+#[derive(Debug, Default)]
+struct Chores {
+    expiry: Arc<Expiry>,
+    surplus: Arc<Surplus>,
 }
+
+/// The lanes of a queue, and how far each was when it was looked at.
+type Looked = SmallVec<[(EntityId, Marks); 1]>;
 
 /// Somebody who becomes a member.
 #[derive(Debug)]
@@ -77,8 +74,7 @@ impl Hub {
             arrivals,
             undertaker,
             conditions: Arc::default(),
-            expiry: Arc::default(),
-            surplus: Arc::default(),
+            chores: Arc::default(),
             damaged: Damaged::default(),
             delays: OnceLock::new(),
             clock,
@@ -92,8 +88,8 @@ impl Hub {
         stream: &Stream,
         entrant: Entrant,
     ) -> Result<Arc<Hot>, Error> {
-        let lanes = open_lanes(store, stream).await?;
-        self.warm(lanes, stream, |hot| hot.enter(entrant))
+        let lanes = look_at_lanes(store, stream).await?;
+        self.warm(&lanes, stream, |hot| hot.enter(entrant))
     }
 
     /// Keeps a queue with limits hot, and counts what is ready in it.
@@ -101,14 +97,14 @@ impl Hub {
         if !stream.limits_ready() {
             return Ok(());
         }
-        let lanes = open_lanes(store, stream).await?;
-        let hot = self.warm(lanes, stream, |hot| {
+        let lanes = look_at_lanes(store, stream).await?;
+        let hot = self.warm(&lanes, stream, |hot| {
             hot.pin();
             Ok(())
         })?;
         // Counted when it is told of what comes, so that nothing is missed in between.
         for (number, lane) in (0..=u8::MAX).zip(&hot.lanes) {
-            let marks = lane.log.marks().await?;
+            let marks = store.open(*lane)?.marks().await?;
             let (count, bytes) = (marks.count, marks.bytes);
             hot.with(|queue| queue.counted(number, Amount { count, bytes }, marks.end));
         }
@@ -118,11 +114,11 @@ impl Hub {
     /// Begins to use a queue, which becomes hot if it was not; `lanes` and `stream` are then looked at.
     fn warm(
         &self,
-        lanes: SmallVec<[(Lane, Marks); 1]>,
+        lanes: &Looked,
         stream: &Stream,
         begin: impl FnOnce(&Hot) -> Result<(), Error>,
     ) -> Result<Arc<Hot>, Error> {
-        let first = lanes.first().map(|(lane, _)| lane.entity);
+        let first = lanes.first().map(|(lane, _)| *lane);
         let first = first.ok_or_else(|| Error::us(Reason::Unknown, "a queue without a lane"))?;
         let mut shard = self.shard(first).write();
         let hot = shard
@@ -134,8 +130,8 @@ impl Hub {
         // The first lane stands for all. The store tells of the others from here on; what it told
         // before is found by the load that each lane begins with.
         for lane in hot.lanes.iter().skip(1) {
-            let mut shard = self.shard(lane.entity).write();
-            shard.insert(lane.entity, Arc::clone(&hot));
+            let mut shard = self.shard(*lane).write();
+            shard.insert(*lane, Arc::clone(&hot));
         }
         Ok(hot)
     }
@@ -157,12 +153,12 @@ impl Hub {
 
     /// The timers of all queues.
     pub(crate) fn expiry(&self) -> &Arc<Expiry> {
-        &self.expiry
+        &self.chores.expiry
     }
 
     /// Who ends what is too much in a queue.
     pub(crate) fn surplus(&self) -> &Arc<Surplus> {
-        &self.surplus
+        &self.chores.surplus
     }
 
     /// A hot queue.
@@ -180,13 +176,13 @@ impl Hub {
         shard.remove(&hot.entity());
         drop(shard);
         for lane in hot.lanes.iter().skip(1) {
-            let mut shard = self.shard(lane.entity).write();
+            let mut shard = self.shard(*lane).write();
             // Whoever joined in between has put another one in this place.
             if shard
-                .get(&lane.entity)
+                .get(lane)
                 .is_some_and(|held| std::ptr::eq(&**held, hot))
             {
-                shard.remove(&lane.entity);
+                shard.remove(lane);
             }
         }
         members
@@ -218,7 +214,7 @@ impl Hub {
                 Some(delays) if delays.entity() == part.entity => {
                     delays.note(part.base, deadline);
                 }
-                _ => self.expiry.note(part.entity, deadline),
+                _ => self.chores.expiry.note(part.entity, deadline),
             }
         }
     }
@@ -255,15 +251,11 @@ impl Watcher for Hub {
     }
 }
 
-async fn open_lanes(
-    store: &dyn Store,
-    stream: &Stream,
-) -> Result<SmallVec<[(Lane, Marks); 1]>, StoreError> {
+async fn look_at_lanes(store: &dyn Store, stream: &Stream) -> Result<Looked, StoreError> {
     let mut lanes = SmallVec::new();
-    for entity in stream.lanes.iter().copied() {
-        let log = store.open(entity)?;
-        let marks = log.marks().await?;
-        lanes.push((Lane { entity, log }, marks));
+    for lane in stream.lanes.iter().copied() {
+        let marks = store.open(lane)?.marks().await?;
+        lanes.push((lane, marks));
     }
     Ok(lanes)
 }

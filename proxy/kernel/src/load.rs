@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fairlead_delivery::{Facts, Place, Queue, Stretch};
-use fairlead_ports::{CursorId, Entry, Marks, StoreError};
+use fairlead_ports::{CursorId, Entry, Marks, Store, StoreError};
 
 use crate::consume::Attached;
 use crate::hub::Hot;
@@ -28,18 +28,19 @@ impl Caller {
         };
         // What is to be loaded is nothing that could be handed out yet.
         while let Some(from) = attached.hot.quietly(Queue::wants_load) {
+            let store = &*self.kernel.backing.store;
             self.loads
-                .push(Load::start(Arc::clone(&attached.hot), from));
+                .push(Load::start(store, Arc::clone(&attached.hot), from));
         }
     }
 }
 
 impl Load {
-    pub(crate) fn start(hot: Arc<Hot>, from: Place) -> Self {
-        let log = hot.lane(from.lane).map(|lane| Arc::clone(&lane.log));
+    pub(crate) fn start(store: &dyn Store, hot: Arc<Hot>, from: Place) -> Self {
+        let log = hot.open(store, from.lane);
         let max = usize::try_from(Queue::READY_MAX).unwrap_or(usize::MAX);
         let backlog = Solo::new(Box::pin(async move {
-            let log = log.ok_or(StoreError::Unavailable)?;
+            let log = log?;
             // Marks first: what comes in between is told to the queue by the store.
             let marks = log.marks().await?;
             let entries = log.backlog(CursorId(0), from.offset, max).await?;

@@ -25,7 +25,7 @@ impl Mark {
         let last = assigned.iter().map(|one| one.place).max()?;
         let Place { lane, .. } = last;
         let upto = hot.quietly(|queue| queue.lacks_mark(last))?;
-        let entity = hot.lane(lane)?.entity;
+        let entity = hot.lane(lane)?;
         let ops = [Op::Mark { entity, upto }].into();
         let promise = Promise::Durable;
         Some(Self {

@@ -6,7 +6,6 @@ use fairlead_ports::{CursorId, Op, Unit};
 use smallvec::SmallVec;
 
 use crate::consume::{Attached, QueueAttachment};
-use crate::hub::Hot;
 use crate::publish::documents;
 use crate::undertaker::Undertaker;
 use crate::verb::{AttachmentId, DeliveryId, Pending, Settle, ranges};
@@ -143,13 +142,13 @@ impl QueueAttachment {
 
     /// These died while they were held, and are to be moved on now.
     pub(crate) fn mourn(&self, doomed: &[Place], undertaker: &Undertaker) {
-        let entities = doomed.iter().filter_map(|at| entity_of(&self.hot, *at));
+        let entities = doomed.iter().filter_map(|at| self.hot.lane(at.lane));
         undertaker.look_at(entities);
     }
 
     /// Adds a delivery to those of its lane and outcome.
     pub(crate) fn gather(&self, place: Place, outcome: Outcome, all: &mut SmallVec<[Ended; 1]>) {
-        let Some(entity) = entity_of(&self.hot, place) else {
+        let Some(entity) = self.hot.lane(place.lane) else {
             return;
         };
         let same = |ended: &&mut Ended| ended.entity == entity && ended.outcome == outcome;
@@ -179,10 +178,6 @@ impl Ended {
             outcome: self.outcome,
         }
     }
-}
-
-fn entity_of(hot: &Hot, place: Place) -> Option<EntityId> {
-    hot.lane(place.lane).map(|lane| lane.entity)
 }
 
 /// Places of one attachment; mostly as many as one read of a socket acknowledges.

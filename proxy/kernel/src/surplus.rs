@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_canon::{DeadReason, EntityId, Overflow, SizeLimits};
+use fairlead_canon::{DeadReason, EntityId, SizeLimits};
 use fairlead_delivery::{Amount, Queue};
 use fairlead_ports::StoreError;
 use parking_lot::Mutex;
@@ -61,15 +61,15 @@ impl Surplus {
 
     /// Takes from the head of a queue what is too much, if it lets that go.
     pub(crate) fn take(&self, hot: &Hot, queue: &mut Queue) {
-        if hot.limits.overflow != Overflow::DropHead {
+        let Some(limits) = hot.limits_displacing() else {
             return;
-        }
-        while is_over(&hot.limits, queue.waiting()) {
+        };
+        while is_over(limits, queue.waiting()) {
             let mut excess = self.excess.lock();
             let displaced = queue.displace();
             let lane = displaced.and_then(|place| Some((hot.lane(place.lane)?, place.offset)));
             if let Some((lane, offset)) = lane {
-                let displaced = excess.displaced.entry(lane.entity).or_default();
+                let displaced = excess.displaced.entry(lane).or_default();
                 displaced.push(offset.0);
             } else if queue.lacks_all().is_some() {
                 excess.unknown.insert(hot.entity());
@@ -114,7 +114,10 @@ async fn load(house: &House, entity: EntityId) -> Result<(), Error> {
         return Ok(());
     };
     match hot.with(|queue| queue.lacks_all()) {
-        Some(from) => Load::start(Arc::clone(&hot), from).finish().await,
+        Some(from) => {
+            let load = Load::start(&*house.store, Arc::clone(&hot), from);
+            load.finish().await
+        }
         None => Ok(()),
     }
 }

@@ -39,7 +39,11 @@ impl Caller {
         loop {
             let Some(assigned) = hot.with(|queue| queue.take(self.member(id))) else {
                 match hot.with(|queue| queue.lacks_all()) {
-                    Some(from) => Load::start(Arc::clone(&hot), from).finish().await?,
+                    Some(from) => {
+                        let store = &*self.kernel.backing.store;
+                        let load = Load::start(store, Arc::clone(&hot), from);
+                        load.finish().await?;
+                    }
                     None => return Ok(None),
                 }
                 continue;

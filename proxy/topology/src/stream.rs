@@ -190,11 +190,8 @@ impl Stream {
     }
 
     /// The limits of what is ready; of a queue only.
-    pub fn ready_limits(&self) -> SizeLimits {
-        match self.limits_ready() {
-            true => self.limits,
-            false => SizeLimits::default(),
-        }
+    pub fn ready_limits(&self) -> Option<SizeLimits> {
+        self.limits_ready().then_some(self.limits)
     }
 
     /// Whether it is a mailbox that outlives connections.

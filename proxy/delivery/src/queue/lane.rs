@@ -8,28 +8,35 @@ use super::{Amount, Facts, Queue, Stretch};
 
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    /// Never assigned since this process knows them; ascending, not overlapping.
-    fresh: VecDeque<Stretch>,
-    fresh_count: u64,
-    /// Assigned before and back again.
-    returned: BTreeMap<u64, Facts>,
-    /// Where the store's backlog continues behind `fresh`.
+    /// Made with the first message: most lanes of a node have none.
+    ready: Option<Box<Ready>>,
+    /// Where the store's backlog continues behind what is ready here.
     load_from: u64,
-    /// What was forgotten of what is being loaded.
-    forgotten: BTreeSet<u64>,
     /// There may be more in the store from `load_from` on.
     behind: bool,
     loading: bool,
     /// One above the highest offset that the store told of.
     end: u64,
-    /// What is ready, here and in the store behind; `None` until that is known.
-    waiting: Option<Amount>,
     /// Offsets below were possibly handed out before this process.
     handed_out: u64,
-    /// The earliest deadline of what came back, or to the head, since somebody asked.
-    due: Option<Timestamp>,
     /// The store knows that offsets below were possibly handed out.
     marked: u64,
+}
+
+/// What is ready here.
+#[derive(Debug, Default)]
+struct Ready {
+    /// Never assigned since this process knows them; ascending, not overlapping.
+    fresh: VecDeque<Stretch>,
+    fresh_count: u64,
+    /// Assigned before and back again.
+    returned: BTreeMap<u64, Facts>,
+    /// What was forgotten of what is being loaded.
+    forgotten: BTreeSet<u64>,
+    /// What is ready, here and in the store behind; `None` until that is known.
+    waiting: Option<Amount>,
+    /// The earliest deadline of what came back, or to the head, since somebody asked.
+    due: Option<Timestamp>,
 }
 
 impl Lane {
@@ -44,7 +51,7 @@ impl Lane {
     }
 
     pub(super) fn has_ready(&self) -> bool {
-        !self.fresh.is_empty() || !self.returned.is_empty()
+        self.ready.as_ref().is_some_and(|ready| !ready.is_empty())
     }
 
     /// Whether there may be more in the store.
@@ -79,16 +86,16 @@ impl Lane {
         if from >= end {
             return;
         }
-        if self.behind || self.loading || self.fresh_count >= Queue::READY_MAX {
+        if self.behind || self.loading || self.fresh_count() >= Queue::READY_MAX {
             self.behind = true;
             return;
         }
         self.load_from = end;
-        self.push_fresh(from, end, stretch.facts);
+        self.ready_mut().push_fresh(from, end, stretch.facts);
     }
 
     pub(super) fn lacks_load(&self) -> bool {
-        self.behind && !self.loading && self.fresh_count < Queue::READY_MAX / 2
+        self.behind && !self.loading && self.fresh_count() < Queue::READY_MAX / 2
     }
 
     pub(super) fn start_load(&mut self) {
@@ -104,7 +111,8 @@ impl Lane {
         for stretch in stretches {
             let first = stretch.base.max(self.load_from);
             if first < stretch.end() {
-                self.push_fresh(first, stretch.end(), stretch.facts);
+                let ready = self.ready_mut();
+                ready.push_fresh(first, stretch.end(), stretch.facts);
                 self.load_from = stretch.end();
             }
         }
@@ -113,19 +121,23 @@ impl Lane {
             // What the store told of while it was being read may have been missed.
             self.behind = self.end > self.load_from;
         }
-        for offset in std::mem::take(&mut self.forgotten) {
-            self.forget_here(Offset(offset));
-        }
-        if is_all && !self.behind {
+        let knows_all = is_all && !self.behind;
+        if knows_all {
             self.end = self.end.max(end.0);
-            self.waiting = Some(self.known());
         }
-        self.note_head();
+        let Some(ready) = &mut self.ready else { return };
+        for offset in std::mem::take(&mut ready.forgotten) {
+            ready.forget(Offset(offset));
+        }
+        if knows_all {
+            ready.waiting = Some(ready.known());
+        }
+        ready.note_head();
     }
 
     /// What the store held below `end` when nobody had been given anything.
     pub(super) fn counted(&mut self, held: Amount, end: Offset) {
-        if self.waiting.is_some() || !self.behind || self.has_ready() {
+        if self.waiting().is_some() || !self.behind || self.has_ready() {
             return;
         }
         // What it told of since, whose bytes nobody knows any more.
@@ -133,14 +145,109 @@ impl Lane {
         self.end = self.end.max(end.0);
         let mut waiting = held;
         waiting.add(Amount { count, bytes: 0 });
-        self.waiting = Some(waiting);
+        self.ready_mut().waiting = Some(waiting);
     }
 
+    /// What is ready, here and in the store behind; `None` until that is known.
     pub(super) fn waiting(&self) -> Option<Amount> {
-        self.waiting
+        match &self.ready {
+            Some(ready) => ready.waiting,
+            // Nothing is here, and nothing behind.
+            None => (!self.behind).then(Amount::default),
+        }
     }
 
-    /// What is ready here.
+    pub(super) fn subtract(&mut self, less: Amount) {
+        if let Some(ready) = &mut self.ready {
+            ready.subtract(less);
+        }
+    }
+
+    pub(super) fn put_back(&mut self, offset: Offset, facts: Facts) {
+        self.add(Amount::one(facts));
+        let ready = self.ready_mut();
+        ready.due = ready.due.into_iter().chain(facts.deadline).min();
+        ready.returned.insert(offset.0, facts);
+    }
+
+    pub(super) fn take_due(&mut self) -> Option<Timestamp> {
+        self.ready.as_mut()?.due.take()
+    }
+
+    /// The lowest offset that may be ready.
+    pub(super) fn head(&self) -> Option<Offset> {
+        let ready = self.ready.as_deref();
+        let returned = ready.and_then(Ready::first_returned);
+        let fresh = ready.and_then(Ready::first_fresh);
+        let behind = self.behind.then_some(self.load_from);
+        let first = returned.into_iter().chain(fresh.or(behind)).min();
+        first.map(Offset)
+    }
+
+    /// Takes out the lowest ready offset.
+    pub(super) fn pop(&mut self) -> Option<(Offset, Facts)> {
+        self.ready.as_mut()?.pop()
+    }
+
+    /// Forgets one ready offset, also if it is being loaded; whether it is still in the store alone.
+    pub(super) fn forget(&mut self, offset: Offset) -> bool {
+        if self.loading && offset.0 >= self.load_from {
+            self.ready_mut().forgotten.insert(offset.0);
+        }
+        if let Some(ready) = &mut self.ready
+            && let Some(facts) = ready.forget(offset)
+        {
+            ready.subtract(Amount::one(facts));
+        }
+        offset.0 >= self.load_from
+    }
+
+    /// Forgets every ready message below `to`; how many were known here.
+    pub(super) fn purge(&mut self, to: Offset) -> u64 {
+        self.load_from = self.load_from.max(to.0);
+        let Some(ready) = &mut self.ready else {
+            return 0;
+        };
+        let purged = ready.purge(to);
+        if ready.waiting.is_some() {
+            let mut left = ready.known();
+            // What came since `to` and is not here.
+            let count = self.end.saturating_sub(self.load_from);
+            left.add(Amount { count, bytes: 0 });
+            ready.waiting = Some(left);
+        }
+        purged
+    }
+
+    fn fresh_count(&self) -> u64 {
+        self.ready.as_ref().map_or(0, |ready| ready.fresh_count)
+    }
+
+    fn add(&mut self, more: Amount) {
+        if self.waiting().is_some()
+            && let Some(waiting) = &mut self.ready_mut().waiting
+        {
+            waiting.add(more);
+        }
+    }
+
+    fn ready_mut(&mut self) -> &mut Ready {
+        let waiting = self.waiting();
+        self.ready.get_or_insert_with(|| {
+            Box::new(Ready {
+                waiting,
+                ..Ready::default()
+            })
+        })
+    }
+}
+
+impl Ready {
+    fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.returned.is_empty()
+    }
+
+    /// How much is here.
     fn known(&self) -> Amount {
         let mut known = Amount::default();
         for stretch in &self.fresh {
@@ -152,42 +259,23 @@ impl Lane {
         known
     }
 
-    fn add(&mut self, more: Amount) {
-        if let Some(waiting) = &mut self.waiting {
-            waiting.add(more);
-        }
-    }
-
-    pub(super) fn subtract(&mut self, less: Amount) {
+    fn subtract(&mut self, less: Amount) {
         if let Some(waiting) = &mut self.waiting {
             waiting.subtract(less);
         }
     }
 
-    pub(super) fn put_back(&mut self, offset: Offset, facts: Facts) {
-        self.due = self.due.into_iter().chain(facts.deadline).min();
-        self.add(Amount::one(facts));
-        self.returned.insert(offset.0, facts);
+    fn first_returned(&self) -> Option<u64> {
+        self.returned.first_key_value().map(|(offset, _)| *offset)
     }
 
-    pub(super) fn take_due(&mut self) -> Option<Timestamp> {
-        self.due.take()
+    fn first_fresh(&self) -> Option<u64> {
+        self.fresh.front().map(|stretch| stretch.base)
     }
 
-    /// The lowest offset that may be ready.
-    pub(super) fn head(&self) -> Option<Offset> {
-        let returned = self.returned.first_key_value().map(|(offset, _)| *offset);
-        let fresh = self.fresh.front().map(|stretch| stretch.base);
-        let behind = self.behind.then_some(self.load_from);
-        let first = returned.into_iter().chain(fresh.or(behind)).min();
-        first.map(Offset)
-    }
-
-    /// Takes out the lowest ready offset.
-    pub(super) fn pop(&mut self) -> Option<(Offset, Facts)> {
-        let first_returned = self.returned.first_key_value().map(|(offset, _)| *offset);
-        let (offset, facts) = match (first_returned, self.fresh.front()) {
-            (Some(returned), Some(front)) if front.base < returned => self.pop_fresh(),
+    fn pop(&mut self) -> Option<(Offset, Facts)> {
+        let (offset, facts) = match (self.first_returned(), self.first_fresh()) {
+            (Some(returned), Some(fresh)) if fresh < returned => self.pop_fresh(),
             (Some(_), _) => self.returned.pop_first().map(|(at, f)| (Offset(at), f)),
             (None, _) => self.pop_fresh(),
         }?;
@@ -204,19 +292,8 @@ impl Lane {
         self.due = self.due.into_iter().chain(head).min();
     }
 
-    /// Forgets one ready offset, also if it is being loaded; whether it is still in the store alone.
-    pub(super) fn forget(&mut self, offset: Offset) -> bool {
-        if self.loading && offset.0 >= self.load_from {
-            self.forgotten.insert(offset.0);
-        }
-        if let Some(facts) = self.forget_here(offset) {
-            self.subtract(Amount::one(facts));
-        }
-        offset.0 >= self.load_from
-    }
-
-    /// Forgets one ready offset, if it is here.
-    fn forget_here(&mut self, offset: Offset) -> Option<Facts> {
+    /// Forgets one offset, if it is here.
+    fn forget(&mut self, offset: Offset) -> Option<Facts> {
         if let Some(facts) = self.returned.remove(&offset.0) {
             return Some(facts);
         }
@@ -243,8 +320,8 @@ impl Lane {
         Some(facts)
     }
 
-    /// Forgets every ready message below `to`; how many were known here.
-    pub(super) fn purge(&mut self, to: Offset) -> u64 {
+    /// Forgets what is here below `to`; how many.
+    fn purge(&mut self, to: Offset) -> u64 {
         let kept = self.returned.split_off(&to.0);
         let mut purged = self.returned.len() as u64;
         self.returned = kept;
@@ -257,14 +334,6 @@ impl Lane {
             if front.span == 0 {
                 self.fresh.pop_front();
             }
-        }
-        self.load_from = self.load_from.max(to.0);
-        if self.waiting.is_some() {
-            let mut left = self.known();
-            // What came since `to` and is not here.
-            let count = self.end.saturating_sub(self.load_from);
-            left.add(Amount { count, bytes: 0 });
-            self.waiting = Some(left);
         }
         purged
     }

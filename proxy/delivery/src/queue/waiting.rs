@@ -65,19 +65,22 @@ impl Queue {
 
     /// A message of so many bytes is on its way here. It is answered with [`Queue::came`].
     pub fn expect(&mut self, bytes: u32) {
-        self.coming.add(Amount::message(bytes));
+        let coming = self.coming.get_or_insert_default();
+        coming.add(Amount::message(bytes));
     }
 
     /// A message that was expected is here, or does not come after all.
     pub fn came(&mut self, bytes: u32) {
-        self.coming.subtract(Amount::message(bytes));
+        if let Some(coming) = &mut self.coming {
+            coming.subtract(Amount::message(bytes));
+        }
     }
 
     /// What will be ready once everything that is expected has come, and every member with room was
     /// given something. Of messages that come and go at once the bytes are those of an average one.
     pub fn foreseen(&self) -> Amount {
         let mut all = self.waiting();
-        all.add(self.coming);
+        all.add(self.coming.as_deref().copied().unwrap_or_default());
         let left = all.count.saturating_sub(self.members.room());
         let bytes = u128::from(all.bytes) * u128::from(left);
         let bytes = bytes.checked_div(u128::from(all.count)).unwrap_or(0);
@@ -98,7 +101,8 @@ impl Queue {
     /// A message has died in the store. Nobody is given it any more; false if a member holds it, who
     /// then ends it as [`End::Doomed`](super::End::Doomed).
     pub fn doom(&mut self, place: Place) -> bool {
-        if let Some(held) = self.unsettled.get_mut(&place) {
+        let unsettled = self.unsettled.as_mut();
+        if let Some(held) = unsettled.and_then(|all| all.get_mut(&place)) {
             held.is_doomed = true;
             return false;
         }
@@ -112,7 +116,7 @@ impl Queue {
     /// Forgets a message of so many bytes that is about to be settled by somebody else; false if a
     /// member holds it.
     pub fn forget(&mut self, place: Place, bytes: u32) -> bool {
-        if self.unsettled.contains_key(&place) {
+        if self.is_held(place) {
             return false;
         }
         if let Some(lane) = self.lane(place.lane)

@@ -5,25 +5,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Offset, Overflow, SizeLimits};
 use fairlead_delivery::{Amount, Assigned, Facts, Left, Manner, MemberId, Place, Queue, Stretch};
-use fairlead_ports::{Appended, Clock, Marks};
+use fairlead_ports::{Appended, Clock, Log, Store, StoreError};
 use fairlead_topology::Stream;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::{Entrant, Hub, Lane, Lanes};
-use crate::expiry::Expiry;
+use super::{Chores, Entrant, Hub, Looked};
 use crate::inbox::{Given, Inbox};
-use crate::surplus::{Surplus, is_over};
+use crate::surplus::is_over;
 use crate::{AttachmentId, Error, Reason};
 
 /// A queue with members.
 #[derive(Debug)]
 pub(crate) struct Hot {
-    pub(super) lanes: Lanes,
-    /// How much may be ready; without a limit it is not looked at.
-    pub(crate) limits: SizeLimits,
-    expiry: Arc<Expiry>,
-    surplus: Arc<Surplus>,
+    pub(super) lanes: SmallVec<[EntityId; 2]>,
+    /// How much may be ready; most queues have no limit.
+    limits: Option<Box<SizeLimits>>,
+    chores: Arc<Chores>,
     state: Mutex<State>,
 }
 
@@ -53,12 +51,10 @@ struct State {
     is_gone: bool,
     /// It stays although nobody uses it.
     is_pinned: bool,
-    /// Kept between pumps so that assigning allocates nothing.
-    scratch: Vec<Assigned>,
 }
 
 impl Hot {
-    pub(super) fn new(lanes: SmallVec<[(Lane, Marks); 1]>, stream: &Stream, hub: &Hub) -> Self {
+    pub(super) fn new(lanes: &Looked, stream: &Stream, hub: &Hub) -> Self {
         let settings = stream.settings();
         let manner = Manner {
             returns_max: settings.returns_max,
@@ -73,14 +69,12 @@ impl Hot {
             is_exclusive: false,
             is_gone: false,
             is_pinned: false,
-            scratch: Vec::new(),
         };
         Self {
             state: Mutex::new(state),
-            limits: stream.ready_limits(),
-            expiry: Arc::clone(&hub.expiry),
-            surplus: Arc::clone(&hub.surplus),
-            lanes: lanes.into_iter().map(|(lane, _)| lane).collect(),
+            limits: stream.ready_limits().map(Box::new),
+            chores: Arc::clone(&hub.chores),
+            lanes: lanes.iter().map(|(lane, _)| *lane).collect(),
         }
     }
 
@@ -141,7 +135,7 @@ impl Hot {
     /// The first lane, which stands for the queue.
     pub(crate) fn entity(&self) -> EntityId {
         // A queue has at least one lane.
-        self.lanes.first().map_or(EntityId(0), |lane| lane.entity)
+        self.lanes.first().copied().unwrap_or(EntityId(0))
     }
 
     /// Whether it is the queue of this stream, and not of another one under its name.
@@ -150,13 +144,18 @@ impl Hot {
     }
 
     /// A lane by its number.
-    pub(crate) fn lane(&self, number: u8) -> Option<&Lane> {
-        self.lanes.get(usize::from(number))
+    pub(crate) fn lane(&self, number: u8) -> Option<EntityId> {
+        self.lanes.get(usize::from(number)).copied()
+    }
+
+    /// For reading a lane.
+    pub(crate) fn open(&self, store: &dyn Store, number: u8) -> Result<Arc<dyn Log>, StoreError> {
+        store.open(self.lane(number).ok_or(StoreError::Unavailable)?)
     }
 
     /// The number of a lane.
     pub(crate) fn number_of(&self, entity: EntityId) -> u8 {
-        let place = self.lanes.iter().position(|lane| lane.entity == entity);
+        let place = self.lanes.iter().position(|lane| *lane == entity);
         place
             .and_then(|place| u8::try_from(place).ok())
             .unwrap_or(0)
@@ -194,21 +193,21 @@ impl Hot {
         }
         // Whoever waits is given it first: then it does not count.
         state.pump(&news);
-        self.surplus.take(self, &mut state.queue);
+        self.chores.surplus.take(self, &mut state.queue);
         self.note_due(&mut state);
     }
 
     /// Takes room for a message that is about to come; false when then more would be ready than may
     /// be. What lets its oldest go has room.
     pub(crate) fn admit(&self, bytes: u32) -> bool {
-        if self.limits.overflow == Overflow::DropHead {
+        let Some(limits) = self.limits_refusing() else {
             return true;
-        }
+        };
         let bytes = self.weigh(bytes);
         let queue = &mut self.state.lock().queue;
         let mut ready = queue.foreseen();
         ready.add(Amount::message(bytes));
-        let has_room = !is_over(&self.limits, ready);
+        let has_room = !is_over(limits, ready);
         if has_room {
             queue.expect(bytes);
         }
@@ -222,10 +221,23 @@ impl Hot {
 
     /// What so many bytes count for here.
     pub(crate) fn weigh(&self, bytes: u32) -> u32 {
-        match self.limits.bytes_max {
+        let limits = self.limits.as_ref();
+        match limits.and_then(|limits| limits.bytes_max) {
             Some(_) => bytes,
             None => 0,
         }
+    }
+
+    /// Its limits, if its oldest go at them.
+    pub(crate) fn limits_displacing(&self) -> Option<&SizeLimits> {
+        let limits = self.limits.as_deref()?;
+        (limits.overflow == Overflow::DropHead).then_some(limits)
+    }
+
+    /// Its limits, if what comes at them is refused.
+    fn limits_refusing(&self) -> Option<&SizeLimits> {
+        let limits = self.limits.as_deref()?;
+        (limits.overflow != Overflow::DropHead).then_some(limits)
     }
 
     /// Changes the queue, then hands out what became possible.
@@ -233,7 +245,7 @@ impl Hot {
         let mut state = self.state.lock();
         let result = change(&mut state.queue);
         // What came back may be too much, and is not given out again then.
-        self.surplus.take(self, &mut state.queue);
+        self.chores.surplus.take(self, &mut state.queue);
         state.pump(&News::NONE);
         self.note_due(&mut state);
         result
@@ -254,7 +266,7 @@ impl Hot {
         if state.queue.members() == 0 {
             state.is_exclusive = false;
         }
-        self.surplus.take(self, &mut state.queue);
+        self.chores.surplus.take(self, &mut state.queue);
         state.pump(&News::NONE);
         self.note_due(&mut state);
         left
@@ -264,7 +276,7 @@ impl Hot {
     fn note_due(&self, state: &mut State) {
         while let Some((lane, deadline)) = state.queue.take_due() {
             if let Some(lane) = self.lane(lane) {
-                self.expiry.note(lane.entity, deadline);
+                self.chores.expiry.note(lane, deadline);
             }
         }
     }
@@ -315,7 +327,7 @@ impl State {
     }
 
     fn pump(&mut self, news: &News<'_>) {
-        let mut assigned = std::mem::take(&mut self.scratch);
+        let mut assigned: SmallVec<[Assigned; 16]> = SmallVec::new();
         self.queue.assign(&mut assigned);
         let mut rest = assigned.as_slice();
         while let Some(first) = rest.first() {
@@ -335,12 +347,22 @@ impl State {
             }
             rest = after;
         }
-        assigned.clear();
-        self.scratch = assigned;
         if self.queue.lacks_load()
             && let Some(receiver) = self.members.first()
         {
             receiver.inbox.put(|contents| contents.look = true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As much as an allocator hands out for it, with the two counters of an `Arc`.
+    #[test]
+    fn an_idle_queue_takes_a_quarter_of_a_kibibyte() {
+        let counters = 2 * size_of::<usize>();
+        assert!(size_of::<Hot>() + counters <= 256, "{}", size_of::<Hot>());
     }
 }
