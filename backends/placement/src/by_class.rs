@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fairlead_canon::{Class, EntityId, Spec};
-use fairlead_ports::{BoxFuture, Committed, Documents, Log, Op, Store, StoreError, Unit, Watcher};
+use fairlead_ports::{
+    BoxFuture, Committed, Documents, Log, Op, Progress, Store, StoreError, Unit, Watcher,
+};
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use parking_lot::RwLock;
@@ -51,7 +53,7 @@ pub(crate) struct Places {
     pub(crate) notes: Notes,
     muted_in_memory: Arc<Muted>,
     muted_on_disk: Arc<Muted>,
-    pub(crate) meter: Meter,
+    pub(crate) meter: Arc<Meter>,
     /// How often entities were found elsewhere.
     pub(crate) moves: AtomicU64,
 }
@@ -68,7 +70,7 @@ impl ByClass {
             notes: Notes::default(),
             muted_in_memory: Arc::default(),
             muted_on_disk: Arc::default(),
-            meter: Meter::default(),
+            meter: Arc::default(),
             moves: AtomicU64::new(0),
         }))
     }
@@ -266,6 +268,10 @@ impl Store for ByClass {
 
     fn backup(&self, to: PathBuf) -> BoxFuture<'static, io::Result<u64>> {
         self.0.durable.backup(to)
+    }
+
+    fn progress(&self, entity: EntityId) -> Option<Progress> {
+        self.0.meter.progress(entity)
     }
 
     fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {

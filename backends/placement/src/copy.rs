@@ -15,6 +15,7 @@ use fairlead_ports::{
 };
 use smallvec::smallvec;
 
+use crate::meter::Meter;
 use crate::slice::{Slice, commit};
 use crate::touched::{Notes, Touched};
 use crate::views::{PAGE, View, end_of};
@@ -32,6 +33,7 @@ pub(crate) struct Copier {
     entity: EntityId,
     spec: Spec,
     slice: Slice,
+    meter: Arc<Meter>,
     /// The end of what was appended there so far.
     end: Offset,
     /// Where it begins there.
@@ -57,6 +59,7 @@ impl Copier {
         from: Arc<dyn Log>,
         store: &Arc<dyn Store>,
         (entity, spec): (EntityId, Spec),
+        meter: &Arc<Meter>,
     ) -> Result<Self, StoreError> {
         // Limits would count what is on its way only to keep an offset, ages begin anew, what was
         // aborted replaces nothing, and what is dead stays so although no more is kept.
@@ -75,6 +78,7 @@ impl Copier {
             entity,
             spec,
             slice: Slice::to(store, entity),
+            meter: Arc::clone(meter),
             end: Offset(0),
             start: Offset(0),
             seen: BTreeSet::new(),
@@ -87,8 +91,14 @@ impl Copier {
         notes.take(self.entity, self.spec.kind)
     }
 
+    /// How many messages it holds, and their bytes.
+    pub(crate) async fn held(&self) -> Result<(u64, u64), StoreError> {
+        let marks = self.from.marks().await?;
+        Ok((marks.count, marks.bytes))
+    }
+
     /// Bytes of messages that were copied so far.
-    pub(crate) fn copied(&self) -> u64 {
+    fn copied(&self) -> u64 {
         self.slice.copied
     }
 
@@ -160,7 +170,7 @@ impl Copier {
                 at = stored.base.plus(u64::from(stored.batch.span));
                 self.begin_at(marks, stored.base).await?;
                 self.clear(&mut gone, stored.base).await?;
-                self.append(stored.base, stored.batch).await?;
+                self.copy(stored).await?;
             }
             self.cleared.extend(gone);
         }
@@ -199,7 +209,7 @@ impl Copier {
                 let of_batch = entries.partition_point(|entry| entry.base < stored.base);
                 let deadline = entries.get(of_batch).and_then(|entry| entry.deadline);
                 stored.batch.deadline = deadline.or(stored.batch.deadline);
-                self.append(stored.base, stored.batch).await?;
+                self.copy(stored).await?;
             }
             at = at.max(self.end);
         }
@@ -322,6 +332,11 @@ impl Copier {
             self.append(self.end, clearing(key)).await?;
         }
         Ok(())
+    }
+
+    async fn copy(&mut self, stored: Stored) -> Result<(), StoreError> {
+        self.meter.copied(&stored.batch, self.spec.kind);
+        self.append(stored.base, stored.batch).await
     }
 
     async fn append(&mut self, base: Offset, batch: Batch) -> Result<(), StoreError> {

@@ -1,18 +1,10 @@
 //! What moves have done so far, counted where it happens and read from anywhere.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Counters of moves. Each is exact.
-#[derive(Debug, Default)]
-pub(crate) struct Meter {
-    moves: AtomicU64,
-    rounds: AtomicU64,
-    bytes: AtomicU64,
-    pauses: AtomicU64,
-    pause_micros: AtomicU64,
-    longest_pause_micros: AtomicU64,
-}
+use fairlead_canon::{Batch, EntityId, Kind};
+use fairlead_ports::Progress;
+use parking_lot::Mutex;
 
 /// What the moves of a store between its places have done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,36 +23,74 @@ pub struct Moves {
     pub longest_pause_micros: u64,
 }
 
+/// Counters of all moves, and of the last one.
+#[derive(Debug, Default)]
+pub(crate) struct Meter(Mutex<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    all: Moves,
+    last: Progress,
+    /// Whom the last one moves.
+    entities: Vec<EntityId>,
+}
+
 impl Meter {
+    pub(crate) fn begin(&self, entities: &[EntityId]) {
+        let mut counted = self.0.lock();
+        counted.entities = entities.to_vec();
+        counted.last = Progress {
+            number: counted.last.number + 1,
+            ..Progress::default()
+        };
+    }
+
     pub(crate) fn moved(&self) {
-        self.moves.fetch_add(1, Ordering::Relaxed);
+        self.0.lock().all.moves += 1;
     }
 
-    pub(crate) fn round(&self) {
-        self.rounds.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn over(&self) {
+        self.0.lock().last.is_over = true;
     }
 
-    pub(crate) fn copied(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// A round begins, and so many messages and bytes are held.
+    pub(crate) fn round(&self, (messages, bytes): (u64, u64)) {
+        let mut counted = self.0.lock();
+        counted.all.rounds += 1;
+        counted.last.rounds += 1;
+        counted.last.messages_held = messages;
+        counted.last.bytes_held = bytes;
+    }
+
+    pub(crate) fn copied(&self, batch: &Batch, kind: Kind) {
+        let mut counted = self.0.lock();
+        let bytes = u64::from(batch.weight(kind));
+        counted.all.bytes += bytes;
+        counted.last.bytes += bytes;
+        counted.last.messages += u64::from(batch.count);
     }
 
     pub(crate) fn paused(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.pauses.fetch_add(1, Ordering::Relaxed);
-        self.pause_micros.fetch_add(micros, Ordering::Relaxed);
-        self.longest_pause_micros
-            .fetch_max(micros, Ordering::Relaxed);
+        let mut counted = self.0.lock();
+        counted.all.pauses += 1;
+        counted.all.pause_micros += micros;
+        let Counted { all, last, .. } = &mut *counted;
+        for longest in [
+            &mut all.longest_pause_micros,
+            &mut last.longest_pause_micros,
+        ] {
+            *longest = micros.max(*longest);
+        }
     }
 
     pub(crate) fn read(&self) -> Moves {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Moves {
-            moves: read(&self.moves),
-            rounds: read(&self.rounds),
-            bytes: read(&self.bytes),
-            pauses: read(&self.pauses),
-            pause_micros: read(&self.pause_micros),
-            longest_pause_micros: read(&self.longest_pause_micros),
-        }
+        self.0.lock().all
+    }
+
+    /// The last move, if it is one of this entity.
+    pub(crate) fn progress(&self, entity: EntityId) -> Option<Progress> {
+        let counted = self.0.lock();
+        counted.entities.contains(&entity).then_some(counted.last)
     }
 }

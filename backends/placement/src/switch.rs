@@ -129,7 +129,7 @@ impl Switch {
         let mut copiers = Vec::with_capacity(self.entities.len());
         for (entity, spec) in &self.entities {
             let log = from.open(*entity)?;
-            copiers.push(Copier::begin(log, to, (*entity, *spec)).await?);
+            copiers.push(Copier::begin(log, to, (*entity, *spec), &places.meter).await?);
         }
         Ok(copiers)
     }
@@ -181,6 +181,7 @@ impl Way {
         places.gate.between(|| places.notes.begin(kinds));
         let entities: Vec<_> = switch.entities.keys().copied().collect();
         places.muted(switch.to).set(&entities);
+        places.meter.begin(&entities);
         Self {
             places: Arc::clone(places),
             to: switch.to,
@@ -227,13 +228,16 @@ impl Way {
         };
         let nothing = self.entities.iter().map(nothing).collect();
         commit(places.store(self.to.other()), nothing, Promise::Durable).await?;
+        let mut held = (0, 0);
+        for copier in &*copiers {
+            let (messages, bytes) = copier.held().await?;
+            held = (held.0 + messages, held.1 + bytes);
+        }
+        places.meter.round(held);
         let mut is_complete = true;
         for (copier, touched) in copiers.iter_mut().zip(touched) {
-            let before = copier.copied();
             is_complete &= copier.round(touched, round).await?;
-            places.meter.copied(copier.copied() - before);
         }
-        places.meter.round();
         Ok(is_complete)
     }
 
@@ -264,6 +268,7 @@ impl Way {
 
 impl Drop for Way {
     fn drop(&mut self) {
+        self.places.meter.over();
         if self.is_decided {
             return;
         }

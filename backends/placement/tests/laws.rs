@@ -104,12 +104,14 @@ mod classes {
 }
 
 mod moving {
-    use std::future::Future;
+    use std::future::{Future, poll_fn};
     use std::pin::pin;
     use std::task::{Context, Waker};
 
     use fairlead_canon::{Batch, Class, EntityId, Kind, Offset, Outcome, Promise, Spec};
-    use fairlead_ports::{Decision, Op, Placement, StoreError, Unit, Version, View, Want};
+    use fairlead_ports::{
+        Decision, Op, Placement, Progress, StoreError, Unit, Version, View, Want,
+    };
     use fairlead_testkit::make::{
         A, B, append, append_to, create, end_txn, expect, keyed, marker, message, messages, put,
         settle, settle_for, stamped, transacted, trim,
@@ -319,6 +321,36 @@ mod moving {
         polled_once(subject.store.commit(vec![unit()]));
         subject.done(vec![append(A, message("b"))]).await;
         assert_eq!(subject.bodies(A).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_move_tells_how_far_it_is_and_what_it_was() {
+        let subject = slow(7);
+        let made = vec![create(B, Kind::Log), in_class(A, Kind::Log, Class::Local)];
+        subject.done(made).await;
+        for n in 0..40 {
+            subject.done(vec![append(A, message(n.to_string()))]).await;
+        }
+        let held = subject.marks(A).await;
+        assert_eq!(subject.store.progress(A), None);
+        let ops = [as_class(A, Kind::Log, Class::Memory)].into();
+        let promise = Promise::Durable;
+        let mut moving = subject.store.commit(vec![Unit { ops, promise }]);
+        let mut seen = Vec::new();
+        let outcomes = poll_fn(|context| {
+            let polled = moving.as_mut().poll(context);
+            seen.extend(subject.store.progress(A));
+            polled
+        });
+        assert!(outcomes.await[0].is_ok());
+        let far = |at: &&Progress| !at.is_over && at.messages_held == 40;
+        assert!(seen.iter().any(|at| far(&at) && at.messages == 0));
+        assert!(seen.iter().any(|at| far(&at) && at.messages == 40));
+        let end = seen.last().expect("it was polled");
+        assert!(end.is_over && end.rounds >= 2, "{end:?}");
+        let copied = (end.number, end.messages, end.bytes, end.bytes_held);
+        assert_eq!(copied, (1, 40, held.bytes, held.bytes));
+        assert_eq!(subject.store.progress(B), None);
     }
 
     #[tokio::test]

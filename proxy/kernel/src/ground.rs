@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Kind, Promise, SizeLimits, Spec, Timestamp};
-use fairlead_ports::{Clock, Op, Ops, Store, StoreError, Unit};
+use fairlead_ports::{BoxFuture, Clock, Committed, Op, Ops, Store, StoreError, Unit};
 use fairlead_topology::{Applied, Change, Declared, Stream, StreamKey, Topology};
 
 use crate::Error;
@@ -19,6 +19,14 @@ pub(crate) struct Ground {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+/// A declaration that others see and that is with the store.
+pub(crate) struct Begun {
+    declared: Declared,
+    applied: Vec<Applied>,
+    /// `None` where nothing of it has to be kept.
+    kept: Option<BoxFuture<'static, Vec<Result<Committed, StoreError>>>>,
+}
+
 impl Ground {
     /// Applies changes and keeps what `unit` says of them, or leaves everything as it was.
     pub(crate) async fn declare(
@@ -26,21 +34,40 @@ impl Ground {
         change: impl FnOnce(&mut Topology, Timestamp) -> Result<(Declared, Vec<Applied>), Error>,
         unit: impl FnOnce(&[Applied], &Topology) -> Result<Unit, Error>,
     ) -> Result<Declared, Error> {
+        self.end(self.begin(change, unit)?).await
+    }
+
+    /// Applies changes and hands over what `unit` says of them.
+    pub(crate) fn begin(
+        &self,
+        change: impl FnOnce(&mut Topology, Timestamp) -> Result<(Declared, Vec<Applied>), Error>,
+        unit: impl FnOnce(&[Applied], &Topology) -> Result<Unit, Error>,
+    ) -> Result<Begun, Error> {
         let now = self.clock.wall();
         // Handed to the store before others see it: whoever publishes to a new stream comes after.
-        let (declared, applied, kept) = self.atlas.write(|topology| {
+        self.atlas.write(|topology| {
             let (declared, applied) = change(topology, now)?;
-            match unit(&applied, topology) {
+            let kept = match unit(&applied, topology) {
                 // What ends with its connection is nowhere but here.
-                Ok(unit) if unit.ops.is_empty() => Ok((declared, applied, None)),
-                Ok(unit) => Ok((declared, applied, Some(self.store.commit(vec![unit])))),
+                Ok(unit) if unit.ops.is_empty() => None,
+                Ok(unit) => Some(self.store.commit(vec![unit])),
                 Err(error) => {
                     topology.undo(applied);
-                    Err(error)
+                    return Err(error);
                 }
-            }
-        })?;
-        let kept = match kept {
+            };
+            Ok(Begun {
+                declared,
+                applied,
+                kept,
+            })
+        })
+    }
+
+    /// Sees to it that what was begun is kept, or leaves everything as it was.
+    pub(crate) async fn end(&self, begun: Begun) -> Result<Declared, Error> {
+        let applied = begun.applied;
+        let kept = match begun.kept {
             Some(kept) => kept
                 .await
                 .pop()
@@ -58,7 +85,7 @@ impl Ground {
                 self.hub.pin(&*self.store, stream).await?;
             }
         }
-        Ok(declared)
+        Ok(begun.declared)
     }
 
     /// Applies changes of which nothing has to be kept but the entities themselves.

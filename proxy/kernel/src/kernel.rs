@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use fairlead_canon::{Class, EntityId, Kind, Origin, Principal, SizeLimits, Text};
 use fairlead_ports::{
-    Action, BoxFuture, Clock, ConnInfo, Directory, Documents, Entropy, Login, Policy, Store,
-    Verdict,
+    Action, BoxFuture, Clock, ConnInfo, Directory, Documents, Entropy, Login, Policy,
+    Progress, Store, Verdict,
 };
 use fairlead_topology::{Change, Family, NewStream, Stream, StreamKey, Topology};
 use tokio::sync::mpsc;
@@ -29,6 +29,7 @@ use crate::hub::Hub;
 use crate::janitor::Janitor;
 use crate::live::Subscriptions;
 use crate::metrics::{Meters, Metrics};
+use crate::moving::Moving;
 use crate::registrar::{Registrar, Request, restore};
 use crate::txn::Transactions;
 use crate::undertaker::Undertaker;
@@ -112,6 +113,7 @@ impl Kernel {
         let registrar = Registrar {
             ground: ground.clone(),
             reserved,
+            moving: Moving::default(),
         };
         let registrar = registrar.start();
         let own = (&*atlas, &registrar);
@@ -228,6 +230,12 @@ impl Kernel {
     /// Resolves to the bytes copied.
     pub fn backup(&self, to: PathBuf) -> BoxFuture<'static, io::Result<u64>> {
         self.backing.store.backup(to)
+    }
+
+    /// The last change of a stream's class for which it was copied, if nothing was since.
+    pub fn progress(&self, stream: &Stream) -> Option<Progress> {
+        let lane = stream.lanes.first()?;
+        self.backing.store.progress(*lane)
     }
 
     /// Where other rooms register what they count.

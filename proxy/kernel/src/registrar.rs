@@ -1,4 +1,5 @@
 //! The one task that changes what outlives a connection: a declaration is applied, kept, and then answered.
+//! Those that move what streams hold are answered by themselves.
 
 use bytes::Bytes;
 use fairlead_canon::Promise;
@@ -6,7 +7,8 @@ use fairlead_ports::{Documents, Op, Ops, Space, Unit};
 use fairlead_topology::{Applied, Change, Declared, Stream, Topology};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ground::{Ground, entity_ops};
+use crate::ground::{Begun, Ground, entity_ops};
+use crate::moving::{Moving, moved};
 use crate::{Error, Reason};
 
 /// The name space of definitions.
@@ -37,6 +39,7 @@ pub(crate) struct Registrar {
     pub(crate) ground: Ground,
     /// Entity numbers below are reserved on disk.
     pub(crate) reserved: u64,
+    pub(crate) moving: Moving,
 }
 
 /// The stream that a document of the store defines, for those who look at a store while no kernel
@@ -57,18 +60,52 @@ impl Registrar {
     }
 
     async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        while let Some(request) = requests.recv().await {
-            let result = self.declare(request.changes, request.only_if).await;
-            // The asker may be gone; what it declared stays.
-            drop(request.reply.send(result));
+        loop {
+            let has_room = self.moving.has_room();
+            tokio::select! {
+                Some(held) = self.moving.ended() => self.take_all(held).await,
+                request = requests.recv(), if has_room => match request {
+                    Some(request) => self.take(request).await,
+                    None => break,
+                },
+            }
+        }
+        while let Some(held) = self.moving.ended().await {
+            self.take_all(held).await;
         }
     }
 
-    async fn declare(
-        &mut self,
-        changes: Vec<Change>,
-        only_if: Option<Proviso>,
-    ) -> Result<Declared, Error> {
+    async fn take_all(&mut self, requests: impl IntoIterator<Item = Request>) {
+        for request in requests {
+            self.take(request).await;
+        }
+    }
+
+    async fn take(&mut self, request: Request) {
+        if self.moving.concerns(&request.changes) {
+            return self.moving.hold(request);
+        }
+        let ground = &self.ground;
+        let moved = ground
+            .atlas
+            .read(|topology| moved(&request.changes, topology));
+        let (reply, begun) = (request.reply, self.begin(request.changes, request.only_if));
+        let ground = self.ground.clone();
+        let end = async move {
+            let result = match begun {
+                Ok(begun) => ground.end(begun).await,
+                Err(error) => Err(error),
+            };
+            // The asker may be gone; what it declared stays.
+            drop(reply.send(result));
+        };
+        match moved.is_empty() {
+            true => end.await,
+            false => self.moving.start(moved, end),
+        }
+    }
+
+    fn begin(&mut self, changes: Vec<Change>, only_if: Option<Proviso>) -> Result<Begun, Error> {
         let reserved = &mut self.reserved;
         let change = |topology: &mut Topology, now| {
             if only_if.is_some_and(|holds| !holds(topology)) {
@@ -76,11 +113,9 @@ impl Registrar {
             }
             Ok(topology.apply(changes, now)?)
         };
-        self.ground
-            .declare(change, |applied, topology| {
-                unit(applied, topology, reserved)
-            })
-            .await
+        self.ground.begin(change, |applied, topology| {
+            unit(applied, topology, reserved)
+        })
     }
 }
 
@@ -102,7 +137,9 @@ fn unit(applied: &[Applied], topology: &Topology, reserved: &mut u64) -> Result<
             promise = Promise::Durable;
         }
     }
-    if promise == Promise::Durable && topology.next_entity() > *reserved {
+    // What makes no entity may take long: later numbers must not wait for it to be reserved.
+    let makes_any = ops.iter().any(|op| matches!(op, Op::Create { .. }));
+    if makes_any && promise == Promise::Durable && topology.next_entity() > *reserved {
         *reserved = topology.next_entity() + BLOCK;
         let value = Some(Bytes::copy_from_slice(&reserved.to_be_bytes()));
         ops.push(Op::Put {

@@ -3,6 +3,7 @@
 mod document;
 mod error;
 mod log;
+mod progress;
 pub mod terms;
 mod timetable;
 mod unit;
@@ -23,6 +24,7 @@ pub use error::StoreError;
 pub use log::{
     Aborted, By, Chunk, CursorId, Entry, KeyPage, Log, Marks, Stored, View, Want, Writers,
 };
+pub use progress::Progress;
 pub use timetable::Timetable;
 pub use unit::{Committed, Decision, Op, Ops, Place, Placed, Placement, Target, Targets, Unit};
 
@@ -52,6 +54,11 @@ pub trait Store: Debug + Send + Sync {
     fn backup(&self, to: PathBuf) -> BoxFuture<'static, io::Result<u64>> {
         drop(to);
         Box::pin(ready(Err(io::ErrorKind::Unsupported.into())))
+    }
+
+    /// The last move of an entity, if nothing has moved since; where none takes long there is none to tell of.
+    fn progress(&self, _entity: EntityId) -> Option<Progress> {
+        None
     }
 
     /// A handle for reading: opens no file, starts no task, creates nothing.

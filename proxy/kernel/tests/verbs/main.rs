@@ -20,6 +20,7 @@ mod fates;
 mod groups;
 mod handing;
 mod leaving;
+mod moving;
 mod publishing;
 mod queues;
 mod reading;
