@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use fairlead_canon::{Class, EntityId, Kind, Origin, Principal, SizeLimits, Text};
 use fairlead_ports::{
-    Action, BoxFuture, Clock, ConnInfo, Directory, Documents, Entropy, Login, Policy,
-    Progress, Store, Verdict,
+    Action, BoxFuture, Clock, ConnInfo, Directory, Documents, Entropy, Login, Policy, Progress,
+    Store, Verdict,
 };
 use fairlead_topology::{Change, Family, NewStream, Stream, StreamKey, Topology};
 use tokio::sync::mpsc;

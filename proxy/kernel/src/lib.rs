@@ -87,8 +87,8 @@ pub use fairlead_delivery::{
     Allowance, Ask, GroupError, Joined, MemberView, Phase, Synced, Who, Wish,
 };
 pub use fairlead_ports::{
-    Aborted, BoxFuture, By, Chunk, Condition, ConnInfo, Decision, Document, Io, Login, Marks, Progress,
-    Step, Stored, Version, View, fill,
+    Aborted, BoxFuture, By, Chunk, Condition, ConnInfo, Decision, Document, Io, Login, Marks,
+    Progress, Step, Stored, Version, View, fill,
 };
 pub use fairlead_topology::{
     AtFull, Binding, Change, Configure, DeadLetter, Declared, Destination, Family, HeaderMatch,
