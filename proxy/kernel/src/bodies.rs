@@ -1,7 +1,7 @@
 //! From assigned offsets to deliveries: bodies are read a stretch at a time, in order.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use fairlead_canon::{Address, DeadReason, Message, Outcome, Path, RealmId};
 use fairlead_delivery::Assigned;
@@ -14,6 +14,7 @@ use crate::consume::Attached;
 use crate::hub::Hot;
 use crate::inbox::Given;
 use crate::mark::Mark;
+use crate::seldom::Fresh;
 use crate::solo::Solo;
 use crate::verb::{AttachmentId, Delivery, DeliveryId};
 
@@ -45,12 +46,24 @@ impl Default for Bodies {
     }
 }
 
+impl Fresh for Bodies {
+    fn fresh() -> &'static Self {
+        static FRESH: LazyLock<Bodies> = LazyLock::new(Bodies::default);
+        &FRESH
+    }
+}
+
 impl Bodies {
     const STEP_FIRST: usize = 64;
     const STEP_MAX: usize = 512;
     /// A step that read more than this makes the next one smaller: bounds what a slow reader holds.
     const BYTES_HIGH: usize = 1024 * 1024;
     const BYTES_LOW: usize = 128 * 1024;
+
+    /// Whether nothing waits and nothing is read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.reading.is_none()
+    }
 
     /// Adds what was assigned.
     pub(crate) fn await_their_turn(&mut self, assigned: VecDeque<Given>) {

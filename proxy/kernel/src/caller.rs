@@ -11,10 +11,12 @@ use tokio::runtime::Handle;
 
 use crate::attachments::Attachments;
 use crate::bodies::Bodies;
-use crate::inbox::Inbox;
+use crate::claim::Claim;
+use crate::inbox::{Contents, Inbox};
 use crate::load::Load;
 use crate::outbox::{Committing, Outbox};
 use crate::publish::Routes;
+use crate::seldom::Seldom;
 use crate::transact::Endings;
 use crate::verb::{AttachmentId, Event};
 use crate::{Kernel, Meters};
@@ -30,18 +32,20 @@ pub struct Caller {
     pub(crate) space: Space,
     pub(crate) meters: Arc<Meters>,
     pub(crate) inbox: Arc<Inbox>,
+    /// Emptied, to be filled again: of one who gets messages.
+    pub(crate) spare: Option<Box<Contents>>,
     /// Names the publisher when a lane is chosen: the same for the same client.
     pub(crate) publisher: Text,
-    pub(crate) outbox: Outbox,
+    pub(crate) outbox: Seldom<Outbox>,
     pub(crate) routes: Option<Box<Routes>>,
     pub(crate) attachments: Attachments,
     pub(crate) last_attachment: u32,
     pub(crate) ready: VecDeque<Event>,
-    pub(crate) bodies: Bodies,
+    pub(crate) bodies: Seldom<Bodies>,
     pub(crate) loads: Vec<Load>,
     /// Inboxes that got live messages and were not woken yet.
     pub(crate) dirty: Vec<Arc<Inbox>>,
-    pub(crate) claim: Option<bytes::Bytes>,
+    pub(crate) claim: Option<Arc<Claim>>,
     pub(crate) owned: Vec<StreamKey>,
     pub(crate) watches_condition: bool,
     /// Transactions whose receipt is awaited, oldest first.
@@ -64,13 +68,14 @@ impl Caller {
             space: Space(FIRST_TRANSLATOR_SPACE + u16::from(origin.0)),
             meters,
             inbox: Arc::default(),
+            spare: None,
             publisher,
-            outbox: Outbox::default(),
+            outbox: Seldom::default(),
             routes: None,
             attachments: Attachments::default(),
             last_attachment: 0,
             ready: VecDeque::new(),
-            bodies: Bodies::default(),
+            bodies: Seldom::default(),
             loads: Vec::new(),
             dirty: Vec::new(),
             claim: None,
@@ -128,9 +133,11 @@ impl Drop for Caller {
             self.kernel.conditions.forget(self.id);
         }
         if let Some(claim) = self.claim.take() {
-            self.kernel.claims.release(&claim, self.id);
+            self.kernel.claims.release(&claim);
         }
-        see_to_the_end(self.outbox.rest());
+        if self.outbox.is_flying() {
+            see_to_the_end(self.outbox.rest());
+        }
     }
 }
 

@@ -1,28 +1,32 @@
 //! Names that one caller holds at a time: who claims one displaces its holder.
 
-use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::inbox::Inbox;
 use crate::{Caller, Displaced, Error, Kernel, Reason};
 
-/// Every claim in force.
+/// Every claim in force, by its name.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    held: Mutex<BTreeMap<Bytes, Holder>>,
+    held: Mutex<HashTable<Arc<Claim>>>,
+    hasher: RandomState,
 }
 
+/// A name and who holds it.
 #[derive(Debug)]
-struct Holder {
-    caller: u64,
+pub(crate) struct Claim {
+    /// With the holder's document space before it, since each protocol has its own names.
+    name: Box<[u8]>,
     inbox: Arc<Inbox>,
-    /// For those who wait, if any do.
-    released: Option<Arc<Notify>>,
+    /// For those who wait.
+    released: Notify,
 }
 
 impl Caller {
@@ -33,23 +37,19 @@ impl Caller {
     /// [`Event::Displaced`](crate::Event::Displaced); this waits until its caller is dropped, at
     /// most ten seconds. A caller holds one name; claiming it twice is no error.
     pub async fn claim(&mut self, name: &[u8]) -> Result<(), Error> {
-        let key: Bytes = [&self.space.0.to_be_bytes()[..], name].concat().into();
+        let name = [&self.space.0.to_be_bytes()[..], name].concat();
         let claims = Arc::clone(&self.kernel.claims);
         let taking = async {
-            while let Some(released) = claims.try_hold(&key, self.id, &self.inbox) {
-                released.notified().await;
+            loop {
+                match claims.try_hold(&name, &self.inbox) {
+                    Ok(claim) => return claim,
+                    Err(other) => other.released.notified().await,
+                }
             }
         };
-        if tokio::time::timeout(Self::CLAIM_WAIT_MAX, taking)
-            .await
-            .is_err()
-        {
-            return Err(Error::us(
-                Reason::Locked,
-                "the present holder does not let go",
-            ));
-        }
-        self.claim = Some(key);
+        let taken = tokio::time::timeout(Self::CLAIM_WAIT_MAX, taking).await;
+        let late = |_elapsed| Error::us(Reason::Locked, "the present holder does not let go");
+        self.claim = Some(taken.map_err(late)?);
         Ok(())
     }
 }
@@ -59,11 +59,11 @@ impl Kernel {
     /// `false`: nobody holds it.
     pub fn displace(&self, name: &[u8]) -> bool {
         let held = self.claims.held.lock();
-        let holds = |key: &&Bytes| key.get(size_of::<u16>()..) == Some(name);
+        let is_meant = |claim: &&Arc<Claim>| claim.name.get(size_of::<u16>()..) == Some(name);
         let mut is_held = false;
-        for (_, holder) in held.iter().filter(|(key, _)| holds(key)) {
+        for claim in held.iter().filter(is_meant) {
             let why = Some(Displaced::Dismissed);
-            holder.inbox.put(|contents| contents.displaced = why);
+            claim.inbox.put(|contents| contents.displaced = why);
             is_held = true;
         }
         is_held
@@ -83,37 +83,39 @@ impl Caller {
 }
 
 impl Claims {
-    /// Holds a name, or tells its holder to go and gives what to wait for.
-    fn try_hold(&self, key: &Bytes, caller: u64, inbox: &Arc<Inbox>) -> Option<Arc<Notify>> {
+    /// Holds a name, or tells its holder to go and gives back for what to wait.
+    fn try_hold(&self, name: &[u8], inbox: &Arc<Inbox>) -> Result<Arc<Claim>, Arc<Claim>> {
         let mut held = self.held.lock();
-        match held.get_mut(key) {
-            Some(holder) if holder.caller != caller => {
+        let hash = self.hasher.hash_one(name);
+        match held.find(hash, |claim| *claim.name == *name) {
+            Some(claim) if Arc::ptr_eq(&claim.inbox, inbox) => Ok(Arc::clone(claim)),
+            Some(claim) => {
                 let why = Some(Displaced::Claimed);
-                holder.inbox.put(|contents| contents.displaced = why);
-                Some(Arc::clone(holder.released.get_or_insert_default()))
+                claim.inbox.put(|contents| contents.displaced = why);
+                Err(Arc::clone(claim))
             }
-            Some(_) => None,
             None => {
-                let holder = Holder {
-                    caller,
+                let claim = Arc::new(Claim {
+                    name: name.into(),
                     inbox: Arc::clone(inbox),
-                    released: None,
-                };
-                held.insert(key.clone(), holder);
-                None
+                    released: Notify::new(),
+                });
+                let hash_of = |claim: &Arc<Claim>| self.hasher.hash_one(&*claim.name);
+                held.insert_unique(hash, Arc::clone(&claim), hash_of);
+                Ok(claim)
             }
         }
     }
 
     /// Lets go of a name.
-    pub(crate) fn release(&self, key: &[u8], caller: u64) {
+    pub(crate) fn release(&self, claim: &Arc<Claim>) {
         let mut held = self.held.lock();
-        if held.get(key).is_some_and(|holder| holder.caller == caller)
-            && let Some(released) = held.remove(key).and_then(|holder| holder.released)
-        {
+        let hash = self.hasher.hash_one(&*claim.name);
+        if let Ok(entry) = held.find_entry(hash, |held| Arc::ptr_eq(held, claim)) {
+            entry.remove();
             // Both kinds: those who wait already, and one who is about to.
-            released.notify_waiters();
-            released.notify_one();
+            claim.released.notify_waiters();
+            claim.released.notify_one();
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a caller waits for.
 
+use std::mem::take;
 use std::task::{Context, Poll};
 
 use fairlead_canon::{Message, Outcome};
@@ -25,7 +26,8 @@ impl Caller {
             if let Some(event) = self.next_ready() {
                 return Poll::Ready(event);
             }
-            let mut progress = self.outbox.poll(cx, &mut self.ready, &self.meters);
+            let mut progress =
+                self.outbox.is_flying() && self.outbox.poll(cx, &mut self.ready, &self.meters);
             progress |= self.poll_loads(cx);
             progress |= self.poll_bodies(cx);
             progress |= self.poll_inbox(cx);
@@ -43,10 +45,17 @@ impl Caller {
     }
 
     fn poll_inbox(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(contents) = self.inbox.take(cx.waker()) else {
+        let Some(mut room) = self.inbox.take(cx.waker(), &mut self.spare) else {
             return false;
         };
-        self.bodies.await_their_turn(contents.assigned);
+        let contents = take(&mut *room);
+        if !contents.assigned.is_empty() || !contents.live.is_empty() {
+            // More will follow, and needs the room.
+            self.spare = Some(room);
+        }
+        if !contents.assigned.is_empty() {
+            self.bodies.await_their_turn(contents.assigned);
+        }
         if !contents.live.is_empty() {
             self.meters.delivered.inc_by(contents.live.len() as u64);
             self.ready.push_back(Event::Live(contents.live));
@@ -92,6 +101,9 @@ impl Caller {
 
     /// Reads the bodies of what was assigned, one step at a time.
     fn poll_bodies(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.bodies.is_empty() {
+            return false;
+        }
         let started = self.bodies.reading.is_none() && self.start_reading();
         let Some(reading) = self.bodies.reading.as_mut() else {
             return started;
@@ -112,7 +124,7 @@ impl Caller {
     /// otherwise.
     fn start_reading(&mut self) -> bool {
         while let Some((attachment, count, is_here)) = self.bodies.next_run() {
-            let mut waiting = std::mem::take(&mut self.bodies.waiting);
+            let mut waiting = take(&mut self.bodies.waiting);
             let places = waiting.iter().take(count).map(|given| given.assigned.place);
             let last = places.max();
             let run = waiting.drain(..count);

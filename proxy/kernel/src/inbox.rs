@@ -18,7 +18,8 @@ use crate::{AttachmentId, Displaced, Live};
 /// One caller's inbox. Shared with everything that may have something for it.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
-    contents: Mutex<Contents>,
+    /// Nothing while nothing has come.
+    contents: Mutex<Option<Box<Contents>>>,
     waker: AtomicWaker,
 }
 
@@ -79,6 +80,7 @@ impl Inbox {
     ) -> Room {
         let bytes = message.body_len();
         let mut contents = self.contents.lock();
+        let contents = contents.get_or_insert_default();
         let is_first = contents.live.is_empty();
         if contents.live.len() >= Self::LIVE_COUNT_MAX
             || contents.live_bytes.saturating_add(bytes) > Self::LIVE_BYTES_MAX && !is_first
@@ -99,7 +101,7 @@ impl Inbox {
 
     /// Changes the contents and wakes the receiver.
     pub(crate) fn put(&self, change: impl FnOnce(&mut Contents)) {
-        change(&mut self.contents.lock());
+        change(self.contents.lock().get_or_insert_default());
         self.wake();
     }
 
@@ -111,23 +113,25 @@ impl Inbox {
     /// Whether the caller has to go; `waker` is woken when that, or anything else, changes.
     pub(crate) fn displaced(&self, waker: &Waker) -> Option<Displaced> {
         self.waker.register(waker);
-        self.contents.lock().displaced
+        self.contents.lock().as_ref()?.displaced
     }
 
-    /// Takes everything out; when there is nothing, `waker` is woken once there is.
-    pub(crate) fn take(&self, waker: &Waker) -> Option<Contents> {
+    /// Takes everything out and leaves `spare`, which is empty, in its place; when there is nothing, `waker` is
+    /// woken once there is.
+    pub(crate) fn take(
+        &self,
+        waker: &Waker,
+        spare: &mut Option<Box<Contents>>,
+    ) -> Option<Box<Contents>> {
         // Registered before the look, so that what comes between look and wait is not missed.
         self.waker.register(waker);
-        let mut contents = self.contents.lock();
-        if contents.is_empty() {
-            return None;
+        let mut slot = self.contents.lock();
+        let contents = slot.take_if(|contents| !contents.is_empty())?;
+        *slot = spare.take();
+        if let Some(next) = slot.as_mut() {
+            next.usual = contents.live.len().min(Self::USUAL_MAX);
         }
-        let usual = contents.live.len().min(Self::USUAL_MAX);
-        let rest = Contents {
-            usual,
-            ..Contents::default()
-        };
-        Some(std::mem::replace(&mut *contents, rest))
+        Some(contents)
     }
 }
 

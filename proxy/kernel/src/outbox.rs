@@ -1,7 +1,7 @@
 //! What a caller has staged and what it has under way.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use fairlead_canon::{EntityId, Outcome, Promise};
@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use crate::admission::Admitted;
 use crate::aftermath::Aftermath;
+use crate::seldom::Fresh;
 use crate::solo::Solo;
 use crate::undertaker::Undertaker;
 use crate::verb::{Event, Pending, Receipt, ranges};
@@ -66,6 +67,13 @@ struct Flight {
     bytes: usize,
 }
 
+impl Fresh for Outbox {
+    fn fresh() -> &'static Self {
+        static FRESH: LazyLock<Outbox> = LazyLock::new(Outbox::default);
+        &FRESH
+    }
+}
+
 impl Outbox {
     /// Beyond so many bytes under way a connection stops reading: 1 MiB keeps a disk busy.
     const BYTES_MAX: usize = 1024 * 1024;
@@ -91,9 +99,14 @@ impl Outbox {
         !self.flights.is_empty()
     }
 
+    /// Whether something waits to be handed over.
+    pub(crate) fn is_staged(&self) -> bool {
+        !self.units.is_empty() || !self.turns.is_empty()
+    }
+
     /// Whether nothing is staged and nothing under way.
     pub(crate) fn is_empty(&self) -> bool {
-        self.units.is_empty() && self.turns.is_empty() && self.flights.is_empty()
+        !self.is_staged() && !self.is_flying()
     }
 
     /// Stages a unit. With a receipt wanted, `matched` is told in it.
@@ -245,9 +258,6 @@ impl Outbox {
 
     /// Hands over what is staged.
     pub(crate) fn flush(&mut self, store: &dyn Store, undertaker: &Arc<Undertaker>) {
-        if self.units.is_empty() && self.turns.is_empty() {
-            return;
-        }
         let units = std::mem::take(&mut self.units);
         self.usual = units.len().min(Self::USUAL_MAX);
         let turns = std::mem::take(&mut self.turns);

@@ -156,8 +156,10 @@ impl Caller {
         for inbox in self.dirty.drain(..) {
             inbox.wake();
         }
-        self.outbox
-            .flush(&*self.kernel.backing.store, &self.kernel.undertaker);
+        if self.outbox.is_staged() {
+            let store = &*self.kernel.backing.store;
+            self.outbox.flush(store, &self.kernel.undertaker);
+        }
     }
 
     /// Whether so much is under way that the connection should stop reading until
