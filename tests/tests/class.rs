@@ -44,7 +44,10 @@ fn a_reader_sees_every_offset_once_while_its_topic_moves() {
     );
     let mesh = load.round(mesh, 300, |mesh| {
         for class in ["memory", "local", "memory"] {
-            set_class(&node, "topics", topic, class);
+            let said = set_class(&node, "topics", topic, class);
+            let totals = format!("{topic} is of class {class}: ");
+            assert!(said.contains(&totals), "{said}");
+            assert!(said.contains(" bytes copied in "), "{said}");
         }
         mesh
     });
@@ -90,13 +93,14 @@ fn move_all(node: &Node, class: &str) {
     set_class(node, "queues", "load", class);
 }
 
-fn set_class(node: &Node, family: &str, name: &str, class: &str) {
+fn set_class(node: &Node, family: &str, name: &str, class: &str) -> String {
     let (status, said) = node.run(&[family, "set-class", name, class, "--accept-loss"]);
     assert!(
         status.success(),
         "{name} to {class}: {said}\n{}",
         node.log()
     );
+    said
 }
 
 /// A directory in place of an object store.

@@ -77,8 +77,6 @@ impl Admin {
             .route("/readyz", get(health::ready))
             .route("/metrics", get(health::metrics))
             .route("/v1/streams", get(streams::list))
-            .route("/v1/streams/{name}/class", put(class::set))
-            .route("/v1/backup", post(backup::make))
             .route(
                 "/v1/sessions/{name}",
                 get(sessions::show).delete(sessions::forget),
@@ -88,6 +86,13 @@ impl Admin {
             .route("/v1/bans/{client}", delete(bans::pardon))
             .merge(shelf("/v1/users", USERS))
             .merge(shelf("/v1/grants", GRANTS))
+            .layer(middleware::from_fn(serve::in_time))
+            // What these do takes as long as there is much to be copied.
+            .route(
+                "/v1/streams/{name}/class",
+                get(class::show).put(class::set),
+            )
+            .route("/v1/backup", post(backup::make))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(guarded)
             .with_state(self)

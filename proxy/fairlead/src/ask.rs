@@ -1,6 +1,7 @@
 //! Asking the running node, through its admin page.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use fairlead_edge::Token;
@@ -13,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::address;
 use crate::cli::Home;
@@ -22,6 +23,9 @@ use crate::exit::Failure;
 
 /// A node that does not answer within this time is not well.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// From one look at what takes long to the next: at first, and at most.
+const LOOK_EVERY: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
 
 /// The largest answer: a page of a thousand streams is far below it.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -65,6 +69,43 @@ impl Node {
 
     /// The answer to one request; one without a body is `Null`. Refusals are failures.
     pub(crate) fn ask(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, Failure> {
+        let answer = self.in_time(self.answer(method, path, body));
+        self.runtime.block_on(answer)
+    }
+
+    /// The answer to a request that takes as long as it takes. Meanwhile the node is asked at `look` how
+    /// far that is, and `tell` is told: less and less often.
+    pub(crate) fn ask_long(
+        &self,
+        (method, path, body): (Method, &str, Vec<u8>),
+        look: &str,
+        tell: impl Fn(&Value),
+    ) -> Result<Value, Failure> {
+        let [mut pause, longest] = LOOK_EVERY;
+        self.runtime.block_on(async {
+            let mut answer = pin!(self.answer(method, path, body));
+            loop {
+                tokio::select! {
+                    answer = &mut answer => return answer,
+                    () = sleep(pause) => {}
+                }
+                let seen = self.answer(Method::GET, look, Vec::new());
+                tell(&self.in_time(seen).await?);
+                pause = longest.min(pause * 2);
+            }
+        })
+    }
+
+    async fn in_time(
+        &self,
+        answer: impl Future<Output = Result<Value, Failure>>,
+    ) -> Result<Value, Failure> {
+        let what = format!("the node at {} does not answer", self.address);
+        let answer = timeout(self.patience, answer).await;
+        answer.map_err(Failure::of(what))?
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, Failure> {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -72,11 +113,7 @@ impl Node {
             .header(AUTHORIZATION, format!("Bearer {}", self.token.reveal()))
             .body(Full::new(Bytes::from(body)))
             .map_err(Failure::of("not a request"))?;
-        let answer = self
-            .runtime
-            .block_on(async { timeout(self.patience, self.send(request)).await });
-        let what = format!("the node at {} does not answer", self.address);
-        let response = answer.map_err(Failure::of(what))??;
+        let response = self.send(request).await?;
         let value = match response.body().as_ref() {
             [] => Value::Null,
             body => serde_json::from_slice(body).map_err(Failure::of("not the admin page"))?,

@@ -70,7 +70,7 @@ pub(crate) enum Listing {
     ///
     /// From memory to disk or back, it is copied in rounds while publishers and consumers go on; they wait
     /// for the last one, mostly some milliseconds (fairlead_store_move* on the metrics page tell). Whoever
-    /// declares something waits for all of it. If more is published than can be copied meanwhile, the
+    /// changes or removes the stream itself waits for all of it. How far it is goes to standard error. If more is published than can be copied meanwhile, the
     /// move is refused, and nothing has changed.
     SetClass(SetClass),
 }
@@ -84,6 +84,9 @@ pub(crate) struct SetClass {
     /// In memory, what it holds is gone after a restart: say that this is meant
     #[arg(long)]
     pub(crate) accept_loss: bool,
+    /// What was done as a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use fairlead_kernel::DrainWatch;
 use hyper::Request;
@@ -92,7 +93,12 @@ async fn answer(
     mut request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     request.extensions_mut().insert(ConnectInfo(peer));
+    router.oneshot(request).await
+}
+
+/// Gives up a request that takes long, where none should.
+pub(super) async fn in_time(request: axum::extract::Request, next: Next) -> Response {
     let late = |_late| Refusal::new(StatusCode::REQUEST_TIMEOUT, "too slow").into_response();
-    let answered = timeout(ANSWER_TIME, router.oneshot(request)).await;
-    Ok(answered.map_or_else(late, |answer| answer.unwrap_or_else(|never| match never {})))
+    let answered = timeout(ANSWER_TIME, next.run(request)).await;
+    answered.unwrap_or_else(late)
 }
