@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use argon2::password_hash::{PasswordHash, SaltString};
-use argon2::{Argon2, Params, PasswordHasher};
+use argon2::password_hash::{self, Output, ParamsString, PasswordHash, SaltString};
+use argon2::{ARGON2ID_IDENT, Argon2, Params, PasswordHasher, Version};
 use fairlead_ports::Entropy;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -150,10 +150,27 @@ pub(crate) fn hash(password: &[u8], salt: &[u8; 16]) -> Result<String, UserError
         .map_err(|_why| UserError::Password)
 }
 
+/// What no password fits, and to find that out is as much work as with any other hash. To make it is none:
+/// a process that nobody logs in to has no need of those 19 MiB.
+pub(crate) fn decoy(entropy: &dyn Entropy) -> Result<String, password_hash::Error> {
+    let (mut salt, mut output) = ([0; 16], [0; Params::DEFAULT_OUTPUT_LEN]);
+    entropy.fill(&mut salt);
+    entropy.fill(&mut output);
+    let salt = SaltString::encode_b64(&salt)?;
+    let hash = PasswordHash {
+        algorithm: ARGON2ID_IDENT,
+        version: Some(Version::default().into()),
+        params: ParamsString::try_from(&Params::default())?,
+        salt: Some(salt.as_salt()),
+        hash: Some(Output::new(&output)?),
+    };
+    Ok(hash.to_string())
+}
+
 fn is_affordable(argon2id: &str) -> bool {
     PasswordHash::new(argon2id)
         .ok()
-        .filter(|hash| hash.algorithm == argon2::ARGON2ID_IDENT)
+        .filter(|hash| hash.algorithm == ARGON2ID_IDENT)
         .and_then(|hash| Params::try_from(&hash).ok())
         .is_some_and(|p| p.m_cost() <= HASH_KIB_MAX && p.t_cost() <= HASH_PASSES_MAX)
 }
@@ -172,6 +189,24 @@ mod tests {
         assert!(text.contains("$argon2id$v=19$m=19456,t=2,p=1$"), "{text}");
         assert!(!text.contains("correct horse"));
         assert_eq!(format!("{user:?}"), "User(***)");
+    }
+
+    #[test]
+    fn a_decoy_looks_like_any_other_hash_and_is_as_much_work() {
+        let known = hash(b"correct horse", &[1; 16]).unwrap();
+        let decoy = decoy(&Counter::default()).unwrap();
+        let work = |hash: &str| {
+            let hash = PasswordHash::new(hash).unwrap();
+            let length = hash.hash.map(|output| output.len());
+            (
+                hash.algorithm.to_string(),
+                hash.version,
+                hash.params,
+                length,
+            )
+        };
+        assert_eq!(work(&decoy), work(&known));
+        assert_eq!(decoy.len(), known.len());
     }
 
     #[test]

@@ -61,15 +61,14 @@ impl Verifier {
         let tokens = tokens.map(|(rules, clock)| Tokens::open(rules, clock));
         let tokens = tokens.transpose()?;
         let takes_tokens = tokens.is_some();
-        let (mut key, mut decoy_salt) = ([0; 32], [0; 16]);
+        let mut key = [0; 32];
         entropy.fill(&mut key);
-        entropy.fill(&mut decoy_salt);
         let verified = Arc::new(Verified::new(key));
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let worker = Worker {
             verified: Arc::clone(&verified),
             tokens,
-            decoy: user::hash(b"", &decoy_salt).unwrap_or_default(),
+            decoy: user::decoy(entropy).map_err(io::Error::other)?,
         };
         thread::Builder::new()
             .name("fairlead-login".into())
