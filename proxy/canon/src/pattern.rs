@@ -45,15 +45,19 @@ impl Pattern {
 
     /// Whether `path` is matched. Time is bounded by parts × segments.
     pub fn matches(&self, path: &Path) -> bool {
-        let segments: smallvec::SmallVec<[&[u8]; 16]> = path.segments().collect();
-        let leading_wildcard = !matches!(self.parts.first(), Some(Part::Literal(_)) | None);
-        let dollar = segments
-            .first()
-            .is_some_and(|first| first.first() == Some(&b'$'));
-        if self.hides_dollar && leading_wildcard && dollar {
+        if self.hides(path) {
             return false;
         }
+        let segments: smallvec::SmallVec<[&[u8]; 16]> = path.segments().collect();
         matches(&self.parts, &segments)
+    }
+
+    /// Whether `path` is one that a leading wildcard here does not match.
+    pub fn hides(&self, path: &Path) -> bool {
+        let first = path.segments().next();
+        let leading_wildcard = !matches!(self.parts.first(), Some(Part::Literal(_)) | None);
+        let dollar = first.is_some_and(|first| first.first() == Some(&b'$'));
+        self.hides_dollar && leading_wildcard && dollar
     }
 }
 

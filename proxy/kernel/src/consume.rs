@@ -53,8 +53,8 @@ impl Caller {
         let attached = match attach.source {
             Source::Live(pattern) => {
                 self.admit(&Action::Subscribe(&pattern))?;
-                let subscription = self.subscription(id, attach.no_local);
-                self.kernel.subscriptions.insert(&pattern, subscription);
+                let subscription = self.subscription(id, &pattern, attach.no_local);
+                self.kernel.subscriptions.insert(subscription);
                 Attached::Live(pattern)
             }
             Source::Stream(ref key) => {
@@ -103,8 +103,8 @@ impl Caller {
     pub fn detach(&mut self, id: AttachmentId) {
         match self.attachments.remove(id) {
             Some(Attached::Live(pattern)) => {
-                let subscription = self.subscription(id, false);
-                self.kernel.subscriptions.remove(&pattern, &subscription);
+                let subscription = self.subscription(id, &pattern, false);
+                self.kernel.subscriptions.remove(&subscription);
             }
             Some(Attached::Queue(attached)) => {
                 if attached.role == Role::Consuming {
@@ -238,12 +238,18 @@ impl Caller {
         }
     }
 
-    fn subscription(&self, attachment: AttachmentId, no_local: bool) -> Subscription {
+    fn subscription(
+        &self,
+        attachment: AttachmentId,
+        pattern: &Pattern,
+        no_local: bool,
+    ) -> Subscription {
         Subscription {
             caller: self.id,
             attachment,
             no_local,
             inbox: Arc::clone(&self.inbox),
+            pattern: pattern.clone(),
         }
     }
 }

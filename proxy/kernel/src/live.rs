@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fairlead_canon::{Address, Message, Pattern, RealmId};
-use fairlead_topology::Trie;
+use fairlead_topology::{Patterned, Trie};
 use parking_lot::RwLock;
 use smallvec::SmallVec;
 
@@ -26,6 +26,7 @@ pub(crate) struct Subscription {
     pub(crate) attachment: AttachmentId,
     pub(crate) no_local: bool,
     pub(crate) inbox: Arc<Inbox>,
+    pub(crate) pattern: Pattern,
 }
 
 /// One caller that a message reaches, and by which of its attachments.
@@ -36,6 +37,12 @@ pub(crate) struct Listener {
     pub(crate) via: SmallVec<[AttachmentId; 1]>,
     /// Those of `via` that the caller's own messages reach too.
     pub(crate) via_own: SmallVec<[AttachmentId; 1]>,
+}
+
+impl Patterned for Subscription {
+    fn pattern(&self) -> Option<&Pattern> {
+        Some(&self.pattern)
+    }
 }
 
 impl PartialEq for Subscription {
@@ -61,17 +68,17 @@ fn add_missing(to: &mut SmallVec<[AttachmentId; 1]>, more: &[AttachmentId]) {
 }
 
 impl Subscriptions {
-    pub(crate) fn insert(&self, pattern: &Pattern, subscription: Subscription) {
+    pub(crate) fn insert(&self, subscription: Subscription) {
         let mut realms = self.realms.write();
-        let trie = realms.entry(pattern.realm).or_default();
-        trie.insert(&pattern.parts, pattern.hides_dollar, subscription);
+        let trie = realms.entry(subscription.pattern.realm).or_default();
+        trie.insert(subscription);
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    pub(crate) fn remove(&self, pattern: &Pattern, subscription: &Subscription) {
+    pub(crate) fn remove(&self, subscription: &Subscription) {
         let mut realms = self.realms.write();
-        if let Some(trie) = realms.get_mut(&pattern.realm) {
-            trie.remove(&pattern.parts, subscription);
+        if let Some(trie) = realms.get_mut(&subscription.pattern.realm) {
+            trie.remove(subscription);
             self.generation.fetch_add(1, Ordering::Release);
         }
     }

@@ -19,4 +19,4 @@ pub use stream::{
     Binding, Destination, Family, HeaderMatch, Lifetime, Match, Realm, Rule, Stream, StreamKey,
 };
 pub use topology::{Applied, Topology};
-pub use trie::Trie;
+pub use trie::{Patterned, Trie};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fairlead_canon::{Address, Headers, RealmId, Value};
+use fairlead_canon::{Address, Headers, Pattern, RealmId, Value};
 
-use crate::{Binding, Destination, HeaderMatch, Match, Rule, Stream, StreamKey, Trie};
+use crate::{Binding, Destination, HeaderMatch, Match, Patterned, Rule, Stream, StreamKey, Trie};
 
 /// The streams that an address leads to, each once, in the order of their names.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,15 @@ pub struct Router {
     headers: Vec<(HeaderMatch, Arc<Binding>)>,
 }
 
+impl Patterned for Arc<Binding> {
+    fn pattern(&self) -> Option<&Pattern> {
+        match &self.on {
+            Match::Pattern(pattern) => Some(pattern),
+            Match::Headers(_) => None,
+        }
+    }
+}
+
 /// What routing looks things up in.
 pub(crate) trait Atlas {
     fn router(&self, realm: RealmId) -> Option<&Router>;
@@ -39,10 +48,7 @@ impl Router {
         match &binding.on {
             Match::Headers(wanted) => self.headers.push((wanted.clone(), way)),
             Match::Pattern(_) if rule == Rule::All => self.everything.push(way),
-            Match::Pattern(pattern) => {
-                self.patterns
-                    .insert(&pattern.parts, pattern.hides_dollar, way);
-            }
+            Match::Pattern(_) => self.patterns.insert(way),
         }
     }
 
@@ -55,10 +61,24 @@ impl Router {
             Match::Pattern(_) if rule == Rule::All => {
                 remove_first(&mut self.everything, |held| held == binding);
             }
-            Match::Pattern(pattern) => {
-                self.patterns.remove(&pattern.parts, binding);
+            Match::Pattern(_) => {
+                self.patterns.remove(binding);
             }
         }
+    }
+
+    /// Whether there is no binding.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty() && self.everything.is_empty() && self.headers.is_empty()
+    }
+
+    /// Every binding, in no particular order.
+    pub fn bindings(&self) -> impl Iterator<Item = &Arc<Binding>> {
+        let by_headers = self.headers.iter().map(|(_, way)| way);
+        self.patterns
+            .iter()
+            .chain(&self.everything)
+            .chain(by_headers)
     }
 }
 

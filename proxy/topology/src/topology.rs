@@ -1,6 +1,6 @@
 //! The map of everything that exists.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,17 +16,20 @@ use crate::{
 };
 
 mod lookup;
+mod named;
 mod steps;
+
+use named::Named;
 
 /// Everything that exists. Changed only by [`Topology::apply`] and, at start, by `restore_*`.
 #[derive(Debug)]
 pub struct Topology {
-    streams: HashMap<StreamKey, Arc<Stream>, RandomState>,
+    /// And what leads to each.
+    streams: HashMap<Named, Bindings, RandomState>,
     /// Whose lane an entity is. Mailboxes are many, and nobody asks for the plain ones.
     lanes: HashMap<EntityId, Arc<Stream>, RandomState>,
     realms: BTreeMap<RealmId, Territory>,
     realm_names: BTreeMap<Text, RealmId>,
-    incoming: HashMap<Destination, Bindings, RandomState>,
     entries: BTreeMap<(Text, Bytes), Bytes>,
     /// Lanes of all streams.
     entities: u64,
@@ -43,7 +46,8 @@ type Bindings = SmallVec<[Arc<Binding>; 1]>;
 struct Territory {
     realm: Arc<Realm>,
     router: Router,
-    outgoing: BTreeSet<Arc<Binding>>,
+    /// What leads to it.
+    incoming: Bindings,
 }
 
 /// What one change did, so that it can be kept and told.
@@ -89,7 +93,6 @@ impl Default for Topology {
             lanes: HashMap::default(),
             realms: BTreeMap::new(),
             realm_names: BTreeMap::new(),
-            incoming: HashMap::default(),
             entries: BTreeMap::new(),
             entities: 0,
             kept_mailboxes: 0,
@@ -215,8 +218,9 @@ impl Topology {
             Change::RemoveRealm(id) => self.remove_realm(id, applied)?,
             Change::Bind(binding) => self.bind(Arc::new(binding), applied)?,
             Change::Unbind(binding) => {
-                let to = self.incoming.get(&binding.to);
-                let held = to.and_then(|to| to.get(place_of(to, &binding).ok()?).cloned());
+                let to = self.incoming(&binding.to);
+                let held = place_of(to, &binding).ok();
+                let held = held.and_then(|place| to.get(place).cloned());
                 if let Some(binding) = held {
                     self.take_step(Applied::Unbound(binding), applied);
                 }
@@ -304,7 +308,7 @@ impl Topology {
         let to = Destination::Stream(configure.key);
         let bindings = match was_durable == new.is_durable() {
             true => Bindings::new(),
-            false => self.incoming.get(&to).cloned().unwrap_or_default(),
+            false => Bindings::from(self.incoming(&to)),
         };
         // Bindings are kept as long as what they lead to: unbound and bound again, they are written
         // or deleted with it.
@@ -385,10 +389,8 @@ impl Topology {
             return Err(Refused::Unknown(Text::from(format!("realm {}", id.0))));
         };
         let realm = Arc::clone(&territory.realm);
-        let outgoing: Vec<_> = territory.outgoing.iter().cloned().collect();
-        for binding in outgoing {
-            self.take_step(Applied::Unbound(binding), applied);
-        }
+        let outgoing: Vec<_> = territory.router.bindings().cloned().collect();
+        self.unbind_all(&outgoing, applied);
         self.unbind_all_to(&Destination::Realm(id), applied);
         self.take_step(Applied::RealmGone(realm), applied);
         Ok(())
@@ -408,15 +410,14 @@ impl Topology {
                 return Err(Refused::Unknown(Text::from(format!("realm {}", id.0))));
             }
         }
-        let held = self.incoming.get(&binding.to);
-        if held.is_none_or(|to| place_of(to, &binding).is_err()) {
+        if place_of(self.incoming(&binding.to), &binding).is_err() {
             self.take_step(Applied::Bound(binding), applied);
         }
         Ok(())
     }
 
     fn unbind_all_to(&mut self, to: &Destination, applied: &mut Vec<Applied>) {
-        let bindings = self.incoming.get(to).cloned().unwrap_or_default();
+        let bindings = Bindings::from(self.incoming(to));
         self.unbind_all(&bindings, applied);
     }
 
@@ -427,8 +428,7 @@ impl Topology {
     }
 
     fn known(&self, key: &StreamKey) -> Result<Arc<Stream>, Refused> {
-        self.streams
-            .get(key)
+        self.stream(key)
             .cloned()
             .ok_or_else(|| Refused::Unknown(key.name.clone()))
     }
@@ -456,7 +456,7 @@ impl Atlas for Topology {
     }
 
     fn stream(&self, key: &StreamKey) -> Option<&Arc<Stream>> {
-        self.streams.get(key)
+        self.stream(key)
     }
 
     fn alternate(&self, realm: RealmId) -> Option<RealmId> {

@@ -317,7 +317,7 @@ fn is_left(caller: &Caller, realm: RealmId) -> bool {
         let goes = own
             .and_then(|realm| declaration(realm))
             .is_some_and(|said| said.auto_delete);
-        goes && topology.bindings_from(realm).next().is_none()
+        goes && !topology.leads_on(realm)
     })
 }
 

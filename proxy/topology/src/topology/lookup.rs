@@ -17,7 +17,7 @@ impl Topology {
 
     /// A stream by its name.
     pub fn stream(&self, key: &StreamKey) -> Option<&Arc<Stream>> {
-        self.streams.get(key)
+        self.streams.get_key_value(key).map(|(named, _)| &named.0)
     }
 
     /// How many mailboxes outlive connections.
@@ -27,7 +27,7 @@ impl Topology {
 
     /// Every stream, in no particular order.
     pub fn streams(&self) -> impl Iterator<Item = &Arc<Stream>> {
-        self.streams.values()
+        self.streams.keys().map(|named| &named.0)
     }
 
     /// The stream whose lane this is; `None` also for a mailbox that was told nothing.
@@ -54,15 +54,22 @@ impl Topology {
 
     /// The bindings that lead to a destination.
     pub fn bindings_to(&self, to: &Destination) -> impl Iterator<Item = &Arc<Binding>> {
-        self.incoming.get(to).into_iter().flatten()
+        self.incoming(to).iter()
     }
 
-    /// The bindings that start in a realm.
-    pub fn bindings_from(&self, from: RealmId) -> impl Iterator<Item = &Arc<Binding>> {
-        self.realms
-            .get(&from)
-            .into_iter()
-            .flat_map(|territory| &territory.outgoing)
+    /// Whether any binding starts in a realm.
+    pub fn leads_on(&self, from: RealmId) -> bool {
+        let territory = self.realms.get(&from);
+        territory.is_some_and(|territory| !territory.router.is_empty())
+    }
+
+    /// What leads to a destination, in order.
+    pub(super) fn incoming(&self, to: &Destination) -> &[Arc<Binding>] {
+        let found = match to {
+            Destination::Stream(key) => self.streams.get(key),
+            Destination::Realm(id) => self.realms.get(id).map(|territory| &territory.incoming),
+        };
+        found.map(|bindings| &**bindings).unwrap_or_default()
     }
 
     /// A directory entry.

@@ -1,10 +1,9 @@
 //! Elementary steps: done, undone, and nothing else.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Applied, Territory, Topology, place_of};
-use crate::{Binding, Family, Realm, Router, Stream, StreamKey};
+use super::{Applied, Bindings, Named, Territory, Topology, place_of};
+use crate::{Binding, Destination, Family, Realm, Router, Stream, StreamKey};
 
 impl Topology {
     /// Takes back, latest first, what [`Topology::apply`] did.
@@ -45,7 +44,7 @@ impl Topology {
             Applied::Stream(stream) | Applied::Altered { new: stream, .. } => {
                 self.add_stream(stream);
             }
-            Applied::StreamGone(stream) => self.remove_stream(&stream.key),
+            Applied::StreamGone(stream) => drop(self.remove_stream(&stream.key)),
             Applied::Realm(realm) => self.add_realm(realm),
             Applied::RealmGone(realm) => {
                 self.realms.remove(&realm.id);
@@ -68,9 +67,9 @@ impl Topology {
         }
     }
 
-    /// Adds a stream, in place of the one of that name.
+    /// Adds a stream, in place of the one of that name, to which the same leads.
     pub(super) fn add_stream(&mut self, stream: &Arc<Stream>) {
-        self.remove_stream(&stream.key);
+        let incoming = self.remove_stream(&stream.key);
         self.entities += stream.lanes.len() as u64;
         self.kept_mailboxes += u64::from(stream.is_kept_mailbox());
         if is_indexed(stream) {
@@ -78,20 +77,23 @@ impl Topology {
             self.lanes
                 .extend(lanes.map(|lane| (*lane, Arc::clone(stream))));
         }
-        self.streams.insert(stream.key.clone(), Arc::clone(stream));
+        self.streams.insert(Named(Arc::clone(stream)), incoming);
     }
 
-    fn remove_stream(&mut self, key: &StreamKey) {
-        if let Some(old) = self.streams.remove(key) {
-            self.entities = self.entities.saturating_sub(old.lanes.len() as u64);
-            let was_kept = u64::from(old.is_kept_mailbox());
-            self.kept_mailboxes = self.kept_mailboxes.saturating_sub(was_kept);
-            if is_indexed(&old) {
-                for lane in &old.lanes {
-                    self.lanes.remove(lane);
-                }
+    /// Removes a stream, if it is there; what led to it.
+    fn remove_stream(&mut self, key: &StreamKey) -> Bindings {
+        let Some((Named(old), incoming)) = self.streams.remove_entry(key) else {
+            return Bindings::new();
+        };
+        self.entities = self.entities.saturating_sub(old.lanes.len() as u64);
+        let was_kept = u64::from(old.is_kept_mailbox());
+        self.kept_mailboxes = self.kept_mailboxes.saturating_sub(was_kept);
+        if is_indexed(&old) {
+            for lane in &old.lanes {
+                self.lanes.remove(lane);
             }
         }
+        incoming
     }
 
     pub(super) fn add_realm(&mut self, realm: &Arc<Realm>) {
@@ -99,36 +101,47 @@ impl Topology {
         let territory = Territory {
             realm: Arc::clone(realm),
             router: Router::default(),
-            outgoing: BTreeSet::new(),
+            incoming: Bindings::new(),
         };
         self.realms.insert(realm.id, territory);
     }
 
+    /// Adds a binding that is not there, if its ends are.
     pub(super) fn add_binding(&mut self, binding: &Arc<Binding>) {
-        let Some(territory) = self.realms.get_mut(&binding.from) else {
+        if !self.realms.contains_key(&binding.from) {
+            return;
+        }
+        let Some(to) = self.incoming_mut(&binding.to) else {
             return;
         };
-        if territory.outgoing.insert(Arc::clone(binding)) {
-            territory.router.insert(territory.realm.rule, binding);
-            let to = self.incoming.entry(binding.to.clone()).or_default();
-            if let Err(place) = place_of(to, binding) {
-                to.insert(place, Arc::clone(binding));
-            }
+        let Err(place) = place_of(to, binding) else {
+            return;
+        };
+        to.insert(place, Arc::clone(binding));
+        if let Some(Territory { realm, router, .. }) = self.realms.get_mut(&binding.from) {
+            router.insert(realm.rule, binding);
         }
     }
 
     fn remove_binding(&mut self, binding: &Arc<Binding>) {
-        if let Some(territory) = self.realms.get_mut(&binding.from)
-            && territory.outgoing.remove(binding)
-        {
-            territory.router.remove(territory.realm.rule, binding);
+        let Some(to) = self.incoming_mut(&binding.to) else {
+            return;
+        };
+        let Ok(place) = place_of(to, binding) else {
+            return;
+        };
+        to.remove(place);
+        if let Some(Territory { realm, router, .. }) = self.realms.get_mut(&binding.from) {
+            router.remove(realm.rule, binding);
         }
-        if let Some(to) = self.incoming.get_mut(&binding.to)
-            && let Ok(place) = place_of(to, binding)
-        {
-            to.remove(place);
-            if to.is_empty() {
-                self.incoming.remove(&binding.to);
+    }
+
+    fn incoming_mut(&mut self, to: &Destination) -> Option<&mut Bindings> {
+        match to {
+            Destination::Stream(key) => self.streams.get_mut(key),
+            Destination::Realm(id) => {
+                let territory = self.realms.get_mut(id)?;
+                Some(&mut territory.incoming)
             }
         }
     }

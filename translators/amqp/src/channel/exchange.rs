@@ -159,7 +159,7 @@ async fn remove(delete: &exchange::Delete, peer: &mut Peer) -> Result<(), Refusa
     }
     let held = peer.caller.topology(|topology| {
         let exchange = exchanges::find(topology, &delete.exchange)?;
-        let is_used = topology.bindings_from(exchange.realm).next().is_some();
+        let is_used = topology.leads_on(exchange.realm);
         Some((exchange.realm, is_used))
     });
     match held {
