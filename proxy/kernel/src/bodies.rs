@@ -1,5 +1,6 @@
 //! From assigned offsets to deliveries: bodies are read a stretch at a time, in order.
 
+use std::cell::LazyCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
@@ -104,7 +105,7 @@ impl Caller {
         count: usize,
         opened: impl Iterator<Item = (Assigned, Option<Message>)>,
     ) -> Vec<Delivery> {
-        let now = self.kernel.clock().wall();
+        let now = LazyCell::new(|| self.kernel.clock().wall());
         let keeps_begun = self.keeps_begun(id);
         let mut deliveries = Vec::with_capacity(count);
         let (mut expired, mut gone) = (
@@ -116,7 +117,7 @@ impl Caller {
             match message {
                 None => gone.push(delivery),
                 Some(_)
-                    if one.facts.deadline.is_some_and(|deadline| deadline <= now)
+                    if one.facts.deadline.is_some_and(|deadline| deadline <= *now)
                         && !one.facts.is_spared
                         && !(keeps_begun && one.is_redelivered) =>
                 {

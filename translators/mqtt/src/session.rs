@@ -29,9 +29,10 @@ mod subscriptions;
 mod topics;
 mod window;
 
-use std::future::ready;
+use std::future::{poll_fn, ready};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fairlead_kernel::{
@@ -100,7 +101,6 @@ struct Place {
 
 /// What a turn begins with.
 enum Turn {
-    Event(Event),
     Moved(Moved),
     Alarm,
     Drain,
@@ -158,8 +158,6 @@ impl<I: Io> Session<I> {
         }
         self.caller.flush();
         loop {
-            let gate = self.gate();
-            let room = self.link.room();
             // A later one is found out when the earlier one goes off.
             if let Some(wanted) = self.alarm(heard_at)
                 && (!is_armed || wanted < alarm.deadline())
@@ -168,18 +166,15 @@ impl<I: Io> Session<I> {
                 is_armed = true;
             }
             let turn = tokio::select! {
-                // Events first: what has come from the kernel leaves in one write.
                 biased;
-                event = next_event(&mut self.caller, room) => Turn::Event(event),
-                moved = self.link.exchange(gate) => match moved {
+                moved = poll_fn(|cx| self.poll_moved(cx)) => match moved {
                     Ok(moved) => Turn::Moved(moved),
-                    Err(error) => return End::Fault(error.into()),
+                    Err(end) => return end,
                 },
                 () = &mut alarm, if is_armed => Turn::Alarm,
                 () = &mut drain => Turn::Drain,
             };
             let done = match turn {
-                Turn::Event(event) => self.events(event),
                 Turn::Moved(Moved::Read(0)) => return End::Vanished,
                 Turn::Moved(Moved::Read(count)) => {
                     let now = Instant::now();
@@ -210,11 +205,33 @@ impl<I: Io> Session<I> {
                 return end;
             }
             self.caller.flush();
-            let written = self.link.take_written();
-            if written > 0 {
-                self.caller.meters().sent_bytes.inc_by(written);
-            }
-            self.presence.census().sent(self.link.take_sent());
+        }
+    }
+
+    /// What the socket does next. Events first: what has come from the kernel leaves in one write.
+    fn poll_moved(&mut self, cx: &mut Context<'_>) -> Poll<Result<Moved, End>> {
+        while let Poll::Ready(event) = self.poll_event(cx) {
+            self.events(event)?;
+            self.settle()?;
+            self.caller.flush();
+        }
+        let gate = self.gate();
+        let moved = self.link.poll_exchange(cx, gate);
+        let written = self.link.take_written();
+        if written > 0 {
+            self.caller.meters().sent_bytes.inc_by(written);
+        }
+        self.presence.census().sent(self.link.take_sent());
+        moved.map_err(|error| End::Fault(error.into()))
+    }
+
+    /// The next event. A client that does not read gets none, but for the one that ends it.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        match self.link.room() {
+            Gate::Open => self.caller.poll_event(cx),
+            Gate::Shut => pin!(self.caller.displaced())
+                .poll(cx)
+                .map(Event::Displaced),
         }
     }
 
@@ -295,13 +312,14 @@ impl<I: Io> Session<I> {
 
     /// Answers packets up to one whose answer takes time, which comes back.
     fn react_at_once(&mut self, heard: &mut Traffic) -> Result<Option<Slow>, End> {
-        // One moment for all of them: a read is soon answered.
-        let now = self.now();
+        // One moment for all of them, if they want one: a read is soon answered.
+        let mut now = None;
         while let Some(packet) = self.link.decode()? {
             heard.packet();
             match packet {
                 Packet::Publish(publish) => {
                     heard.publish(publish.payload.len());
+                    let now = *now.get_or_insert_with(|| self.now());
                     self.published(publish, now)?;
                 }
                 Packet::PubAck(ack) => self.acknowledged(&ack)?,
@@ -364,17 +382,6 @@ impl<I: Io> Session<I> {
             Event::Condition(_) => {}
         }
         Ok(())
-    }
-}
-
-/// The next event. A client that does not read gets none, but for the one that ends it.
-async fn next_event(caller: &mut Caller, room: Gate) -> Event {
-    match room {
-        Gate::Open => caller.event().await,
-        Gate::Shut => {
-            let why = caller.displaced().await;
-            Event::Displaced(why)
-        }
     }
 }
 

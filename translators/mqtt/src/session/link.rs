@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -121,22 +121,22 @@ impl<I: Io> Link<I> {
         }
     }
 
-    /// Writes what waits and reads what has come, whichever moves first. Cancel-safe.
-    pub(super) async fn exchange(&mut self, gate: Gate) -> io::Result<Moved> {
+    /// Writes what waits and reads what has come, whichever moves first.
+    pub(super) fn poll_exchange(
+        &mut self,
+        cx: &mut Context<'_>,
+        gate: Gate,
+    ) -> Poll<io::Result<Moved>> {
         let is_piled = self.room() == Gate::Shut;
         let is_open = gate == Gate::Open && self.output.len() < OUTPUT_BYTES_MAX;
-        poll_fn(|cx| {
-            let wrote = self.output.poll_write(&mut self.io, cx)?;
-            if is_open && let Poll::Ready(read) = pin!(fill(&mut self.io, &mut self.input)).poll(cx)
-            {
-                return Poll::Ready(read.map(Moved::Read));
-            }
-            match wrote {
-                Poll::Ready(()) if is_piled => Poll::Ready(Ok(Moved::Written)),
-                Poll::Ready(()) | Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
+        let wrote = self.output.poll_write(&mut self.io, cx)?;
+        if is_open && let Poll::Ready(read) = pin!(fill(&mut self.io, &mut self.input)).poll(cx) {
+            return Poll::Ready(read.map(Moved::Read));
+        }
+        match wrote {
+            Poll::Ready(()) if is_piled => Poll::Ready(Ok(Moved::Written)),
+            Poll::Ready(()) | Poll::Pending => Poll::Pending,
+        }
     }
 
     /// Writes everything, for as long as the peer's patience lasts.
