@@ -229,9 +229,10 @@ impl<I: Io> Session<I> {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         match self.link.room() {
             Gate::Open => self.caller.poll_event(cx),
-            Gate::Shut => pin!(self.caller.displaced())
-                .poll(cx)
-                .map(Event::Displaced),
+            Gate::Shut => {
+                let displaced = pin!(self.caller.displaced());
+                displaced.poll(cx).map(Event::Displaced)
+            }
         }
     }
 
