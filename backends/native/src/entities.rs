@@ -9,20 +9,25 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Spec};
+use fairlead_ports::Target;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
 
 use crate::entity::{Content, Entity, Source};
 use crate::graves::Graves;
 use crate::ground::Ground;
 use crate::index::{KvError, rows};
 use crate::limits::{HOT_MAX, REAPED_CHUNKS};
+use crate::state::Known;
 
 /// Entities looked at for leaving when one comes in.
 const LOOKS_PER_LOAD: usize = 8;
 /// One that a checkpoint has written leaves at the second look, if nobody used it in between.
 const LOOKS_PER_CHANGE: usize = 2;
+/// Entities that are looked up at once.
+const SEEN_TOGETHER: usize = 32;
 /// Entities for which the map keeps room, however few are left.
 const ROOM_MIN: usize = 1_024;
 
@@ -64,6 +69,23 @@ impl Entities {
         let entity = self.hot.read().get(&id).map(Arc::clone)?;
         entity.set_used();
         Some(entity)
+    }
+
+    /// Of many targets, those entities that are in memory and not deleted, in their order.
+    pub(crate) fn in_memory_all(&self, to: &[Target]) -> Known {
+        let mut all = Known::with_capacity(to.len());
+        for some in to.chunks(SEEN_TOGETHER) {
+            let hot = self.hot.read();
+            // Seen before any is counted: so one need not wait until the one before has come from memory.
+            let seen = some.iter().map(|target| hot.get(&target.entity));
+            let seen = seen.map(|entity| entity.filter(|entity| !entity.is_deleted()));
+            let seen: SmallVec<[_; SEEN_TOGETHER]> = seen.collect();
+            for entity in seen {
+                entity.inspect(|entity| entity.set_used());
+                all.push(entity.map(Arc::clone));
+            }
+        }
+        all
     }
 
     /// Lets go of what readers have loaded, when it is too much.

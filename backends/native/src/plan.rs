@@ -2,6 +2,7 @@
 //! what later operations of the unit must see of earlier ones is in a [`Draft`].
 
 mod draft;
+mod plain;
 
 use std::sync::Arc;
 
@@ -57,6 +58,8 @@ pub(crate) struct Planner<'a> {
     draft: &'a mut Draft,
     room: Room,
     plan: &'a mut Plan,
+    /// Operations of the unit behind the one that is judged.
+    behind: usize,
 }
 
 /// The most bytes that the records of a unit take, or why it can never be taken.
@@ -109,12 +112,17 @@ impl<'a> Planner<'a> {
             draft,
             room,
             plan,
+            behind: 0,
         }
     }
 
     /// Takes the operations: what becomes of them is in the plan, unless they are refused.
     pub(crate) fn plan(mut self, ops: &mut Ops) -> Result<(), StoreError> {
-        ops.drain(..).try_for_each(|op| self.op(op))
+        self.behind = ops.len();
+        ops.drain(..).try_for_each(|op| {
+            self.behind -= 1;
+            self.op(op)
+        })
     }
 
     fn op(&mut self, op: Op) -> Result<(), StoreError> {
@@ -251,13 +259,17 @@ impl<'a> Planner<'a> {
     fn append(&mut self, to: &[Target], batch: Batch) -> Result<(), StoreError> {
         self.has_room()?;
         sane(&batch)?;
-        self.draft.expect(to.len());
         self.plan.placed.reserve(to.len());
         let mut targets = SmallVec::with_capacity(to.len());
         let mut at_hand = Known::with_capacity(to.len());
         let mut is_placed = false;
+        let mut plain = self.plain(to, &batch).into_iter();
         for target in to {
-            let (placed, known) = self.place(target, &batch)?;
+            let plain = plain.next().flatten();
+            let (placed, known) = match plain.and_then(|it| self.place_plain(target, &batch, it)) {
+                Some((placed, entity)) => (placed, Some(entity)),
+                None => self.place(target, &batch)?,
+            };
             if placed.how == Placement::New {
                 at_hand.push(known);
                 targets.push((placed.entity, placed.base));

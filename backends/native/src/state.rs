@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Kind, Offset, ProducerId};
-use fairlead_ports::{Appended, Decision, Lsn, StoreError};
+use fairlead_ports::{Appended, Decision, Lsn, StoreError, Target};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -90,6 +90,11 @@ impl State {
 
     pub(crate) fn entity(&self, id: EntityId) -> Option<Arc<Entity>> {
         self.entities.get(id)
+    }
+
+    /// The entities of many targets, in their order, where they are in memory.
+    pub(crate) fn in_memory(&self, to: &[Target]) -> Known {
+        self.entities.in_memory_all(to)
     }
 
     /// Numbers of all entities.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{Batch, EntityId, Offset, ProducerId, Spec, Stamp, SyncMode};
 use fairlead_ports::terms::remembers;
-use fairlead_ports::{Space, StoreError, Writers};
+use fairlead_ports::{Space, StoreError, Target, Writers};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use indexmap::IndexMap;
@@ -28,6 +28,10 @@ pub(crate) struct Draft {
     documents: HashMap<(Space, Bytes), bool, FixedState>,
     /// Transactions that appends of the unit open.
     opened: BTreeSet<(ProducerId, EntityId)>,
+    /// Entities that were judged without a sketch: the strongest mode of theirs.
+    plain: Option<SyncMode>,
+    /// Room to put the targets of an append in order.
+    sorted: Vec<EntityId>,
 }
 
 /// The entities of a unit. Mostly there is one, which needs no map.
@@ -138,13 +142,17 @@ impl Sketch {
     }
 
     pub(crate) fn fits(&self, spec: &Spec, batch: &Batch) -> bool {
-        let count = self.count.saturating_add(u64::from(batch.count));
-        // To weigh a batch takes longer than to see that nobody asks.
-        let weight = || u64::from(batch.weight(spec.kind));
-        let has_room = |max| self.bytes.saturating_add(weight()) <= max;
-        count <= spec.limits.count_max.unwrap_or(u64::MAX)
-            && spec.limits.bytes_max.is_none_or(has_room)
+        fits((self.count, self.bytes), spec, batch)
     }
+}
+
+/// Whether an entity that keeps so many messages and bytes has room for a batch.
+pub(super) fn fits((count, bytes): (u64, u64), spec: &Spec, batch: &Batch) -> bool {
+    let count = count.saturating_add(u64::from(batch.count));
+    // To weigh a batch takes longer than to see that nobody asks.
+    let weight = || u64::from(batch.weight(spec.kind));
+    let has_room = |max| bytes.saturating_add(weight()) <= max;
+    count <= spec.limits.count_max.unwrap_or(u64::MAX) && spec.limits.bytes_max.is_none_or(has_room)
 }
 
 impl Draft {
@@ -156,7 +164,9 @@ impl Draft {
                 .spec
                 .is_some_and(|spec| spec.sync == SyncMode::Interval)
         };
-        let is_weak = self.entities.first.is_some() && self.documents.is_empty();
+        let has_entities = self.plain.is_some() || self.entities.first.is_some();
+        let is_weak = has_entities && self.documents.is_empty();
+        let is_weak = is_weak && self.plain != Some(SyncMode::Always);
         if is_weak && self.entities.all().all(weakest) {
             SyncMode::Interval
         } else {
@@ -169,6 +179,28 @@ impl Draft {
         self.producers.clear();
         self.documents.clear();
         self.opened.clear();
+        self.plain = None;
+    }
+
+    /// Whether nothing was said of entities so far.
+    pub(super) fn is_blank(&self) -> bool {
+        self.plain.is_none() && self.entities.first.is_none()
+    }
+
+    /// Whether no entity is among these twice.
+    pub(super) fn are_distinct(&mut self, to: &[Target]) -> bool {
+        let sorted = &mut self.sorted;
+        sorted.clear();
+        sorted.extend(to.iter().map(|target| target.entity));
+        sorted.sort_unstable();
+        let are_distinct = !sorted.array_windows().any(|[one, next]| one == next);
+        sorted.shrink_to(KEPT_CAPACITY);
+        are_distinct
+    }
+
+    /// Something is appended to an entity of which there is no sketch.
+    pub(super) fn append_plain(&mut self, sync: SyncMode) {
+        self.plain = Some(self.plain.map_or(sync, |before| before.min(sync)));
     }
 
     /// Makes room for so many entities at once.
