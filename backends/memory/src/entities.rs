@@ -59,6 +59,10 @@ impl Entities {
         })
     }
 
+    pub(crate) fn contains(&self, id: EntityId) -> bool {
+        self.slots.contains_key(&id)
+    }
+
     /// One that is more than a few bytes here: it holds something, or did of late.
     pub(crate) fn used(&self, id: EntityId) -> Option<&Entity> {
         match self.slots.get(&id)? {
@@ -78,11 +82,12 @@ impl Entities {
         self.slots.insert(id, Slot::Empty { spec, end });
     }
 
-    pub(crate) fn remove(&mut self, id: EntityId) -> Option<Entity> {
-        Some(match self.slots.remove(&id)? {
-            Slot::Empty { spec, end } => Entity::empty(*spec, end),
-            Slot::Used(entity) => *entity,
-        })
+    /// Removes one; returns what it was if that is more than a few bytes.
+    pub(crate) fn remove(&mut self, id: EntityId) -> Option<Box<Entity>> {
+        match self.slots.remove(&id)? {
+            Slot::Empty { .. } => None,
+            Slot::Used(entity) => Some(entity),
+        }
     }
 
     /// Changes one entity, if it is there.

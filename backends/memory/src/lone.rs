@@ -1,5 +1,5 @@
-//! What most units are: one message for one entity that has room, or the end of deliveries
-//! from one. They are judged as they stand, without the draft by which `judge.rs` looks at several
+//! What most units are: one message for one entity that has room, the end of deliveries
+//! from one, or one that comes or goes. They are judged as they stand, without the draft by which `judge.rs` looks at several
 //! operations.
 
 use fairlead_canon::Batch;
@@ -30,6 +30,8 @@ pub(crate) fn judge_lone(world: &World, unit: &Unit) -> Option<Lone> {
             let kind = world.entities.used(*entity)?.spec.kind;
             settles(kind, *cursor).is_ok().then_some(Lone::Plain)
         }
+        [Op::Create { entity, .. }] => (!world.entities.contains(*entity)).then_some(Lone::Plain),
+        [Op::Delete { entity }] => world.entities.contains(*entity).then_some(Lone::Plain),
         _ => None,
     }
 }

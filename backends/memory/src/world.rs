@@ -150,11 +150,13 @@ impl World {
             }
             Op::Delete { entity } => {
                 self.chores.set(entity, None);
-                let gone = self.entities.remove(entity);
-                for producer in gone.iter().flat_map(|gone| gone.transactions.open()) {
+                let Some(gone) = self.entities.remove(entity) else {
+                    return;
+                };
+                for producer in gone.transactions.open() {
                     self.open.remove(&(producer, entity));
                 }
-                self.weight -= gone.map_or(0, |gone| gone.weight());
+                self.weight -= gone.weight();
             }
             Op::EndTxn {
                 producer,
