@@ -36,10 +36,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fairlead_kernel::{
-    AttachmentId, Caller, Closed, ClosedReason, Conn, ConnInfo, DeliveryId, DrainWatch, Event, Io,
-    Kernel,
+    AttachmentId, BoxFuture, Caller, Closed, ClosedReason, Conn, ConnInfo, DeliveryId, DrainWatch,
+    Event, Io, Kernel,
 };
-use futures_util::future::Either;
 use smallvec::SmallVec;
 use tokio::time::{Instant, sleep_until};
 
@@ -113,6 +112,9 @@ enum Slow {
     Auth(Auth),
 }
 
+/// What is left to do of what was read. Boxed: rare, and the task of a connection has no room for it.
+type Rest<'a> = BoxFuture<'a, Result<(), End>>;
+
 /// Serves one connection to its end.
 pub(crate) fn serve(
     conn: Conn,
@@ -153,7 +155,7 @@ impl<I: Io> Session<I> {
         let mut is_armed = false;
         let mut drain = pin!(drain.begun());
         // A client need not wait for CONNACK: what it sent behind CONNECT has been read with it.
-        if let Err(end) = self.packets().await.and_then(|()| self.settle()) {
+        if let Err(end) = self.all_packets().await.and_then(|()| self.settle()) {
             return end;
         }
         self.caller.flush();
@@ -180,13 +182,10 @@ impl<I: Io> Session<I> {
                     let now = Instant::now();
                     let silence = now - std::mem::replace(&mut heard_at, now);
                     self.caller.meters().received_bytes.inc_by(count as u64);
-                    // One place to wait, since each takes room in the task.
-                    if silence > LULL && self.link.is_publish_next() {
-                        Either::Left(Box::pin(self.packets_behind_others()))
-                    } else {
-                        Either::Right(self.packets())
+                    match self.packets_after(silence) {
+                        Some(rest) => rest.await,
+                        None => Ok(()),
                     }
-                    .await
                 }
                 Turn::Moved(Moved::Written) => Ok(()),
                 Turn::Alarm => {
@@ -277,24 +276,39 @@ impl<I: Io> Session<I> {
         }
     }
 
+    /// [`Self::packets`] after such a silence.
+    fn packets_after(&mut self, silence: Duration) -> Option<Rest<'_>> {
+        match silence > LULL && self.link.is_publish_next() {
+            true => Some(Box::pin(self.packets_behind_others())),
+            false => self.packets(),
+        }
+    }
+
     /// [`Self::packets`] once others had their turn.
     async fn packets_behind_others(&mut self) -> Result<(), End> {
         behind_others().await;
-        self.packets().await
+        self.all_packets().await
     }
 
-    /// Answers every packet that has arrived, and counts them: at once, but for those whose answer takes
-    /// time.
-    fn packets(&mut self) -> impl Future<Output = Result<(), End>> + Send {
+    /// [`Self::packets`] and the rest.
+    async fn all_packets(&mut self) -> Result<(), End> {
+        match self.packets() {
+            Some(rest) => rest.await,
+            None => Ok(()),
+        }
+    }
+
+    /// Answers every packet that has arrived, and counts them: at once, but from one on whose answer takes
+    /// time or ends the connection.
+    fn packets(&mut self) -> Option<Rest<'_>> {
         let mut heard = Traffic::default();
         let answered = match self.react_at_once(&mut heard) {
-            // Boxed: rare, and larger than all the rest.
-            Ok(Some(slow)) => return Either::Left(Box::pin(self.react(slow, heard))),
-            Ok(None) => Ok(()),
-            Err(end) => Err(end),
+            Ok(Some(slow)) => return Some(Box::pin(self.react(slow, heard))),
+            Ok(None) => None,
+            Err(end) => Some(end),
         };
         self.presence.census().received(heard);
-        Either::Right(ready(answered))
+        answered.map(|end| -> Rest<'_> { Box::pin(ready(Err(end))) })
     }
 
     /// The same from a packet on whose answer takes time.

@@ -138,7 +138,7 @@ impl<I: Io> Session<I> {
             if !self.link.takes_what_came().await {
                 break;
             }
-            match self.packets().await {
+            match self.all_packets().await {
                 Ok(()) => {}
                 Err(goodbye @ End::Goodbye(_)) => return goodbye,
                 Err(_) => break,

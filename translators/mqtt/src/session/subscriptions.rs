@@ -144,7 +144,8 @@ impl Subscriptions {
             w.u32(entry.id.map_or(0, SubscriptionId::get));
             w.bytes16("filter", entry.filter.as_bytes())?;
         }
-        Ok(out.freeze())
+        // A copy, which is as long as it has to be: it is kept for as long as the session.
+        Ok(Bytes::copy_from_slice(&out))
     }
 
     /// Owner and subscriptions of a session's document; `None` when it is not one of ours.
