@@ -1,6 +1,5 @@
 //! A grant as it is written: rules in order.
 
-use bytes::Bytes;
 use fairlead_canon::{Address, Part, Pattern, Principal};
 use serde::Deserialize;
 use thiserror::Error;
@@ -172,7 +171,7 @@ fn named(text: &str, who: &Principal) -> String {
 }
 
 fn literal(segment: &[u8]) -> Part {
-    Part::Literal(Bytes::copy_from_slice(segment))
+    Part::Literal(segment.into())
 }
 
 #[cfg(test)]

@@ -64,15 +64,13 @@ fn table(
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn parts(text: &str) -> Vec<Part> {
         let parts = text.split('/').map(|part| match part {
             "+" => Part::One,
             "#" => Part::Many,
-            literal => Part::Literal(Bytes::copy_from_slice(literal.as_bytes())),
+            literal => Part::Literal(literal.as_bytes().into()),
         });
         parts.collect()
     }

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::{Path, RealmId};
 
 /// One element of a [`Pattern`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     /// Exactly this segment.
-    Literal(Bytes),
+    Literal(Box<[u8]>),
     /// Any one segment.
     One,
     /// Any number of segments, none included. May stand anywhere, and repeatedly.
@@ -32,10 +30,7 @@ pub struct Pattern {
 impl Pattern {
     /// The pattern that matches exactly this path.
     pub fn exact(realm: RealmId, path: &Path) -> Self {
-        let parts = path
-            .segments()
-            .map(|s| Part::Literal(Bytes::copy_from_slice(s)))
-            .collect();
+        let parts = path.segments().map(|s| Part::Literal(s.into())).collect();
         Self {
             realm,
             parts,
@@ -74,7 +69,7 @@ fn matches(parts: &[Part], segments: &[&[u8]]) -> bool {
                 continue;
             }
             (Some(Part::One), Some(_)) => true,
-            (Some(Part::Literal(literal)), Some(said)) => literal == said,
+            (Some(Part::Literal(literal)), Some(said)) => **literal == **said,
             (_, None) | (None, Some(_)) => false,
         };
         if step {

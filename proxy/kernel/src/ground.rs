@@ -172,7 +172,7 @@ fn spec(stream: &Stream) -> Spec {
     let limits = if stream.kind == Kind::Log || stream.limits_ready() {
         SizeLimits::default()
     } else {
-        stream.limits
+        stream.limits()
     };
     let settings = stream.settings();
     Spec {

@@ -262,6 +262,7 @@ fn record_of(stream: &Stream) -> Record {
 }
 
 fn stream_record(stream: &Stream) -> StreamRecord {
+    let limits = stream.limits();
     StreamRecord {
         family: stream.key.family as u8,
         name: stream.key.name.to_string(),
@@ -273,9 +274,9 @@ fn stream_record(stream: &Stream) -> StreamRecord {
             Lifetime::LastConsumer => (1, 0),
             Lifetime::Unused { after_ms } => (2, after_ms),
         },
-        count_max: stream.limits.count_max,
-        bytes_max: stream.limits.bytes_max,
-        overflow: stream.limits.overflow as u8,
+        count_max: limits.count_max,
+        bytes_max: limits.bytes_max,
+        overflow: limits.overflow as u8,
         origin: stream.origin.0,
         created_at: stream.created_at.0,
         document: stream.document.to_vec(),
@@ -286,6 +287,15 @@ fn stream(record: StreamRecord, settings: Option<SettingsRecord>) -> Result<Stre
     let key = StreamKey {
         family: family(record.family)?,
         name: Text::from(record.name),
+    };
+    let limits = SizeLimits {
+        count_max: record.count_max,
+        bytes_max: record.bytes_max,
+        overflow: pick(
+            record.overflow,
+            &[Overflow::Reject, Overflow::DropHead, Overflow::DropNew],
+            |overflow| *overflow as u8,
+        )?,
     };
     Ok(Stream {
         key,
@@ -310,15 +320,7 @@ fn stream(record: StreamRecord, settings: Option<SettingsRecord>) -> Result<Stre
                 });
             }
         },
-        limits: SizeLimits {
-            count_max: record.count_max,
-            bytes_max: record.bytes_max,
-            overflow: pick(
-                record.overflow,
-                &[Overflow::Reject, Overflow::DropHead, Overflow::DropNew],
-                |overflow| *overflow as u8,
-            )?,
-        },
+        limited: (limits != SizeLimits::default()).then(|| Box::new(limits)),
         told: settings
             .map(|record| record.read().map(Box::new))
             .transpose()?,

@@ -42,8 +42,8 @@ pub struct Stream {
     pub lanes: Box<[EntityId]>,
     /// When it is removed by itself.
     pub lifetime: Lifetime,
-    /// Limits of each lane; where the oldest of a queue go, of what is ready in all its lanes.
-    pub limits: SizeLimits,
+    /// What it may hold; `None` is without limits. Read by [`Stream::limits`].
+    pub limited: Option<Box<SizeLimits>>,
     /// What else it was told; `None` is the plain way. Read by [`Stream::settings`].
     pub told: Option<Box<Settings>>,
     /// Who made it.
@@ -167,6 +167,11 @@ impl Stream {
         self.class != Class::Memory
     }
 
+    /// Limits of each lane; where the oldest of a queue go, of what is ready in all its lanes.
+    pub fn limits(&self) -> SizeLimits {
+        self.limited.as_deref().copied().unwrap_or_default()
+    }
+
     /// How it keeps its messages and gives them out.
     pub fn settings(&self) -> &Settings {
         self.told.as_deref().unwrap_or(Settings::PLAIN)
@@ -185,13 +190,13 @@ impl Stream {
             count_max,
             bytes_max,
             ..
-        } = self.limits;
+        } = self.limits();
         self.key.family == Family::Queue && (count_max.is_some() || bytes_max.is_some())
     }
 
     /// The limits of what is ready; of a queue only.
     pub fn ready_limits(&self) -> Option<SizeLimits> {
-        self.limits_ready().then_some(self.limits)
+        self.limits_ready().then(|| self.limits())
     }
 
     /// Whether it is a mailbox that outlives connections.

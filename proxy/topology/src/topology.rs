@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::route::Atlas;
 use crate::{
     Binding, Change, Configure, Declared, Destination, Match, NewRealm, NewStream, Realm, Refused,
-    Router, Rule, Settings, Stream, StreamKey,
+    Router, Rule, Stream, StreamKey,
 };
 
 mod lookup;
@@ -195,7 +195,7 @@ impl Topology {
             } => {
                 let old = self.known(&key)?;
                 let altered = Stream {
-                    document,
+                    document: kept(&document),
                     lifetime,
                     ..Stream::clone(&old)
                 };
@@ -267,11 +267,11 @@ impl Topology {
             class: new.class,
             lanes,
             lifetime: new.lifetime,
-            limits: new.limits,
-            told: told(new.settings),
+            limited: boxed(new.limits),
+            told: boxed(new.settings),
             origin: new.origin,
             created_at: now,
-            document: new.document,
+            document: kept(&new.document),
         });
         self.take_step(Applied::Stream(Arc::clone(&stream)), applied);
         if let Some(at) = new.at {
@@ -301,8 +301,8 @@ impl Topology {
         let was_durable = old.is_durable();
         let new = Stream {
             class: configure.class,
-            limits: configure.limits,
-            told: told(configure.settings),
+            limited: boxed(configure.limits),
+            told: boxed(configure.settings),
             ..Stream::clone(&old)
         };
         let to = Destination::Stream(configure.key);
@@ -470,9 +470,14 @@ fn place_of(bindings: &[Arc<Binding>], binding: &Binding) -> Result<usize, usize
     bindings.binary_search_by(|held| Binding::cmp(held, binding))
 }
 
-/// Plain settings take no memory.
-fn told(settings: Settings) -> Option<Box<Settings>> {
-    (settings != Settings::default()).then(|| Box::new(settings))
+/// What is plain takes no memory.
+fn boxed<T: Default + PartialEq>(told: T) -> Option<Box<T>> {
+    (told != T::default()).then(|| Box::new(told))
+}
+
+/// By itself: a part of what came would keep all of that.
+fn kept(document: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(document)
 }
 
 fn check_lanes(lanes: u32) -> Result<(), Refused> {

@@ -6,7 +6,6 @@ use std::hash::BuildHasher;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fairlead_canon::{Part, Path, Pattern};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -48,7 +47,7 @@ type Child = NonZeroU32;
 enum Branch<T> {
     /// To the only value below, wherever that may be.
     Leaf(T),
-    Node(Box<(Bytes, Child)>),
+    Node(Box<(Box<[u8]>, Child)>),
 }
 
 /// What there is for a part of a pattern.
@@ -277,7 +276,7 @@ impl<T: Patterned + PartialEq> Trie<T> {
             return None;
         };
         let hash = self.hasher.hash_one(&**segment);
-        let is_it = |held: &Branch<T>| held.segment(depth) == segment && is_meant(held);
+        let is_it = |held: &Branch<T>| *held.segment(depth) == **segment && is_meant(held);
         let node = self.nodes.get_mut(at as usize)?;
         let held = node.literals.find_entry(hash, is_it).ok()?;
         Some(held.remove().0)
@@ -296,7 +295,7 @@ impl<T: Patterned + PartialEq> Trie<T> {
         let child = match part {
             Part::Literal(segment) => {
                 let hash = self.hasher.hash_one(&**segment);
-                let is_it = |held: &Branch<T>| held.segment(depth) == segment;
+                let is_it = |held: &Branch<T>| *held.segment(depth) == **segment;
                 match node.literals.find(hash, is_it) {
                     Some(Branch::Leaf(_)) => return Step::Leaf,
                     Some(Branch::Node(named)) => Some(named.1),
@@ -417,7 +416,7 @@ mod tests {
     }
 
     fn literal(segment: &'static str) -> Part {
-        Part::Literal(Bytes::from_static(segment.as_bytes()))
+        Part::Literal(segment.as_bytes().into())
     }
 
     fn part() -> impl Strategy<Value = Part> {

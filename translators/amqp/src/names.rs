@@ -75,7 +75,7 @@ fn part_of(word: &[u8]) -> Part {
         _ => {
             let mut literal = BytesMut::with_capacity(word.len());
             decode_word(word, &mut literal);
-            Part::Literal(literal.freeze())
+            Part::Literal((*literal).into())
         }
     }
 }

@@ -11,7 +11,6 @@
 //! topic %x        no segment     topic %25x       the one segment %x
 //! ```
 
-use bytes::Bytes;
 use fairlead_canon::{Part, Path, PathBuilder, PathTooLong, Pattern, RealmId};
 
 /// The longest topic name, in bytes.
@@ -107,7 +106,7 @@ fn part(level: &[u8]) -> Part {
     match level {
         b"+" => Part::One,
         b"#" => Part::Many,
-        _ => Part::Literal(Bytes::copy_from_slice(decode(level, &mut Vec::new()))),
+        _ => Part::Literal(decode(level, &mut Vec::new()).into()),
     }
 }
 

@@ -1,5 +1,3 @@
-use bytes::Bytes;
-
 use super::{Part, Pattern};
 use crate::arbitrary::{Random, for_each_seed};
 use crate::{Path, RealmId};
@@ -19,7 +17,7 @@ fn pattern(parts: Vec<Part>, hides_dollar: bool) -> Pattern {
 }
 
 fn literal(segment: &'static [u8]) -> Part {
-    Part::Literal(Bytes::from_static(segment))
+    Part::Literal(segment.into())
 }
 
 /// The rule in its plainest form.
@@ -31,7 +29,7 @@ fn reference(parts: &[Part], segments: &[&[u8]]) -> bool {
         }
         ([Part::One, after @ ..], [_, rest @ ..]) => reference(after, rest),
         ([Part::Literal(said), after @ ..], [first, rest @ ..]) => {
-            said == first && reference(after, rest)
+            **said == **first && reference(after, rest)
         }
         (_, []) => false,
     }

@@ -102,7 +102,7 @@ pub(super) async fn set(
     let configure = Configure {
         key,
         class,
-        limits: old.limits,
+        limits: old.limits(),
         settings: old.settings().clone(),
     };
     kernel

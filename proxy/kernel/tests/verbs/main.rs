@@ -185,7 +185,7 @@ fn pattern(text: &str) -> Pattern {
     let part = |word| match word {
         "+" => Part::One,
         "#" => Part::Many,
-        word => Part::Literal(Bytes::copy_from_slice(word.as_bytes())),
+        word => Part::Literal(word.as_bytes().into()),
     };
     let parts = text.split('/').map(part).collect();
     Pattern {

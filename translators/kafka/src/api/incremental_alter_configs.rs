@@ -131,7 +131,7 @@ pub(super) async fn alter(
     let configure = Configure {
         key: stream.key.clone(),
         class: config.class(),
-        limits: stream.limits,
+        limits: stream.limits(),
         settings: config.settings(),
     };
     let document = Change::AlterStream {
