@@ -318,6 +318,11 @@ impl Mesh {
         self.status("VmRSS:")
     }
 
+    /// That part of it which is no page of a file, such as the binary: the system has no other copy.
+    pub fn own_memory(&self) -> u64 {
+        self.status("RssAnon:")
+    }
+
     fn status(&self, what: &str) -> u64 {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");

@@ -99,6 +99,13 @@ impl Bench {
             .block_on(async { tokio::time::sleep(time).await });
     }
 
+    /// Bytes of the index of a store that is there, as the disk counts them; none where it is not.
+    pub(crate) fn bytes_of_index(&self) -> u64 {
+        use std::os::unix::fs::MetadataExt as _;
+        let about = fs::metadata(self.dir.join("data/index.redb"));
+        about.map_or(0, |about| about.blocks() * 512)
+    }
+
     /// Bytes of files under the data directory, as the disk counts them.
     pub(crate) fn bytes_on_disk(&self) -> u64 {
         bytes_under(&self.dir)

@@ -33,14 +33,25 @@ fn lives(bench: &Bench, store: &dyn Store, class: Class) {
     };
     let body = Bytes::from_static(&[7; 100]);
     let before = resident();
+    let on_disk = [bench.bytes_of_index(), bench.bytes_on_disk()];
     let made = each(bench, store, |id| create(id, Kind::Queue, class));
     println!("  {name}: created   {}", told(made));
     settled(bench);
     let live = resident().saturating_sub(before);
-    println!(
-        "  {name}: live and empty, {} B resident each (bar 256)",
-        live / ENTITIES
-    );
+    match class {
+        Class::Memory => {
+            let verdict = within(live / ENTITIES, 256);
+            println!(
+                "  {name}: live and empty, {} B resident each ({verdict})",
+                live / ENTITIES
+            );
+        }
+        Class::Local | Class::Object => {
+            let [index, all] = on_disk;
+            let grown = [bench.bytes_of_index() - index, bench.bytes_on_disk() - all];
+            durably(made.1, live, grown);
+        }
+    }
     let used = each(bench, store, |id| append([id], &body));
     println!("  {name}: appended  {}", told(used));
     let done = each(bench, store, |id| settle(id, Offset(0)));
@@ -53,6 +64,25 @@ fn lives(bench: &Bench, store: &dyn Store, class: Class) {
         "  {name}: all gone, {} B resident each are left",
         left / ENTITIES
     );
+}
+
+/// What B10 asks of those that are kept on disk, once a checkpoint has them.
+fn durably(cpu: Duration, live: u64, on_disk: [u64; 2]) {
+    let nanos = u64::try_from(cpu.as_nanos()).unwrap() / ENTITIES;
+    let verdict = within(nanos, 5_000);
+    println!("  local: created, {nanos} ns CPU each ({verdict})");
+    let (grown, verdict) = (live >> 20, within(live >> 20, 64));
+    println!("  local: live and empty, {grown} MiB more resident ({verdict})");
+    let [index, all] = on_disk.map(|bytes| bytes / ENTITIES);
+    let verdict = within(index, 300);
+    println!(
+        "  local: behind a checkpoint, {index} B of index each ({verdict}), {all} B with log files to be used again"
+    );
+}
+
+fn within(figure: u64, bar: u64) -> String {
+    let verdict = if figure <= bar { "met" } else { "MISSED" };
+    format!("bar {bar}: {verdict}")
 }
 
 /// Time for checkpoints to be made, so that what is idle is cold.
