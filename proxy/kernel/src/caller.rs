@@ -34,13 +34,13 @@ pub struct Caller {
     pub(crate) inbox: Arc<Inbox>,
     /// Emptied, to be filled again: of one who gets messages.
     pub(crate) spare: Option<Box<Contents>>,
-    /// Names the publisher when a lane is chosen: the same for the same client.
-    pub(crate) publisher: Text,
+    /// Names the publisher when a lane is chosen: the same for the same client. `None`: what the client calls itself.
+    pub(crate) publisher: Option<Box<Text>>,
     pub(crate) outbox: Seldom<Outbox>,
     pub(crate) routes: Option<Box<Routes>>,
     pub(crate) attachments: Attachments,
     pub(crate) last_attachment: u32,
-    pub(crate) ready: VecDeque<Event>,
+    pub(crate) ready: Seldom<VecDeque<Event>>,
     pub(crate) bodies: Seldom<Bodies>,
     pub(crate) loads: Vec<Load>,
     /// Inboxes that got live messages and were not woken yet.
@@ -59,7 +59,7 @@ impl Caller {
         (who, origin): (Principal, Origin),
         meters: Arc<Meters>,
     ) -> Self {
-        let publisher = who.name.clone();
+        let publisher = Some(Box::new(who.name.clone()));
         Self {
             kernel,
             id,
@@ -74,7 +74,7 @@ impl Caller {
             routes: None,
             attachments: Attachments::default(),
             last_attachment: 0,
-            ready: VecDeque::new(),
+            ready: Seldom::default(),
             bodies: Seldom::default(),
             loads: Vec::new(),
             dirty: Vec::new(),
@@ -108,7 +108,7 @@ impl Caller {
 
     /// Names the publisher for the choice of lanes (a client's own identifier).
     pub fn set_publisher(&mut self, name: Text) {
-        self.publisher = name;
+        self.publisher = (name != self.who.client).then(|| Box::new(name));
     }
 
     /// Looks at what exists; `look` is short and does not wait.

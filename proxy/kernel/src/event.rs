@@ -1,5 +1,6 @@
 //! What a caller waits for.
 
+use std::collections::VecDeque;
 use std::mem::take;
 use std::task::{Context, Poll};
 
@@ -10,9 +11,17 @@ use fairlead_ports::Stored;
 use crate::bodies::{Reading, opened, read_bodies};
 use crate::consume::Attached;
 use crate::inbox::Given;
+use crate::seldom::Fresh;
 use crate::solo::Solo;
 use crate::verb::{AttachmentId, Event, Settling};
 use crate::{Caller, Error, Reason};
+
+impl Fresh for VecDeque<Event> {
+    fn fresh() -> &'static Self {
+        static FRESH: VecDeque<Event> = VecDeque::new();
+        &FRESH
+    }
+}
 
 impl Caller {
     /// The next event. Cancel-safe; wait for it beside the socket.
@@ -39,6 +48,9 @@ impl Caller {
 
     /// The next of those events that came together with the last one.
     pub fn next_ready(&mut self) -> Option<Event> {
+        if self.ready.is_empty() {
+            return None;
+        }
         let event = self.ready.pop_front()?;
         self.end_transaction(&event);
         Some(event)

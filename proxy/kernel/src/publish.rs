@@ -388,7 +388,8 @@ impl Caller {
             let is_own = *no_local && aim.own_mailbox == Some(&stream.key);
             let is_done = aim.lane.is_some_and(|(_, key)| *key == stream.key);
             if !is_own && !is_done && stream.kind != Kind::Latest {
-                let by = (message, &self.publisher.as_bytes()[..]);
+                let publisher = self.publisher.as_deref().unwrap_or(&self.who.client);
+                let by = (message, &publisher.as_bytes()[..]);
                 reached.add(&self.kernel.hub, stream, by);
             }
         }
