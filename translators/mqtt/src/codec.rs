@@ -35,6 +35,7 @@ pub use publish::{Delivery, Publish};
 pub use reason::ReasonCode;
 pub(crate) use reason::{OF_CONNACK, OF_DISCONNECT, OF_SUBACK};
 pub use suback::SubAck;
+pub(crate) use suback::codes_size;
 pub use subscribe::{RetainHandling, Subscribe, Subscription};
 pub use unsuback::UnsubAck;
 pub use unsubscribe::Unsubscribe;

@@ -1,7 +1,7 @@
 //! What a failure is called on the wire.
 
 use fairlead_canon::Text;
-use fairlead_kernel::{Closed, ClosedReason, Error, Reason};
+use fairlead_kernel::{Blame, Closed, ClosedReason, Error, Reason};
 
 use crate::codec::{
     DecodeError, OF_CONNACK, OF_DISCONNECT, OF_SUBACK, Properties, Property, Qos, ReasonCode,
@@ -17,6 +17,14 @@ pub(crate) struct Fault {
     pub(crate) closed: Closed,
     /// Where the client finds another server.
     pub(crate) server_reference: Option<Text>,
+}
+
+/// Why a publish or a subscription was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Denial {
+    pub(crate) code: ReasonCode,
+    /// What the client may know of it.
+    pub(crate) words: Option<Text>,
 }
 
 /// What a packet takes besides its properties, at most.
@@ -123,6 +131,41 @@ impl Fault {
     /// The client broke a rule of the protocol.
     pub(crate) fn protocol(detail: &'static str) -> Self {
         Self::new(ReasonCode::PROTOCOL_ERROR, ClosedReason::Malformed, detail)
+    }
+}
+
+impl Denial {
+    pub(crate) fn new(code: ReasonCode, words: &'static str) -> Self {
+        let words = Some(Text::from_static(words));
+        Self { code, words }
+    }
+
+    /// The same, of one among several.
+    pub(crate) fn about(self, filter: &str) -> Self {
+        let words = self.words.map(|why| Text::from(format!("{filter}: {why}")));
+        Self { words, ..self }
+    }
+
+    /// What PUBACK, PUBREC or SUBACK say besides their codes, of which there are so many, in a packet of at
+    /// most `size_max` bytes.
+    pub(crate) fn words(self, codes: usize, size_max: usize) -> Properties {
+        let words = Properties::of(self.words.map(Property::ReasonString));
+        //= MQTT-3.4.2-2: not if the packet grew beyond what the client accepts; nor do
+        //= MQTT-3.5.2-2: PUBREC and
+        //= MQTT-3.9.2-1: SUBACK.
+        let fits = |words: &Properties| words.len() + PACKET_HEAD_BYTES + codes <= size_max;
+        words.ok().filter(fits).unwrap_or(Properties::NONE)
+    }
+}
+
+impl From<Error> for Denial {
+    /// What a client did wrong it may know; why a rule or our machine said no stays in our log.
+    fn from(error: Error) -> Self {
+        let is_told = error.blame == Blame::Peer && error.reason != Reason::Denied;
+        Self {
+            code: code_of(error.reason),
+            words: is_told.then(|| Text::from(error.detail)),
+        }
     }
 }
 

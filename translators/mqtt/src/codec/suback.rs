@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use fairlead_wire::{Reader, WireError};
 
 use super::field::packet_id;
-use super::header::{Kind, frame};
+use super::header::{Kind, VarInt, frame};
 use super::property::Place;
 use super::reason::{OF_SUBACK, OF_SUBACK_31, OF_SUBACK_311};
 use super::{DecodeError, PacketId, Properties, ReasonCode, Version};
@@ -18,6 +18,12 @@ pub struct SubAck {
     pub properties: Properties,
     /// Granted QoS or failure, in the order of the filters.
     pub codes: Vec<ReasonCode>,
+}
+
+/// Bytes of a SUBACK or UNSUBACK of MQTT 5 that has so many codes and says nothing besides.
+pub(crate) fn codes_size(codes: usize) -> usize {
+    let remaining = 2 + Properties::NONE.size() + codes;
+    1 + VarInt::new(remaining).as_slice().len() + remaining
 }
 
 impl SubAck {

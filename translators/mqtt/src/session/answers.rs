@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use fairlead_kernel::Pending;
 
-use crate::codec::{Ack, Packet, PacketId, ReasonCode};
+use crate::codec::{Ack, Packet, PacketId, Properties, ReasonCode};
 
 /// An acknowledgement without its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,11 @@ pub(super) struct Answers(Option<Box<VecDeque<Slot>>>);
 #[derive(Debug)]
 enum Slot {
     Waiting(Pending, Answer),
-    Ready(Answer, ReasonCode),
+    Ready(Answer, ReasonCode, Words),
 }
+
+/// What an answer says besides its code; few say anything.
+type Words = Option<Box<Properties>>;
 
 impl Answers {
     /// Sent once this promise is kept.
@@ -41,7 +44,13 @@ impl Answers {
 
     /// Sent as soon as all before it are.
     pub(super) fn ready(&mut self, answer: Answer, reason: ReasonCode) {
-        self.push(Slot::Ready(answer, reason));
+        self.push(Slot::Ready(answer, reason, None));
+    }
+
+    /// The same, with words that fit.
+    pub(super) fn ready_with(&mut self, answer: Answer, reason: ReasonCode, words: Properties) {
+        let words = (!words.is_empty()).then(|| Box::new(words));
+        self.push(Slot::Ready(answer, reason, words));
     }
 
     fn push(&mut self, slot: Slot) {
@@ -62,20 +71,18 @@ impl Answers {
     }
 
     /// The next answer that waits for nothing.
-    pub(super) fn next_ready(&mut self) -> Option<(Answer, ReasonCode)> {
+    pub(super) fn next_ready(&mut self) -> Option<Packet> {
         let slots = self.0.as_mut()?;
-        match slots.front() {
-            Some(Slot::Ready(answer, reason)) => {
-                let ready = (*answer, *reason);
-                slots.pop_front();
-                if slots.is_empty() {
-                    // An idle connection keeps no queue.
-                    **slots = VecDeque::new();
-                }
-                Some(ready)
-            }
-            _ => None,
+        let Some(Slot::Ready(answer, reason, words)) = slots.front_mut() else {
+            return None;
+        };
+        let ready = answer.said(*reason, words.take());
+        slots.pop_front();
+        if slots.is_empty() {
+            // An idle connection keeps no queue.
+            **slots = VecDeque::new();
         }
+        Some(ready)
     }
 
     /// How many wait.
@@ -86,7 +93,7 @@ impl Answers {
     /// How many end an exchange that the client began, and so count for its Receive Maximum.
     pub(super) fn ending(&self) -> usize {
         let ends = |slot: &&Slot| match slot {
-            Slot::Waiting(_, answer) | Slot::Ready(answer, _) => {
+            Slot::Waiting(_, answer) | Slot::Ready(answer, ..) => {
                 matches!(answer, Answer::PubAck(_) | Answer::PubComp(_))
             }
         };
@@ -99,13 +106,22 @@ impl Answers {
 }
 
 impl Answer {
-    /// As a packet.
+    /// As a packet that says no more than its code.
     pub(super) fn packet(self, reason: ReasonCode) -> Packet {
+        self.said(reason, None)
+    }
+
+    fn said(self, reason: ReasonCode, words: Words) -> Packet {
+        let ack = |packet_id| Ack {
+            packet_id,
+            reason,
+            properties: words.map_or(Properties::NONE, |words| *words),
+        };
         match self {
-            Self::PubAck(id) => Packet::PubAck(Ack::new(id, reason)),
-            Self::PubRec(id) => Packet::PubRec(Ack::new(id, reason)),
-            Self::PubRel(id) => Packet::PubRel(Ack::new(id, reason)),
-            Self::PubComp(id) => Packet::PubComp(Ack::new(id, reason)),
+            Self::PubAck(id) => Packet::PubAck(ack(id)),
+            Self::PubRec(id) => Packet::PubRec(ack(id)),
+            Self::PubRel(id) => Packet::PubRel(ack(id)),
+            Self::PubComp(id) => Packet::PubComp(ack(id)),
         }
     }
 }

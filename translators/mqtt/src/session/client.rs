@@ -22,6 +22,8 @@ pub(super) struct Client {
     pub(super) silence_max: Option<Duration>,
     /// Largest packet that it accepts.
     pub(super) size_max: usize,
+    /// Whether it wants words beside the codes of acknowledgements.
+    pub(super) wants_words: bool,
 }
 
 /// How long a session outlives its connection, in seconds.

@@ -168,6 +168,7 @@ struct Asked {
     receive_max: u16,
     size_max: usize,
     alias_max: u16,
+    wants_words: bool,
 }
 
 impl Asked {
@@ -185,6 +186,7 @@ impl Asked {
             receive_max: u16::MAX,
             size_max: usize::MAX,
             alias_max: 0,
+            wants_words: connect.version == Version::V5,
         };
         for property in connect.properties.iter() {
             match property {
@@ -194,6 +196,8 @@ impl Asked {
                     asked.size_max = usize::try_from(max.get()).unwrap_or(usize::MAX);
                 }
                 Property::TopicAliasMaximum(max) => asked.alias_max = max,
+                //= MQTT-3.1.2-29: who wants no words gets none.
+                Property::RequestProblemInfo(wants) => asked.wants_words = wants,
                 // The others ask for no terms of the session.
                 _ => {}
             }
@@ -230,6 +234,7 @@ impl<I: Io> Session<I> {
             expiry: asked.expiry,
             silence_max: (!silence.is_zero()).then_some(silence),
             size_max: asked.size_max,
+            wants_words: asked.wants_words,
         };
         Self {
             link,

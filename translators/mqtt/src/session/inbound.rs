@@ -15,8 +15,8 @@ use super::delayed::{self, When};
 use super::ending::End;
 use super::topics::Topics;
 use super::window::Expects;
-use crate::codec::{Ack, Delivery, Property, Publish, ReasonCode, Version};
-use crate::errors::{Fault, code_of};
+use crate::codec::{Ack, Delivery, Properties, Property, Publish, ReasonCode, Version};
+use crate::errors::{Denial, Fault};
 use crate::map::{self, Inbound};
 
 impl<I: Io> Session<I> {
@@ -34,7 +34,11 @@ impl<I: Io> Session<I> {
         self.check_receive_maximum(delivery)?;
         self.pace();
         if self.settings.checks_payload && is_false_text(&publish) {
-            return self.refused(delivery, ReasonCode::PAYLOAD_FORMAT_INVALID);
+            let why = "the payload is said to be UTF-8 and is not";
+            return self.refused(
+                delivery,
+                Denial::new(ReasonCode::PAYLOAD_FORMAT_INVALID, why),
+            );
         }
         let delay = match delayed::read(&publish.topic) {
             When::Now => None,
@@ -44,17 +48,19 @@ impl<I: Io> Session<I> {
                 Some(delay)
             }
             When::Later(..) | When::Never => {
-                return self.refused(delivery, ReasonCode::TOPIC_NAME_INVALID);
+                let why = "not $delayed/<seconds>/<topic>, or with a topic alias";
+                return self.refused(delivery, Denial::new(ReasonCode::TOPIC_NAME_INVALID, why));
             }
         };
         let Some(address) = self.address(&publish)? else {
-            return self.refused(delivery, ReasonCode::TOPIC_NAME_INVALID);
+            let why = "nobody publishes to this topic";
+            return self.refused(delivery, Denial::new(ReasonCode::TOPIC_NAME_INVALID, why));
         };
         match self.forward(address, publish, delay, now)? {
             Ok(pending) => self.awaits(delivery, pending),
             Err(error) => {
                 self.caller.meters().failed(&error);
-                self.refused(delivery, code_of(error.reason))?;
+                self.refused(delivery, error.into())?;
             }
         }
         Ok(())
@@ -158,18 +164,29 @@ impl<I: Io> Session<I> {
     }
 
     /// A PUBLISH was not taken. QoS 0 has no answer; 3.1.1 has none that says no.
-    fn refused(&mut self, delivery: Delivery, code: ReasonCode) -> Result<(), End> {
+    fn refused(&mut self, delivery: Delivery, denial: Denial) -> Result<(), End> {
+        let code = denial.code;
         let answer = match delivery {
             Delivery::AtMostOnce => return Ok(()),
             Delivery::AtLeastOnce(id) => Answer::PubAck(id),
             Delivery::ExactlyOnce(id) => Answer::PubRec(id),
         };
         if self.link.version != Version::V5 || !may_answer(code) {
-            let detail = format!("a message was refused: {code:?}");
-            return Err(Fault::new(code, ClosedReason::Refused, detail).into());
+            let why = denial.words.as_deref().unwrap_or_default();
+            let detail = format!("a message was refused: {code:?} {why}");
+            return Err(Fault::new(code, ClosedReason::Refused, detail.trim_end()).into());
         }
-        self.answers.ready(answer, code);
+        let words = self.words(denial, 0);
+        self.answers.ready_with(answer, code, words);
         self.answer()
+    }
+
+    /// What an answer with so many codes says besides them.
+    pub(super) fn words(&self, denial: Denial, codes: usize) -> Properties {
+        match self.client.wants_words {
+            true => denial.words(codes, self.client.size_max),
+            false => Properties::NONE,
+        }
     }
 
     /// A promise was kept, or was not.
@@ -191,30 +208,29 @@ impl<I: Io> Session<I> {
             (Err(error), Answer::PubRec(_)) if error.reason == Reason::Conflict => {
                 ReasonCode::SUCCESS
             }
-            (Err(error), answer) => return self.not_kept(&error, answer),
+            (Err(error), answer) => return self.not_kept(error, answer),
         };
         self.link.send(&answer.packet(reason))?;
         self.answer()
     }
 
-    fn not_kept(&mut self, error: &Error, answer: Answer) -> Result<(), End> {
-        self.caller.meters().failed(error);
+    fn not_kept(&mut self, error: Error, answer: Answer) -> Result<(), End> {
+        self.caller.meters().failed(&error);
         tracing::warn!(client = %self.client.id, %error, "a promise was not kept");
-        let code = code_of(error.reason);
         match answer {
-            Answer::PubAck(id) => self.refused(Delivery::AtLeastOnce(id), code),
+            Answer::PubAck(id) => self.refused(Delivery::AtLeastOnce(id), error.into()),
             Answer::PubRec(id) => {
                 self.received.remove(id);
-                self.refused(Delivery::ExactlyOnce(id), code)
+                self.refused(Delivery::ExactlyOnce(id), error.into())
             }
-            Answer::PubRel(_) | Answer::PubComp(_) => Err(Fault::from(error.clone()).into()),
+            Answer::PubRel(_) | Answer::PubComp(_) => Err(Fault::from(error).into()),
         }
     }
 
     /// Sends the answers that wait for nothing.
     fn answer(&mut self) -> Result<(), End> {
-        while let Some((answer, reason)) = self.answers.next_ready() {
-            self.link.send(&answer.packet(reason))?;
+        while let Some(answer) = self.answers.next_ready() {
+            self.link.send(&answer)?;
         }
         Ok(())
     }

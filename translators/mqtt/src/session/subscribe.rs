@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{Class, Kind, Message, Overflow, Promise, SizeLimits, Text};
 use fairlead_kernel::{
-    Attach, AttachmentId, Binding, Caller, Change, Content, Destination, Error, Io, Lifetime,
-    Match, NewStream, Publish as Publication, Reason, Source, StreamKey, To,
+    Attach, AttachmentId, Binding, Caller, Change, ClosedReason, Content, Destination, Error, Io,
+    Lifetime, Match, NewStream, Publish as Publication, Reason, Source, StreamKey, To,
 };
 use smallvec::SmallVec;
 
@@ -21,9 +21,9 @@ use super::share::{self, Room};
 use super::subscriptions::{Entry, Subscriptions};
 use crate::codec::{
     Packet, Properties, ReasonCode, RetainHandling, SubAck, Subscribe, Subscription,
-    SubscriptionId, UnsubAck, Unsubscribe,
+    SubscriptionId, UnsubAck, Unsubscribe, codes_size,
 };
-use crate::errors::{Fault, code_of, suback_code};
+use crate::errors::{Denial, Fault, suback_code};
 use crate::map::{self, ORIGIN};
 use crate::names;
 use crate::settings::Settings;
@@ -54,7 +54,10 @@ impl<I: Io> Session<I> {
     /// SUBSCRIBE.
     pub(super) async fn subscribe(&mut self, packet: Subscribe) -> Result<(), End> {
         let id = packet.properties.subscription_id();
-        let mut codes = Vec::with_capacity(packet.subscriptions.len());
+        let count = packet.subscriptions.len();
+        self.check_acceptable(count)?;
+        let mut codes = Vec::with_capacity(count);
+        let mut properties = Properties::NONE;
         let (mut changes, mut replays) = (Vec::new(), Vec::new());
         for asked in &packet.subscriptions {
             let is_shared = share::is_shared(&asked.filter);
@@ -70,12 +73,17 @@ impl<I: Io> Session<I> {
                     }
                     granted
                 }
-                Err(code) => code,
+                Err(denial) => {
+                    let code = denial.code;
+                    if properties.is_empty() {
+                        properties = self.words(denial.about(&asked.filter), count);
+                    }
+                    code
+                }
             };
             codes.push(suback_code(self.link.version, code));
         }
         self.declare_subscriptions(changes).await?;
-        let properties = Properties::NONE;
         //= MQTT-3.8.4-6: one code per filter, in their order.
         let answer = SubAck {
             packet_id: packet.packet_id,
@@ -97,6 +105,7 @@ impl<I: Io> Session<I> {
 
     /// UNSUBSCRIBE.
     pub(super) async fn unsubscribe(&mut self, packet: Unsubscribe) -> Result<(), End> {
+        self.check_acceptable(packet.filters.len())?;
         let mut codes = Vec::with_capacity(packet.filters.len());
         let mut changes = Vec::new();
         for filter in &packet.filters {
@@ -122,6 +131,17 @@ impl<I: Io> Session<I> {
         Ok(())
     }
 
+    /// Refuses to do what could not be answered in a packet that the client accepts.
+    fn check_acceptable(&self, codes: usize) -> Result<(), Fault> {
+        //= MQTT-3.1.2-24: what is larger than the client accepts is not sent.
+        if codes_size(codes) <= self.client.size_max {
+            return Ok(());
+        }
+        let detail = "the client accepts no packet with a code for each filter";
+        let code = ReasonCode::PACKET_TOO_LARGE;
+        Err(Fault::new(code, ClosedReason::Refused, detail))
+    }
+
     /// What a queue of a group may hold, and hand to this client at a time.
     pub(super) fn room(&self) -> Room {
         Room {
@@ -137,30 +157,34 @@ impl<I: Io> Session<I> {
         asked: &Subscription,
         id: Option<SubscriptionId>,
         changes: &mut Vec<Change>,
-    ) -> Result<(Entry, bool), ReasonCode> {
+    ) -> Result<(Entry, bool), Denial> {
         check_filter(&asked.filter)?;
         let filter = self.filter_of(&asked.filter);
         let asked = Subscription {
-            filter: filter.ok_or(ReasonCode::TOPIC_FILTER_INVALID)?,
+            filter: filter.ok_or_else(no_filter)?,
             ..asked.clone()
         };
         check_filter(&asked.filter)?;
         if self.subscriptions.len() >= Subscriptions::MAX {
-            return Err(ReasonCode::QUOTA_EXCEEDED);
+            let why = "no room for another subscription of this session";
+            return Err(Denial::new(ReasonCode::QUOTA_EXCEEDED, why));
         }
         let mut entry = Entry::new(&asked, id);
         for pattern in &entry.patterns {
             let allowed = self.caller.may_subscribe(pattern);
-            allowed.map_err(|error| code_of(error.reason))?;
+            allowed.map_err(Denial::from)?;
         }
         if !entry.fills_mailbox() {
             let room = self.room();
             let listening = listen(&mut self.caller, &entry, &room).await;
             entry.attachments = listening.map_err(|error| {
-                if error.reason == Reason::Locked {
-                    return ReasonCode::QUOTA_EXCEEDED;
-                }
-                code_of(error.reason)
+                let is_taken = error.reason == Reason::Locked;
+                let denial = Denial::from(error);
+                let code = match is_taken {
+                    true => ReasonCode::QUOTA_EXCEEDED,
+                    false => denial.code,
+                };
+                Denial { code, ..denial }
             })?;
         }
         //= MQTT-3.8.4-3: a subscription with the same filter is replaced.
@@ -339,16 +363,21 @@ fn bindings<'a>(
     })
 }
 
-fn check_filter(filter: &Text) -> Result<(), ReasonCode> {
+fn check_filter(filter: &Text) -> Result<(), Denial> {
     let filter = match share::has_queue(filter) {
-        true => share::inner(filter).ok_or(ReasonCode::TOPIC_FILTER_INVALID)?,
+        true => share::inner(filter).ok_or_else(no_filter)?,
         false => filter,
     };
     let is_reserved = filter.split('/').next() == Some("$reply");
     if is_reserved || !names::is_filter(filter.as_bytes()) {
-        return Err(ReasonCode::TOPIC_FILTER_INVALID);
+        return Err(no_filter());
     }
     Ok(())
+}
+
+fn no_filter() -> Denial {
+    let why = "not a topic filter, or one that nobody subscribes to";
+    Denial::new(ReasonCode::TOPIC_FILTER_INVALID, why)
 }
 
 fn wants_retained(handling: RetainHandling, is_new: bool) -> bool {

@@ -186,6 +186,14 @@ impl Peer {
         async move { assert_eq!(self.next().await, wanted, "at {place}") }
     }
 
+    /// The code that a PUBLISH is answered with, whatever words come with it.
+    pub(crate) async fn code_of(&mut self, number: u16) -> ReasonCode {
+        match self.next().await {
+            Packet::PubAck(ack) | Packet::PubRec(ack) if ack.packet_id == id(number) => ack.reason,
+            other => panic!("the answer to {number}, not {other:?}"),
+        }
+    }
+
     pub(crate) async fn next_publish(&mut self) -> Publish {
         match self.next().await {
             Packet::Publish(publish) => publish,

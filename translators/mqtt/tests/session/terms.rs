@@ -191,15 +191,15 @@ async fn what_a_client_did_wrong_is_told_where_it_fits() {
 //= MQTT-3.9.2-2
 //= MQTT-3.11.2-1
 //= MQTT-3.11.2-2
-/// A code is all that an acknowledgement says: that fits where nothing more does, and is what who wants no words gets.
+/// A code is all that an acknowledgement says where nothing more fits, or to who wants no words.
 #[tokio::test]
-async fn acknowledgements_have_no_words_beside_their_codes() {
+async fn acknowledgements_have_no_words_where_none_are_wanted_or_fit() {
     let mesh = Mesh::start().await;
     let wordless = Property::RequestProblemInfo(false);
     let small = Property::MaximumPacketSize(40.try_into().unwrap());
-    for terms in [Properties::NONE, with([wordless]), with([small])] {
+    for terms in [wordless, small] {
         let connect = Connect {
-            properties: terms,
+            properties: with([terms]),
             ..hello(Version::V5, "c")
         };
         let mut peer = mesh.accepted(connect).await.0;
@@ -245,6 +245,70 @@ async fn acknowledgements_have_no_words_beside_their_codes() {
         .await;
         peer.goodbye().await;
     }
+}
+
+#[tokio::test]
+async fn a_client_is_told_in_words_why_what_it_asked_for_is_refused() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.accepted(hello(Version::V5, "c")).await.0;
+    let says = |why| with([Property::ReasonString(Text::from_static(why))]);
+
+    peer.send(qos1(1, "$SYS/x", b"x")).await;
+    peer.expect(Packet::PubAck(Ack {
+        packet_id: id(1),
+        reason: ReasonCode::TOPIC_NAME_INVALID,
+        properties: says("nobody publishes to this topic"),
+    }))
+    .await;
+    let filters = ["t", "$reply/x", "$reply/y"];
+    let asked = filters.map(|filter| Subscription::new(Text::from_static(filter), Qos::AtMostOnce));
+    peer.send(Packet::Subscribe(Subscribe {
+        packet_id: id(2),
+        properties: Properties::NONE,
+        subscriptions: asked.to_vec(),
+    }))
+    .await;
+    let no = ReasonCode::TOPIC_FILTER_INVALID;
+    peer.expect(Packet::SubAck(SubAck {
+        packet_id: id(2),
+        properties: says("$reply/x: not a topic filter, or one that nobody subscribes to"),
+        codes: vec![ReasonCode::SUCCESS, no, no],
+    }))
+    .await;
+    peer.goodbye().await;
+}
+
+//= MQTT-3.1.2-24
+#[tokio::test]
+async fn what_could_not_be_answered_in_what_the_client_accepts_is_not_done() {
+    let mesh = Mesh::start().await;
+    let connect = Connect {
+        properties: with([Property::MaximumPacketSize(40.try_into().unwrap())]),
+        ..hello(Version::V5, "c")
+    };
+    let mut peer = mesh.accepted(connect).await.0;
+    let filters = |count: u16| {
+        (0..count).map(|n| Subscription::new(Text::from(format!("t/{n}")), Qos::AtMostOnce))
+    };
+    let ask = |packet_id, subscriptions: Vec<_>| {
+        Packet::Subscribe(Subscribe {
+            packet_id,
+            properties: Properties::NONE,
+            subscriptions,
+        })
+    };
+    peer.send(ask(id(1), filters(35).collect())).await;
+    peer.expect(Packet::SubAck(SubAck {
+        packet_id: id(1),
+        properties: Properties::NONE,
+        codes: vec![ReasonCode::SUCCESS; 35],
+    }))
+    .await;
+    peer.send(ask(id(2), filters(36).collect())).await;
+    let Packet::Disconnect(told) = peer.next().await else {
+        panic!("DISCONNECT")
+    };
+    assert_eq!(told.reason, ReasonCode::PACKET_TOO_LARGE);
 }
 
 //= MQTT-3.1.2-28
@@ -353,7 +417,7 @@ async fn text_that_is_none_is_refused_where_that_was_asked_for() {
             })
         };
         writer.send(publish(b"\xff")).await;
-        writer.expect(puback(1, code)).await;
+        assert_eq!(writer.code_of(1).await, code);
         writer.send(publish("ü".as_bytes())).await;
         let fine = puback(1, ReasonCode::NO_MATCHING_SUBSCRIBERS);
         writer.expect(fine).await;
