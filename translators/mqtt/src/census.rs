@@ -229,8 +229,8 @@ fn get(count: &AtomicU64) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Presence {
     census: Arc<Census>,
-    subscriptions: u32,
-    shared: u32,
+    subscriptions: u16,
+    shared: u16,
     is_kept: bool,
 }
 
@@ -258,7 +258,7 @@ impl Presence {
     }
 
     /// It has so many subscriptions of its own, and so many in groups.
-    pub(crate) fn subscribed(&mut self, own: u32, shared: u32) {
+    pub(crate) fn subscribed(&mut self, own: u16, shared: u16) {
         add(&self.census.subscriptions, own.into());
         add(&self.census.shared, shared.into());
         self.census.leave(self.subscriptions, self.shared);
@@ -267,7 +267,7 @@ impl Presence {
 }
 
 impl Census {
-    fn leave(&self, subscriptions: u32, shared: u32) {
+    fn leave(&self, subscriptions: u16, shared: u16) {
         let of = Ordering::Relaxed;
         self.subscriptions.fetch_sub(subscriptions.into(), of);
         self.shared.fetch_sub(shared.into(), of);

@@ -90,7 +90,7 @@ impl<I: Io> Session<I> {
         let shared = self.subscriptions.iter();
         let shared = shared.filter(|e| share::is_shared(&e.filter)).count();
         // There are at most a few thousand.
-        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let count = |count| u16::try_from(count).unwrap_or(u16::MAX);
         self.presence.subscribed(count(all - shared), count(shared));
         let is_wanted = self.subscriptions.iter().any(Entry::asks_for_status);
         self.status_due = match self.status_due {

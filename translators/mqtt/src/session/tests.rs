@@ -8,7 +8,7 @@ use super::*;
 
 /// What task and session of an idle connection may take, in bytes: what is reached, as a budget of 3 KiB for
 /// all of a connection leaves no more.
-const TASK_BYTES_MAX: usize = 1_792;
+const TASK_BYTES_MAX: usize = 1_184;
 
 #[tokio::test]
 async fn the_task_of_a_connection_is_small() {
