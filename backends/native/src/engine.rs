@@ -18,7 +18,7 @@ use fairlead_ports::Condition;
 use tokio::time::Instant;
 
 use crate::file_wal::FileWal;
-use crate::inbox::{Back, End, Job, News, Resting, Wants, Weight};
+use crate::inbox::{Back, End, First, Job, News, Resting, Wants, Weight};
 use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
 use crate::state::Progress;
 use crate::superblock::SuperblockFile;
@@ -85,8 +85,12 @@ impl Engine {
         if news.is_hurried {
             self.sequencer.hurry();
         }
-        if let Some(since) = news.since {
+        if let Some(First { since, runtime }) = news.first {
             self.sequencer.shared().meter.waited(since.elapsed());
+            self.sequencer.callers = runtime;
+        }
+        if self.sequencer.hands_over() {
+            self.sequencer.settle();
         }
         // The disk does not wait while those who waited for it are told: the other thread does that.
         if let Some(order) = self.early() {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use fairlead_canon::{Promise, SyncMode};
 use fairlead_ports::{Committed, Op, StoreError, Unit};
 use parking_lot::{Condvar, Mutex};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -65,8 +66,7 @@ pub(crate) struct Inbox {
 struct Content {
     resting: Option<Resting>,
     jobs: VecDeque<Job>,
-    /// When the first of them came.
-    since: Option<Instant>,
+    first: Option<First>,
     /// Jobs among them that are answered as soon as they are in order.
     impatient: usize,
     landed: Option<io::Result<FileWal>>,
@@ -77,6 +77,14 @@ struct Content {
     end: Option<End>,
     /// The engine is gone for good.
     is_over: bool,
+}
+
+/// The first of the jobs that came.
+#[derive(Debug)]
+pub(crate) struct First {
+    pub(crate) since: Instant,
+    /// The runtime of its caller, if that is one that goes on whatever its callers do.
+    pub(crate) runtime: Option<Handle>,
 }
 
 /// The engine while no thread has it.
@@ -123,8 +131,8 @@ pub(crate) enum End {
 pub(crate) struct News {
     /// How the write or sync in flight ended.
     pub(crate) landed: Option<io::Result<FileWal>>,
-    /// When the first of the jobs came.
-    pub(crate) since: Option<Instant>,
+    /// `None` when no jobs came.
+    pub(crate) first: Option<First>,
     /// Somebody waits for what was sequenced to be durable.
     pub(crate) is_hurried: bool,
     pub(crate) is_closing: bool,
@@ -199,6 +207,17 @@ impl Weight {
     }
 }
 
+impl First {
+    pub(crate) fn now() -> Self {
+        // One of a single thread stands still while nobody blocks on it.
+        let goes_on = |runtime: &Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
+        Self {
+            since: Instant::now(),
+            runtime: Handle::try_current().ok().filter(goes_on),
+        }
+    }
+}
+
 impl AddAssign for Weight {
     fn add_assign(&mut self, other: Self) {
         self.units += other.units;
@@ -214,7 +233,7 @@ impl Inbox {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.change(|content| {
             if content.end.is_none() {
-                content.since.get_or_insert_with(Instant::now);
+                content.first.get_or_insert_with(First::now);
                 content.impatient += usize::from(!job.is_durable);
                 content.jobs.push_back(job);
             }
@@ -345,7 +364,7 @@ impl Content {
         self.is_called = false;
         News {
             landed: self.landed.take(),
-            since: self.since.take(),
+            first: self.first.take(),
             is_hurried: std::mem::take(&mut self.is_hurried),
             is_closing: self.end == Some(End::Closed),
         }

@@ -23,7 +23,7 @@ use crate::producer::Judgement;
 use crate::record::{Data, Record, writers};
 use crate::state::{Known, State};
 
-pub(crate) use draft::Draft;
+pub(crate) use draft::{Draft, fits};
 
 /// The longest record without lists or values in it.
 const FACT_BYTES_MAX: usize = 32;

@@ -20,7 +20,7 @@ use crate::field::{u8_at, u32_at};
 use crate::homes::Sealed;
 use crate::mutation::{Mutation, is_on};
 
-pub(crate) use data::{Data, batch_of};
+pub(crate) use data::{Data, DataRef, batch_of};
 pub(crate) use fact::reason_of;
 
 /// Bytes before what differs by kind.
@@ -78,10 +78,7 @@ pub(crate) enum Record {
 impl Record {
     /// Appends the record to a frame.
     pub(crate) fn encode(&self, out: &mut BytesMut) {
-        let start = out.len();
-        out.put_bytes(0, 8);
-        fact::encode(self, out);
-        seal(out, start);
+        sealed(out, |out| fact::encode(self, out));
     }
 
     /// The record that fills `bytes`, whose checksum has been verified; `None` when it is none of
@@ -92,6 +89,21 @@ impl Record {
             _ => fact::decode(bytes),
         }
     }
+}
+
+impl DataRef<'_> {
+    /// Appends the record of the batch to a frame.
+    pub(crate) fn append_to(self, out: &mut BytesMut) {
+        sealed(out, |out| self.encode(out));
+    }
+}
+
+/// Appends a record with its length and checksum.
+fn sealed(out: &mut BytesMut, encode: impl FnOnce(&mut BytesMut)) {
+    let start = out.len();
+    out.put_bytes(0, 8);
+    encode(out);
+    seal(out, start);
 }
 
 /// Fills in length and checksum of the record that begins at `start`.

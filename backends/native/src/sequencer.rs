@@ -7,8 +7,10 @@
 //!
 //! Knows no threads: [`crate::engine`] drives it, and so can a test.
 
+mod apply;
 mod flight;
 mod herd;
+mod lone;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,13 +19,13 @@ use bytes::BytesMut;
 use fairlead_canon::{Promise, SyncMode, Timestamp};
 use fairlead_ports::{Appended, Clock, Committed, Lsn, Ops, StoreError, Unit, Watcher};
 use smallvec::SmallVec;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::backup::Holds;
 use crate::checkpoint::Desk;
 use crate::condition::Told;
-use crate::entity::Location;
 use crate::file_wal::{Flush, Frame, place};
 use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES};
 use crate::homes::Sealed;
@@ -36,7 +38,7 @@ use crate::plan::{Draft, Plan, Planner, Room, len_max};
 use crate::pool::Pool;
 use crate::record::Record;
 use crate::seal::Bench;
-use crate::state::{Hidden, Known, Progress, State};
+use crate::state::{Known, Progress, State};
 use crate::tail::Tail;
 use crate::waiting::{Stages, Unsynced, Waiting};
 use herd::Herd;
@@ -79,6 +81,8 @@ pub(crate) struct Sequencer {
     /// For the next frame: empty, and with the room that the last one took.
     spare: Stages,
     durable: Option<Lsn>,
+    /// Where those who committed last are told.
+    pub(crate) callers: Option<Handle>,
     /// What the watcher is to be told; empty in between, and kept for its room.
     shown: Vec<Appended>,
     /// Somebody waits for the next sync who has nothing in a frame.
@@ -169,6 +173,7 @@ impl Sequencer {
             done: Stages::default(),
             spare: Stages::default(),
             durable: None,
+            callers: None,
             shown: Vec::new(),
             is_hurried: false,
         }
@@ -311,6 +316,9 @@ impl Sequencer {
         unit: &mut Unit,
         job_sync: &mut SyncMode,
     ) -> Result<Committed, StoreError> {
+        if let Some(committed) = self.lone(unit, job_sync) {
+            return Ok(committed);
+        }
         let Unit { ops, promise } = unit;
         let mut plan = std::mem::take(&mut self.plan);
         let judged = self.judge(ops, &mut plan, job_sync);
@@ -341,72 +349,6 @@ impl Sequencer {
             return Err(StoreError::Poisoned);
         }
         planned.map(|()| sync)
-    }
-
-    /// Writes and applies what was planned.
-    fn carry_out(&mut self, plan: &mut Plan, promise: Promise, sync: SyncMode) -> Committed {
-        let first = self.open.stages.of(sync).hidden.len();
-        let mut lsn = self.open.lsn;
-        for (record, known) in &mut plan.records {
-            lsn = self.write((record, known), promise, sync);
-        }
-        if !plan.records.is_empty() {
-            self.open.units += 1;
-            self.open.is_urgent |= promise == Promise::Durable;
-            self.open.since.get_or_insert_with(Instant::now);
-        }
-        if promise < Promise::Durable {
-            self.show_early(first, sync);
-        }
-        let waiting = self.open.stages.of(sync);
-        waiting.died.append(&mut plan.died);
-        if is_on(Mutation::ShowBeforeDurable) {
-            waiting.hidden.iter().for_each(Hidden::show);
-        }
-        let hides = waiting.hidden.len() > first;
-        self.open.owes_sync |= sync == SyncMode::Always && hides;
-        Committed {
-            lsn,
-            placed: std::mem::take(&mut plan.placed),
-        }
-    }
-
-    fn write(
-        &mut self,
-        (record, known): (&Record, &mut Known),
-        promise: Promise,
-        sync: SyncMode,
-    ) -> Lsn {
-        let open = &mut self.open;
-        if open.count == 0 {
-            open.wall = self.clock.wall();
-            self.shared.state.ground.set_now(open.wall);
-        }
-        let start = open.records.len();
-        record.encode(&mut open.records);
-        let len = u32::try_from(open.records.len() - start).unwrap_or(u32::MAX);
-        let lsn = Lsn(open.lsn.0 + (HEADER_BYTES + start) as u64);
-        open.count += 1;
-        if let Record::Data(data) = record {
-            open.is_readable = true;
-            if promise < Promise::Durable {
-                self.shared.tail.push_early(lsn, data.batch.clone());
-            }
-        }
-        self.shared.state.apply_to(
-            known,
-            (Location { lsn, len }, record),
-            &mut open.stages.of(sync).hidden,
-        );
-        lsn
-    }
-
-    /// Shows what may be seen before it is written.
-    fn show_early(&mut self, first: usize, sync: SyncMode) {
-        let hidden = &mut self.open.stages.of(sync).hidden;
-        let early = hidden.extract_if(first.., |hidden| hidden.show_early());
-        self.shown.extend(early.map(|hidden| hidden.appended));
-        self.tell_shown();
     }
 
     fn tell_shown(&mut self) {
@@ -442,6 +384,12 @@ impl Sequencer {
     /// Whether something has landed that is not settled.
     pub(crate) fn is_unsettled(&self) -> bool {
         self.durable.is_some() || !self.done.written.is_empty()
+    }
+
+    /// Whether a crowd is to be told by its own runtime: to hand it over takes less than waking a thread
+    /// of the log for it.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.callers.is_some() && self.done.has_crowd()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use fairlead_canon::{EntityId, Kind, Offset, ProducerId};
+use fairlead_canon::{Batch, EntityId, Kind, Offset, ProducerId};
 use fairlead_ports::{Appended, Decision, Lsn, StoreError, Target};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -233,6 +233,7 @@ impl State {
         let uses = &self.ground.uses;
         uses.lock().add_shares(at, share, targets);
         let mut known = known.drain(..);
+        hidden.reserve(data.targets.len());
         for (id, base) in &data.targets {
             let (mut deadline, mut bytes) = (None, 0);
             let append = |content: &mut Content| {
@@ -246,6 +247,30 @@ impl State {
             let appended = Appended {
                 entity: *id,
                 base: *base,
+                span: batch.span,
+                bytes,
+                deadline,
+            };
+            hidden.push(Hidden { entity, appended });
+        }
+    }
+
+    /// Appends a batch that went to one entity, which is at hand, and its record to `at`.
+    pub(crate) fn append_to(
+        &self,
+        (id, entity): (EntityId, Arc<Entity>),
+        (at, base, batch): (Location, Offset, &Batch),
+        hidden: &mut Vec<Hidden>,
+    ) {
+        self.ground.uses.lock().add(at, at.len);
+        let (mut deadline, mut bytes) = (None, 0);
+        let append = |content: &mut Content| {
+            (deadline, bytes) = content.append(base, batch, at, at.len);
+        };
+        if let Some(entity) = self.entities.change(id, Some(entity), append) {
+            let appended = Appended {
+                entity: id,
+                base,
                 span: batch.span,
                 bytes,
                 deadline,

@@ -3,18 +3,26 @@
 use std::time::Duration;
 
 use fairlead_canon::{EntityId, SyncMode};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::inbox::Outcomes;
+use crate::limits::CROWD;
 use crate::state::Hidden;
 
 /// Of each, the room that is kept for the next frame.
 const ROOM_KEPT: usize = 4_096;
 
-/// Receipts that can be given.
+/// Receipts that wait. Let go of, they say that what was asked for was lost.
 #[derive(Debug, Default)]
-pub(crate) struct Receipts(Vec<(oneshot::Sender<Outcomes>, Outcomes)>);
+pub(crate) struct Receipts(Vec<Receipt>);
+
+type Receipt = (oneshot::Sender<Outcomes>, Outcomes);
+
+/// Receipts that are due, and are given when this is let go of: by whoever has it, at the latest by a
+/// runtime that ends before it came to them.
+struct Due(Vec<Receipt>);
 
 /// What happens once frames are where they were promised to be.
 #[derive(Debug, Default)]
@@ -53,11 +61,32 @@ impl Receipts {
         self.0.append(&mut later.0);
     }
 
-    pub(crate) fn give(&mut self) {
-        for (reply, outcomes) in self.0.drain(..) {
-            // The caller may have gone; what it asked for is done.
-            drop(reply.send(outcomes));
+    /// So many that their own runtime is to tell them, where waking one takes no system call.
+    fn is_crowd(&self) -> bool {
+        self.0.len() >= CROWD
+    }
+
+    /// Gives them: to a crowd in the runtime of its callers, if there is one, while the log goes on.
+    pub(crate) fn give(&mut self, callers: Option<&Handle>) {
+        if let Some(callers) = callers.filter(|_| self.is_crowd()) {
+            let due = Due(self.0.drain(..).collect());
+            callers.spawn(async move { drop(due) });
+        } else {
+            give(self.0.drain(..));
         }
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        give(self.0.drain(..));
+    }
+}
+
+fn give(due: impl Iterator<Item = Receipt>) {
+    for (reply, outcomes) in due {
+        // The caller may have gone; what it asked for is done.
+        drop(reply.send(outcomes));
     }
 }
 
@@ -82,6 +111,11 @@ impl Stages {
             waiting.died.shrink_to(ROOM_KEPT);
             waiting.receipts.0.shrink_to(ROOM_KEPT);
         }
+    }
+
+    /// Whether a crowd waits for a sync.
+    pub(crate) fn has_crowd(&self) -> bool {
+        self.synced.receipts.is_crowd()
     }
 
     /// Calls that wait.

@@ -44,6 +44,14 @@ pub(crate) struct Data {
     pub(crate) is_placed: bool,
 }
 
+/// What the record of a batch says, wherever that lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DataRef<'a> {
+    pub(crate) targets: &'a [(EntityId, Offset)],
+    pub(crate) batch: &'a Batch,
+    pub(crate) is_placed: bool,
+}
+
 impl Data {
     /// The most bytes that a record of this batch takes.
     pub(crate) fn len_max(batch: &Batch, targets: usize) -> usize {
@@ -52,11 +60,35 @@ impl Data {
         FIXED_BYTES + targets * TARGET_BYTES + PRODUCER_BYTES + keys + batch.bytes.len()
     }
 
-    pub(super) fn encode(&self, out: &mut BytesMut) {
-        let batch = &self.batch;
-        out.reserve(Self::len_max(batch, self.targets.len()));
+    pub(super) fn as_ref(&self) -> DataRef<'_> {
+        DataRef {
+            targets: &self.targets,
+            batch: &self.batch,
+            is_placed: self.is_placed,
+        }
+    }
+
+    pub(super) fn decode(bytes: &Bytes) -> Option<Self> {
+        let targets_end = targets_end(bytes)?;
+        let target = |pair: &[u8]| Some((EntityId(u64_at(pair, 0)?), Offset(u64_at(pair, 8)?)));
+        let targets = bytes.get(FIXED_BYTES..targets_end)?;
+        Some(Self {
+            targets: targets
+                .chunks_exact(TARGET_BYTES)
+                .map(target)
+                .collect::<Option<_>>()?,
+            batch: batch_of(bytes)?,
+            is_placed: u8_at(bytes, 9)? & PLACED != 0,
+        })
+    }
+}
+
+impl DataRef<'_> {
+    pub(super) fn encode(self, out: &mut BytesMut) {
+        let batch = self.batch;
+        out.reserve(Data::len_max(batch, self.targets.len()));
         out.put_slice(&self.fixed());
-        for (entity, base) in &self.targets {
+        for (entity, base) in self.targets {
             let target = u128::from(entity.0) | u128::from(base.0) << 64;
             out.put_slice(&target.to_le_bytes());
         }
@@ -79,8 +111,8 @@ impl Data {
     }
 
     /// What follows length and checksum up to the targets, put together aside: it is copied once.
-    fn fixed(&self) -> [u8; FIXED_BYTES - 8] {
-        let batch = &self.batch;
+    fn fixed(self) -> [u8; FIXED_BYTES - 8] {
+        let batch = self.batch;
         let mut fixed = [0; FIXED_BYTES - 8];
         let mut out = fixed.as_mut_slice();
         out.put_slice(&[KIND, self.flags(), batch.codec as u8, 0]);
@@ -95,28 +127,14 @@ impl Data {
         fixed
     }
 
-    fn flags(&self) -> u8 {
-        let batch = &self.batch;
+    fn flags(self) -> u8 {
+        let batch = self.batch;
         let flag = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
         flag(batch.stamp.is_some(), PRODUCER)
             | flag(!batch.keys.is_empty(), KEYS)
             | flag(batch.flags.transactional, TRANSACTIONAL)
             | flag(batch.flags.control, CONTROL)
             | flag(self.is_placed, PLACED)
-    }
-
-    pub(super) fn decode(bytes: &Bytes) -> Option<Self> {
-        let targets_end = targets_end(bytes)?;
-        let target = |pair: &[u8]| Some((EntityId(u64_at(pair, 0)?), Offset(u64_at(pair, 8)?)));
-        let targets = bytes.get(FIXED_BYTES..targets_end)?;
-        Some(Self {
-            targets: targets
-                .chunks_exact(TARGET_BYTES)
-                .map(target)
-                .collect::<Option<_>>()?,
-            batch: batch_of(bytes)?,
-            is_placed: u8_at(bytes, 9)? & PLACED != 0,
-        })
     }
 }
 

@@ -39,7 +39,7 @@ const DEAD: u8 = 3;
 pub(super) fn encode(record: &Record, out: &mut BytesMut) {
     match record {
         // Has a layout of its own.
-        Record::Data(data) => data.encode(out),
+        Record::Data(data) => data.as_ref().encode(out),
         Record::Create { entity, spec } => {
             head(out, ENTITY, CREATE, *entity);
             spec::encode(spec, out);

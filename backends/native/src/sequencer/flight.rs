@@ -70,7 +70,7 @@ impl Sequencer {
         self.is_hurried = false;
         let mut stages = open.stages;
         if is_on(Mutation::AnswerBeforeSync) {
-            stages.synced.receipts.give();
+            stages.synced.receipts.give(None);
         }
         let changes = self.shared.state.changes();
         let desk = &self.shared.desk;
@@ -157,8 +157,9 @@ impl Sequencer {
         if let Some(end) = self.durable.take() {
             self.shared.progress.send_replace(Progress::Durable(end));
         }
-        synced.receipts.give();
-        written.receipts.give();
+        let callers = self.callers.as_ref();
+        synced.receipts.give(callers);
+        written.receipts.give(callers);
         done.shrink();
         self.done = done;
     }

@@ -3,10 +3,12 @@
 use fairlead_canon::{Kind, Promise};
 use fairlead_ports::{StoreError, Unit};
 use fairlead_testkit::make::{A, append, create, message};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::oneshot::Receiver;
 
 use super::{Inline, open};
-use crate::inbox::{Inbox, Job};
-use crate::limits::{LINE_BYTES_MAX, LINE_UNITS_MAX, Limits};
+use crate::inbox::{First, Inbox, Job, Outcomes};
+use crate::limits::{CROWD, LINE_BYTES_MAX, LINE_UNITS_MAX, Limits};
 use crate::pool::Filled;
 use crate::sequencer::{Press, Taken};
 use crate::vfs::sim::SimFs;
@@ -47,6 +49,59 @@ pub(super) fn commits_that_come_during_a_sync_share_the_next_one() {
     store.sequencer.settle();
     assert!(waiting.iter_mut().all(|replied| replied.try_recv().is_ok()));
     assert_eq!(fs.operations() - before, 2, "one write and one sync");
+}
+
+/// Commits of a crowd, written and synced, whose callers said that they are in this runtime.
+fn told_in(runtime: &Handle) -> Vec<Receiver<Outcomes>> {
+    let mut store = Inline::open(&SimFs::default()).unwrap();
+    store.commit(durable(vec![create(A, Kind::Log)])).unwrap();
+    store.sequencer.callers = Some(runtime.clone());
+    let commit = |_| {
+        let (mut job, replied) = Job::new(vec![durable(vec![append(A, message("x"))])]);
+        assert_eq!(store.sequencer.take(&mut job), Taken::All);
+        store.sequencer.answer(job);
+        replied
+    };
+    let replies = (0..CROWD).map(commit).collect();
+    while store.pool.fill().unwrap() == Filled::More {}
+    store.work(Press::All).unwrap();
+    replies
+}
+
+#[test]
+fn a_crowd_is_told_in_its_runtime() {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let mut replies = told_in(runtime.handle());
+    let is_told = |replied: &mut Receiver<Outcomes>| replied.try_recv().is_ok();
+    assert!(!replies.iter_mut().any(is_told), "nothing runs there yet");
+    for replied in replies {
+        let outcomes = runtime.block_on(replied).unwrap();
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn a_crowd_whose_runtime_has_ended_is_told_all_the_same() {
+    let ended = Builder::new_multi_thread().build().unwrap();
+    let handle = ended.handle().clone();
+    drop(ended);
+    let mut replies = told_in(&handle);
+    assert!(replies.iter_mut().all(|replied| replied.try_recv().is_ok()));
+    let ending = Builder::new_current_thread().build().unwrap();
+    let mut replies = told_in(ending.handle());
+    drop(ending);
+    assert!(replies.iter_mut().all(|replied| replied.try_recv().is_ok()));
+}
+
+#[test]
+fn a_runtime_that_may_stand_still_is_asked_to_tell_nobody() {
+    let is_asked = |runtime: &Runtime| {
+        let _entered = runtime.enter();
+        First::now().runtime.is_some()
+    };
+    assert!(!is_asked(&Builder::new_current_thread().build().unwrap()));
+    assert!(is_asked(&Builder::new_multi_thread().build().unwrap()));
+    assert!(First::now().runtime.is_none());
 }
 
 #[test]
