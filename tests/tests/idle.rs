@@ -28,11 +28,11 @@ const DEVICES: usize = 1_000;
 const LOOK: Duration = Duration::from_millis(50);
 /// Longer than the test.
 const KEEP_ALIVE_SECONDS: u16 = 3_600;
-/// Heap that a connected one may take: 5,450 to 5,580 were counted by a copy of this test that looked only after four
-/// seconds, of them 820 for the cache of the index. This one is content as soon as it is below.
-const CONNECTED_BYTES_MAX: usize = 6_000;
-/// Heap of a session whose device has gone: 2,360 were counted, with the same cache.
-const GONE_BYTES_MAX: usize = 2_700;
+/// Heap that a connected one may take: 3,980 were counted by a copy of this test that looked only after five seconds, of
+/// them 820 for the cache of the index. This one is content as soon as it is below.
+const CONNECTED_BYTES_MAX: usize = 4_400;
+/// Heap of a session whose device has gone: 1,860 were counted, with the same cache.
+const GONE_BYTES_MAX: usize = 2_100;
 
 #[test]
 fn an_idle_device_with_a_kept_session_takes_little_memory_and_less_when_it_has_gone() {
