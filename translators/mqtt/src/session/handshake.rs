@@ -214,9 +214,9 @@ impl<I: Io> Session<I> {
         if let Some(max) = settings.session_expiry_max {
             asked.expiry = asked.expiry.min(Expiry(max));
         }
-        let id = match &*connect.client_id {
-            "" => random_id(&caller),
-            id => Text::from(id.to_owned()),
+        let id = match connect.client_id.is_empty() {
+            true => random_id(&caller),
+            false => caller.who().client.clone(),
         };
         let mailbox = match asked.expiry.is_some() {
             true => Client::mailbox_of(id.clone()),
