@@ -28,6 +28,7 @@ macro_rules! laws {
             entities::another_epoch_is_fenced,
             append::offsets_are_dense_and_grow_by_span,
             append::one_body_reaches_every_target,
+            append::an_entity_that_is_named_twice_gets_it_twice,
             append::a_unit_is_all_or_nothing,
             append::units_of_a_call_take_effect_in_order,
             append::calls_take_effect_in_the_order_in_which_they_are_made,

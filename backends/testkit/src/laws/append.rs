@@ -60,6 +60,20 @@ pub async fn one_body_reaches_every_target(subject: &Subject) {
     assert_eq!(subject.bodies(B).await, [(0, "both".into())]);
 }
 
+/// An entity that is named twice gets the batch twice, one behind the other.
+pub async fn an_entity_that_is_named_twice_gets_it_twice(subject: &Subject) {
+    subject
+        .done(vec![create(A, Kind::Log), create(B, Kind::Queue)])
+        .await;
+    let committed = subject
+        .done(vec![append_to(&[A, B, A], message("again"))])
+        .await;
+    let placed = committed.placed.iter();
+    let placed: Vec<_> = placed.map(|it| (it.entity, it.base.0)).collect();
+    assert_eq!(placed, [(A, 0), (B, 0), (A, 1)]);
+    assert_eq!(subject.marks(A).await.end.0, 2);
+}
+
 /// An operation that fails takes the whole unit with it, the ones before it included.
 pub async fn a_unit_is_all_or_nothing(subject: &Subject) {
     subject.done(vec![create(A, Kind::Log)]).await;
