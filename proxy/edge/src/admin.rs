@@ -88,10 +88,7 @@ impl Admin {
             .merge(shelf("/v1/grants", GRANTS))
             .layer(middleware::from_fn(serve::in_time))
             // What these do takes as long as there is much to be copied.
-            .route(
-                "/v1/streams/{name}/class",
-                get(class::show).put(class::set),
-            )
+            .route("/v1/streams/{name}/class", get(class::show).put(class::set))
             .route("/v1/backup", post(backup::make))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(guarded)
