@@ -89,9 +89,6 @@ impl Engine {
             self.sequencer.shared().meter.waited(since.elapsed());
             self.sequencer.callers = runtime;
         }
-        if self.sequencer.hands_over() {
-            self.sequencer.settle();
-        }
         // The disk does not wait while those who waited for it are told: the other thread does that.
         if let Some(order) = self.early() {
             return self.fly(order);

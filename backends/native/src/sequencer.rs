@@ -386,12 +386,6 @@ impl Sequencer {
         self.durable.is_some() || !self.done.written.is_empty()
     }
 
-    /// Whether a crowd is to be told by its own runtime: to hand it over takes less than waking a thread
-    /// of the log for it.
-    pub(crate) fn hands_over(&self) -> bool {
-        self.callers.is_some() && self.done.has_crowd()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.open.count == 0
     }

@@ -61,14 +61,10 @@ impl Receipts {
         self.0.append(&mut later.0);
     }
 
-    /// So many that their own runtime is to tell them, where waking one takes no system call.
-    fn is_crowd(&self) -> bool {
-        self.0.len() >= CROWD
-    }
-
-    /// Gives them: to a crowd in the runtime of its callers, if there is one, while the log goes on.
+    /// Gives them: to a crowd in the runtime of its callers, if there is one, where waking each takes no
+    /// system call, while the log goes on.
     pub(crate) fn give(&mut self, callers: Option<&Handle>) {
-        if let Some(callers) = callers.filter(|_| self.is_crowd()) {
+        if let Some(callers) = callers.filter(|_| self.0.len() >= CROWD) {
             let due = Due(self.0.drain(..).collect());
             callers.spawn(async move { drop(due) });
         } else {
@@ -111,11 +107,6 @@ impl Stages {
             waiting.died.shrink_to(ROOM_KEPT);
             waiting.receipts.0.shrink_to(ROOM_KEPT);
         }
-    }
-
-    /// Whether a crowd waits for a sync.
-    pub(crate) fn has_crowd(&self) -> bool {
-        self.synced.receipts.is_crowd()
     }
 
     /// Calls that wait.
