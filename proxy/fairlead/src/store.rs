@@ -50,22 +50,18 @@ fn refused(dir: &Path, error: OpenError) -> Failure {
 
 /// From where to where a start reads the log, for people.
 fn extent(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    if let Some((file, byte)) = &report.begin {
-        let file = file.display();
-        writeln!(
-            out,
-            "the next start reads the log from {file} at byte {byte}"
-        )?;
-    }
-    if let Some((file, byte)) = &report.proven {
-        let file = file.display();
-        writeln!(
-            out,
-            "what lies before byte {byte} of {file} is known to have been durable"
-        )?;
-    }
-    if let Some((file, byte)) = &report.end {
-        writeln!(out, "the log ends in {} at byte {byte}", file.display())?;
+    let places = [
+        ("the next start reads the log from", &report.begin),
+        (
+            "the log is known to have been durable up to",
+            &report.proven,
+        ),
+        ("the log ends in", &report.end),
+    ];
+    for (what, place) in places {
+        if let Some((file, byte)) = place {
+            writeln!(out, "{what} {} at byte {byte}", file.display())?;
+        }
     }
     Ok(())
 }

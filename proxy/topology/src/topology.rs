@@ -446,7 +446,7 @@ impl Topology {
     fn take_entity(&mut self, key: &StreamKey) -> EntityId {
         let counter = self.next_entity;
         self.next_entity += 1;
-        EntityId::join(spread(key), counter)
+        EntityId::join(named::spread(key), counter)
     }
 }
 
@@ -488,16 +488,6 @@ fn check_lanes(lanes: u32) -> Result<(), Refused> {
         what: "number of lanes",
         max: u64::from(NewStream::LANES_MAX),
     })
-}
-
-/// 16 bits that are the same for all lanes of a stream and in every process (FNV-1a, folded).
-fn spread(key: &StreamKey) -> u16 {
-    let family = [key.family as u8];
-    let bytes = family.iter().chain(key.name.as_bytes());
-    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    });
-    u16::try_from((hash >> 16) ^ (hash & 0xffff)).unwrap_or(0)
 }
 
 #[cfg(test)]

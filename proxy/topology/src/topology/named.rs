@@ -29,3 +29,13 @@ impl PartialEq for Named {
 }
 
 impl Eq for Named {}
+
+/// 16 bits that are the same for all lanes of a stream and in every process (FNV-1a, folded).
+pub(super) fn spread(key: &StreamKey) -> u16 {
+    let family = [key.family as u8];
+    let bytes = family.iter().chain(key.name.as_bytes());
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    });
+    u16::try_from((hash >> 16) ^ (hash & 0xffff)).unwrap_or(0)
+}
