@@ -39,6 +39,7 @@ impl<I: Io> Session<I> {
             }
             taken => taken?,
         };
+        self.give_up_denied().await?;
         let live = |entry: &&mut Entry| !entry.fills_mailbox();
         let room = self.room();
         for entry in self.subscriptions.iter_mut().filter(live) {

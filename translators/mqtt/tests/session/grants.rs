@@ -11,7 +11,7 @@ use fairlead_mqtt::codec::{
 };
 use fairlead_policy::{Anonymous, Rules};
 
-use crate::peer::{Mesh, id, puback, qos0, qos1};
+use crate::peer::{Mesh, id, kept, puback, qos0, qos1};
 
 async fn mesh(grants: &'static str) -> Mesh {
     let entropy = Arc::new(CountingEntropy::default());
@@ -93,5 +93,38 @@ async fn a_grant_that_is_taken_back_counts_for_the_next_publish_to_the_same_topi
         writer.send(qos1(3, "own/c/1", b"z")).await;
         let refused = puback(3, ReasonCode::NOT_AUTHORIZED);
         assert_eq!(writer.next().await, refused, "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_comes_back_hears_only_what_it_is_still_granted() {
+    let mesh = mesh(r##"{"rules":[{"allow":"both","at":"#"}]}"##).await;
+    let mut reader = mesh.accepted(kept(Version::V5, "c")).await.0;
+    for (filter, qos) in [
+        ("secret/0", Qos::AtMostOnce),
+        ("secret/1", Qos::AtLeastOnce),
+        ("$share/g/secret/2", Qos::AtLeastOnce),
+        ("open/#", Qos::AtLeastOnce),
+    ] {
+        reader.subscribe(filter, qos).await;
+    }
+    reader.vanish().await;
+    let open = r##"{"rules":[{"allow":"publish","at":"#"},{"allow":"subscribe","at":"open/#"}]}"##;
+    grant(&mesh, open).await;
+    for _ in 0..2 {
+        let (mut reader, answer) = mesh.accepted(kept(Version::V5, "c")).await;
+        assert!(answer.session_present);
+        let mut writer = mesh.client(Version::V5, "writer").await;
+        for (packet_id, topic) in [(1, "secret/0"), (2, "secret/1"), (3, "secret/2")] {
+            writer.send(qos1(packet_id, topic, b"x")).await;
+            let unheard = ReasonCode::NO_MATCHING_SUBSCRIBERS;
+            writer.expect(puback(packet_id, unheard)).await;
+        }
+        writer.send(qos1(4, "open/1", b"y")).await;
+        writer.expect(puback(4, ReasonCode::SUCCESS)).await;
+        assert_eq!(reader.next_publish().await.topic, "open/1");
+        reader.goodbye().await;
+        // What was given up does not come back with its grant.
+        grant(&mesh, r##"{"rules":[{"allow":"both","at":"#"}]}"##).await;
     }
 }
