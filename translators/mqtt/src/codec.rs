@@ -175,7 +175,7 @@ fn packet(header: &Header, version: Version, body: &Bytes) -> Result<Packet, Dec
     let mut reader = Reader::new(body);
     let r = &mut reader;
     let packet = match header.kind {
-        Kind::Connect => Packet::Connect(Box::new(Connect::decode(r)?)),
+        Kind::Connect => Packet::Connect(Box::new(Connect::decode(r, header.flags)?)),
         Kind::ConnAck => Packet::ConnAck(ConnAck::decode(r, version)?),
         Kind::Publish => Packet::Publish(Publish::decode(r, header.flags, version)?),
         Kind::PubAck => Packet::PubAck(Ack::decode(r, version, OF_PUBLISH)?),

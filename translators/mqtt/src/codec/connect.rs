@@ -54,8 +54,9 @@ const PASSWORD: u8 = 1 << 6;
 const USER_NAME: u8 = 1 << 7;
 
 impl Connect {
-    pub(super) fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(super) fn decode(r: &mut Reader<'_>, flags: u8) -> Result<Self, DecodeError> {
         let version = version(r)?;
+        Kind::Connect.check_flags(flags, version)?;
         let flags = connect_flags(r, version)?;
         let keep_alive = r.u16("keep alive")?;
         let properties = match version {

@@ -104,16 +104,22 @@ impl Kind {
         if kind == Self::Auth && version != Version::V5 {
             return Err(DecodeError::Malformed("packet type 15"));
         }
-        if version == Version::V31 {
-            // 3.1 says what the flags mean for some types, and that they are unused for others.
-            return Ok((kind, flags));
-        }
-        //= MQTT-2.1.3-1: reserved flags have the value that the specification lists.
-        //= MQTT-3.15.1-1: those of AUTH are 0.
-        if kind != Kind::Publish && flags != kind.flags() {
-            return Err(DecodeError::Malformed("reserved flags of the fixed header"));
+        // PUBLISH has flags of its own, and CONNECT says in which version it is to be read.
+        if !matches!(kind, Self::Publish | Self::Connect) {
+            kind.check_flags(flags, version)?;
         }
         Ok((kind, flags))
+    }
+
+    /// Whether these are the flags of such a packet.
+    pub(super) fn check_flags(self, flags: u8, version: Version) -> Result<(), DecodeError> {
+        //= MQTT-2.1.3-1: reserved flags have the value that the specification lists.
+        //= MQTT-3.15.1-1: those of AUTH are 0.
+        // 3.1 says what the flags mean for some types, and that they are unused for others.
+        if version != Version::V31 && flags != self.flags() {
+            return Err(DecodeError::Malformed("reserved flags of the fixed header"));
+        }
+        Ok(())
     }
 
     /// The flags of every packet of this type but PUBLISH.

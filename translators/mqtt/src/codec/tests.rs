@@ -109,6 +109,12 @@ fn a_client_of_3_1_may_set_flags_that_3_1_1_forbids() {
             assert!(decode_one(&hex(text), Version::V311).is_err(), "{text}");
         }
     }
+    // CONNECT is read before its version is known to the connection.
+    let connect = hex("1f 11 0006 4d5149736470 03 02 003c 0003 646576");
+    for version in [Version::V31, Version::V311, Version::V5] {
+        let read = decode_one(&connect, version);
+        assert!(matches!(read, Ok(Some(_))), "{version:?}: {read:?}");
+    }
 }
 
 #[test]
@@ -402,6 +408,16 @@ fn what_is_not_a_packet_is_refused() {
         (
             Version::V311,
             "c1 00",
+            Malformed("reserved flags of the fixed header"),
+        ),
+        (
+            Version::V311,
+            "11 0f 0004 4d515454 04 02 003c 0003 646576",
+            Malformed("reserved flags of the fixed header"),
+        ),
+        (
+            Version::V5,
+            "12 10 0004 4d515454 05 02 003c 00 0003 646576",
             Malformed("reserved flags of the fixed header"),
         ),
         (
