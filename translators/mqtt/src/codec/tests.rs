@@ -136,8 +136,6 @@ fn auth_with_its_method_and_its_data() {
     assert!(matches!(bare, Some(Packet::Auth(auth)) if auth.reason == success));
 }
 
-//= MQTT-3.1.2-16
-//= MQTT-3.1.2-18
 #[test]
 fn connect_of_a_5_client_with_properties() {
     let properties = Properties::of([
@@ -158,6 +156,39 @@ fn connect_of_a_5_client_with_properties() {
             password: None,
         })),
     );
+}
+
+//= MQTT-3.1.2-16
+//= MQTT-3.1.2-18
+#[test]
+fn a_user_name_and_a_password_of_5_come_with_their_flags_and_apart() {
+    let connect = |user_name: Option<&'static str>, password: Option<&'static [u8]>| {
+        Packet::Connect(Box::new(Connect {
+            version: Version::V5,
+            clean_start: false,
+            keep_alive: 0,
+            properties: Properties::NONE,
+            client_id: Text::from_static("c"),
+            will: None,
+            user_name: user_name.map(Text::from_static),
+            password: password.map(Bytes::from_static),
+        }))
+    };
+    for (text, user_name, password) in [
+        ("10 0e 0004 4d515454 05 00 0000 00 0001 63", None, None),
+        (
+            "10 11 0004 4d515454 05 80 0000 00 0001 63 0001 75",
+            Some("u"),
+            None,
+        ),
+        (
+            "10 11 0004 4d515454 05 40 0000 00 0001 63 0001 70",
+            None,
+            Some(&b"p"[..]),
+        ),
+    ] {
+        golden(Version::V5, text, connect(user_name, password));
+    }
 }
 
 //= MQTT-3.2.2-1

@@ -16,14 +16,20 @@ async fn a_message_of_qos_2_goes_through_its_four_steps_on_both_sides() {
         let mut reader = mesh.client(version, "reader").await;
         reader.subscribe("t", Qos::ExactlyOnce).await;
         let mut writer = mesh.client(version, "writer").await;
-        writer.send(qos2(5, "t", b"x")).await;
-        writer.expect(pubrec(5, ReasonCode::SUCCESS)).await;
-        writer.send(pubrel(5)).await;
-        writer.expect(pubcomp(5)).await;
-        reader.expect(qos2(1, "t", b"x")).await;
-        reader.send(pubrec(1, ReasonCode::SUCCESS)).await;
-        reader.expect(pubrel(1)).await;
-        reader.send(pubcomp(1)).await;
+        for (number, payload) in [(5, b"x"), (6, b"y")] {
+            writer.send(qos2(number, "t", payload)).await;
+            writer.expect(pubrec(number, ReasonCode::SUCCESS)).await;
+            writer.send(pubrel(number)).await;
+            writer.expect(pubcomp(number)).await;
+        }
+        for (number, payload) in [(1, b"x"), (2, b"y")] {
+            reader.expect(qos2(number, "t", payload)).await;
+        }
+        for number in [1, 2] {
+            reader.send(pubrec(number, ReasonCode::SUCCESS)).await;
+            reader.expect(pubrel(number)).await;
+            reader.send(pubcomp(number)).await;
+        }
         reader.expect_nothing().await;
     }
 }
