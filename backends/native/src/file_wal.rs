@@ -16,8 +16,10 @@ use crate::log_file::LogFile;
 use crate::lsn::{FileNo, PAGE_BYTES, at, file_of, padded, position_of};
 use crate::meter::Meter;
 use crate::mutation::{Mutation, is_on};
+use crate::pages::Pages;
 use crate::pool::Pool;
 use crate::superblock::Epoch;
+pub(crate) use crate::vfs::Flush;
 
 const PADDING: [u8; PAGE_BYTES] = [0; PAGE_BYTES];
 
@@ -31,13 +33,6 @@ pub(crate) struct Frame {
     pub(crate) units: u32,
     pub(crate) count: u32,
     pub(crate) records: Bytes,
-}
-
-/// Whether a frame is durable when it has been written, or only after a later sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flush {
-    Now,
-    Later,
 }
 
 /// Open files by number, shared with those who read.
@@ -63,6 +58,7 @@ pub(crate) struct FileWal {
     chain: Chain,
     /// End of what was written; above `chain.synced` while a sync is owed.
     written: Lsn,
+    pages: Pages,
     meter: Arc<Meter>,
 }
 
@@ -120,6 +116,7 @@ impl FileWal {
             current,
             written: chain.synced,
             chain,
+            pages: Pages::default(),
             meter: Arc::default(),
         }
     }
@@ -154,18 +151,47 @@ impl FileWal {
             synced: self.chain.synced,
         };
         let head = header.seal(self.current.salt, &frame.records);
-        let (padding, _) = PADDING.split_at(len.next_multiple_of(PADDING.len()) - len);
-        self.current
-            .file
-            .write_at(position_of(frame.lsn), &[&head, &frame.records, padding])?;
+        let parts = [&head, &frame.records[..]];
+        // One call writes and syncs what it is given, and nothing that was written before.
+        let is_at_once = flush == Flush::Now && self.written == self.chain.synced;
+        if is_at_once {
+            self.write_durably(position_of(frame.lsn), &parts)?;
+        } else {
+            self.write(position_of(frame.lsn), parts)?;
+        }
         self.chain.previous = frame.lsn;
         self.chain.previous_crc = header.crc;
         self.written = frame.end();
         self.meter.wrote(frame.padded_len(), u64::from(frame.units));
         match flush {
-            Flush::Now => self.sync(),
-            Flush::Later => Ok(()),
+            Flush::Now if is_at_once => self.chain.synced = self.written,
+            Flush::Now => self.sync()?,
+            Flush::Later => {}
         }
+        Ok(())
+    }
+
+    /// Through the cache of the system: nobody waits for the disk yet.
+    fn write(&self, position: u64, [head, records]: [&[u8]; 2]) -> io::Result<()> {
+        let len = head.len() + records.len();
+        let (padding, _) = PADDING.split_at(len.next_multiple_of(PADDING.len()) - len);
+        let parts = [head, records, padding];
+        self.current.file.write_at(position, &parts)
+    }
+
+    fn write_durably(&mut self, position: u64, parts: &[&[u8]]) -> io::Result<()> {
+        let begin = Instant::now();
+        let flush = match is_on(Mutation::SkipSync) {
+            true => Flush::Later,
+            false => Flush::Now,
+        };
+        let pages = self.pages.of(parts);
+        let written = self.current.file.write_pages(position, &[pages], flush);
+        if !is_on(Mutation::IgnoreSyncError) {
+            written?;
+        }
+        self.meter.synced(begin.elapsed());
+        Ok(())
     }
 
     /// Makes everything that was written durable. An error poisons the log as in

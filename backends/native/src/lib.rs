@@ -42,6 +42,7 @@ mod meter;
 mod mould;
 mod mutation;
 mod open;
+mod pages;
 mod plan;
 mod pool;
 mod producer;
@@ -64,6 +65,7 @@ mod txn;
 pub mod vfs;
 mod waiting;
 mod window;
+mod zeros;
 
 #[cfg(test)]
 mod tests;

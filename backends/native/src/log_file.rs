@@ -19,14 +19,13 @@ use crate::frame::Salt;
 use crate::lsn::{FileNo, PAGE, PAGE_BYTES};
 use crate::superblock::{Epoch, LogId};
 use crate::vfs::{File, Vfs};
+use crate::zeros;
 
 const MAGIC: [u8; 8] = *b"FLWALF01";
 const VERSION: u32 = 1;
 pub(crate) const HEADER_BYTES: usize = 64;
 /// A file is written under this name and renamed when it is whole.
 const NAME_NEW: &str = "next.new";
-/// Zeros are written in pieces of this size.
-static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileHeader {
@@ -89,7 +88,7 @@ impl LogFile {
         bytes: u64,
     ) -> io::Result<Self> {
         let new = dir.join(NAME_NEW);
-        let file = vfs.create(&new)?;
+        let file = vfs.create_paged(&new)?;
         if let Err(error) = fill(file.as_ref(), header, bytes) {
             // What it took so far may be what others lack; an error of that adds nothing.
             drop(vfs.remove(&new));
@@ -140,7 +139,7 @@ impl LogFile {
         number: FileNo,
         log: LogId,
     ) -> io::Result<Option<Self>> {
-        let file = vfs.open(&dir.join(number.name()))?;
+        let file = vfs.open_paged(&dir.join(number.name()))?;
         let bytes = file.length()?;
         let mut page = [0; PAGE_BYTES];
         file.read_at(0, &mut page)?;
@@ -160,14 +159,6 @@ impl LogFile {
 /// Writes a header and zeros behind it, durable on return.
 fn fill(file: &dyn File, header: &FileHeader, bytes: u64) -> io::Result<()> {
     file.write_at(0, &[&header.encode()])?;
-    let mut at = HEADER_BYTES as u64;
-    while at < bytes {
-        let len = usize::try_from(bytes - at)
-            .unwrap_or(usize::MAX)
-            .min(ZEROS.len());
-        let (zeros, _) = ZEROS.split_at(len);
-        file.write_at(at, &[zeros])?;
-        at += len as u64;
-    }
+    zeros::write(file, PAGE, bytes)?;
     file.sync()
 }

@@ -1,5 +1,6 @@
 //! The file operations that the store needs, so that a simulation can lose, tear and refuse them.
 
+mod direct;
 mod disk;
 mod read_only;
 #[cfg(any(test, feature = "sim"))]
@@ -25,6 +26,14 @@ pub trait Vfs: Debug + Send + Sync {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Makes an empty file, in place of what has the name.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// As [`Vfs::open`], for a file that [`File::write_pages`] is used on.
+    fn open_paged(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.open(path)
+    }
+    /// As [`Vfs::create`], for a file that [`File::write_pages`] is used on.
+    fn create_paged(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.create(path)
+    }
     /// Gives a file another name, in place of what has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a name.
@@ -46,6 +55,15 @@ pub struct Room {
     pub total: u64,
 }
 
+/// Whether a write is durable when it has been done, or only after a later sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// On return.
+    Now,
+    /// After a sync.
+    Later,
+}
+
 /// A lock that ends when this is dropped.
 pub trait Lock: Debug + Send + Sync {}
 
@@ -57,6 +75,10 @@ pub trait File: Debug + Send + Sync {
     fn read_at(&self, position: u64, out: &mut [u8]) -> io::Result<usize>;
     /// Writes the parts side by side from a position, or fails.
     fn write_at(&self, position: u64, parts: &[&[u8]]) -> io::Result<()>;
+    /// As [`File::write_at`], for whole pages of 4 KiB in memory that begins on one: past the cache of
+    /// the system where the file was opened for that and the file system can, and to be read at once
+    /// in any case. With [`Flush::Now`] they are durable on return, and nothing else is.
+    fn write_pages(&self, position: u64, parts: &[&[u8]], flush: Flush) -> io::Result<()>;
     /// Cuts it, or makes it longer by zeros.
     fn resize(&self, length: u64) -> io::Result<()>;
     /// Makes it so long, on space that is its own from then on; what is there is not defined.

@@ -61,7 +61,7 @@ fn every_sync_of_the_log_is_one_that_somebody_waited_for() {
     let dir = tempfile::tempdir().expect("a directory");
     let trace = dir.path().join("trace");
     let mut child = Command::new("strace")
-        .args(["-f", "-y", "-e", "trace=fdatasync,fsync", "-o"])
+        .args(["-f", "-y", "-e", "trace=fdatasync,fsync,pwritev2", "-o"])
         .arg(&trace)
         .arg(std::env::current_exe().expect("this test"))
         .args(["writer", "--exact", "--ignored", "--nocapture"])
@@ -79,7 +79,8 @@ fn every_sync_of_the_log_is_one_that_somebody_waited_for() {
         .find_map(|line| line.strip_prefix("syncs ")?.parse().ok())
         .expect("what it counted");
     let trace = std::fs::read_to_string(&trace).expect("a trace");
-    let of_log = |line: &&str| line.contains(".wal>") && !line.contains("resumed");
+    let is_sync = |line: &str| line.contains("sync(") || line.contains("RWF_DSYNC");
+    let of_log = |line: &&str| is_sync(line) && line.contains(".wal>") && !line.contains("resumed");
     let traced = trace.lines().filter(of_log).count() as u64;
     assert_eq!(traced, counted, "as many as it says");
     // One for the beginning, one for the definitions, one each; a checkpoint or the 50 ms may add some.

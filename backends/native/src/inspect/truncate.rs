@@ -10,9 +10,7 @@ use crate::error::OpenError;
 use crate::log_file::LogFile;
 use crate::lsn::{FileNo, file_of, position_of};
 use crate::superblock::{self, SuperblockFile};
-
-/// Zeros are written in pieces of this size.
-static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+use crate::zeros;
 
 /// First the superblock stops saying that more was durable, then everything that says so goes, the
 /// end first. Wherever this stops, what is left is refused, or is done.
@@ -60,12 +58,6 @@ fn clear(inspection: &Inspection, from: Lsn) -> io::Result<()> {
     let Some(file) = inspection.files.iter().find(is_it) else {
         return Ok(());
     };
-    let mut at = position_of(from);
-    while at < file.bytes {
-        let len = usize::try_from(file.bytes - at).unwrap_or(usize::MAX);
-        let (zeros, _) = ZEROS.split_at(len.min(ZEROS.len()));
-        file.file.write_at(at, &[zeros])?;
-        at += zeros.len() as u64;
-    }
+    zeros::write(file.file.as_ref(), position_of(from), file.bytes)?;
     file.file.sync()
 }

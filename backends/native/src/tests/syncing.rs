@@ -139,6 +139,25 @@ fn a_receipt_waits_for_the_sync_of_what_was_written_before() {
 }
 
 #[tokio::test]
+async fn a_frame_that_is_durable_makes_durable_what_was_written_before_it() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    store.commit(durable(vec![create(A, Kind::Queue)])).unwrap();
+    let early = ordered(
+        &mut store,
+        accepted(vec![append(A, message("nobody waits"))]),
+    );
+    assert_eq!(early.0, Flush::Later);
+    let promised = ordered(&mut store, durable(vec![append(A, message("promised"))]));
+    assert_eq!(promised.0, Flush::Now);
+    let survivor = open(&fs.after_crash(Loss::All)).unwrap();
+    assert_eq!(
+        survivor.bodies(A).await,
+        [(0, "nobody waits".into()), (1, "promised".into())]
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_is_left_with_something_unsynced_is_synced() {
     let fs = SimFs::default();
     let mut store = Inline::open(&fs).unwrap();

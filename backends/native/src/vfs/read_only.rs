@@ -30,7 +30,7 @@ impl Vfs for ReadOnly {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(DiskFile(fs::File::open(path)?)))
+        Ok(Arc::new(DiskFile::cached(fs::File::open(path)?)))
     }
 
     fn create(&self, _path: &Path) -> io::Result<Arc<dyn File>> {
@@ -59,6 +59,6 @@ impl Vfs for ReadOnly {
             file => file?,
         };
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared)?;
-        Ok(Box::new(DiskFile(file)))
+        Ok(Box::new(DiskFile::cached(file)))
     }
 }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 pub use self::luck::Loss;
 use self::luck::Luck;
-use super::{File, Lock, Room, Vfs};
+use super::{File, Flush, Lock, Room, Vfs};
 
 /// The file system; clones share it.
 #[derive(Clone, Debug, Default)]
@@ -389,6 +389,17 @@ impl File for Handle {
         })
     }
 
+    // Two operations, so that the power can fail in the middle of it.
+    fn write_pages(&self, position: u64, parts: &[&[u8]], flush: Flush) -> io::Result<()> {
+        self.write_at(position, parts)?;
+        let is_it =
+            |change: &Change| matches!(change, Change::Write(at, _) if *at as u64 == position);
+        match flush {
+            Flush::Now => self.keep(is_it),
+            Flush::Later => Ok(()),
+        }
+    }
+
     fn reserve(&self, length: u64) -> io::Result<()> {
         self.resize(length)
     }
@@ -407,18 +418,25 @@ impl File for Handle {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.keep(|_| true)
+    }
+}
+
+impl Handle {
+    /// Makes some changes durable, and no others.
+    fn keep(&self, is_kept: impl Fn(&Change) -> bool) -> io::Result<()> {
         self.fs.operate(|content, fate| {
             let file = content.file(self.id)?;
             match fate {
                 Fate::Done => {
-                    for change in file.unsynced.drain(..) {
+                    for change in file.unsynced.extract_if(.., |change| is_kept(change)) {
                         change.apply(&mut file.durable);
                     }
                     Ok(())
                 }
                 // The page cache keeps showing what it has, and takes it for written.
                 Fate::Lost => {
-                    file.unsynced.clear();
+                    file.unsynced.retain(|change| !is_kept(change));
                     Err(io::Error::other("the disk did not take it"))
                 }
                 Fate::Halved | Fate::Refused => Err(io::Error::other("the power has failed")),
