@@ -44,7 +44,7 @@ fn main() {
 }
 
 fn kind(path: &str) -> Kind {
-    if path == "log" || path == "read" {
+    if ["log", "calls", "read"].contains(&path) {
         Kind::Log
     } else {
         Kind::Queue
@@ -55,6 +55,7 @@ fn step(bench: &Bench, store: &Native, path: &str, round: u64) {
     let each = |unit: &dyn Fn(u64) -> Unit| (0..TOGETHER).map(unit).collect::<Vec<_>>();
     match path {
         "log" => drop(bench.commit(store, each(&|_| accepted(vec![append([1], &BODY)])))),
+        "calls" => calls(bench, store),
         "queue" => {
             bench.commit(store, each(&|_| accepted(vec![append([1], &BODY)])));
             let first = round * TOGETHER;
@@ -64,6 +65,17 @@ fn step(bench: &Bench, store: &Native, path: &str, round: u64) {
         "read" => read(bench, store, round),
         _ => unreachable!("no path {path}"),
     }
+}
+
+/// A thousand writers with one message each, as the store meets those who wait for each receipt.
+fn calls(bench: &Bench, store: &Native) {
+    bench.runtime.block_on(async {
+        let call = |_| store.commit(vec![durable(vec![append([1], &BODY)])]);
+        let calls: Vec<_> = (0..TOGETHER).map(call).collect();
+        for receipt in calls {
+            assert!(receipt.await.iter().all(Result::is_ok));
+        }
+    });
 }
 
 /// Reads the same thousand messages again and again.

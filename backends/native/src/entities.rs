@@ -12,7 +12,7 @@ use fairlead_canon::{EntityId, Spec};
 use fairlead_ports::Target;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use smallvec::SmallVec;
 
 use crate::entity::{Content, Entity, Source};
@@ -156,13 +156,21 @@ impl Entities {
         id: EntityId,
         known: Option<Arc<Entity>>,
         change: impl FnOnce(&mut Content),
-    ) -> Option<Arc<Entity>> {
-        let entity = known.or_else(|| self.get(id))?;
+    ) {
+        if let Some(entity) = known.or_else(|| self.get(id)) {
+            change(&mut self.touched(id, &entity));
+        }
+    }
+
+    /// What is in an entity, to be changed.
+    pub(crate) fn touched<'a>(
+        &self,
+        id: EntityId,
+        entity: &'a Arc<Entity>,
+    ) -> MutexGuard<'a, Content> {
         let mut content = entity.content.lock();
-        self.touch(id, &entity, &mut content);
-        change(&mut content);
-        drop(content);
-        Some(entity)
+        self.touch(id, entity, &mut content);
+        content
     }
 
     fn touch(&self, id: EntityId, entity: &Arc<Entity>, content: &mut Content) {

@@ -196,17 +196,13 @@ impl Inspection {
         let applied = state.map(|state| state.ground.index.applied());
         // Without it the report says so, and nothing can be added.
         let applied = applied.and_then(Result::ok).map(|applied| applied.frame);
-        let mut hidden = Vec::new();
         let report = self.walk(state, report, &mut |seen, record| {
             visit(seen, record);
             // A frame is applied whole or not at all.
             if let Some((state, applied)) = state.zip(applied)
                 && seen.frame > applied
             {
-                state.apply(seen.at, record, &mut hidden);
-                hidden
-                    .drain(..)
-                    .for_each(|appended: Hidden| appended.show());
+                state.apply(seen.at, record, &mut |appended: Hidden| appended.show());
             }
         })?;
         if let Some((state, sites)) = state.zip(self.sites()) {

@@ -23,7 +23,8 @@ use crate::producer::Judgement;
 use crate::record::{Data, Record, writers};
 use crate::state::{Known, State};
 
-pub(crate) use draft::{Draft, fits};
+pub(crate) use draft::Draft;
+pub(crate) use plain::takes;
 
 /// The longest record without lists or values in it.
 const FACT_BYTES_MAX: usize = 32;
@@ -45,8 +46,9 @@ pub(crate) struct Plan {
 }
 
 /// Whether the log has room for more messages and entities. Without it, what frees space goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Room {
+    #[default]
     Free,
     /// By this limit.
     Full(&'static str),

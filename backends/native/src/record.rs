@@ -10,7 +10,7 @@ pub(crate) mod writers;
 
 use std::ops::Range;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use fairlead_canon::{EntityId, Offset, Outcome, ProducerId, Spec, Timestamp};
 use fairlead_ports::{CursorId, Decision, Space, Writers};
 use smallvec::SmallVec;
@@ -98,26 +98,16 @@ impl DataRef<'_> {
     }
 }
 
-/// Appends a record with its length and checksum.
+/// Appends a record, which `encode` begins with eight bytes for its length and checksum.
 fn sealed(out: &mut BytesMut, encode: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
-    out.put_bytes(0, 8);
     encode(out);
-    seal(out, start);
-}
-
-/// Fills in length and checksum of the record that begins at `start`.
-fn seal(out: &mut BytesMut, start: usize) {
-    let Some(record) = out.get_mut(start..) else {
-        return;
-    };
+    let record = out.get_mut(start..).unwrap_or_default();
     let len = u32::try_from(record.len()).unwrap_or(u32::MAX);
-    let crc = record.get(8..).map_or(0, crc::of);
-    let head = len.to_le_bytes().into_iter().chain(crc.to_le_bytes());
-    record
-        .iter_mut()
-        .zip(head)
-        .for_each(|(place, byte)| *place = byte);
+    if let Some((head, covered)) = record.split_first_chunk_mut() {
+        let crc = crc::of(covered);
+        *head = (u64::from(len) | u64::from(crc) << 32).to_le_bytes();
+    }
 }
 
 /// Whether the checksum of a record that fills `bytes` is right.

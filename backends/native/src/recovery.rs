@@ -174,15 +174,11 @@ pub(crate) fn state(dir: &Path, index: Index) -> Result<State, OpenError> {
 }
 
 fn replay(dir: &Path, files: &[LogFile], begin: Begin, state: &State) -> Result<Tail, OpenError> {
-    let mut hidden = Vec::new();
     let mut progress = Progress::new(files, &begin);
     let tail = scan::replay(dir, files, begin, &mut |wall, at, record| {
         state.ground.set_now(wall);
         progress.tell(at.lsn);
-        state.apply(at, record, &mut hidden);
-        hidden
-            .drain(..)
-            .for_each(|appended: Hidden| appended.show());
+        state.apply(at, record, &mut |appended: Hidden| appended.show());
     })?;
     if state.ground.is_faulty() {
         return Err(OpenError::Index {

@@ -110,6 +110,8 @@ pub(crate) enum Press {
 #[derive(Debug, Default)]
 struct Open {
     lsn: Lsn,
+    /// As it was when the frame was begun.
+    room: Room,
     /// When the first record was added: the time of everything in it.
     wall: Timestamp,
     records: BytesMut,
@@ -289,6 +291,7 @@ impl Sequencer {
         let lsn = place(self.file, self.position, len as u64, self.pool.file_bytes());
         if file_of(lsn) == self.file || self.pool.holds(file_of(lsn)) {
             self.open.lsn = lsn;
+            self.open.room = self.pool.room();
             return Fit::Now;
         }
         match self.pool.files() {
@@ -335,8 +338,7 @@ impl Sequencer {
         plan: &mut Plan,
         job_sync: &mut SyncMode,
     ) -> Result<SyncMode, StoreError> {
-        let room = self.pool.room();
-        let planner = Planner::new(&self.shared.state, &mut self.draft, plan, room);
+        let planner = Planner::new(&self.shared.state, &mut self.draft, plan, self.open.room);
         let planned = planner.plan(ops);
         // A refusal may rest on what is not durable yet, and is not to be less sure than that.
         let sync = match &planned {

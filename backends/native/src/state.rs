@@ -163,9 +163,9 @@ impl State {
         self.entities.written(changed);
     }
 
-    /// Applies a record that lies at `at`. What it appends is added to `hidden`.
-    pub(crate) fn apply(&self, at: Location, record: &Record, hidden: &mut Vec<Hidden>) {
-        self.apply_to(&mut Known::new(), (at, record), hidden);
+    /// Applies a record that lies at `at`. What it appends, hidden, is given to `hide` one by one.
+    pub(crate) fn apply(&self, at: Location, record: &Record, hide: &mut impl FnMut(Hidden)) {
+        self.apply_to(&mut Known::new(), (at, record), hide);
     }
 
     /// Does what [`State::apply`] does; entities that are at hand are not looked up.
@@ -173,10 +173,10 @@ impl State {
         &self,
         known: &mut Known,
         (at, record): (Location, &Record),
-        hidden: &mut Vec<Hidden>,
+        hide: &mut impl FnMut(Hidden),
     ) {
         match record {
-            Record::Data(data) => self.append(known, (at, data), hidden),
+            Record::Data(data) => self.append(known, (at, data), hide),
             Record::Create { entity, spec } => self.entities.create(*entity, *spec),
             Record::Alter { entity, spec } => {
                 self.change(*entity, |content| {
@@ -225,58 +225,55 @@ impl State {
         }
     }
 
-    fn append(&self, known: &mut Known, (at, data): (Location, &Data), hidden: &mut Vec<Hidden>) {
-        let batch = &data.batch;
+    fn append(
+        &self,
+        known: &mut Known,
+        (at, data): (Location, &Data),
+        hide: &mut impl FnMut(Hidden),
+    ) {
         let targets = u32::try_from(data.targets.len()).unwrap_or(u32::MAX);
         let share = at.len / targets.max(1);
         // All at once; one that does not keep it gives its share back.
         let uses = &self.ground.uses;
         uses.lock().add_shares(at, share, targets);
         let mut known = known.drain(..);
-        hidden.reserve(data.targets.len());
         for (id, base) in &data.targets {
-            let (mut deadline, mut bytes) = (None, 0);
-            let append = |content: &mut Content| {
-                (deadline, bytes) = content.append(*base, batch, at, share);
-            };
             let known = known.next().flatten();
-            let Some(entity) = self.entities.change(*id, known, append) else {
-                uses.lock().remove(at, share);
-                continue;
-            };
-            let appended = Appended {
-                entity: *id,
-                base: *base,
-                span: batch.span,
-                bytes,
-                deadline,
-            };
-            hidden.push(Hidden { entity, appended });
+            match known.or_else(|| self.entities.get(*id)) {
+                Some(entity) => hide(self.add((*id, entity), (at, share), (*base, &data.batch))),
+                None => uses.lock().remove(at, share),
+            }
         }
     }
 
     /// Appends a batch that went to one entity, which is at hand, and its record to `at`.
     pub(crate) fn append_to(
         &self,
-        (id, entity): (EntityId, Arc<Entity>),
+        entity: (EntityId, Arc<Entity>),
         (at, base, batch): (Location, Offset, &Batch),
-        hidden: &mut Vec<Hidden>,
-    ) {
+    ) -> Hidden {
         self.ground.uses.lock().add(at, at.len);
-        let (mut deadline, mut bytes) = (None, 0);
-        let append = |content: &mut Content| {
-            (deadline, bytes) = content.append(base, batch, at, at.len);
+        self.add(entity, (at, at.len), (base, batch))
+    }
+
+    /// Adds a batch to an entity whose share of the record is counted.
+    fn add(
+        &self,
+        (id, entity): (EntityId, Arc<Entity>),
+        (at, share): (Location, u32),
+        (base, batch): (Offset, &Batch),
+    ) -> Hidden {
+        let mut content = self.entities.touched(id, &entity);
+        let (deadline, bytes) = content.append(base, batch, at, share);
+        drop(content);
+        let appended = Appended {
+            entity: id,
+            base,
+            span: batch.span,
+            bytes,
+            deadline,
         };
-        if let Some(entity) = self.entities.change(id, Some(entity), append) {
-            let appended = Appended {
-                entity: id,
-                base,
-                span: batch.span,
-                bytes,
-                deadline,
-            };
-            hidden.push(Hidden { entity, appended });
-        }
+        Hidden { entity, appended }
     }
 
     fn end_txn(

@@ -147,7 +147,7 @@ impl Sketch {
 }
 
 /// Whether an entity that keeps so many messages and bytes has room for a batch.
-pub(crate) fn fits((count, bytes): (u64, u64), spec: &Spec, batch: &Batch) -> bool {
+pub(super) fn fits((count, bytes): (u64, u64), spec: &Spec, batch: &Batch) -> bool {
     let count = count.saturating_add(u64::from(batch.count));
     // To weigh a batch takes longer than to see that nobody asks.
     let weight = || u64::from(batch.weight(spec.kind));

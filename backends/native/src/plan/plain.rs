@@ -9,7 +9,7 @@ use fairlead_ports::{Place, Placed, Placement, Target};
 
 use super::draft::fits;
 use super::{Planner, fenced};
-use crate::entity::Entity;
+use crate::entity::{Content, Entity};
 use crate::state::Known;
 
 impl Planner<'_> {
@@ -32,19 +32,26 @@ impl Planner<'_> {
         known: Arc<Entity>,
     ) -> Option<(Placed, Arc<Entity>)> {
         let content = known.content.lock();
-        let spec = &content.spec;
-        fenced(spec.tag, target.tag).ok()?;
-        keyed(spec.kind, batch).ok()?;
-        transacted(spec.kind, batch).ok()?;
-        let is_usual = matches!(target.place, Place::Next | Place::IfRoom);
-        let kept = (content.count(), content.bytes());
-        if !is_usual || content.is_worn() || !fits(kept, spec, batch) {
+        if !takes(&content, target, batch) {
             return None;
         }
-        self.draft.append_plain(spec.sync);
+        self.draft.append_plain(content.spec.sync);
         let (entity, base) = (target.entity, content.end);
         drop(content);
         let how = Placement::New;
         Some((Placed { entity, base, how }, known))
     }
+}
+
+/// Whether an entity takes a batch at its end by what is in memory of it: nothing speaks against it, no
+/// producer is to be known, and nothing has to make room.
+pub(crate) fn takes(content: &Content, target: &Target, batch: &Batch) -> bool {
+    let spec = &content.spec;
+    matches!(target.place, Place::Next | Place::IfRoom)
+        && batch.stamp.is_none()
+        && fenced(spec.tag, target.tag).is_ok()
+        && keyed(spec.kind, batch).is_ok()
+        && transacted(spec.kind, batch).is_ok()
+        && !content.is_worn()
+        && fits((content.count(), content.bytes()), spec, batch)
 }

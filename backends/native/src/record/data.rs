@@ -86,11 +86,15 @@ impl Data {
 impl DataRef<'_> {
     pub(super) fn encode(self, out: &mut BytesMut) {
         let batch = self.batch;
-        out.reserve(Data::len_max(batch, self.targets.len()));
-        out.put_slice(&self.fixed());
-        for (entity, base) in self.targets {
-            let target = u128::from(entity.0) | u128::from(base.0) << 64;
-            out.put_slice(&target.to_le_bytes());
+        out.put_slice(self.fixed().as_flattened());
+        let targets_at = out.len();
+        out.put_bytes(0, self.targets.len() * TARGET_BYTES);
+        let (places, _) = out
+            .get_mut(targets_at..)
+            .unwrap_or_default()
+            .as_chunks_mut();
+        for (place, (entity, base)) in places.iter_mut().zip(self.targets) {
+            *place = (u128::from(entity.0) | u128::from(base.0) << 64).to_le_bytes();
         }
         if let Some(stamp) = batch.stamp {
             out.put_i64_le(stamp.producer.0);
@@ -110,21 +114,21 @@ impl DataRef<'_> {
         out.put_slice(&batch.bytes);
     }
 
-    /// What follows length and checksum up to the targets, put together aside: it is copied once.
-    fn fixed(self) -> [u8; FIXED_BYTES - 8] {
+    /// What precedes the targets, as words: length and checksum are filled in when all is there.
+    fn fixed(self) -> [[u8; 8]; FIXED_BYTES / 8] {
         let batch = self.batch;
-        let mut fixed = [0; FIXED_BYTES - 8];
-        let mut out = fixed.as_mut_slice();
-        out.put_slice(&[KIND, self.flags(), batch.codec as u8, 0]);
-        out.put_u16_le(u16::try_from(self.targets.len()).unwrap_or(u16::MAX));
-        out.put_u16_le(0);
-        out.put_u32_le(batch.count);
-        out.put_u32_le(batch.span);
-        out.put_u64_le(batch.deadline.map_or(0, |deadline| deadline.0.max(1)));
-        out.put_u64_le(batch.time.0);
-        out.put_u32_le(NO_LINEAGE);
-        out.put_u32_le(u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX));
-        fixed
+        let targets = u16::try_from(self.targets.len()).unwrap_or(u16::MAX);
+        let kinds = u32::from_le_bytes([KIND, self.flags(), batch.codec as u8, 0]);
+        let body = u32::try_from(batch.bytes.len()).unwrap_or(u32::MAX);
+        let words = [
+            0,
+            pair(kinds, targets.into()),
+            pair(batch.count, batch.span),
+            batch.deadline.map_or(0, |deadline| deadline.0.max(1)),
+            batch.time.0,
+            pair(NO_LINEAGE, body),
+        ];
+        words.map(u64::to_le_bytes)
     }
 
     fn flags(self) -> u8 {
@@ -136,6 +140,11 @@ impl DataRef<'_> {
             | flag(batch.flags.control, CONTROL)
             | flag(self.is_placed, PLACED)
     }
+}
+
+/// Two fields side by side, as they are in a word.
+fn pair(first: u32, second: u32) -> u64 {
+    u64::from(first) | u64::from(second) << 32
 }
 
 /// The batch in a data record, its body a slice of the record.

@@ -55,7 +55,7 @@ pub(super) fn encode(record: &Record, out: &mut BytesMut) {
             ranges,
             outcome,
         } => {
-            out.put_slice(&[SETTLE, 0]);
+            begin(out, SETTLE);
             out.put_slice(&outcome_bytes(*outcome));
             out.put_u32_le(u32::try_from(ranges.len()).unwrap_or(u32::MAX));
             out.put_u64_le(entity.0);
@@ -75,7 +75,7 @@ pub(super) fn encode(record: &Record, out: &mut BytesMut) {
             value,
             due,
         } => {
-            out.put_slice(&[PUT, 0]);
+            begin(out, PUT);
             out.put_u16_le(space.0);
             out.put_u16_le(u16::try_from(key.len()).unwrap_or(u16::MAX));
             out.put_slice(&[u8::from(value.is_none()), 0]);
@@ -85,7 +85,7 @@ pub(super) fn encode(record: &Record, out: &mut BytesMut) {
             out.put_slice(value.as_deref().unwrap_or_default());
         }
         Record::Sealed(sealed) => {
-            out.put_slice(&[SEALED, 0]);
+            begin(out, SEALED);
             sealed.encode(out);
         }
         Record::EndTxn {
@@ -95,7 +95,8 @@ pub(super) fn encode(record: &Record, out: &mut BytesMut) {
             entity,
         } => {
             let is_commit = *decision == Decision::Commit;
-            out.put_slice(&[END_TXN, 0, is_commit.into(), entity.is_some().into()]);
+            begin(out, END_TXN);
+            out.put_slice(&[is_commit.into(), entity.is_some().into()]);
             out.put_i16_le(*epoch);
             out.put_u16_le(0);
             out.put_i64_le(producer.0);
@@ -112,9 +113,15 @@ pub(super) fn encode(record: &Record, out: &mut BytesMut) {
     }
 }
 
-/// Kind, flags, one byte, zeros up to byte 16, the entity.
+/// Room for length and checksum, the kind, no flags.
+fn begin(out: &mut BytesMut, kind: u8) {
+    out.put_slice(&[0, 0, 0, 0, 0, 0, 0, 0, kind, 0]);
+}
+
+/// The beginning, one byte, zeros up to byte 16, the entity.
 fn head(out: &mut BytesMut, kind: u8, what: u8, entity: EntityId) {
-    out.put_slice(&[kind, 0, what, 0, 0, 0, 0, 0]);
+    begin(out, kind);
+    out.put_slice(&[what, 0, 0, 0, 0, 0]);
     out.put_u64_le(entity.0);
 }
 

@@ -2,16 +2,41 @@
 
 use bytes::BytesMut;
 use fairlead_canon::{Batch, Promise, SyncMode};
-use fairlead_ports::{Committed, Lsn};
+use fairlead_ports::{Appended, Committed, Lsn};
 use tokio::time::Instant;
 
-use super::Sequencer;
+use super::{Open, Sequencer};
 use crate::entity::Location;
 use crate::frame::HEADER_BYTES;
 use crate::mutation::{Mutation, is_on};
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::state::{Hidden, Known};
+
+/// Where that goes which a unit appends.
+pub(super) struct Outlet<'a> {
+    pub(super) promise: Promise,
+    pub(super) sync: SyncMode,
+    pub(super) open: &'a mut Open,
+    /// What the watcher is to be told when the whole unit is applied.
+    pub(super) shown: &'a mut Vec<Appended>,
+}
+
+impl Outlet<'_> {
+    /// Shows what may be seen before it is written; the rest stays hidden until the frame is where it was
+    /// promised to be.
+    pub(super) fn add(&mut self, hidden: Hidden) {
+        if self.promise < Promise::Durable && hidden.show_early() {
+            self.shown.push(hidden.appended);
+            return;
+        }
+        if is_on(Mutation::ShowBeforeDurable) {
+            hidden.show();
+        }
+        self.open.stages.of(self.sync).hidden.push(hidden);
+        self.open.owes_sync |= self.sync == SyncMode::Always;
+    }
+}
 
 impl Sequencer {
     /// Writes and applies what was planned.
@@ -21,7 +46,6 @@ impl Sequencer {
         promise: Promise,
         sync: SyncMode,
     ) -> Committed {
-        let first = self.open.stages.of(sync).hidden.len();
         let mut lsn = self.open.lsn;
         for (record, known) in &mut plan.records {
             lsn = self.write((record, known), promise, sync);
@@ -30,7 +54,7 @@ impl Sequencer {
             self.count(promise);
         }
         self.open.stages.of(sync).died.append(&mut plan.died);
-        self.hide(first, promise, sync);
+        self.tell_shown();
         Committed {
             lsn,
             placed: std::mem::take(&mut plan.placed),
@@ -44,19 +68,6 @@ impl Sequencer {
         self.open.since.get_or_insert_with(Instant::now);
     }
 
-    /// What a unit appended, from `first` of what is hidden on, stays hidden unless it may be seen early.
-    pub(super) fn hide(&mut self, first: usize, promise: Promise, sync: SyncMode) {
-        if promise < Promise::Durable {
-            self.show_early(first, sync);
-        }
-        let hidden = &self.open.stages.of(sync).hidden;
-        if is_on(Mutation::ShowBeforeDurable) {
-            hidden.iter().for_each(Hidden::show);
-        }
-        let hides = hidden.len() > first;
-        self.open.owes_sync |= sync == SyncMode::Always && hides;
-    }
-
     pub(super) fn write(
         &mut self,
         (record, known): (&Record, &mut Known),
@@ -67,8 +78,20 @@ impl Sequencer {
         if let Record::Data(data) = record {
             self.keep_readable((at.lsn, &data.batch), promise);
         }
-        let hidden = &mut self.open.stages.of(sync).hidden;
-        self.shared.state.apply_to(known, (at, record), hidden);
+        let Self {
+            shared,
+            open,
+            shown,
+            ..
+        } = self;
+        let mut outlet = Outlet {
+            promise,
+            sync,
+            open,
+            shown,
+        };
+        let state = &shared.state;
+        state.apply_to(known, (at, record), &mut |it| outlet.add(it));
         at.lsn
     }
 
@@ -94,13 +117,5 @@ impl Sequencer {
         if promise < Promise::Durable {
             self.shared.tail.push_early(lsn, batch.clone());
         }
-    }
-
-    /// Shows what may be seen before it is written.
-    fn show_early(&mut self, first: usize, sync: SyncMode) {
-        let hidden = &mut self.open.stages.of(sync).hidden;
-        let early = hidden.extract_if(first.., |hidden| hidden.show_early());
-        self.shown.extend(early.map(|hidden| hidden.appended));
-        self.tell_shown();
     }
 }

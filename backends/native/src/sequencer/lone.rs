@@ -3,19 +3,22 @@
 
 use std::sync::Arc;
 
-use fairlead_canon::{Batch, Offset, SyncMode};
-use fairlead_ports::terms::{keyed, sane, transacted};
-use fairlead_ports::{Committed, Op, Place, Placed, Placement, Target, Unit};
+use fairlead_canon::{Batch, Kind, Offset, Promise, SyncMode};
+use fairlead_ports::terms::sane;
+use fairlead_ports::{Committed, Op, Placed, Placement, Target, Unit};
+use smallvec::smallvec;
 
 use super::Sequencer;
-use crate::entity::{Content, Entity};
-use crate::plan::{Room, fits};
+use super::apply::Outlet;
+use crate::entity::Entity;
+use crate::plan::{Room, takes};
 use crate::record::DataRef;
 
 /// What is to be known of the entity of such a message.
 struct Lone {
     entity: Arc<Entity>,
     base: Offset,
+    kind: Kind,
     /// When what it does may be shown.
     sync: SyncMode,
 }
@@ -28,9 +31,14 @@ impl Sequencer {
             return None;
         };
         let [target] = &**to else { return None };
-        let Lone { entity, base, sync } = self.judge_lone(target, batch)?;
+        let lone = self.judge_lone(target, batch)?;
+        let (id, base, sync) = (target.entity, lone.base, lone.sync);
         *job_sync = sync.min(*job_sync);
-        let (id, promise) = (target.entity, unit.promise);
+        // Of a log nothing is seen before it is written, whatever was promised.
+        let promise = match lone.kind {
+            Kind::Queue => unit.promise,
+            Kind::Log | Kind::Latest => Promise::Durable,
+        };
         let at = self.add(|out| {
             let data = DataRef {
                 targets: &[(id, base)],
@@ -40,12 +48,17 @@ impl Sequencer {
             data.append_to(out);
         });
         self.keep_readable((at.lsn, batch), promise);
-        let hidden = &mut self.open.stages.of(sync).hidden;
-        let first = hidden.len();
         let state = &self.shared.state;
-        state.append_to((id, entity), (at, base, batch), hidden);
-        self.count(promise);
-        self.hide(first, promise, sync);
+        let appended = state.append_to((id, lone.entity), (at, base, batch));
+        let mut outlet = Outlet {
+            promise,
+            sync,
+            open: &mut self.open,
+            shown: &mut self.shown,
+        };
+        outlet.add(appended);
+        self.count(unit.promise);
+        self.tell_shown();
         let how = Placement::New;
         let placed = Placed {
             entity: id,
@@ -54,33 +67,26 @@ impl Sequencer {
         };
         Some(Committed {
             lsn: at.lsn,
-            placed: std::iter::once(placed).collect(),
+            placed: smallvec![placed],
         })
     }
 
     fn judge_lone(&self, target: &Target, batch: &Batch) -> Option<Lone> {
-        let is_usual = matches!(target.place, Place::Next | Place::IfRoom);
-        if !is_usual || batch.stamp.is_some() || self.pool.room() != Room::Free {
+        if self.open.room != Room::Free || sane(batch).is_err() {
             return None;
         }
-        sane(batch).ok()?;
         let entity = self.shared.state.entity(target.entity)?;
         let content = entity.content.lock();
-        let (base, sync) = (content.end, self.shared.sync.max(content.spec.sync));
+        let (base, spec) = (content.end, content.spec);
         let is_taken = takes(&content, target, batch);
         drop(content);
         // Otherwise it may rest on what the index did not give.
         let is_sound = !self.shared.state.ground.is_faulty();
-        (is_taken && is_sound).then_some(Lone { entity, base, sync })
+        (is_taken && is_sound).then(|| Lone {
+            entity,
+            base,
+            kind: spec.kind,
+            sync: self.shared.sync.max(spec.sync),
+        })
     }
-}
-
-/// Whether an entity takes a batch at its end as it is.
-fn takes(content: &Content, target: &Target, batch: &Batch) -> bool {
-    let spec = &content.spec;
-    spec.tag == target.tag
-        && keyed(spec.kind, batch).is_ok()
-        && transacted(spec.kind, batch).is_ok()
-        && !content.is_worn()
-        && fits((content.count(), content.bytes()), spec, batch)
 }

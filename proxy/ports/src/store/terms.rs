@@ -31,8 +31,8 @@ pub fn sane(batch: &Batch) -> Result<(), StoreError> {
 
 /// An entity that keeps the newest per key can only take messages that have one.
 pub fn keyed(kind: Kind, batch: &Batch) -> Result<(), StoreError> {
-    let has_all = !batch.keys.is_empty() && batch.keys.iter().all(|key| key.key.is_some());
-    if kind == Kind::Latest && !(has_all && batch.count == batch.span) {
+    let has_all = || !batch.keys.is_empty() && batch.keys.iter().all(|key| key.key.is_some());
+    if kind == Kind::Latest && !(batch.count == batch.span && has_all()) {
         return Err(StoreError::Unsupported {
             what: "a message without a key in an entity of latest values",
         });
