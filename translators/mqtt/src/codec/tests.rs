@@ -489,6 +489,11 @@ fn what_is_not_a_packet_is_refused() {
             DecodeError::TopicName("text with a wildcard"),
         ),
         (
+            Version::V5,
+            "30 06 0003 612f2b 00",
+            DecodeError::TopicName("text with a wildcard"),
+        ),
+        (
             Version::V311,
             "30 02 0000",
             DecodeError::TopicName("an empty text"),

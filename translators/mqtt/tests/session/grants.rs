@@ -7,11 +7,11 @@ use fairlead_canon::Text;
 use fairlead_kernel::testing::CountingEntropy;
 use fairlead_kernel::{Change, ClosedReason};
 use fairlead_mqtt::codec::{
-    Packet, Properties, Qos, ReasonCode, SubAck, Subscribe, Subscription, Version,
+    Connect, Packet, Properties, Qos, ReasonCode, SubAck, Subscribe, Subscription, Version, Will,
 };
 use fairlead_policy::{Anonymous, Rules};
 
-use crate::peer::{Mesh, id, kept, puback, qos0, qos1};
+use crate::peer::{Mesh, hello, id, kept, last_words, puback, qos0, qos1};
 
 async fn mesh(grants: &'static str) -> Mesh {
     let entropy = Arc::new(CountingEntropy::default());
@@ -76,6 +76,26 @@ async fn a_publish_that_is_not_granted_reaches_nobody_and_is_told() {
     let mut old = mesh.client(Version::V311, "old").await;
     old.send(qos1(1, "open/1", b"x")).await;
     assert_eq!(old.expect_end(None).await.reason, ClosedReason::Refused);
+}
+
+#[tokio::test]
+async fn a_will_is_published_where_its_client_may_publish() {
+    let mesh = mesh(r##"{"rules":[{"allow":"both","at":"#"}]}"##).await;
+    let mut watcher = mesh.client(Version::V5, "watcher").await;
+    watcher.subscribe("#", Qos::AtMostOnce).await;
+    grant(&mesh, OWN).await;
+    for topic in ["wills/c", "own/c/will"] {
+        let will = Will {
+            topic: Text::from_static(topic),
+            ..last_words(Qos::AtLeastOnce)
+        };
+        let mortal = Connect {
+            will: Some(will),
+            ..hello(Version::V5, "c")
+        };
+        mesh.accepted(mortal).await.0.vanish().await;
+    }
+    assert_eq!(watcher.next_publish().await.topic, "own/c/will");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use fairlead_mqtt::codec::{
     Delivery, Packet, Property, Publish, Qos, ReasonCode, SubscriptionId, UserProperty, Version,
 };
 
-use crate::peer::{Mesh, id, message, puback, qos0, qos1, qos2, with};
+use crate::peer::{Mesh, id, kept, message, puback, pubrec, qos0, qos1, qos2, with};
 
 //= MQTT-3.3.2-3
 //= MQTT-4.3.1-1
@@ -40,7 +40,6 @@ async fn puback_says_no_matching_subscribers_when_nothing_is_bound() {
 //= MQTT-3.3.4-1
 //= MQTT-4.3.2-1
 //= MQTT-4.3.2-2
-//= MQTT-4.3.2-4
 //= MQTT-4.6.0-2
 //= MQTT-4.6.0-5
 #[tokio::test]
@@ -59,9 +58,28 @@ async fn a_message_of_qos_1_is_acknowledged_on_both_sides() {
         reader
             .expect(qos1(number, "orders/eu", &number.to_be_bytes()))
             .await;
+    }
+    for number in 1..=3 {
         reader.send(puback(number, ReasonCode::SUCCESS)).await;
     }
     reader.expect_nothing().await;
+}
+
+//= MQTT-4.3.2-4
+//= MQTT-4.3.3-8
+#[tokio::test]
+async fn a_message_is_acknowledged_when_it_is_kept_and_not_before() {
+    let (mesh, store) = Mesh::held().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    store.manner.commits.send_replace(true);
+    writer.send(qos1(1, "t", b"x")).await;
+    writer.send(qos2(2, "t", b"y")).await;
+    writer.expect_nothing().await;
+    store.manner.commits.send_replace(false);
+    writer.expect(puback(1, ReasonCode::SUCCESS)).await;
+    writer.expect(pubrec(2, ReasonCode::SUCCESS)).await;
 }
 
 //= MQTT-3.3.1-3

@@ -7,7 +7,6 @@ use crate::peer::{Mesh, id, kept, message, puback, pubcomp, pubrec, pubrel, qos2
 //= MQTT-4.3.3-1
 //= MQTT-4.3.3-2
 //= MQTT-4.3.3-4
-//= MQTT-4.3.3-8
 //= MQTT-4.3.3-11
 #[tokio::test]
 async fn a_message_of_qos_2_goes_through_its_four_steps_on_both_sides() {

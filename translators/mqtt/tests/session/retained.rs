@@ -136,8 +136,13 @@ async fn the_retain_flag_of_a_fresh_message_is_kept_only_where_that_was_asked_fo
         };
         reader.subscribe_as(wanted, Properties::NONE).await;
         let mut writer = mesh.client(Version::V5, "writer").await;
-        writer.send(retained("t", b"x")).await;
-        assert_eq!(reader.next_publish().await.retain, keeps);
+        for retain in [true, false] {
+            let publish = message("t", Delivery::AtMostOnce, b"x");
+            writer
+                .send(Packet::Publish(Publish { retain, ..publish }))
+                .await;
+            assert_eq!(reader.next_publish().await.retain, keeps && retain);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use fairlead_mqtt::codec::{
 
 use fairlead_canon::Text;
 
-use crate::peer::{Mesh, id, kept, pubcomp, pubrec, pubrel, qos0, qos1, qos2, with};
+use crate::peer::{Mesh, id, kept, puback, pubcomp, pubrec, pubrel, qos0, qos1, qos2, with};
 
 fn subscription_id(number: u32) -> Property {
     Property::SubscriptionId(SubscriptionId::new(number).unwrap())
@@ -172,7 +172,9 @@ async fn nothing_comes_after_unsubscribing() {
             }))
             .await;
         }
-        peer.send(qos0("a", b"x")).await;
+        peer.send(qos1(1, "a", b"x")).await;
+        let unheard = ReasonCode::NO_MATCHING_SUBSCRIBERS;
+        peer.expect(puback(1, unheard)).await;
         peer.expect_nothing().await;
     }
 }
