@@ -24,7 +24,7 @@ impl Handle {
         see: impl FnOnce(&Entity) -> Result<T, StoreError>,
     ) -> BoxFuture<'_, Result<T, StoreError>> {
         let mut world = self.world.lock();
-        world.tell_time();
+        world.begin();
         world.retain(self.entity);
         let seen = match world.entities.get(self.entity) {
             Some(entity) => see(&entity),

@@ -60,9 +60,10 @@ impl Store for Memory {
         let mut watched = self.watched.lock();
         let Watched { watcher, told } = &mut *watched;
         let mut world = self.world.lock();
-        world.tell_time();
-        let take = |unit| world.take(unit, told);
-        let results: Vec<_> = units.into_iter().map(take).collect();
+        world.begin();
+        // Not collected in place, which would shrink the memory of the units to that of the results.
+        let mut results = Vec::with_capacity(units.len());
+        results.extend(units.into_iter().map(|unit| world.take(unit, told)));
         drop(world);
         if let Some(watcher) = watcher {
             told.tell(watcher.as_ref());

@@ -32,7 +32,7 @@ pub(crate) struct World {
     pub(crate) open: BTreeSet<(ProducerId, EntityId)>,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     chores: Timetable,
-    /// The moment of the call that is under way, if there is a clock.
+    /// The moment of the call that is under way, once somebody has asked for it.
     now: Option<Timestamp>,
     draft: Draft,
 }
@@ -144,7 +144,7 @@ impl World {
             Op::Alter { entity, spec } => {
                 // When it is due depends on what it is.
                 self.chores.set(entity, None);
-                let now = self.now.unwrap_or(Timestamp(0));
+                let now = self.now().unwrap_or(Timestamp(0));
                 self.change(entity, |entity| entity.alter(spec, now));
                 self.retain(entity);
             }
@@ -226,7 +226,7 @@ impl World {
     }
 
     fn append(&mut self, placed: &[Placed], batch: Batch, weight: u64, told: &mut Told) {
-        let now = self.now.unwrap_or(batch.time);
+        let now = self.now().unwrap_or(batch.time);
         let opens = batch.flags.transactional && !batch.flags.control;
         let opener = batch.stamp.filter(|_| opens);
         let is_single = batch.codec == Codec::Envelope && batch.span == 1;
@@ -251,21 +251,29 @@ impl World {
         }
     }
 
-    /// Looks at the clock, once for all that a call does.
-    pub(crate) fn tell_time(&mut self) {
-        self.now = self.clock.as_ref().map(|clock| clock.wall());
+    /// A call begins, for all of which it is one moment.
+    pub(crate) fn begin(&mut self) {
+        self.now = None;
+    }
+
+    /// The moment of this call, if there is a clock.
+    fn now(&mut self) -> Option<Timestamp> {
+        if self.now.is_none() {
+            self.now = self.clock.as_ref().map(|clock| clock.wall());
+        }
+        self.now
     }
 
     /// Lets an entity forget what is too old by now.
     pub(crate) fn retain(&mut self, entity: EntityId) {
-        let now = self.now.unwrap_or(Timestamp(0));
+        let now = self.now().unwrap_or(Timestamp(0));
         self.change(entity, |entity| entity.retain(now));
     }
 
     /// Does what is due.
     pub(crate) fn tend(&mut self) {
-        self.tell_time();
-        let Some(now) = self.now else { return };
+        self.begin();
+        let Some(now) = self.now() else { return };
         while let Some(entity) = self.chores.take(now) {
             self.change(entity, |entity| entity.tend(now));
         }
@@ -296,7 +304,7 @@ impl World {
         self.open.retain(|(_, entity)| *entity != id);
         let open = writers.open.iter();
         self.open.extend(open.map(|(producer, _)| (*producer, id)));
-        let now = self.now.unwrap_or(Timestamp(0));
+        let now = self.now().unwrap_or(Timestamp(0));
         self.change(id, |entity| entity.restore(writers, now));
         self.retain(id);
     }

@@ -2,6 +2,7 @@
 
 use std::cell::LazyCell;
 use std::collections::VecDeque;
+use std::mem::swap;
 use std::sync::{Arc, LazyLock};
 
 use fairlead_canon::{Address, DeadReason, Message, Outcome, Path, RealmId};
@@ -66,11 +67,11 @@ impl Bodies {
         self.waiting.is_empty() && self.reading.is_none()
     }
 
-    /// Adds what was assigned.
-    pub(crate) fn await_their_turn(&mut self, assigned: VecDeque<Given>) {
+    /// Adds what was assigned, and leaves nothing of it but room.
+    pub(crate) fn await_their_turn(&mut self, assigned: &mut VecDeque<Given>) {
         match self.waiting.is_empty() {
-            true => self.waiting = assigned,
-            false => self.waiting.extend(assigned),
+            true => swap(&mut self.waiting, assigned),
+            false => self.waiting.append(assigned),
         }
     }
 

@@ -35,11 +35,14 @@ impl Caller {
             if let Some(event) = self.next_ready() {
                 return Poll::Ready(event);
             }
-            let mut progress =
-                self.outbox.is_flying() && self.outbox.poll(cx, &mut self.ready, &self.meters);
+            if self.outbox.is_flying() {
+                self.outbox.poll(cx, &mut self.ready, &self.meters);
+            }
+            let mut progress = !self.ready.is_empty();
+            // In the order in which one leads to the other: what is assigned mostly has its body with it.
+            progress |= self.poll_inbox(cx);
             progress |= self.poll_loads(cx);
             progress |= self.poll_bodies(cx);
-            progress |= self.poll_inbox(cx);
             if !progress {
                 return Poll::Pending;
             }
@@ -60,31 +63,32 @@ impl Caller {
         let Some(mut room) = self.inbox.take(cx.waker(), &mut self.spare) else {
             return false;
         };
-        let contents = take(&mut *room);
-        if !contents.assigned.is_empty() || !contents.live.is_empty() {
-            // More will follow, and needs the room.
-            self.spare = Some(room);
+        let has_messages = !room.assigned.is_empty() || !room.live.is_empty();
+        if !room.assigned.is_empty() {
+            self.bodies.await_their_turn(&mut room.assigned);
         }
-        if !contents.assigned.is_empty() {
-            self.bodies.await_their_turn(contents.assigned);
+        if !room.live.is_empty() {
+            self.meters.delivered.inc_by(room.live.len() as u64);
+            self.ready.push_back(Event::Live(take(&mut room.live)));
         }
-        if !contents.live.is_empty() {
-            self.meters.delivered.inc_by(contents.live.len() as u64);
-            self.ready.push_back(Event::Live(contents.live));
-        }
-        for attachment in contents.ended {
+        for attachment in room.ended.drain(..) {
             self.attachments.remove(attachment);
             self.ready.push_back(Event::Ended(attachment));
         }
-        if let Some(why) = contents.displaced {
+        if let Some(why) = room.displaced.take() {
             self.ready.push_back(Event::Displaced(why));
         }
-        if let Some(condition) = contents.condition {
+        if let Some(condition) = room.condition.take() {
             self.ready.push_back(Event::Condition(condition));
         }
-        if contents.look {
+        if take(&mut room.look) {
             let ids = self.attachments.ids();
             ids.into_iter().for_each(|id| self.look_for_loads(id));
+        }
+        if has_messages {
+            // More will follow, and needs the room.
+            room.tidy();
+            self.spare = Some(room);
         }
         true
     }
@@ -140,23 +144,21 @@ impl Caller {
             let places = waiting.iter().take(count).map(|given| given.assigned.place);
             let last = places.max();
             let run = waiting.drain(..count);
+            let member = self.member(attachment);
             let Some(Attached::Queue(attached)) = self.attachments.get(attachment) else {
                 // Detached meanwhile: the queue has them back.
                 drop(run);
                 self.bodies.waiting = waiting;
                 continue;
             };
-            let lacks_mark = last.is_some_and(|last| {
-                let lacks = attached.hot.quietly(|queue| queue.lacks_mark(last));
-                lacks.is_some()
-            });
-            if is_here && !lacks_mark {
+            let hot = &attached.hot;
+            if is_here && last.is_some_and(|last| hot.takes_marked(member, count, last)) {
                 let opened = run.map(|given| (given.assigned, given.message()));
                 self.deliver(attachment, count, opened);
             } else {
                 let assigned: Vec<_> = run.map(|given| given.assigned).collect();
                 let store = &*self.kernel.backing.store;
-                let bodies = Solo::new(read_bodies(store, &attached.hot, &assigned));
+                let bodies = Solo::new(read_bodies(store, hot, &assigned));
                 self.bodies.reading = Some(Box::new(Reading {
                     attachment,
                     assigned,
@@ -172,23 +174,25 @@ impl Caller {
     fn deliver_read(&mut self, reading: &Reading, bodies: Vec<Stored>) {
         self.bodies
             .weigh(bodies.iter().map(|stored| stored.batch.bytes.len()).sum());
-        let opened = opened(&reading.assigned, bodies);
-        self.deliver(reading.attachment, reading.assigned.len(), opened);
+        let (attachment, count) = (reading.attachment, reading.assigned.len());
+        let member = self.member(attachment);
+        if let Some(Attached::Queue(attached)) = self.attachments.get(attachment) {
+            attached.hot.takes(member, count);
+        }
+        self.deliver(attachment, count, opened(&reading.assigned, bodies));
     }
 
+    /// Hands out what its queue knows to be taken.
     fn deliver(
         &mut self,
         attachment: AttachmentId,
         count: usize,
         opened: impl Iterator<Item = (Assigned, Option<Message>)>,
     ) {
-        let member = self.member(attachment);
         let Some(Attached::Queue(attached)) = self.attachments.get(attachment) else {
             return;
         };
         let settling = attached.settling;
-        let taken = u32::try_from(count).unwrap_or(u32::MAX);
-        attached.hot.with(|queue| queue.taken(member, taken));
         let deliveries = self.open_bodies(attachment, count, opened);
         if deliveries.is_empty() {
             return;

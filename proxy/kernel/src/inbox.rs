@@ -9,7 +9,6 @@ use fairlead_canon::Message;
 use fairlead_canon::codec::envelope;
 use fairlead_delivery::Assigned;
 use fairlead_ports::Condition;
-use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -17,10 +16,15 @@ use crate::{AttachmentId, Displaced, Live};
 
 /// One caller's inbox. Shared with everything that may have something for it.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub(crate) struct Inbox(Mutex<Slot>);
+
+/// The inside of an inbox: one lock for both, since who puts something in wakes and who finds nothing waits.
+#[derive(Debug, Default)]
+struct Slot {
     /// Nothing while nothing has come.
-    contents: Mutex<Option<Box<Contents>>>,
-    waker: AtomicWaker,
+    contents: Option<Box<Contents>>,
+    /// Whom the next thing wakes.
+    waker: Option<Waker>,
 }
 
 /// What lies in an inbox.
@@ -79,8 +83,8 @@ impl Inbox {
         via: SmallVec<[AttachmentId; 1]>,
     ) -> Room {
         let bytes = message.body_len();
-        let mut contents = self.contents.lock();
-        let contents = contents.get_or_insert_default();
+        let mut slot = self.0.lock();
+        let contents = slot.contents.get_or_insert_default();
         let is_first = contents.live.is_empty();
         if contents.live.len() >= Self::LIVE_COUNT_MAX
             || contents.live_bytes.saturating_add(bytes) > Self::LIVE_BYTES_MAX && !is_first
@@ -101,19 +105,28 @@ impl Inbox {
 
     /// Changes the contents and wakes the receiver.
     pub(crate) fn put(&self, change: impl FnOnce(&mut Contents)) {
-        change(self.contents.lock().get_or_insert_default());
-        self.wake();
+        let mut slot = self.0.lock();
+        change(slot.contents.get_or_insert_default());
+        let waker = slot.waker.take();
+        drop(slot);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Wakes the receiver.
     pub(crate) fn wake(&self) {
-        self.waker.wake();
+        let waker = self.0.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Whether the caller has to go; `waker` is woken when that, or anything else, changes.
     pub(crate) fn displaced(&self, waker: &Waker) -> Option<Displaced> {
-        self.waker.register(waker);
-        self.contents.lock().as_ref()?.displaced
+        let mut slot = self.0.lock();
+        slot.listen(waker);
+        slot.contents.as_ref()?.displaced
     }
 
     /// Takes everything out and leaves `spare`, which is empty, in its place; when there is nothing, `waker` is
@@ -123,15 +136,26 @@ impl Inbox {
         waker: &Waker,
         spare: &mut Option<Box<Contents>>,
     ) -> Option<Box<Contents>> {
-        // Registered before the look, so that what comes between look and wait is not missed.
-        self.waker.register(waker);
-        let mut slot = self.contents.lock();
-        let contents = slot.take_if(|contents| !contents.is_empty())?;
-        *slot = spare.take();
-        if let Some(next) = slot.as_mut() {
+        let mut slot = self.0.lock();
+        let Some(contents) = slot.contents.take_if(|contents| !contents.is_empty()) else {
+            slot.listen(waker);
+            return None;
+        };
+        slot.contents = spare.take();
+        if let Some(next) = slot.contents.as_mut() {
             next.usual = contents.live.len().min(Self::USUAL_MAX);
         }
         Some(contents)
+    }
+}
+
+impl Slot {
+    /// Wakes this one next, and nobody else.
+    fn listen(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(known) => known.clone_from(waker),
+            None => self.waker = Some(waker.clone()),
+        }
     }
 }
 
@@ -143,6 +167,17 @@ impl Given {
 }
 
 impl Contents {
+    /// Room for messages that is kept, at most.
+    const KEPT_MAX: usize = 64;
+
+    /// Makes what everything was taken out of ready to be filled again.
+    pub(crate) fn tidy(&mut self) {
+        self.live_bytes = 0;
+        if self.assigned.capacity() > Self::KEPT_MAX {
+            self.assigned = VecDeque::new();
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.assigned.is_empty()
             && self.live.is_empty()

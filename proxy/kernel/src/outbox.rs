@@ -112,7 +112,7 @@ impl Outbox {
     /// Stages a unit. With a receipt wanted, `matched` is told in it.
     pub(crate) fn stage(&mut self, unit: Unit, bytes: usize, receipt: Option<(Pending, u32)>) {
         if self.units.is_empty() {
-            self.units.reserve(self.usual);
+            self.units = Vec::with_capacity(self.usual.max(1));
         }
         if let Some((pending, matched)) = receipt {
             if self.turns.is_empty() {
@@ -289,14 +289,13 @@ impl Outbox {
         results.map(Solo::into_inner).collect()
     }
 
-    /// Takes receipts, in order, of what has kept its promise. Whether there was any progress.
+    /// Takes receipts, in order, of what has kept its promise.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         events: &mut VecDeque<Event>,
         meters: &Meters,
-    ) -> bool {
-        let mut progress = false;
+    ) {
         while let Some(flight) = self.flights.front_mut() {
             let results = match flight.results.as_mut().map(|results| results.poll(cx)) {
                 Some(Poll::Pending) => break,
@@ -308,9 +307,7 @@ impl Outbox {
             events.extend(turns.into_iter().map(|turn| turn.finish(&results)));
             self.flying_bytes -= flight.bytes;
             self.flights.pop_front();
-            progress = true;
         }
-        progress
     }
 }
 

@@ -19,7 +19,7 @@ const SPENT: Outcome = Outcome::Dead(DeadReason::DeliveryLimit);
 pub(crate) struct Ended {
     entity: EntityId,
     outcome: Outcome,
-    offsets: Vec<u64>,
+    offsets: SmallVec<[u64; 2]>,
     /// Somebody moves them on once they are kept as dead.
     is_mourned: bool,
 }
@@ -158,7 +158,7 @@ impl QueueAttachment {
         all.push(Ended {
             entity,
             outcome,
-            offsets: vec![place.offset.0],
+            offsets: SmallVec::from_slice(&[place.offset.0]),
             is_mourned: self.has_route && matches!(outcome, Outcome::Dead(_)),
         });
     }

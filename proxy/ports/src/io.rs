@@ -66,7 +66,10 @@ fn poll_fill<I: AsyncRead + ?Sized>(
         let mut read = ReadBuf::new(scratch);
         match io.poll_read(cx, &mut read) {
             Poll::Ready(Ok(())) => {
-                into.extend_from_slice(read.filled());
+                match into.capacity() {
+                    0 => *into = BytesMut::from(read.filled()),
+                    _ => into.extend_from_slice(read.filled()),
+                }
                 Poll::Ready(Ok(read.filled().len()))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

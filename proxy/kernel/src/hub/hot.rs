@@ -251,6 +251,24 @@ impl Hot {
         result
     }
 
+    /// A member takes so many messages out of its inbox.
+    pub(crate) fn takes(&self, member: MemberId, count: usize) {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.with(|queue| queue.taken(member, count));
+    }
+
+    /// The same up to a last one. If the store has to know first that this one is handed out nothing changes.
+    pub(crate) fn takes_marked(&self, member: MemberId, count: usize, last: Place) -> bool {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.with(|queue| {
+            let is_marked = queue.lacks_mark(last).is_none();
+            if is_marked {
+                queue.taken(member, count);
+            }
+            is_marked
+        })
+    }
+
     /// Changes the queue and hands out nothing: whoever calls this sees to that.
     pub(crate) fn quietly<R>(&self, change: impl FnOnce(&mut Queue) -> R) -> R {
         change(&mut self.state.lock().queue)

@@ -146,11 +146,11 @@ async fn the_store_is_asked_once_for_many_messages() {
     let mut caller = enter(&kernel);
     declare_queue(&mut caller, "jobs").await;
     consume(&mut caller, "jobs", 10_000).await;
-    for number in 0..513 {
+    for number in 0..512 {
         let pending = publish(&mut caller, &to_queue("jobs"), &number.to_string());
         while !matches!(event(&mut caller).await, Event::Receipt(done, _) if done == pending) {}
     }
-    assert_eq!(store.manner.marks(), 2, "one for each 257");
+    assert_eq!(store.manner.marks(), 2, "one for each 256");
 }
 
 #[tokio::test]
