@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::gate::Gate;
 use crate::handover::Offer;
+use crate::lounge::Lounge;
 use crate::socket::Socket;
 
 /// Why a process stopped serving.
@@ -39,6 +40,8 @@ pub(crate) struct Ending {
     pub(crate) stop: watch::Sender<bool>,
     /// Turned true: sessions say goodbye.
     pub(crate) drain: watch::Sender<bool>,
+    /// Where those rest who have to be woken for that.
+    pub(crate) lounge: Arc<Lounge>,
     pub(crate) room: Arc<Semaphore>,
     pub(crate) connections_max: u32,
     pub(crate) drain_max: Duration,
@@ -78,6 +81,7 @@ impl Ending {
         self.stop.send_replace(true);
         *self.sockets.lock() = None;
         self.drain.send_replace(true);
+        self.lounge.wake_everybody();
         if cause == Cause::Failed {
             // Nothing can be kept any more, so nobody can be said goodbye to with a good conscience.
             return;

@@ -76,6 +76,11 @@ impl Layers {
         })
     }
 
+    /// Whether the bytes of a protocol travel as they are, once a connection has begun.
+    pub(crate) fn are_none(&self) -> bool {
+        self.secure.is_none() && self.carrier == Carrier::Stream
+    }
+
     fn speaks_for_others(&self, peer: SocketAddr) -> bool {
         let mut proxies = self.proxies.iter();
         proxies.any(|network| network.contains(peer.ip()))

@@ -10,6 +10,10 @@ pub(crate) const LAYERS: Duration = Duration::from_secs(10);
 /// drain and a recovery after it. Longer, and clients have given up.
 pub(crate) const OPENING: Duration = Duration::from_secs(30);
 
+/// After so much quiet a connection may rest: it is woken, which costs as much as a message or two, about as often as
+/// it is left alone for longer.
+pub const QUIET: Duration = Duration::from_secs(5);
+
 /// How long either side of a hand-over waits for the other's next word.
 pub(crate) const HANDOVER_STEP: Duration = Duration::from_secs(5);
 

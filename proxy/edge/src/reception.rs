@@ -1,11 +1,15 @@
 //! From an accepted socket to a translator: room, opened layers, an open gate, and a task of its own.
 
+use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fairlead_kernel::{Closed, ClosedReason, Conn, DrainWatch, Error, Meters, Reason, Translator};
+use fairlead_kernel::{
+    Closed, ClosedReason, Conn, DrainWatch, Error, Io, Kernel, Meters, Reason, Resting, Served,
+    Translator,
+};
 use fairlead_ports::{BoxFuture, ConnInfo};
 use prometheus::IntCounterVec;
 use thiserror::Error;
@@ -16,6 +20,7 @@ use tokio::time::timeout;
 use crate::gate::Gate;
 use crate::layers::{LayerError, Layers, Opened};
 use crate::limits::{LAYERS, OPENING};
+use crate::lounge::{Guest, Lounge};
 use crate::proxied::Ends;
 
 /// Where every accepted connection goes.
@@ -33,9 +38,20 @@ pub(crate) struct Post {
     pub(crate) layers: Layers,
     pub(crate) translator: Arc<dyn Translator>,
     pub(crate) turned_away: IntCounterVec,
+    /// Where its connections rest.
+    pub(crate) lounge: Arc<Lounge>,
 }
 
 impl Post {
+    /// Only a plain socket can be watched by anybody: TLS and frames have states of their own.
+    fn serve(&self, conn: Conn, kernel: Arc<Kernel>) -> BoxFuture<'static, Served> {
+        if self.layers.are_none() {
+            return self.translator.attend(conn, kernel, self.lounge.quiet());
+        }
+        let closed = self.translator.serve(conn, kernel);
+        Box::pin(async { Served::Closed(closed.await) })
+    }
+
     /// Turning away is rare enough for a lookup, and there is a word for each reason.
     fn count(&self, why: &TurnedAway) {
         let labels = [&*self.name, why.word()];
@@ -46,9 +62,8 @@ impl Post {
     }
 }
 
-/// A connection that is served.
-struct Admitted {
-    session: BoxFuture<'static, Closed>,
+/// A connection that is served, or rests.
+pub(crate) struct Admitted {
     post: Arc<Post>,
     /// The client, also where a load balancer connected for it.
     peer: SocketAddr,
@@ -58,6 +73,51 @@ struct Admitted {
 }
 
 impl Admitted {
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.seat.meters
+    }
+
+    /// Serves it to its end, or until it rests.
+    fn see_through(
+        self,
+        mut session: BoxFuture<'static, Served>,
+    ) -> impl Future<Output = ()> + Send {
+        // A block, since a function keeps what it is given twice.
+        async move {
+            match session.as_mut().await {
+                Served::Closed(closed) => self.tell(&closed),
+                Served::Rests { io, session } => self.rest(io, session),
+            }
+        }
+    }
+
+    fn rest(self, io: Box<dyn Io>, session: Box<dyn Resting>) {
+        let lounge = Arc::clone(&self.post.lounge);
+        match plain(io) {
+            Ok(socket) => lounge.receive(Box::new(Guest::new(self, socket, session))),
+            Err(error) => self.go_on(session, Err(error), &[]),
+        }
+    }
+
+    /// Goes on after a rest, as a task of the runtime that is entered. Where the socket is lost, the stream is at its end.
+    pub(crate) fn go_on(
+        self,
+        session: Box<dyn Resting>,
+        socket: io::Result<TcpStream>,
+        read: &[u8],
+    ) {
+        let io: Box<dyn Io> = match socket {
+            Ok(socket) => Box::new(socket),
+            Err(error) => {
+                tracing::warn!(peer = %self.peer, id = self.id, %error, "a socket was lost");
+                Box::new(tokio::io::empty())
+            }
+        };
+        let session = session.wake(self.post.lounge.awake(io), read);
+        // Nobody waits for the task: the room that it takes says when it has ended.
+        drop(tokio::spawn(self.see_through(session)));
+    }
+
     /// Counts how it ended, and says so.
     fn tell(&self, closed: &Closed) {
         let meters = &self.seat.meters;
@@ -69,6 +129,9 @@ impl Admitted {
         report(&self.post.name, self.peer, self.id, closed);
     }
 }
+
+/// One that has just been admitted, and its session.
+type Begun = (Admitted, BoxFuture<'static, Served>);
 
 /// Why a connection is closed before its protocol is heard.
 #[derive(Debug, Error)]
@@ -109,16 +172,14 @@ impl Reception {
         let beginning = Box::pin(self.begin(post, socket));
         // A block, since a function keeps what it is given twice.
         async move {
-            let Some(mut admitted) = beginning.await else {
-                return;
-            };
-            let closed = admitted.session.as_mut().await;
-            admitted.tell(&closed);
+            if let Some((admitted, session)) = beginning.await {
+                admitted.see_through(session).await;
+            }
         }
     }
 
     /// Admits a client, or turns it away.
-    async fn begin(self: Arc<Self>, post: Arc<Post>, socket: TcpStream) -> Option<Admitted> {
+    async fn begin(self: Arc<Self>, post: Arc<Post>, socket: TcpStream) -> Option<Begun> {
         let Ok(ends) = ends(&socket) else {
             tracing::debug!("a client was gone before it was greeted");
             return None;
@@ -139,7 +200,7 @@ impl Reception {
         post: &Arc<Post>,
         socket: TcpStream,
         ends: Ends,
-    ) -> Result<Admitted, TurnedAway> {
+    ) -> Result<Begun, TurnedAway> {
         let permit = Arc::clone(&self.room)
             .try_acquire_owned()
             .map_err(|_full| TurnedAway::Full)?;
@@ -149,13 +210,13 @@ impl Reception {
         let kernel = opened.ok().flatten().ok_or(TurnedAway::Closed)?;
         let meters = kernel.meters(post.translator.name(), &post.name)?;
         let conn = self.conn(post, client);
-        Ok(Admitted {
+        let admitted = Admitted {
             id: conn.info.id,
             peer: conn.info.peer,
-            session: post.translator.serve(conn, kernel),
             post: Arc::clone(post),
             seat: Seat::take(permit, meters),
-        })
+        };
+        Ok((admitted, post.serve(conn, kernel)))
     }
 
     fn conn(&self, post: &Post, opened: Opened) -> Conn {
@@ -171,6 +232,15 @@ impl Reception {
             },
             drain: self.drain.clone(),
         }
+    }
+}
+
+/// Takes a socket out of the runtime.
+fn plain(io: Box<dyn Io>) -> io::Result<std::net::TcpStream> {
+    let io: Box<dyn Any> = io;
+    match io.downcast::<TcpStream>() {
+        Ok(socket) => socket.into_std(),
+        Err(_other) => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

@@ -15,6 +15,7 @@ use pingora_core::server::{ListenFds, RunArgs, Server, ShutdownWatch};
 use pingora_core::services::Service;
 use prometheus::{IntCounterVec, Opts};
 use thiserror::Error;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -22,6 +23,7 @@ use crate::door::Door;
 use crate::ending::{Cause, Ending};
 use crate::gate::Gate;
 use crate::layers::Layers;
+use crate::lounge::Lounge;
 use crate::proxied::Network;
 use crate::reception::{Post, Reception};
 use crate::socket::Socket;
@@ -57,6 +59,8 @@ pub struct Settings {
     pub connections_max: u32,
     /// How long clients have to leave after they were asked to.
     pub drain_max: Duration,
+    /// After so much quiet a plain connection may be left without a task: [`QUIET`](crate::QUIET), except in tests.
+    pub quiet: Duration,
     /// Where a next process asks for the sockets; see [`path_in`](crate::path_in).
     pub handover: PathBuf,
 }
@@ -70,6 +74,7 @@ pub struct Edge {
     stop: ShutdownWatch,
     drain: DrainWatch,
     turned_away: IntCounterVec,
+    lounge: Arc<Lounge>,
 }
 
 /// What the edge counts by itself, beside the kernel's counters.
@@ -97,6 +102,9 @@ pub enum EdgeError {
         #[source]
         source: io::Error,
     },
+    /// There is no place for connections that rest.
+    #[error("resting connections")]
+    Lounge(#[source] io::Error),
     /// A metric cannot be made.
     #[error("metrics")]
     Metrics(#[from] prometheus::Error),
@@ -116,9 +124,12 @@ impl Edge {
         let drain_watch = DrainWatch::new(draining);
         let room = Arc::new(Semaphore::new(settings.connections_max as usize));
         let turned_away = turned_away()?;
+        let lounge = Lounge::new(settings.quiet, drain_watch.clone()).map_err(EdgeError::Lounge)?;
+        let lounge = Arc::new(lounge);
+        let shared = (&turned_away, &lounge);
         let (mut doors, mut sockets) = (Vec::new(), others);
         for listener in listeners {
-            doors.push(door(&listener, &turned_away)?);
+            doors.push(door(&listener, shared)?);
             sockets.push(listener.socket);
         }
         let reception = Arc::new(Reception {
@@ -133,6 +144,7 @@ impl Edge {
             handover: settings.handover.clone(),
             stop,
             drain,
+            lounge: Arc::clone(&lounge),
             room,
             connections_max: settings.connections_max,
             drain_max: settings.drain_max,
@@ -146,6 +158,7 @@ impl Edge {
             stop: stopped,
             drain: drain_watch,
             turned_away,
+            lounge,
         })
     }
 
@@ -168,10 +181,13 @@ impl Edge {
             reception: self.reception,
             doors: self.doors,
             stop: self.stop,
+            lounge: Arc::clone(&self.lounge),
         });
         server.run(RunArgs {
             shutdown_signal: Box::new(self.ending),
         });
+        // Who rests is no task, and has not ended with the runtime.
+        self.lounge.close();
         cause.lock().unwrap_or(Cause::Failed)
     }
 }
@@ -199,7 +215,10 @@ fn turned_away() -> Result<IntCounterVec, prometheus::Error> {
     IntCounterVec::new(opts, &["listener", "reason"])
 }
 
-fn post(listener: &Listener, turned_away: &IntCounterVec) -> Result<Post, EdgeError> {
+/// What all listeners have together.
+type Shared<'a> = (&'a IntCounterVec, &'a Arc<Lounge>);
+
+fn post(listener: &Listener, (turned_away, lounge): Shared<'_>) -> Result<Post, EdgeError> {
     let name = listener.socket.name();
     let identity = listener.identity.as_ref();
     let secure = identity
@@ -219,11 +238,12 @@ fn post(listener: &Listener, turned_away: &IntCounterVec) -> Result<Post, EdgeEr
         },
         translator: Arc::clone(&listener.translator),
         turned_away: turned_away.clone(),
+        lounge: Arc::clone(lounge),
     })
 }
 
-fn door(listener: &Listener, turned_away: &IntCounterVec) -> Result<Door, EdgeError> {
-    let post = Arc::new(post(listener, turned_away)?);
+fn door(listener: &Listener, shared: Shared<'_>) -> Result<Door, EdgeError> {
+    let post = Arc::new(post(listener, shared)?);
     let shared = listener.socket.share();
     let listener = shared.map_err(|source| EdgeError::Socket {
         name: Arc::clone(&post.name),
@@ -248,6 +268,7 @@ struct Front {
     reception: Arc<Reception>,
     doors: Vec<Door>,
     stop: ShutdownWatch,
+    lounge: Arc<Lounge>,
 }
 
 #[async_trait]
@@ -258,6 +279,9 @@ impl Service for Front {
         _shutdown: ShutdownWatch,
         _listeners_per_fd: usize,
     ) {
+        if let Err(error) = self.lounge.open(Handle::current()) {
+            tracing::error!(%error, "connections that are quiet keep their tasks");
+        }
         let doors = std::mem::take(&mut self.doors);
         let open = |door: Door| door.stand_open(Arc::clone(&self.reception), self.stop.clone());
         let loops: JoinSet<()> = doors.into_iter().map(open).collect();

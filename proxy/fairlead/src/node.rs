@@ -201,6 +201,7 @@ fn settings(config: &Config) -> Settings {
         threads: config.threads,
         connections_max: connections_max(config),
         drain_max: config.drain_max,
+        quiet: fairlead_edge::QUIET,
         handover: fairlead_edge::path_in(&config.data_dir),
     }
 }

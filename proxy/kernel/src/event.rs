@@ -49,6 +49,19 @@ impl Caller {
         }
     }
 
+    /// Ready when [`Caller::poll_event`] has something to do, of which nothing is done here; if not, the waker is
+    /// woken once it has. For whoever is not going to wait in a task.
+    pub fn poll_called(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_idle = self.ready.is_empty()
+            && self.outbox.is_empty()
+            && self.loads.is_empty()
+            && self.bodies.is_empty();
+        match is_idle && !self.inbox.has_any(cx.waker()) {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    }
+
     /// The next of those events that came together with the last one.
     pub fn next_ready(&mut self) -> Option<Event> {
         if self.ready.is_empty() {

@@ -129,6 +129,16 @@ impl Inbox {
         slot.contents.as_ref()?.displaced
     }
 
+    /// Whether there is anything; if not, `waker` is woken once there is.
+    pub(crate) fn has_any(&self, waker: &Waker) -> bool {
+        // Registered before the look, as in [`Inbox::take`].
+        self.waker.register(waker);
+        let contents = self.contents.lock();
+        contents
+            .as_ref()
+            .is_some_and(|contents| !contents.is_empty())
+    }
+
     /// Takes everything out and leaves `spare`, which is empty, in its place; when there is nothing, `waker` is
     /// woken once there is.
     pub(crate) fn take(

@@ -46,6 +46,7 @@ mod position;
 mod publish;
 mod reach;
 mod registrar;
+mod resting;
 mod salvage;
 mod seldom;
 mod settle;
@@ -72,6 +73,7 @@ pub use group::GroupView;
 pub use kernel::{Backing, Kernel, Overview};
 pub use metrics::{DropReason, Meters};
 pub use registrar::defined;
+pub use resting::{Awake, Resting, Served};
 pub use translator::{
     BadSetting, Carrier, Closed, ClosedReason, Conn, Door, DrainWatch, Translator,
 };

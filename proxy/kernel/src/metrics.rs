@@ -43,6 +43,7 @@ impl Buried {
 #[derive(Debug)]
 struct Families {
     connections: IntGaugeVec,
+    resting: IntGaugeVec,
     opened: IntCounterVec,
     closed: IntCounterVec,
     published: IntCounterVec,
@@ -67,6 +68,8 @@ struct Families {
 pub struct Meters {
     /// Connections open.
     pub connections: IntGauge,
+    /// Those of them that rest.
+    pub resting: IntGauge,
     /// Connections accepted.
     pub opened: IntCounter,
     /// Messages published.
@@ -139,11 +142,11 @@ impl Metrics {
             registry.register(Box::new(family.clone()))?;
             Ok::<_, prometheus::Error>(family)
         };
-        let connections = IntGaugeVec::new(
-            Opts::new("fairlead_connections", "Connections open."),
-            &["protocol", "listener"],
-        )?;
-        registry.register(Box::new(connections.clone()))?;
+        let gauge = |name: &str, help: &str| {
+            let family = IntGaugeVec::new(Opts::new(name, help), &["protocol", "listener"])?;
+            registry.register(Box::new(family.clone()))?;
+            Ok::<_, prometheus::Error>(family)
+        };
         let condition = IntGaugeVec::new(
             Opts::new(
                 "fairlead_store_condition",
@@ -188,7 +191,11 @@ impl Metrics {
         registry.register(Box::new(build))?;
         let one = &["protocol", "listener"][..];
         let families = Families {
-            connections,
+            connections: gauge("fairlead_connections", "Connections open.")?,
+            resting: gauge(
+                "fairlead_connections_resting",
+                "Connections open on which nothing has happened for a while.",
+            )?,
             opened: counter(
                 "fairlead_connections_opened_total",
                 "Connections accepted.",
@@ -364,9 +371,10 @@ impl Meters {
                 families.errors.get_metric_with_label_values(labels)
             })
         };
-        let connections = &families.connections;
+        let (connections, resting) = (&families.connections, &families.resting);
         Ok(Self {
             connections: connections.get_metric_with_label_values(&[protocol, listener])?,
+            resting: resting.get_metric_with_label_values(&[protocol, listener])?,
             opened: one(&families.opened)?,
             published: one(&families.published)?,
             delivered: one(&families.delivered)?,

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fairlead_canon::Origin;
 use fairlead_ports::{BoxFuture, ConnInfo, Io};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::Kernel;
+use crate::{Kernel, Served};
 
 /// A protocol. One value serves every connection of every listener that speaks it.
 pub trait Translator: Debug + Send + Sync {
@@ -36,6 +37,17 @@ pub trait Translator: Debug + Send + Sync {
     }
     /// Serves one connection until the peer, the drain or an error ends it.
     fn serve(&self, conn: Conn, kernel: Arc<Kernel>) -> BoxFuture<'static, Closed>;
+    /// The same for a connection that may rest after so much quiet. A protocol whose connections never do
+    /// need not know.
+    fn attend(
+        &self,
+        conn: Conn,
+        kernel: Arc<Kernel>,
+        _quiet: Duration,
+    ) -> BoxFuture<'static, Served> {
+        let closed = self.serve(conn, kernel);
+        Box::pin(async { Served::Closed(closed.await) })
+    }
 }
 
 /// A setting that a protocol does not take.

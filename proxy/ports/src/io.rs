@@ -1,5 +1,6 @@
 //! A client's connection as translators see it.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
@@ -10,9 +11,9 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A byte stream in both directions: TCP, TLS, or an in-memory pipe in tests.
-pub trait Io: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+pub trait Io: AsyncRead + AsyncWrite + Any + Debug + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Debug + Send + Unpin> Io for T {}
+impl<T: AsyncRead + AsyncWrite + Any + Debug + Send + Unpin> Io for T {}
 
 /// What is known of a connection before its protocol speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,11 @@
 //! handshake.rs   CONNECT -> login -> resume.rs: claim, session restored or made -> CONNACK
 //! turns          socket -> decode all -> inbound.rs, subscribe.rs -> one flush
 //!                event  -> deliver.rs                             -> one write
+//! rest.rs        nothing for a while -> no task -> turns
 //! ending.rs      DISCONNECT or not -> will, the session's expiry -> closed
 //! ```
 //!
-//! Begin with [`serve`].
+//! Begin with [`attend`].
 
 mod answers;
 mod client;
@@ -21,6 +22,7 @@ mod login;
 mod output;
 mod pace;
 mod received;
+mod rest;
 mod resume;
 mod share;
 mod status;
@@ -36,8 +38,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fairlead_kernel::{
-    AttachmentId, BoxFuture, Caller, Closed, ClosedReason, Conn, ConnInfo, DeliveryId, DrainWatch,
-    Event, Io, Kernel,
+    AttachmentId, BoxFuture, Caller, Closed, ClosedReason, ConnInfo, DeliveryId, DrainWatch, Event,
+    Io, Kernel, Served,
 };
 use smallvec::SmallVec;
 use tokio::time::{Instant, sleep_until};
@@ -87,15 +89,19 @@ struct Session<I> {
     status_due: Option<Instant>,
     /// How the client may show again who it is.
     method: Option<Box<Method>>,
+    /// When something was read last.
+    heard_at: Instant,
+    /// Whether there was more than signs of life since somebody looked.
+    is_stirred: bool,
 }
 
 /// Where a connection is served.
 #[derive(Debug)]
-struct Place {
-    info: ConnInfo,
-    kernel: Arc<Kernel>,
-    settings: Arc<Settings>,
-    census: Arc<Census>,
+pub(crate) struct Place {
+    pub(crate) info: ConnInfo,
+    pub(crate) kernel: Arc<Kernel>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) census: Arc<Census>,
 }
 
 /// What a turn begins with.
@@ -117,51 +123,61 @@ type Rest<'a> = BoxFuture<'a, Result<(), End>>;
 
 /// Serves one connection to its end.
 pub(crate) fn serve(
-    conn: Conn,
-    kernel: Arc<Kernel>,
-    settings: Arc<Settings>,
-    census: Arc<Census>,
+    io: Box<dyn Io>,
+    place: Place,
+    mut drain: DrainWatch,
 ) -> impl Future<Output = Closed> + Send {
-    let Conn {
-        io,
-        info,
-        mut drain,
-    } = conn;
-    let place = Place {
-        info,
-        kernel,
-        settings,
-        census,
-    };
-    // Boxed: it needs much more room than the session that follows, and ends soon. Made here, so
-    // that what stays has no room for what it is made of.
     let greeting = Box::pin(handshake::greet(io, place, drain.clone()));
-    // A block, since a function keeps what it is given twice; so does a match what it takes apart.
     async move {
         let mut session = match greeting.await {
             Ok(session) => session,
             Err(closed) => return closed,
         };
-        let end = session.turns(&mut drain).await;
-        Box::pin(session.end(end)).await
+        loop {
+            // It is never quiet: nobody asks whether it is.
+            if let Some(end) = session.turns(&mut drain, None).await {
+                return Box::pin(session.end(end)).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end, or until it has been quiet for so long.
+pub(crate) fn attend(
+    io: Box<dyn Io>,
+    place: Place,
+    drain: DrainWatch,
+    quiet: Duration,
+) -> impl Future<Output = Served> + Send {
+    // Boxed: it needs much more room than the session that follows, and ends soon. Made here, so
+    // that what stays has no room for what it is made of.
+    let greeting = Box::pin(handshake::greet(io, place, drain.clone()));
+    // A block, since a function keeps what it is given twice; so does a match what it takes apart.
+    async move {
+        let session = match greeting.await {
+            Ok(session) => session,
+            Err(closed) => return Served::Closed(closed),
+        };
+        session.go_on(drain, quiet).await
     }
 }
 
 impl<I: Io> Session<I> {
-    /// Waits and answers until something ends the connection.
-    async fn turns(&mut self, drain: &mut DrainWatch) -> End {
-        let mut heard_at = Instant::now();
-        let mut alarm = pin!(sleep_until(heard_at));
+    /// Waits and answers until something ends the connection, or until it may rest: it has been quiet for so long.
+    async fn turns(&mut self, drain: &mut DrainWatch, quiet: Option<Duration>) -> Option<End> {
+        let began = Instant::now();
+        let mut look_at = quiet.map(|quiet| began + quiet);
+        let mut alarm = pin!(sleep_until(began));
         let mut is_armed = false;
         let mut drain = pin!(drain.begun());
         // A client need not wait for CONNACK: what it sent behind CONNECT has been read with it.
         if let Err(end) = self.all_packets().await.and_then(|()| self.settle()) {
-            return end;
+            return Some(end);
         }
         self.caller.flush();
         loop {
             // A later one is found out when the earlier one goes off.
-            if let Some(wanted) = self.alarm(heard_at)
+            if let Some(wanted) = self.alarm().into_iter().chain(look_at).min()
                 && (!is_armed || wanted < alarm.deadline())
             {
                 alarm.as_mut().reset(wanted);
@@ -171,16 +187,16 @@ impl<I: Io> Session<I> {
                 biased;
                 moved = poll_fn(|cx| self.poll_moved(cx)) => match moved {
                     Ok(moved) => Turn::Moved(moved),
-                    Err(end) => return end,
+                    Err(end) => return Some(end),
                 },
                 () = &mut alarm, if is_armed => Turn::Alarm,
                 () = &mut drain => Turn::Drain,
             };
             let done = match turn {
-                Turn::Moved(Moved::Read(0)) => return End::Vanished,
+                Turn::Moved(Moved::Read(0)) => return Some(End::Vanished),
                 Turn::Moved(Moved::Read(count)) => {
                     let now = Instant::now();
-                    let silence = now - std::mem::replace(&mut heard_at, now);
+                    let silence = now - std::mem::replace(&mut self.heard_at, now);
                     self.caller.meters().received_bytes.inc_by(count as u64);
                     match self.packets_after(silence) {
                         Some(rest) => rest.await,
@@ -192,18 +208,26 @@ impl<I: Io> Session<I> {
                     is_armed = false;
                     if self.resume_reading() {
                         // It was we who did not listen.
-                        heard_at = Instant::now();
+                        self.heard_at = Instant::now();
                     }
-                    self.check_silence(heard_at)
+                    self.check_silence()
                         .and_then(|()| self.check_token())
                         .and_then(|()| Ok(self.report_status()?))
                 }
-                Turn::Drain => return End::drained(self.settings.server_reference.clone()),
+                Turn::Drain => return Some(End::drained(self.settings.server_reference.clone())),
             };
             if let Err(end) = done.and_then(|()| self.settle()) {
-                return end;
+                return Some(end);
             }
             self.caller.flush();
+            if let Some(at) = look_at.filter(|_| !is_armed)
+                && at <= Instant::now()
+            {
+                if self.is_quiet() {
+                    return None;
+                }
+                look_at = quiet.map(|quiet| at + quiet);
+            }
         }
     }
 
@@ -247,8 +271,8 @@ impl<I: Io> Session<I> {
     }
 
     /// The next moment at which something is due although nothing happens.
-    fn alarm(&self, heard_at: Instant) -> Option<Instant> {
-        let silence = self.client.silence_max.map(|max| heard_at + max);
+    fn alarm(&self) -> Option<Instant> {
+        let silence = self.client.silence_max.map(|max| self.heard_at + max);
         let pace = self.paced.filter(|_| self.is_ahead()).map(|at| at - BURST);
         let token = self.token_ends().map(|left| Instant::now() + left);
         let all = [silence, pace, self.status_due, token];
@@ -268,10 +292,10 @@ impl<I: Io> Session<I> {
         }
     }
 
-    fn check_silence(&self, heard_at: Instant) -> Result<(), End> {
+    fn check_silence(&self) -> Result<(), End> {
         match self.client.silence_max {
             //= MQTT-3.1.2-22: after one and a half times the keep alive it is over.
-            Some(max) if heard_at + max <= Instant::now() => Err(End::silent()),
+            Some(max) if self.heard_at + max <= Instant::now() => Err(End::silent()),
             Some(_) | None => Ok(()),
         }
     }
@@ -331,6 +355,7 @@ impl<I: Io> Session<I> {
         let mut now = None;
         while let Some(packet) = self.link.decode()? {
             heard.packet();
+            self.is_stirred |= !matches!(packet, Packet::PingReq);
             match packet {
                 Packet::Publish(publish) => {
                     heard.publish(publish.payload.len());
@@ -380,6 +405,7 @@ impl<I: Io> Session<I> {
     }
 
     fn event(&mut self, event: Event) -> Result<(), End> {
+        self.is_stirred = true;
         match event {
             Event::Receipt(pending, result) => self.kept(pending, result)?,
             Event::Deliveries(_, deliveries) => self.deliver(deliveries)?,

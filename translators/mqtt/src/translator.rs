@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fairlead_canon::Origin;
-use fairlead_kernel::{BadSetting, BoxFuture, Carrier, Closed, Conn, Door, Kernel, Translator};
+use fairlead_kernel::{
+    BadSetting, BoxFuture, Carrier, Closed, Conn, ConnInfo, Door, Kernel, Served, Translator,
+};
 
 use crate::census::Census;
 use crate::settings::Settings;
@@ -74,8 +77,29 @@ impl Translator for Mqtt {
     }
 
     fn serve(&self, conn: Conn, kernel: Arc<Kernel>) -> BoxFuture<'static, Closed> {
+        let place = self.place(conn.info, kernel);
+        Box::pin(session::serve(conn.io, place, conn.drain))
+    }
+
+    fn attend(
+        &self,
+        conn: Conn,
+        kernel: Arc<Kernel>,
+        quiet: Duration,
+    ) -> BoxFuture<'static, Served> {
+        let place = self.place(conn.info, kernel);
+        Box::pin(session::attend(conn.io, place, conn.drain, quiet))
+    }
+}
+
+impl Mqtt {
+    fn place(&self, info: ConnInfo, kernel: Arc<Kernel>) -> session::Place {
         self.census.opened(&kernel);
-        let (settings, census) = (Arc::clone(&self.settings), Arc::clone(&self.census));
-        Box::pin(session::serve(conn, kernel, settings, census))
+        session::Place {
+            info,
+            kernel,
+            settings: Arc::clone(&self.settings),
+            census: Arc::clone(&self.census),
+        }
     }
 }

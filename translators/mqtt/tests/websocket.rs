@@ -56,6 +56,7 @@ async fn open() -> Open {
         threads: 1,
         connections_max: 10,
         drain_max: Duration::ZERO,
+        quiet: fairlead_edge::QUIET,
         handover: path_in(dir.path()),
     };
     let edge = Edge::new(settings, vec![listener], Vec::new(), gate).unwrap();

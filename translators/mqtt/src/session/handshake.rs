@@ -7,6 +7,7 @@ use std::time::Duration;
 use fairlead_canon::{Principal, Text, Timestamp};
 use fairlead_kernel::{Caller, Closed, ClosedReason, DrainWatch, Error, Io};
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::answers::Answers;
 use super::client::{Client, Expiry};
@@ -74,7 +75,10 @@ pub(super) async fn greet<I: Io>(
     // Boxed, because the task would hold it twice: as a result and as a value.
     let mut session = Box::new(Session::new(link, caller, &connect, &place));
     match session.open(&connect, words).await {
-        Ok(()) => Ok(session),
+        Ok(()) => {
+            session.heard_at = Instant::now();
+            Ok(session)
+        }
         Err(fault) => Err(refuse(session.link, fault, Some(&connect)).await),
     }
 }
@@ -254,6 +258,8 @@ impl<I: Io> Session<I> {
             paced: None,
             status_due: None,
             method: Method::of(connect, &place.info),
+            heard_at: Instant::now(),
+            is_stirred: true,
         }
     }
 

@@ -91,6 +91,11 @@ impl<I: Io> Link<I> {
         !self.input.is_empty()
     }
 
+    /// Whether nothing was read that is not decoded, and nothing waits to be written.
+    pub(super) fn is_idle(&self) -> bool {
+        self.input.is_empty() && self.output.is_idle()
+    }
+
     /// Queues a packet.
     pub(super) fn send(&mut self, packet: &Packet) -> Result<(), Fault> {
         self.output.packet(packet, self.version).map_err(unwritable)
@@ -197,6 +202,19 @@ impl<I: Io> Link<I> {
             // The peer may be gone already; nobody is left to tell.
             drop(tokio::time::timeout(PATIENCE, shutdown).await);
         }
+    }
+}
+
+impl Link<Box<dyn Io>> {
+    /// Gives the socket away.
+    pub(super) fn part(&mut self) -> Box<dyn Io> {
+        std::mem::replace(&mut self.io, Box::new(tokio::io::empty()))
+    }
+
+    /// Takes it back, and what was read of it meanwhile.
+    pub(super) fn join(&mut self, io: Box<dyn Io>, read: &[u8]) {
+        self.io = io;
+        self.input.extend_from_slice(read);
     }
 }
 

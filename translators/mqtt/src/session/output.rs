@@ -56,6 +56,11 @@ impl Output {
         self.waiting.as_ref().map_or(0, |waiting| waiting.len)
     }
 
+    /// Whether all is written, as far as the socket is concerned.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_none() && !self.needs_flush
+    }
+
     fn waiting(&mut self) -> &mut Waiting {
         self.waiting.get_or_insert_with(|| {
             let mut spare = SPARE.take().unwrap_or_default();

@@ -90,6 +90,7 @@ impl Bench {
             threads: 1,
             connections_max: self.connections_max,
             drain_max: self.drain_max,
+            quiet: crate::QUIET,
             handover: path_in(self.dir.path()),
         };
         let edge = Edge::new(settings, vec![listener], Vec::new(), gate.clone()).unwrap();

@@ -1,0 +1,150 @@
+//! Connections without a task: they are answered as they lie, and miss nothing.
+
+mod house;
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fairlead_mqtt::codec::{Ack, Delivery, Disconnect, Packet, Publish, ReasonCode};
+use fairlead_tests::{Device, Dice, packet_id, publish};
+
+use house::House;
+
+/// Short, so that the tests are; long enough for several packets in a row.
+const QUIET: Duration = Duration::from_millis(20);
+/// About as long as a round of the test of the moment between takes.
+const MOMENT: Duration = Duration::from_millis(3);
+/// Pairs of a client that rests and one that publishes for it, in the test of the moment between.
+const PAIRS: usize = 50;
+/// Messages of each: 10,000 in all.
+const ROUNDS: usize = 200;
+const SEED: u64 = 0x1ea5_e0fb;
+
+#[test]
+fn a_quiet_client_rests_is_answered_as_it_lies_and_gets_what_is_for_it() {
+    let house = House::open(QUIET);
+    let mut device = house.subscriber("lamp");
+    house.rest(1);
+    device.ping();
+    assert_eq!(house.resting(), 1, "a sign of life wakes nobody");
+
+    let mut publisher = house.client("switch");
+    tell(&mut publisher, "lamp", b"on");
+    assert_eq!(&*heard(&mut device), b"on");
+    assert!(matches!(publisher.next(), Packet::PubAck(_)));
+    house.rest(2);
+    tell(&mut publisher, "lamp", b"off");
+    assert_eq!(&*heard(&mut device), b"off");
+    assert!(matches!(publisher.next(), Packet::PubAck(_)));
+}
+
+#[test]
+fn what_a_sleeper_says_in_two_pieces_is_heard_as_one() {
+    let house = House::open(QUIET);
+    let (mut device, mut line) = house.dial("lamp", 0);
+    device.admitted();
+    house.rest(1);
+    line.write_all(&[0xc0]).expect("the server reads");
+    house.rest(0);
+    line.write_all(&[0, 0xc0, 0]).expect("the server reads");
+    assert_eq!(device.next(), Packet::PingResp);
+    assert_eq!(device.next(), Packet::PingResp);
+    house.rest(1);
+    // Two signs of life at once are more than it answers as it lies.
+    line.write_all(&[0xc0, 0, 0xc0, 0])
+        .expect("the server reads");
+    assert_eq!(device.next(), Packet::PingResp);
+    assert_eq!(device.next(), Packet::PingResp);
+    house.rest(1);
+    line.shutdown(Shutdown::Both).expect("it is open");
+    house.rest(0);
+    house.empty();
+}
+
+#[test]
+fn a_sleeper_is_told_that_another_took_its_place_that_it_was_sent_away_and_that_the_process_goes() {
+    let house = House::open(QUIET);
+    let mut first = house.client("lamp");
+    house.rest(1);
+    let mut second = house.client("lamp");
+    ends(&mut first, ReasonCode::SESSION_TAKEN_OVER);
+    house.rest(1);
+    assert!(house.kernel.displace(b"lamp"));
+    ends(&mut second, ReasonCode::ADMINISTRATIVE_ACTION);
+    let mut third = house.client("lamp");
+    house.rest(1);
+    house.drain();
+    ends(&mut third, ReasonCode::SERVER_SHUTTING_DOWN);
+    house.end();
+}
+
+#[test]
+fn a_sleeper_that_gives_no_sign_of_life_is_silent_in_time() {
+    let house = House::open(QUIET);
+    let (mut device, _line) = house.dial("lamp", 1);
+    device.admitted();
+    house.rest(1);
+    device.ping();
+    ends(&mut device, ReasonCode::KEEP_ALIVE_TIMEOUT);
+    house.rest(0);
+}
+
+#[test]
+fn no_message_is_lost_to_a_client_that_goes_to_rest_at_that_moment() {
+    let house = House::open(MOMENT);
+    let mut dice = Dice::new(SEED);
+    let mut pairs: Vec<(String, Device, Device)> = (0..PAIRS)
+        .map(|number| {
+            let id = format!("lamp-{number}");
+            let (lamp, switch) = (house.subscriber(&id), house.client(&format!("for-{id}")));
+            (id, lamp, switch)
+        })
+        .collect();
+    for round in 0..ROUNDS {
+        let said = round.to_be_bytes();
+        for (id, _, switch) in &mut pairs {
+            tell(switch, id, &said);
+        }
+        for (_, lamp, switch) in &mut pairs {
+            assert_eq!(heard(lamp)[..], said);
+            assert!(matches!(switch.next(), Packet::PubAck(_)));
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "so that the next one meets them in any state"
+        )]
+        thread::sleep(MOMENT * dice.below(20) as u32 / 10);
+    }
+    house.rest(2 * PAIRS as i64);
+}
+
+/// Publishes, and does not wait for the answer.
+fn tell(publisher: &mut Device, topic: &str, payload: &[u8]) {
+    let delivery = Delivery::AtLeastOnce(packet_id(1));
+    publisher.send([Packet::Publish(publish(topic, delivery, payload))]);
+}
+
+/// The payload of the next message, which is acknowledged.
+fn heard(device: &mut Device) -> Bytes {
+    match device.next() {
+        Packet::Publish(Publish {
+            delivery: Delivery::AtLeastOnce(id),
+            payload,
+            ..
+        }) => {
+            device.send([Packet::PubAck(Ack::new(id, ReasonCode::SUCCESS))]);
+            payload
+        }
+        other => panic!("instead of a message: {other:?}"),
+    }
+}
+
+fn ends(device: &mut Device, wanted: ReasonCode) {
+    match device.next() {
+        Packet::Disconnect(Disconnect { reason, .. }) => assert_eq!(reason, wanted),
+        other => panic!("instead of the end: {other:?}"),
+    }
+}

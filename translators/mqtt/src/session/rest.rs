@@ -1,0 +1,79 @@
+//! A session without a task: what it answers as it lies, and when it has to get up.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use fairlead_kernel::{Awake, BoxFuture, DrainWatch, Io, Resting, Served};
+use tokio::time::Instant;
+
+use super::Session;
+use super::link::Gate;
+use crate::census::Traffic;
+
+/// A sign of life, and what it is answered with, in every version.
+const PINGREQ: &[u8] = &[0xc0, 0];
+const PINGRESP: &[u8] = &[0xd0, 0];
+
+impl<I: Io> Session<I> {
+    /// Whether there were only signs of life since the last call, and nothing is left to be written or decoded. Who
+    /// waits for reports, or may not be read from, is soon up again.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let was_stirred = std::mem::take(&mut self.is_stirred);
+        let is_listening = self.gate() == Gate::Open && self.status_due.is_none();
+        !was_stirred && is_listening && self.link.is_idle()
+    }
+}
+
+impl Session<Box<dyn Io>> {
+    /// Serves to the end, or until it has been quiet for so long.
+    pub(super) fn go_on(
+        mut self: Box<Self>,
+        mut drain: DrainWatch,
+        quiet: Duration,
+    ) -> impl Future<Output = Served> + Send {
+        // A block, since a function keeps what it is given twice.
+        async move {
+            let Some(end) = self.turns(&mut drain, Some(quiet)).await else {
+                let io = self.link.part();
+                return Served::Rests { io, session: self };
+            };
+            Served::Closed(Box::pin(self.end(end)).await)
+        }
+    }
+}
+
+impl Resting for Session<Box<dyn Io>> {
+    fn poll_called(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.caller.poll_called(cx)
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.alarm()
+    }
+
+    fn answer(&self, read: &[u8]) -> Option<&'static [u8]> {
+        //= MQTT-3.12.4-1: a PINGREQ is answered with PINGRESP.
+        (read == PINGREQ).then_some(PINGRESP)
+    }
+
+    fn answered(&mut self, read: &[u8], at: Instant) {
+        self.heard_at = at;
+        let meters = self.caller.meters();
+        meters.received_bytes.inc_by(read.len() as u64);
+        meters.sent_bytes.inc_by(PINGRESP.len() as u64);
+        let mut ping = Traffic::default();
+        ping.packet();
+        self.presence.census().received(ping);
+        self.presence.census().sent(ping);
+    }
+
+    fn wake(mut self: Box<Self>, awake: Awake, read: &[u8]) -> BoxFuture<'static, Served> {
+        self.link.join(awake.io, read);
+        if !read.is_empty() {
+            self.heard_at = Instant::now();
+            let meters = self.caller.meters();
+            meters.received_bytes.inc_by(read.len() as u64);
+        }
+        Box::pin(self.go_on(awake.drain, awake.quiet))
+    }
+}
