@@ -131,12 +131,10 @@ impl Inbox {
 
     /// Whether there is anything; if not, `waker` is woken once there is.
     pub(crate) fn has_any(&self, waker: &Waker) -> bool {
-        // Registered before the look, as in [`Inbox::take`].
-        self.waker.register(waker);
-        let contents = self.contents.lock();
-        contents
-            .as_ref()
-            .is_some_and(|contents| !contents.is_empty())
+        let mut slot = self.0.lock();
+        slot.listen(waker);
+        let contents = slot.contents.as_ref();
+        contents.is_some_and(|contents| !contents.is_empty())
     }
 
     /// Takes everything out and leaves `spare`, which is empty, in its place; when there is nothing, `waker` is
