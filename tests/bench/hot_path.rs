@@ -12,10 +12,10 @@ use bytes::Bytes;
 use divan::Bencher;
 use fairlead_canon::{Class, EntityId, Kind, Offset, Promise};
 use fairlead_ports::{Op, Store, Unit, Want};
-use mimalloc::MiMalloc;
+use tikv_jemallocator::Jemalloc;
 
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Messages of one call.
 const TOGETHER: u64 = 1_000;

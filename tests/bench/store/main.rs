@@ -21,7 +21,7 @@ use bench::Bench;
 
 /// As in the binary, so that memory is what a node takes.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 type Scenario = fn(&Bench);
 
