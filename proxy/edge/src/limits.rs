@@ -10,8 +10,8 @@ pub(crate) const LAYERS: Duration = Duration::from_secs(10);
 /// drain and a recovery after it. Longer, and clients have given up.
 pub(crate) const OPENING: Duration = Duration::from_secs(30);
 
-/// After so much quiet a connection may rest: it is woken, which costs as much as a message or two, about as often as
-/// it is left alone for longer.
+/// After so much quiet a connection may rest. Shorter, and clients that say something every few seconds are put to rest and woken
+/// in turns, which costs more than a message; longer, and a fleet that has come at once takes its room for longer.
 pub const QUIET: Duration = Duration::from_secs(5);
 
 /// How long either side of a hand-over waits for the other's next word.
