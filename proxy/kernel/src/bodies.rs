@@ -132,15 +132,22 @@ impl Caller {
                 }),
             }
         }
-        self.meters.expired.inc_by(expired.len() as u64);
-        self.end_unseen(&expired, Outcome::Dead(DeadReason::Expired));
-        self.end_unseen(&gone, Outcome::Done);
-        self.meters.delivered.inc_by(deliveries.len() as u64);
         let redelivered = deliveries
             .iter()
             .filter(|delivery| delivery.is_redelivered)
             .count();
-        self.meters.redelivered.inc_by(redelivered as u64);
+        for (counter, count) in [
+            (&self.meters.expired, expired.len()),
+            (&self.meters.delivered, deliveries.len()),
+            (&self.meters.redelivered, redelivered),
+        ] {
+            // Mostly there is one delivery, and the others are nothing to wait for the counter's cache line for.
+            if count > 0 {
+                counter.inc_by(count as u64);
+            }
+        }
+        self.end_unseen(&expired, Outcome::Dead(DeadReason::Expired));
+        self.end_unseen(&gone, Outcome::Done);
         deliveries
     }
 

@@ -29,6 +29,7 @@ mod status;
 mod subscribe;
 mod subscriptions;
 mod topics;
+mod vigil;
 mod window;
 
 use std::future::{poll_fn, ready};
@@ -58,6 +59,7 @@ use pace::BURST;
 use received::Received;
 use subscriptions::Subscriptions;
 use topics::Topics;
+use vigil::Vigil;
 use window::Window;
 
 /// A client that publishes after such a silence lets others go first; one in the middle of its work does not,
@@ -167,30 +169,24 @@ impl<I: Io> Session<I> {
     async fn turns(&mut self, drain: &mut DrainWatch, quiet: Option<Duration>) -> Option<End> {
         let began = Instant::now();
         let mut look_at = quiet.map(|quiet| began + quiet);
-        let mut alarm = pin!(sleep_until(began));
-        let mut is_armed = false;
-        let mut drain = pin!(drain.begun());
+        let begun = drain.clone();
+        let alarm = pin!(sleep_until(began));
+        let drain = pin!(drain.begun());
+        let mut vigil = Vigil::new(alarm, drain, begun);
         // A client need not wait for CONNACK: what it sent behind CONNECT has been read with it.
         if let Err(end) = self.all_packets().await.and_then(|()| self.settle()) {
             return Some(end);
         }
         self.caller.flush();
         loop {
-            // A later one is found out when the earlier one goes off.
-            if let Some(wanted) = self.alarm().into_iter().chain(look_at).min()
-                && (!is_armed || wanted < alarm.deadline())
-            {
-                alarm.as_mut().reset(wanted);
-                is_armed = true;
-            }
-            let turn = tokio::select! {
-                biased;
-                moved = poll_fn(|cx| self.poll_moved(cx)) => match moved {
-                    Ok(moved) => Turn::Moved(moved),
-                    Err(end) => return Some(end),
-                },
-                () = &mut alarm, if is_armed => Turn::Alarm,
-                () = &mut drain => Turn::Drain,
+            vigil.set(self.alarm().into_iter().chain(look_at).min());
+            let turn = poll_fn(|cx| match self.poll_moved(cx) {
+                Poll::Ready(moved) => Poll::Ready(moved.map(Turn::Moved)),
+                Poll::Pending => vigil.poll(cx).map(Ok),
+            });
+            let turn = match turn.await {
+                Ok(turn) => turn,
+                Err(end) => return Some(end),
             };
             let done = match turn {
                 Turn::Moved(Moved::Read(0)) => return Some(End::Vanished),
@@ -205,7 +201,6 @@ impl<I: Io> Session<I> {
                 }
                 Turn::Moved(Moved::Written) => Ok(()),
                 Turn::Alarm => {
-                    is_armed = false;
                     if self.resume_reading() {
                         // It was we who did not listen.
                         self.heard_at = Instant::now();
@@ -220,7 +215,7 @@ impl<I: Io> Session<I> {
                 return Some(end);
             }
             self.caller.flush();
-            if let Some(at) = look_at.filter(|_| !is_armed)
+            if let Some(at) = look_at.filter(|_| !vigil.is_set())
                 && at <= Instant::now()
             {
                 if self.is_quiet() {

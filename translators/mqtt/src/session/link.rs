@@ -70,6 +70,9 @@ impl<I: Io> Link<I> {
 
     /// The next packet of what was read.
     pub(super) fn decode(&mut self) -> Result<Option<Packet>, DecodeError> {
+        if self.input.is_empty() {
+            return Ok(None);
+        }
         let packet = codec::decode(&mut self.input, self.version, self.size_max)?;
         if self.input.is_empty() {
             // An idle connection keeps no buffer.
