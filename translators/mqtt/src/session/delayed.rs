@@ -43,10 +43,14 @@ mod tests {
         assert_eq!(read("a/b"), When::Now);
         let later = When::Later(Duration::from_secs(5), Text::from_static("a/b"));
         assert_eq!(read("$delayed/5/a/b"), later);
+        let longest = Duration::from_secs(u32::MAX.into());
+        let later = When::Later(longest, Text::from_static("a"));
+        assert_eq!(read("$delayed/4294967295/a"), later);
         for wrong in [
             "$delayed/",
             "$delayed/5",
             "$delayed/5/",
+            "$delayed/4294967296/a",
             "$delayed/-1/a",
             "$delayed/x/a",
         ] {

@@ -360,6 +360,26 @@ async fn a_listener_limits_keep_alive_expiry_and_what_may_be_unanswered() {
 }
 
 #[tokio::test]
+async fn a_client_is_sent_no_more_than_its_listener_lets_be_unanswered() {
+    let mesh = Mesh::set(&[("receive_maximum", "2")]).await;
+    for version in [Version::V311, Version::V5] {
+        let mut reader = mesh.client(version, "reader").await;
+        reader.subscribe("t", Qos::AtLeastOnce).await;
+        let mut writer = mesh.client(version, "writer").await;
+        for number in 1..=3 {
+            writer.send(qos1(number, "t", b"x")).await;
+            writer.expect(puback(number, ReasonCode::SUCCESS)).await;
+        }
+        for number in 1..=2 {
+            reader.expect(qos1(number, "t", b"x")).await;
+        }
+        reader.expect_nothing().await;
+        reader.send(puback(1, ReasonCode::SUCCESS)).await;
+        reader.expect(qos1(3, "t", b"x")).await;
+    }
+}
+
+#[tokio::test]
 async fn what_may_be_unanswered_is_counted_anew_on_each_connection() {
     let mesh = Mesh::set(&[("receive_maximum", "3")]).await;
     for first in [1, 11] {
