@@ -86,9 +86,9 @@ struct Session<I> {
     settings: Arc<Settings>,
     presence: Presence,
     /// Until then its publishes have used up what it may publish.
-    paced: Option<Instant>,
+    paced: Option<Box<Instant>>,
     /// When the server next says how it is, to a client that asked.
-    status_due: Option<Instant>,
+    status_due: Option<Box<Instant>>,
     /// How the client may show again who it is.
     method: Option<Box<Method>>,
     /// When something was read last.
@@ -268,9 +268,10 @@ impl<I: Io> Session<I> {
     /// The next moment at which something is due although nothing happens.
     fn alarm(&self) -> Option<Instant> {
         let silence = self.client.silence_max.map(|max| self.heard_at + max);
-        let pace = self.paced.filter(|_| self.is_ahead()).map(|at| at - BURST);
+        let pace = self.paced.as_deref().filter(|_| self.is_ahead());
+        let pace = pace.map(|at| *at - BURST);
         let token = self.token_ends().map(|left| Instant::now() + left);
-        let all = [silence, pace, self.status_due, token];
+        let all = [silence, pace, self.status_due.as_deref().copied(), token];
         all.into_iter().flatten().min()
     }
 

@@ -16,21 +16,22 @@ impl<I: Io> Session<I> {
     pub(super) fn pace(&mut self) {
         if let Some(rate) = self.settings.publish_rate {
             let now = Instant::now();
-            let from = self.paced.map_or(now, |paced| paced.max(now));
-            self.paced = Some(from + rate.each());
+            let paced = self.paced.get_or_insert_with(|| Box::new(now));
+            **paced = (**paced).max(now) + rate.each();
         }
     }
 
     /// Whether it has published more than its rate and its burst allow.
     pub(super) fn is_ahead(&self) -> bool {
-        self.paced
-            .is_some_and(|paced| paced > Instant::now() + BURST)
+        let paced = self.paced.as_deref();
+        paced.is_some_and(|paced| *paced > Instant::now() + BURST)
     }
 
     /// Whether it was ahead and no longer is.
     pub(super) fn resume_reading(&mut self) -> bool {
         let resumes = self.paced.is_some() && !self.is_ahead();
-        if resumes && self.paced.is_some_and(|paced| paced <= Instant::now()) {
+        let paced = self.paced.as_deref();
+        if resumes && paced.is_some_and(|paced| *paced <= Instant::now()) {
             self.paced = None;
         }
         resumes

@@ -93,18 +93,21 @@ impl<I: Io> Session<I> {
         let count = |count| u16::try_from(count).unwrap_or(u16::MAX);
         self.presence.subscribed(count(all - shared), count(shared));
         let is_wanted = self.subscriptions.iter().any(Entry::asks_for_status);
-        self.status_due = match self.status_due {
+        self.status_due = match self.status_due.take() {
             Some(due) if is_wanted => Some(due),
-            Some(_) | None => is_wanted.then(|| Instant::now() + self.settings.sys_interval),
+            Some(_) | None => {
+                is_wanted.then(|| Box::new(Instant::now() + self.settings.sys_interval))
+            }
         };
     }
 
     /// Reports, if it is time.
     pub(super) fn report_status(&mut self) -> Result<(), Fault> {
-        let Some(due) = self.status_due.filter(|due| *due <= Instant::now()) else {
+        let due = self.status_due.as_deref_mut();
+        let Some(due) = due.filter(|due| **due <= Instant::now()) else {
             return Ok(());
         };
-        self.status_due = Some(due + self.settings.sys_interval);
+        *due += self.settings.sys_interval;
         let asking = self.subscriptions.iter().filter(|e| e.asks_for_status());
         let asking: Vec<Entry> = asking.cloned().collect();
         for entry in &asking {
