@@ -92,6 +92,7 @@ impl Admitted {
     }
 
     fn rest(self, io: Box<dyn Io>, session: Box<dyn Resting>) {
+        tracing::debug!(listener = &*self.post.name, id = self.id, "rests");
         let lounge = Arc::clone(&self.post.lounge);
         match plain(io) {
             Ok(socket) => lounge.receive(Box::new(Guest::new(self, socket, session))),
@@ -106,6 +107,7 @@ impl Admitted {
         socket: io::Result<TcpStream>,
         read: &[u8],
     ) {
+        tracing::debug!(listener = &*self.post.name, id = self.id, "goes on");
         let io: Box<dyn Io> = match socket {
             Ok(socket) => Box::new(socket),
             Err(error) => {
