@@ -255,6 +255,8 @@ fn door(listener: &Listener, shared: Shared<'_>) -> Result<Door, EdgeError> {
 fn conf(settings: &Settings) -> ServerConf {
     ServerConf {
         threads: settings.threads,
+        // One thread has nobody to steal from, and the scheduler for one takes less of each wake.
+        work_stealing: settings.threads > 1,
         // Sessions have been drained by then: the default is five minutes of sleep.
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(RUNTIME_END_SECONDS),
