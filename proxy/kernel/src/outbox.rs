@@ -109,6 +109,11 @@ impl Outbox {
         !self.is_staged() && !self.is_flying()
     }
 
+    /// Whether that is so, and nobody waits for what was numbered here, or is about to stage more.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.is_empty() && self.joint.is_none() && self.aftermath.is_none()
+    }
+
     /// Stages a unit. With a receipt wanted, `matched` is told in it.
     pub(crate) fn stage(&mut self, unit: Unit, bytes: usize, receipt: Option<(Pending, u32)>) {
         if self.units.is_empty() {
@@ -304,7 +309,10 @@ impl Outbox {
             };
             let turns = std::mem::take(&mut flight.turns);
             count_unheard(&turns, &results, meters);
-            events.extend(turns.into_iter().map(|turn| turn.finish(&results)));
+            // What is settled has mostly nobody who waits for it.
+            for turn in turns {
+                events.push_back(turn.finish(&results));
+            }
             self.flying_bytes -= flight.bytes;
             self.flights.pop_front();
         }
