@@ -23,6 +23,9 @@ pub(crate) const LINGER_MAX: Duration = Duration::from_millis(10);
 pub(crate) const SYNC_WITHIN: Duration = Duration::from_millis(50);
 /// Durable commits that wake a thread while a frame is in flight, when no more are expected.
 pub(crate) const CROWD: usize = 32;
+/// Durable commits that wake it however many more are expected: beyond it, to put the first in order while
+/// the others come is worth a turn of its own.
+pub(crate) const CROWD_MAX: usize = 256;
 /// How long after a frame has landed the next one may wait for those who were just told, who mostly
 /// commit again: less than a sync takes.
 pub(crate) const GATHER_MAX: Duration = Duration::from_micros(100);

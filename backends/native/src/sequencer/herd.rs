@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Sequencer;
-use crate::limits::{CROWD, CROWD_IN_FRAME, GATHER_MAX};
+use crate::limits::{CROWD, CROWD_IN_FRAME, CROWD_MAX, GATHER_MAX};
 
 /// Of how many the next frame is to be, as the last two were.
 #[derive(Debug, Default)]
@@ -63,13 +63,11 @@ impl Sequencer {
     }
 
     /// How many callers in line are worth a turn while a frame is in flight, which they cannot join
-    /// anyhow: the one half of those that the next one waits for, then the other.
+    /// anyhow: all that the next one waits for, as a turn more takes two switches of a core.
     pub(crate) fn crowd(&self) -> usize {
-        let callers = self.open.stages.callers();
-        match self.herd.expected().saturating_sub(callers) {
+        match self.lacking() {
             0 => CROWD,
-            absent @ 1..=CROWD => absent,
-            absent => absent / 2,
+            lacking => lacking.min(CROWD_MAX),
         }
     }
 
@@ -78,7 +76,13 @@ impl Sequencer {
         let callers = self.open.stages.callers();
         let is_gathering =
             self.open.is_urgent && !self.herd.patience(callers, Instant::now()).is_zero();
-        is_gathering.then(|| self.herd.expected().saturating_sub(callers))
+        is_gathering.then(|| self.lacking())
+    }
+
+    /// How many callers the open frame has less than it is to have.
+    fn lacking(&self) -> usize {
+        let callers = self.open.stages.callers();
+        self.herd.expected().saturating_sub(callers)
     }
 }
 

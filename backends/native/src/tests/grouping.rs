@@ -51,6 +51,30 @@ pub(super) fn commits_that_come_during_a_sync_share_the_next_one() {
     assert_eq!(fs.operations() - before, 2, "one write and one sync");
 }
 
+/// Puts so many commits in line, in order.
+fn append_each(store: &mut Inline, count: usize) {
+    for _ in 0..count {
+        let (mut job, _replied) = Job::new(vec![durable(vec![append(A, message("x"))])]);
+        assert_eq!(store.sequencer.take(&mut job), Taken::All);
+        store.sequencer.answer(job);
+    }
+}
+
+#[test]
+fn during_a_sync_the_engine_is_woken_once_for_all_that_the_next_frame_waits_for() {
+    let mut store = Inline::open(&SimFs::default()).unwrap();
+    store.commit(durable(vec![create(A, Kind::Log)])).unwrap();
+    while store.pool.fill().unwrap() == Filled::More {}
+    append_each(&mut store, 250);
+    assert!(store.sequencer.order(Press::Nothing).is_some());
+    let waited_for = store.sequencer.crowd();
+    assert_eq!(waited_for, 110, "nearly half of those that there are");
+    append_each(&mut store, 50);
+    assert_eq!(store.sequencer.crowd(), waited_for - 50);
+    append_each(&mut store, waited_for - 50);
+    assert_eq!(store.sequencer.crowd(), CROWD, "it waits for none");
+}
+
 /// Commits of a crowd, written and synced, whose callers said that they are in this runtime.
 fn told_in(runtime: &Handle) -> Vec<Receiver<Outcomes>> {
     let mut store = Inline::open(&SimFs::default()).unwrap();
