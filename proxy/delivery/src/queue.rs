@@ -23,6 +23,7 @@ use crate::Allowance;
 
 mod lane;
 mod member;
+mod slim;
 mod waiting;
 
 pub use waiting::Amount;

@@ -122,6 +122,12 @@ impl Inbox {
         }
     }
 
+    /// Gives back its room, if nothing lies in it.
+    pub(crate) fn slim(&self) {
+        let mut slot = self.0.lock();
+        drop(slot.contents.take_if(|contents| contents.is_empty()));
+    }
+
     /// Whether the caller has to go; `waker` is woken when that, or anything else, changes.
     pub(crate) fn displaced(&self, waker: &Waker) -> Option<Displaced> {
         let mut slot = self.0.lock();

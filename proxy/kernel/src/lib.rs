@@ -52,6 +52,7 @@ mod seldom;
 mod settle;
 mod several;
 mod share;
+mod slim;
 mod solo;
 mod surplus;
 mod take;

@@ -13,6 +13,13 @@ pub(crate) trait Fresh: Default + 'static {
 #[derive(Debug)]
 pub(crate) struct Seldom<T>(Option<Box<T>>);
 
+impl<T> Seldom<T> {
+    /// Gives its room back if what is in it is as good as fresh.
+    pub(crate) fn give_back_if(&mut self, is_blank: impl FnOnce(&T) -> bool) {
+        drop(self.0.take_if(|own| is_blank(own)));
+    }
+}
+
 impl<T> Default for Seldom<T> {
     fn default() -> Self {
         Self(None)

@@ -219,6 +219,20 @@ impl Lane {
         purged
     }
 
+    /// Gives back the room for ready messages, if there are none and it knows nothing that is not known without it.
+    pub(super) fn slim(&mut self) {
+        let waiting = (!self.behind).then(Amount::default);
+        drop(
+            self.ready
+                .take_if(|ready| ready.is_blank() && ready.waiting == waiting),
+        );
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_room(&self) -> bool {
+        self.ready.is_some()
+    }
+
     fn fresh_count(&self) -> u64 {
         self.ready.as_ref().map_or(0, |ready| ready.fresh_count)
     }
@@ -245,6 +259,11 @@ impl Lane {
 impl Ready {
     fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.returned.is_empty()
+    }
+
+    /// Whether there is nothing that anybody would ask for.
+    fn is_blank(&self) -> bool {
+        self.is_empty() && self.forgotten.is_empty() && self.due.is_none()
     }
 
     /// How much is here.

@@ -34,6 +34,29 @@ async fn a_window_holds_deliveries_back_until_earlier_ones_are_settled() {
 }
 
 #[tokio::test]
+async fn a_caller_that_gave_back_its_room_keeps_what_it_holds_and_gets_what_comes() {
+    let mesh = Mesh::new().await;
+    let mut caller = mesh.caller();
+    declare_queue(&mut caller, "jobs").await;
+    consume(&mut caller, "jobs", 2).await;
+    let mut held = Vec::new();
+    for body in ["a", "b", "c"] {
+        published(&mut caller, &to_queue("jobs"), body).await;
+        held.extend(deliveries(&mut caller, 1).await);
+        assert_eq!(bodies(&held).last().unwrap(), body);
+        caller.slim();
+        settle(&mut caller, &held[..held.len() - 1], Outcome::Done);
+        held.drain(..held.len() - 1);
+        assert_quiet(&mut caller);
+        caller.slim();
+    }
+    drop(caller);
+    let mut next = mesh.caller();
+    consume(&mut next, "jobs", 2).await;
+    assert_eq!(bodies(&deliveries(&mut next, 1).await), ["c"]);
+}
+
+#[tokio::test]
 async fn what_a_lost_connection_held_is_redelivered_in_its_old_order() {
     let mesh = Mesh::new().await;
     let (mut first, mut second) = (mesh.caller(), mesh.caller());

@@ -34,6 +34,7 @@ impl Session<Box<dyn Io>> {
         // A block, since a function keeps what it is given twice.
         async move {
             let Some(end) = self.turns(&mut drain, Some(quiet)).await else {
+                self.caller.slim();
                 let io = self.link.part();
                 return Served::Rests { io, session: self };
             };
