@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_segment::{LogId, SegmentError, SegmentId, Segments};
 
+use crate::pages;
 use crate::vfs::Vfs;
 
 /// What a segment is called until it is whole.
@@ -40,9 +41,9 @@ impl Directory {
             self.vfs.sync_dir(parent)?;
         }
         let unfinished = self.unfinished(id);
-        let file = self.vfs.create(&unfinished)?;
+        let file = self.vfs.create_paged(&unfinished)?;
         let slices: Vec<&[u8]> = parts.iter().map(Bytes::as_ref).collect();
-        file.write_at(0, &slices)?;
+        pages::write(file.as_ref(), &slices)?;
         file.sync()?;
         self.vfs.rename(&unfinished, &self.path(id))?;
         self.vfs.sync_dir(&self.dir)
