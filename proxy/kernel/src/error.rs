@@ -164,10 +164,16 @@ impl From<StoreError> for Error {
             StoreError::Corrupt { .. } => (Reason::Corrupt, Blame::Us),
             StoreError::Poisoned => (Reason::Unavailable, Blame::Us),
         };
+        // That it is full the reason says.
+        let detail = if let StoreError::Full { limit } = error {
+            limit.to_owned()
+        } else {
+            error.to_string()
+        };
         Self {
             reason,
             blame,
-            detail: error.to_string(),
+            detail,
         }
     }
 }
@@ -194,5 +200,16 @@ impl From<Denied> for Error {
 impl From<Damage> for Error {
     fn from(damage: Damage) -> Self {
         Self::us(Reason::Corrupt, damage.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_full_is_said_once() {
+        let error = Error::from(StoreError::Full { limit: "memory" });
+        assert_eq!(error.to_string(), "full: memory");
     }
 }
