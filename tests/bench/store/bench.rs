@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use fairlead_ports::{
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 /// Says on the command line that a part of a scenario follows.
 pub(crate) const PART: &str = "part";
@@ -62,8 +63,7 @@ impl Bench {
         Self {
             dir,
             temporary: None,
-            // Of several threads, as a node's: while they are awake, to wake a task takes no system call.
-            runtime: Runtime::new().unwrap(),
+            runtime: as_of_a_node(),
         }
     }
 
@@ -110,6 +110,14 @@ impl Bench {
     pub(crate) fn bytes_on_disk(&self) -> u64 {
         bytes_under(&self.dir)
     }
+}
+
+/// A runtime with as many threads as a node serves its clients with: as there are cores, but for one.
+fn as_of_a_node() -> Runtime {
+    let threads = available_parallelism().map_or(1, usize::from) - 1;
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(threads.max(1)).enable_all();
+    builder.build().unwrap()
 }
 
 fn bytes_under(dir: &Path) -> u64 {
