@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_canon::{
-    Batch, BatchFlags, Codec, EntityId, Key, Kind, Offset, Outcome, Promise, Retention, SizeLimits,
-    Spec, Timestamp,
+    Batch, EntityId, Kind, Offset, Outcome, Promise, Retention, SizeLimits, Spec,
 };
 use fairlead_ports::{
     CursorId, Entry, Log, Marks, Op, Place, Store, StoreError, Stored, Target, Want,
 };
 use smallvec::smallvec;
 
+use crate::keys::{NOBODY, clearing, newest, replace_old};
 use crate::meter::Meter;
 use crate::slice::{Slice, commit};
 use crate::touched::{Notes, Touched};
@@ -40,8 +40,11 @@ pub(crate) struct Copier {
     start: Offset,
     /// Cursors whose views were compared as a whole.
     seen: BTreeSet<CursorId>,
-    /// Keys that may still have a message there and have none here any more.
+    /// Keys that may still have a message there and have none here any more: all that were cleared before
+    /// `noted`, unless that is done.
     cleared: BTreeSet<Bytes>,
+    /// Where it ended before it was asked last what was touched.
+    noted: Offset,
 }
 
 /// What may be done of a round.
@@ -72,6 +75,7 @@ impl Copier {
         };
         let create = Op::Create { entity, spec: free };
         commit(store, [create].into(), Promise::Accepted).await?;
+        let noted = from.marks().await?.end;
         Ok(Self {
             from,
             to: store.open(entity)?,
@@ -83,6 +87,7 @@ impl Copier {
             start: Offset(0),
             seen: BTreeSet::new(),
             cleared: BTreeSet::new(),
+            noted,
         })
     }
 
@@ -111,6 +116,7 @@ impl Copier {
     ) -> Result<bool, StoreError> {
         let marks = self.from.marks().await?;
         let known = self.end;
+        let noted = std::mem::replace(&mut self.noted, marks.end);
         self.cleared.extend(touched.cleared);
         let most = match round {
             Round::Open => u64::MAX,
@@ -118,7 +124,15 @@ impl Copier {
         };
         match self.spec.kind {
             Kind::Queue => self.entries(&marks, most).await?,
-            Kind::Log | Kind::Latest => self.batches(&marks, most).await?,
+            Kind::Log => self.batches(&marks, marks.end, most).await?,
+            Kind::Latest => {
+                let end = if round == Round::Open {
+                    noted
+                } else {
+                    marks.end
+                };
+                self.batches(&marks, end, most).await?;
+            }
         }
         self.trim(marks.start).await?;
         self.slice.send(Promise::Durable).await?;
@@ -151,10 +165,10 @@ impl Copier {
         self.slice.end(writers, spec).await
     }
 
-    async fn batches(&mut self, marks: &Marks, most: u64) -> Result<(), StoreError> {
+    async fn batches(&mut self, marks: &Marks, end: Offset, most: u64) -> Result<(), StoreError> {
         let mut at = self.end.max(marks.start);
-        while at < marks.end && self.copied() < most {
-            let chunk = match self.from.read(at, Want::bytes(READ_BYTES)).await {
+        while at < end && self.copied() < most {
+            let mut chunk = match self.from.read(at, Want::bytes(READ_BYTES)).await {
                 // It was trimmed meanwhile.
                 Err(StoreError::OutOfRange { start, .. }) if at < start => {
                     at = start;
@@ -162,22 +176,50 @@ impl Copier {
                 }
                 read => read?,
             };
+            chunk.batches.retain(|stored| stored.base < end);
             if chunk.batches.is_empty() {
                 break;
             }
             let mut gone = self.gone().await?;
-            for stored in chunk.batches {
+            for mut stored in chunk.batches {
                 at = stored.base.plus(u64::from(stored.batch.span));
-                self.begin_at(marks, stored.base).await?;
+                if self.begin_at(marks, stored.base).await? {
+                    // Nothing is there that they would be cleared of.
+                    gone.clear();
+                }
                 self.clear(&mut gone, stored.base).await?;
+                if self.spec.kind == Kind::Latest {
+                    replace_old(&*self.from, &mut stored, &mut gone).await?;
+                }
                 self.copy(stored).await?;
             }
             self.cleared.extend(gone);
         }
         if self.copied() < most && !self.cleared.is_empty() {
             let mut gone = self.gone().await?;
-            self.clear(&mut gone, marks.end).await?;
+            self.clear(&mut gone, end).await?;
             self.cleared.extend(gone);
+        }
+        Ok(())
+    }
+
+    /// Of the keys that were cleared, those that have no message now.
+    async fn gone(&mut self) -> Result<Vec<Bytes>, StoreError> {
+        let mut gone = Vec::new();
+        for key in std::mem::take(&mut self.cleared) {
+            if newest(&*self.from, &key).await?.is_none() {
+                gone.push(key);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Clears keys where nothing is kept, before an offset.
+    async fn clear(&mut self, gone: &mut Vec<Bytes>, before: Offset) -> Result<(), StoreError> {
+        let room = before.0.saturating_sub(self.end.0);
+        let room = usize::try_from(room).unwrap_or(usize::MAX).min(gone.len());
+        for key in gone.drain(..room).collect::<Vec<_>>() {
+            self.append(self.end, clearing(key)).await?;
         }
         Ok(())
     }
@@ -308,44 +350,12 @@ impl Copier {
         Ok(())
     }
 
-    /// Of the keys that were cleared, those that have no message now.
-    async fn gone(&mut self) -> Result<Vec<Bytes>, StoreError> {
-        let mut gone = Vec::new();
-        for key in std::mem::take(&mut self.cleared) {
-            let page = self.from.latest(key.clone(), None, 1).await?;
-            if let Some((_, error)) = page.damaged {
-                return Err(error);
-            }
-            if page.entries.first().is_none_or(|(first, _)| *first != key) {
-                gone.push(key);
-            }
-        }
-        Ok(gone)
-    }
-
-    /// Clears keys where nothing is kept, before an offset. What cleared them lay in such a place, not
-    /// before what is copied next, so there is one for each.
-    async fn clear(&mut self, gone: &mut Vec<Bytes>, before: Offset) -> Result<(), StoreError> {
-        let room = before.0.saturating_sub(self.end.0);
-        let room = usize::try_from(room).unwrap_or(usize::MAX).min(gone.len());
-        for key in gone.drain(..room).collect::<Vec<_>>() {
-            self.append(self.end, clearing(key)).await?;
-        }
-        Ok(())
-    }
-
     async fn copy(&mut self, stored: Stored) -> Result<(), StoreError> {
         self.meter.copied(&stored.batch, self.spec.kind);
         self.append(stored.base, stored.batch).await
     }
 
     async fn append(&mut self, base: Offset, batch: Batch) -> Result<(), StoreError> {
-        if self.spec.kind == Kind::Latest && batch.keys.len() != 1 {
-            // What of it was cleared since cannot be told from what is kept.
-            return Err(StoreError::Unsupported {
-                what: "a change of class with several keys in a batch",
-            });
-        }
         self.end = base.plus(u64::from(batch.span));
         let target = Target {
             entity: self.entity,
@@ -356,12 +366,13 @@ impl Copier {
         self.slice.push(Op::Append { to, batch }).await
     }
 
-    /// Sees to it that it begins where it did, although what lay there may be gone.
-    async fn begin_at(&mut self, marks: &Marks, first: Offset) -> Result<(), StoreError> {
-        if first > marks.start && self.end <= marks.start {
+    /// Sees to it that it begins where it did, although what lay there may be gone. Whether it was.
+    async fn begin_at(&mut self, marks: &Marks, first: Offset) -> Result<bool, StoreError> {
+        let is_gone = first > marks.start && self.end <= marks.start;
+        if is_gone {
             self.fill(marks.start).await?;
         }
-        Ok(())
+        Ok(is_gone)
     }
 
     /// Brings the end to an offset.
@@ -374,9 +385,7 @@ impl Copier {
 
     /// Takes an offset with a message that nobody gets to see.
     async fn fill(&mut self, base: Offset) -> Result<(), StoreError> {
-        // No name can be this key, since it is no text.
-        let nobody = clearing(Bytes::from_static(&[0xff]));
-        self.append(base, nobody).await?;
+        self.append(base, clearing(NOBODY)).await?;
         let cursor = match self.spec.kind {
             Kind::Log => CursorId::CLEANER,
             Kind::Queue => CursorId::default(),
@@ -424,22 +433,4 @@ fn merge(ranges: &mut Vec<Range<u64>>, all: &Range<u64>) {
         }
     }
     *ranges = merged;
-}
-
-/// Clears a key.
-fn clearing(key: Bytes) -> Batch {
-    Batch {
-        codec: Codec::Envelope,
-        bytes: Bytes::new(),
-        count: 1,
-        span: 1,
-        time: Timestamp(0),
-        deadline: None,
-        stamp: None,
-        flags: BatchFlags::default(),
-        keys: vec![Key {
-            key: Some(key),
-            has_value: false,
-        }],
-    }
 }

@@ -8,6 +8,7 @@ mod by_class;
 mod copy;
 mod gate;
 mod handle;
+mod keys;
 mod marker;
 mod meter;
 mod muffle;

@@ -207,6 +207,41 @@ mod moving {
         assert!(subject.document(1, "both").await.is_some());
     }
 
+    /// A batch of several messages, each under a key.
+    fn under(keys: &[&'static str]) -> Batch {
+        let keys = keys.iter().flat_map(|key| keyed(key, "x").keys);
+        let keys: Vec<_> = keys.collect();
+        let count = keys.iter().map(|_| 1).sum();
+        Batch {
+            keys,
+            ..messages(count, "x")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_moves_although_some_of_its_keys_have_a_newer_message_or_none() {
+        let subject = fresh();
+        let create = in_class(A, Kind::Latest, Class::Memory);
+        subject.done(vec![create]).await;
+        let appended = [
+            under(&["a", "b", "c"]),
+            keyed("b", ""),
+            under(&["c", "d"]),
+            keyed("d", "newer"),
+        ];
+        for batch in appended {
+            subject.done(vec![append(A, batch)]).await;
+        }
+        let keys = async || subject.latest(A).await.into_iter().map(|(key, _)| key);
+        for class in [Class::Local, Class::Memory] {
+            subject.done(vec![as_class(A, Kind::Latest, class)]).await;
+            assert_eq!(keys().await.collect::<Vec<_>>(), ["a", "c", "d"]);
+            assert_eq!(subject.marks(A).await.count, 3, "{class:?}");
+        }
+        subject.done(vec![append(A, keyed("a", ""))]).await;
+        assert_eq!(keys().await.collect::<Vec<_>>(), ["c", "d"]);
+    }
+
     #[tokio::test]
     async fn what_is_altered_twice_at_once_moves_once() {
         let subject = fresh();

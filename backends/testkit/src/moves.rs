@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fairlead_canon::{Class, EntityId, Kind, Promise, Spec};
+use fairlead_canon::{Class, EntityId, Promise, Spec};
 use fairlead_ports::{Committed, Op, Placed, StoreError, Target, Targets, Unit};
 use futures_util::future::join;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::Subject;
-use crate::trace::{ENTITIES, Trace, compare, kind};
+use crate::trace::{ENTITIES, Trace, compare};
 
 type Answer = Result<Vec<Placed>, StoreError>;
 
@@ -210,17 +210,10 @@ impl Moves {
     /// What of a unit can be asked of entities that move.
     fn movable(&self, mut unit: Unit) -> Unit {
         unit.ops.retain(|op| match op {
-            Op::Append { to, batch } => {
-                // One batch with several keys does not move.
-                if to.iter().any(|target| kind(target.entity) == Kind::Latest) {
-                    batch.keys.truncate(1);
-                    (batch.count, batch.span) = (1, 1);
-                }
-                true
-            }
             Op::Create { entity, .. } => !self.deleted.contains(entity),
             Op::Restore { .. } => false,
-            Op::Alter { .. }
+            Op::Append { .. }
+            | Op::Alter { .. }
             | Op::Delete { .. }
             | Op::Settle { .. }
             | Op::Expect { .. }

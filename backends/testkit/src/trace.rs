@@ -1,5 +1,7 @@
 //! Random operations on two stores: the same answers, and the same content afterwards.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use fairlead_canon::{
     Batch, DeadReason, EntityId, Key, Kind, Offset, Outcome, Overflow, ProducerId, Promise,
@@ -218,11 +220,41 @@ async fn look(subject: &Subject, entity: EntityId) -> Result<String, StoreError>
     let latest = log
         .latest(Bytes::from("a"), None, 2)
         .await
-        .map(|page| (page.entries, page.is_cut));
-    let [all, some, fetched] = [all, some, fetched].map(|batches| told(entity, batches));
+        .map(|page| (named(page.entries), page.is_cut));
+    let mut lists = [all, some, fetched];
+    if kind(entity) == Kind::Latest {
+        let newest = newest(&*log).await?;
+        lists = lists.map(|batches| with_newest(&newest, batches));
+    }
+    let [all, some, fetched] = lists.map(|batches| told(entity, batches));
     Ok(format!(
         "{marks:?}\n{all:?}\n{some:?}\n{backlogs:?}\n{committed:?}\n{fetched:?}\n{found:?}\n{latest:?}\n{writers:?}"
     ))
+}
+
+/// Where the batch begins that has the newest message of each key.
+async fn newest(log: &dyn Log) -> Result<BTreeMap<Bytes, Offset>, StoreError> {
+    let page = log.latest(Bytes::new(), None, usize::MAX).await?;
+    let newest = page.entries.into_iter();
+    Ok(newest.map(|(key, stored)| (key, stored.base)).collect())
+}
+
+/// Batches with the keys alone whose newest message they have: the others say nothing any more, and do
+/// not go with a batch that moves.
+fn with_newest(newest: &BTreeMap<Bytes, Offset>, mut batches: Vec<Stored>) -> Vec<Stored> {
+    for Stored { base, batch, .. } in &mut batches {
+        let is_newest = |key: &Bytes| newest.get(key) == Some(base);
+        batch
+            .keys
+            .retain(|key| key.has_value && key.key.as_ref().is_some_and(is_newest));
+    }
+    batches
+}
+
+/// Keys with the offsets and bodies of their messages.
+fn named(entries: Vec<(Bytes, Stored)>) -> Vec<(Bytes, Offset, Bytes)> {
+    let name = |(key, stored): (Bytes, Stored)| (key, stored.base, stored.batch.bytes);
+    entries.into_iter().map(name).collect()
 }
 
 /// Batches as they are to be compared. When a message of a queue is due, its entry says: what the age of
