@@ -78,11 +78,14 @@ impl Admitted {
     }
 
     /// Serves it to its end, or until it rests.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async function keeps what it is given twice"
+    )]
     fn see_through(
         self,
         mut session: BoxFuture<'static, Served>,
     ) -> impl Future<Output = ()> + Send {
-        // A block, since a function keeps what it is given twice.
         async move {
             match session.as_mut().await {
                 Served::Closed(closed) => self.tell(&closed),

@@ -14,6 +14,7 @@ pub(super) struct Desk {
 /// What has come since the host looked.
 #[derive(Default)]
 pub(super) struct News {
+    #[expect(clippy::vec_box, reason = "each came in a box and goes in it")]
     pub(super) arrivals: Vec<Box<Guest>>,
     /// Who is wanted by somebody inside.
     pub(super) called: Vec<usize>,

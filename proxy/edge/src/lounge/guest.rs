@@ -118,6 +118,7 @@ impl Guest {
     }
 
     /// The same for one that is not watched.
+    #[expect(clippy::boxed_local, reason = "it came in a box")]
     pub(super) fn go_on(self: Box<Self>, read: &[u8]) {
         let socket = tokio::net::TcpStream::from_std(self.socket.into());
         self.admitted.go_on(self.session, socket, read);

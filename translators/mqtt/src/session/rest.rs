@@ -26,12 +26,15 @@ impl<I: Io> Session<I> {
 
 impl Session<Box<dyn Io>> {
     /// Serves to the end, or until it has been quiet for so long.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async function keeps what it is given twice"
+    )]
     pub(super) fn go_on(
         mut self: Box<Self>,
         mut drain: DrainWatch,
         quiet: Duration,
     ) -> impl Future<Output = Served> + Send {
-        // A block, since a function keeps what it is given twice.
         async move {
             let Some(end) = self.turns(&mut drain, Some(quiet)).await else {
                 self.caller.slim();
