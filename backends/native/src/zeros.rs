@@ -60,9 +60,9 @@ mod tests {
             let mut bytes = ones;
             file.read_at(0, &mut bytes).unwrap();
             let is_zero = |at: &usize| bytes[*at] == 0;
-            let zeros = (0..bytes.len()).filter(is_zero).count() as u64;
-            assert_eq!(zeros, len);
-            assert!((PAGE_BYTES..PAGE_BYTES + zeros as usize).all(|at| is_zero(&at)));
+            let zeros = (0..bytes.len()).filter(is_zero).count();
+            assert_eq!(zeros as u64, len);
+            assert!((PAGE_BYTES..PAGE_BYTES + zeros).all(|at| is_zero(&at)));
         }
     }
 }
