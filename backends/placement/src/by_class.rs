@@ -166,6 +166,10 @@ impl Places {
     }
 
     fn hand(self: &Arc<Self>, units: Vec<Unit>) -> Handed {
+        if let Some(entity) = only_concern(&units) {
+            self.notes.note(&units);
+            return self.store(self.side(entity)).commit(units);
+        }
         if units.iter().any(|unit| self.crosses(unit)) {
             return Box::pin(switch::all(Arc::clone(self), units));
         }
@@ -234,6 +238,19 @@ impl Places {
     /// Lets those pass who wait.
     pub(crate) fn reopen(self: &Arc<Self>) {
         self.gate.open(|units| self.hand(units));
+    }
+}
+
+/// The entity of a single append or settlement, which is what most commits are: it neither comes, goes nor moves by it.
+fn only_concern(units: &[Unit]) -> Option<EntityId> {
+    let [unit] = units else { return None };
+    match &*unit.ops {
+        [Op::Settle { entity, .. }] => Some(*entity),
+        [Op::Append { to, .. }] => match &**to {
+            [target] => Some(target.entity),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
