@@ -30,6 +30,8 @@ const SLACK: u16 = 10;
 const THREADS: usize = 16;
 /// So long nothing changes where nothing more happens: what is kept is checkpointed every second.
 const REST: Duration = Duration::from_secs(3);
+/// Between two looks at how many rest.
+const LOOK: Duration = Duration::from_millis(200);
 /// So often, at most.
 const LOOKS_MAX: u32 = 10;
 /// What makes no difference to it.
@@ -86,6 +88,9 @@ impl Run {
             self.count,
             took.as_secs_f64()
         );
+        while mesh.metric("fairlead_connections_resting", &[]) < self.count as f64 {
+            thread::sleep(LOOK);
+        }
         let each = |memory: u64| memory.saturating_sub(empty) as f64 / self.count as f64 / 1024.0;
         println!(
             "{:.2} KiB resident for each, above {:.1} MiB",
