@@ -70,7 +70,7 @@ fn step(bench: &Bench, store: &Native, path: &str, round: u64) {
 /// A thousand writers with one message each, as the store meets those who wait for each receipt.
 fn calls(bench: &Bench, store: &Native) {
     bench.runtime.block_on(async {
-        let call = |_| store.commit(vec![durable(vec![append([1], &BODY)])]);
+        let call = |_| store.commit([durable([append([1], &BODY)])].into());
         let calls: Vec<_> = (0..TOGETHER).map(call).collect();
         for receipt in calls {
             assert!(receipt.await.iter().all(Result::is_ok));

@@ -10,6 +10,7 @@ use fairlead_mqtt::codec::{
     self, Connect, Delivery, Packet, PacketId, Properties, Property, Publish, Qos, ReasonCode,
     Subscribe, Subscription, Version,
 };
+use rustix::net::{RecvFlags, recv};
 
 use crate::Mesh;
 
@@ -135,6 +136,14 @@ impl Device {
     /// When it is not.
     pub fn ping(&mut self) {
         self.send([Packet::PingReq]);
+        self.alive();
+    }
+
+    /// Waits until its sign of life is answered.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub fn alive(&mut self) {
         match self.next() {
             Packet::PingResp => {}
             other => panic!("instead of PINGRESP: {other:?}"),
@@ -169,6 +178,12 @@ impl Device {
             assert!(read > 0, "the server closed the connection");
             self.input.extend_from_slice(&chunk[..read]);
         }
+    }
+
+    /// Whether something has arrived that was not taken yet.
+    pub fn has_more(&self) -> bool {
+        let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        !self.input.is_empty() || recv(&self.stream, &mut [0], look).is_ok()
     }
 
     /// Waits until something has arrived, and leaves it where it is.

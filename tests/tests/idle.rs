@@ -29,10 +29,11 @@ const LOOK: Duration = Duration::from_millis(50);
 const QUIET: Duration = Duration::from_millis(500);
 /// Longer than the test.
 const KEEP_ALIVE_SECONDS: u16 = 3_600;
-/// Heap that a connected one may take that rests: without its task and its place in the runtime.
-const CONNECTED_BYTES_MAX: usize = 3_500;
-/// Heap of a session whose device has gone: 1,860 were counted, with the same cache.
-const GONE_BYTES_MAX: usize = 2_100;
+/// Heap that a connected one may take that rests, without its task and its place in the runtime: 3,030 were counted, of them
+/// 1,040 for the cache of the index.
+const CONNECTED_BYTES_MAX: usize = 3_200;
+/// Heap of a session whose device has gone: 1,810 were counted, with the same cache.
+const GONE_BYTES_MAX: usize = 1_950;
 
 #[test]
 fn an_idle_device_with_a_kept_session_takes_little_memory_and_less_when_it_has_gone() {

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::process::{Command, Output};
+use std::thread::yield_now;
 
-use fairlead_tests::{Client, Line, Mesh, Node, Program, Record, tools};
+use fairlead_tests::{Client, Line, Mesh, Node, PATIENCE, Program, Record, tools};
+use tokio::time::Instant;
 
 const DOORS: [(&str, Program); 3] = [
     ("mqtt", Program::Paho),
@@ -44,6 +46,17 @@ fn the_first_user_ends_anonymous_access_at_every_door() {
         let refused = mesh.metric("fairlead_logins_refused_total", &[("protocol", door)]) - before;
         assert!(refused >= 1.0, "no refused login is counted at {door}");
     }
+    let connected: Vec<Client> = DOORS
+        .map(|(door, program)| stays(&mesh, door, program, "alice:correct horse"))
+        .into();
+    let (status, said) = node.run(&["users", "remove", "alice"]);
+    assert!(status.success(), "{said}");
+    for (door, _) in DOORS {
+        // A client may come back, and is refused.
+        wait_until(|| connections(&mesh, door) < 1.0);
+    }
+    drop(connected);
+
     assert!(
         node.log().contains("login"),
         "no refused login is logged: {}",
@@ -104,6 +117,28 @@ fn is_refused(mesh: &Mesh, door: &str, program: Program, login: Option<&str>) {
             !matches!(line, Line::Acked(_)),
             "{program:?} got in as {login:?}"
         );
+    }
+}
+
+/// A client that is in.
+fn stays(mesh: &Mesh, door: &str, program: Program, login: &str) -> Client {
+    wait_until(|| connections(mesh, door) < 1.0);
+    let let_in = || mesh.metric("fairlead_logins_accepted_total", &[("protocol", door)]);
+    let before = let_in();
+    let client = start(mesh, door, program, Some(login));
+    wait_until(|| let_in() > before);
+    client
+}
+
+fn connections(mesh: &Mesh, door: &str) -> f64 {
+    mesh.metric("fairlead_connections", &[("protocol", door)])
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let patience = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < patience, "it did not come so");
+        yield_now();
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Timestamp};
 use fairlead_ports::{
-    BoxFuture, Clock, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
+    BoxFuture, Clock, Commit, Document, Documents, Log, Space, Store, StoreError, Units, Watcher,
 };
 use parking_lot::Mutex;
 
@@ -55,21 +55,22 @@ impl Store for Memory {
         "memory"
     }
 
-    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
+    fn commit(&self, units: Units) -> Commit {
         // Held until the watcher knows, so that it hears of offsets in their order.
         let mut watched = self.watched.lock();
         let Watched { watcher, told } = &mut *watched;
         let mut world = self.world.lock();
         world.begin();
-        // Not collected in place, which would shrink the memory of the units to that of the results.
-        let mut results = Vec::with_capacity(units.len());
-        results.extend(units.into_iter().map(|unit| world.take(unit, told)));
+        let outcomes = units
+            .into_iter()
+            .map(|unit| world.take(unit, told))
+            .collect();
         drop(world);
         if let Some(watcher) = watcher {
             told.tell(watcher.as_ref());
         }
         told.clear();
-        Box::pin(std::future::ready(results))
+        Commit::ended(outcomes)
     }
 
     fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {

@@ -1,28 +1,34 @@
 //! How the store is: what it last said, and whom it tells.
 
 use fairlead_ports::Condition;
-use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::plan::Room;
 use crate::sequencer::Shared;
 
 /// The condition that was told last.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Mutex<Condition>);
+pub(crate) struct Told(watch::Sender<Condition>);
 
 impl Told {
     pub(crate) fn get(&self) -> Condition {
-        *self.0.lock()
+        *self.0.borrow()
+    }
+
+    /// For those who wait until it is another.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Condition> {
+        self.0.subscribe()
     }
 
     /// Whether this is news. Nothing follows [`Condition::Poisoned`].
     fn set(&self, condition: Condition) -> bool {
-        let mut told = self.0.lock();
-        let is_news = *told != condition && *told != Condition::Poisoned;
-        if is_news {
-            *told = condition;
-        }
-        is_news
+        self.0.send_if_modified(|told| {
+            let is_news = *told != condition && *told != Condition::Poisoned;
+            if is_news {
+                *told = condition;
+            }
+            is_news
+        })
     }
 }
 

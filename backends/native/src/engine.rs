@@ -17,8 +17,9 @@ use std::thread;
 use fairlead_ports::Condition;
 use tokio::time::Instant;
 
+use crate::call::{Job, Weight};
 use crate::file_wal::FileWal;
-use crate::inbox::{Back, End, First, Job, News, Resting, Wants, Weight};
+use crate::inbox::{Back, End, First, News, Resting, Wants};
 use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
 use crate::state::Progress;
 use crate::superblock::SuperblockFile;
@@ -30,7 +31,7 @@ pub(crate) struct Engine {
     pub(crate) jobs: VecDeque<Job>,
     pub(crate) sequencer: Sequencer,
     /// `None` while a frame is in flight.
-    pub(crate) wal: Option<FileWal>,
+    pub(crate) wal: Option<Box<FileWal>>,
     pub(crate) superblock: SuperblockFile,
 }
 
@@ -38,13 +39,13 @@ pub(crate) struct Engine {
 enum Step {
     Rest(Resting),
     /// Lets it rest, and does this.
-    Fly(Resting, Box<Flight>),
+    Fly(Resting, Flight),
     End,
 }
 
 /// A write or sync under way.
 struct Flight {
-    wal: FileWal,
+    wal: Box<FileWal>,
     order: Order,
 }
 
@@ -125,7 +126,7 @@ impl Engine {
 
     fn fly(mut self: Box<Self>, order: Order) -> io::Result<Step> {
         let wal = self.wal.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let flight = Box::new(Flight { wal, order });
+        let flight = Flight { wal, order };
         // A frame that was full has left room for what did not fit.
         Ok(Step::Fly(self.rest(Taken::All), flight))
     }
@@ -197,7 +198,7 @@ impl Engine {
 
 impl Flight {
     /// Carries out the order, and gives the log back if it may be written again.
-    fn run(mut self) -> io::Result<FileWal> {
+    fn run(mut self) -> io::Result<Box<FileWal>> {
         let Order { frame, flush } = &self.order;
         match frame {
             Some(frame) => self.wal.append(frame, *flush)?,

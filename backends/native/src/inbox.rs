@@ -3,49 +3,16 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::ops::AddAssign;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use bytes::Bytes;
-use fairlead_canon::{Promise, SyncMode};
-use fairlead_ports::{Committed, Op, StoreError, Unit};
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::call::{Job, Weight};
 use crate::engine::Engine;
 use crate::file_wal::FileWal;
-use crate::homes::Sealed;
 use crate::limits::{LINE_BYTES_MAX, LINE_UNITS_MAX};
-use crate::mutation::{Mutation, is_on};
-
-pub(crate) type Outcomes = Vec<Result<Committed, StoreError>>;
-
-/// One call of `commit`.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) units: Vec<Unit>,
-    /// How many of them are in order or refused.
-    pub(crate) taken: usize,
-    /// What the store itself wants to be said, before the units.
-    pub(crate) sealed: Option<Sealed>,
-    pub(crate) outcomes: Outcomes,
-    /// Whether its receipt waits for durability.
-    pub(crate) is_durable: bool,
-    /// What durability means to the units of it that are in order.
-    pub(crate) sync: SyncMode,
-    pub(crate) reply: oneshot::Sender<Outcomes>,
-    /// What it takes in the line.
-    pub(crate) weight: Weight,
-}
-
-/// Units, and bytes of them that are not of a fixed size.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Weight {
-    units: usize,
-    bytes: usize,
-}
 
 /// Hands over to one taker, who takes everything at once.
 ///
@@ -69,7 +36,7 @@ struct Content {
     first: Option<First>,
     /// Jobs among them that are answered as soon as they are in order.
     impatient: usize,
-    landed: Option<io::Result<FileWal>>,
+    landed: Option<io::Result<Box<FileWal>>>,
     is_nudged: bool,
     is_hurried: bool,
     /// A thread was woken for what is here.
@@ -114,7 +81,7 @@ pub(crate) enum Back {
     Nothing,
     Engine(Resting),
     /// The log, after a write or sync.
-    Log(io::Result<FileWal>),
+    Log(io::Result<Box<FileWal>>),
 }
 
 /// Why no more jobs are taken.
@@ -130,81 +97,12 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct News {
     /// How the write or sync in flight ended.
-    pub(crate) landed: Option<io::Result<FileWal>>,
+    pub(crate) landed: Option<io::Result<Box<FileWal>>>,
     /// `None` when no jobs came.
     pub(crate) first: Option<First>,
     /// Somebody waits for what was sequenced to be durable.
     pub(crate) is_hurried: bool,
     pub(crate) is_closing: bool,
-}
-
-impl Job {
-    pub(crate) fn new(units: Vec<Unit>) -> (Self, oneshot::Receiver<Outcomes>) {
-        let units = if is_on(Mutation::SplitUnits) {
-            apart(units)
-        } else {
-            units
-        };
-        let (reply, replied) = oneshot::channel();
-        let outcomes = Vec::with_capacity(units.len());
-        let is_durable = units.iter().any(|unit| unit.promise == Promise::Durable);
-        let weight = Weight::of(&units);
-        let job = Self {
-            units,
-            taken: 0,
-            sealed: None,
-            outcomes,
-            is_durable,
-            sync: SyncMode::Interval,
-            reply,
-            weight,
-        };
-        (job, replied)
-    }
-
-    /// Says what was sealed; answered with one outcome once that is durable.
-    pub(crate) fn sealing(sealed: Sealed) -> (Self, oneshot::Receiver<Outcomes>) {
-        let (mut job, replied) = Self::new(Vec::new());
-        job.sealed = Some(sealed);
-        job.is_durable = true;
-        (job, replied)
-    }
-}
-
-/// Each operation as a unit of its own.
-fn apart(units: Vec<Unit>) -> Vec<Unit> {
-    let alone = |unit: Unit| {
-        let promise = unit.promise;
-        let alone = move |op| Unit {
-            ops: std::iter::once(op).collect(),
-            promise,
-        };
-        unit.ops.into_iter().map(alone)
-    };
-    units.into_iter().flat_map(alone).collect()
-}
-
-impl Weight {
-    fn of(units: &[Unit]) -> Self {
-        let bytes = |op: &Op| match op {
-            Op::Append { batch, .. } => batch.bytes.len(),
-            Op::Put { value, .. } => value.as_ref().map_or(0, Bytes::len),
-            Op::Expect { .. }
-            | Op::Create { .. }
-            | Op::Alter { .. }
-            | Op::Delete { .. }
-            | Op::Settle { .. }
-            | Op::Trim { .. }
-            | Op::Mark { .. }
-            | Op::EndTxn { .. }
-            | Op::Restore { .. } => 0,
-        };
-        let ops = units.iter().flat_map(|unit| &unit.ops);
-        Self {
-            units: units.len(),
-            bytes: ops.map(bytes).sum(),
-        }
-    }
 }
 
 impl First {
@@ -215,13 +113,6 @@ impl First {
             since: Instant::now(),
             runtime: Handle::try_current().ok().filter(goes_on),
         }
-    }
-}
-
-impl AddAssign for Weight {
-    fn add_assign(&mut self, other: Self) {
-        self.units += other.units;
-        self.bytes += other.bytes;
     }
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fairlead_canon::{Compaction, EntityId, Outcome, Promise, Timestamp};
-use fairlead_ports::{BoxFuture, Clock, CursorId, Log, Op, StoreError, Unit};
+use fairlead_ports::{BoxFuture, Clock, Commit, CursorId, Log, Op, StoreError, Unit};
 use smallvec::SmallVec;
 use tokio::runtime::Runtime;
 
+use crate::call::Job;
 use crate::compaction::{Cleaner, KEYS_MAX, Workplace};
-use crate::inbox::Job;
 use crate::log::Handle;
 use crate::reader::Reads;
 use crate::sequencer::Shared;
@@ -127,12 +127,10 @@ impl Workplace for Place {
 impl Shared {
     /// Commits what the store itself decides. Nobody waits for it to be durable.
     async fn keep(&self, op: Op) -> Result<(), StoreError> {
-        let (job, replied) = Job::new(vec![Unit {
-            ops: [op].into(),
-            promise: Promise::Accepted,
-        }]);
+        let (ops, promise) = ([op].into(), Promise::Accepted);
+        let (job, call) = Job::new([Unit { ops, promise }].into());
         self.inbox.push(job);
-        let outcomes = replied.await.map_err(|_gone| StoreError::Unavailable)?;
+        let outcomes = Commit::called(call).await;
         outcomes
             .into_iter()
             .try_for_each(|outcome| outcome.map(drop))

@@ -13,6 +13,7 @@
 
 mod backup;
 mod block;
+mod call;
 mod checkpoint;
 mod chores;
 mod compaction;
@@ -77,5 +78,5 @@ pub use inspect::{
     Sum,
 };
 pub use meter::{SYNC_TIMES_US, Stats};
-pub use settings::{Settings, Spare, World};
+pub use settings::{Settings, Spare, World, open_files_max};
 pub use store::Native;

@@ -73,7 +73,7 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
     let engine = Box::new(Engine {
         jobs: VecDeque::new(),
         sequencer,
-        wal: Some(wal),
+        wal: Some(Box::new(wal)),
         superblock,
     });
     shared.inbox.rest(Resting {

@@ -24,12 +24,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::backup::Holds;
+use crate::call::{Job, Work};
 use crate::checkpoint::Desk;
 use crate::condition::Told;
 use crate::file_wal::{Flush, Frame, place};
 use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES};
 use crate::homes::Sealed;
-use crate::inbox::{Inbox, Job};
+use crate::inbox::Inbox;
 use crate::limits::{FRAME_BYTES_TARGET, FRAME_UNITS_TARGET, LINGER_MAX, Limits, SYNC_WITHIN};
 use crate::lsn::{FileNo, file_of, padded, position_of};
 use crate::meter::Meter;
@@ -190,17 +191,29 @@ impl Sequencer {
         if self.take_sealed(job) == Taken::Part {
             return Taken::Part;
         }
-        while let Some(unit) = job.units.get_mut(job.taken) {
+        let mut sync = job.sync;
+        let taken = self.take_units(&mut job.work(), &mut sync);
+        job.sync = sync;
+        taken
+    }
+
+    fn take_units(&mut self, work: &mut Work, sync: &mut SyncMode) -> Taken {
+        let Work {
+            units,
+            taken,
+            outcomes,
+        } = work;
+        while let Some(unit) = units.get_mut(*taken) {
             if is_on(Mutation::SplitUnits) && self.open.count > 0 {
                 return Taken::Part;
             }
             let outcome = match self.fit_unit(unit) {
                 Fit::Later => return Taken::Part,
                 Fit::Never(error) => Err(error),
-                Fit::Now => self.sequence(unit, &mut job.sync),
+                Fit::Now => self.sequence(unit, sync),
             };
-            job.outcomes.push(outcome);
-            job.taken += 1;
+            outcomes.push(outcome);
+            *taken += 1;
         }
         Taken::All
     }
@@ -215,11 +228,11 @@ impl Sequencer {
                 job.sealed = Some(sealed);
                 return Taken::Part;
             }
-            Fit::Never(error) => job.outcomes.push(Err(error)),
+            Fit::Never(error) => job.work().outcomes.push(Err(error)),
             Fit::Now => {
                 let committed = self.seal(sealed);
                 job.sync = SyncMode::Always;
-                job.outcomes.push(Ok(committed));
+                job.work().outcomes.push(Ok(committed));
             }
         }
         Taken::All
@@ -244,18 +257,14 @@ impl Sequencer {
 
     /// Answers a job that was taken whole, at once or when what it waits for is there.
     pub(crate) fn answer(&mut self, job: Job) {
-        let Job {
-            outcomes,
-            reply,
-            is_durable,
-            sync,
-            ..
-        } = job;
-        let waiting = if is_durable { self.waiting(sync) } else { None };
+        let waiting = match job.is_durable {
+            true => self.waiting(job.sync),
+            false => None,
+        };
+        let receipt = job.into_receipt();
         match waiting {
-            Some(waiting) => waiting.receipts.add(reply, outcomes),
-            // The caller may have gone; what it asked for is done.
-            None => drop(reply.send(outcomes)),
+            Some(waiting) => waiting.receipts.add(receipt),
+            None => receipt.give(),
         }
     }
 

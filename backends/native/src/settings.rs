@@ -92,6 +92,11 @@ impl Spare {
     }
 }
 
+/// Descriptors that a log of so many bytes has open at most: two for each of its files.
+pub const fn open_files_max(log_bytes: u64) -> u64 {
+    2 * log_bytes.div_ceil(FILE_BYTES_MAX)
+}
+
 impl Settings {
     /// A store in a directory, with the usual sizes.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
@@ -114,5 +119,17 @@ impl Settings {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_has_two_descriptors_for_each_of_its_files() {
+        assert_eq!(open_files_max(1), 2);
+        assert_eq!(open_files_max(8 << 30), 256);
+        assert_eq!(open_files_max((8 << 30) + 1), 258);
     }
 }

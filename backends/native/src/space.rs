@@ -57,7 +57,8 @@ impl Space {
         } else {
             0
         });
-        let is_short = room.free < enough;
+        // Some file systems have no size, and say that they have no room.
+        let is_short = room.free < enough && room.total > 0;
         self.is_short.store(is_short, Ordering::Relaxed);
         match (was_short, is_short) {
             (false, true) => tracing::error!(
@@ -97,5 +98,28 @@ impl Space {
             tracing::warn!(%error, "no room was set aside for a full disk");
             self.give_up_ballast();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vfs::Room;
+    use crate::vfs::sim::SimFs;
+
+    #[test]
+    fn a_disk_that_does_not_know_its_size_is_not_taken_for_a_full_one() {
+        let fs = SimFs::default();
+        let spare = Spare {
+            bytes: 1,
+            ..Spare::NOTHING
+        };
+        let space = Space::new(Arc::new(fs.clone()), "data".into(), spare, Arc::default());
+        fs.set_room(Room { free: 0, total: 9 });
+        space.look(false);
+        assert!(space.is_short());
+        fs.set_room(Room { free: 0, total: 0 });
+        space.look(false);
+        assert!(!space.is_short());
     }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Timestamp};
 use fairlead_ports::{
-    BoxFuture, Committed, Condition, Document, Documents, Log, Lsn, Space, Store, StoreError, Unit,
+    BoxFuture, Commit, Condition, Document, Documents, Log, Lsn, Space, Store, StoreError, Units,
     Watcher,
 };
 
 use crate::backup::Origin;
+use crate::call::Job;
 use crate::documents;
-use crate::inbox::Job;
 use crate::log::Handle;
 use crate::meter::Stats;
 use crate::reader::Reads;
@@ -42,13 +42,10 @@ impl Native {
     /// Resolves when a write or sync of the log has failed: nothing is acknowledged any more, and
     /// the process should end.
     pub fn poisoned(&self) -> BoxFuture<'static, ()> {
-        let mut progress = self.shared.progress.subscribe();
+        let mut told = self.shared.told.subscribe();
         Box::pin(async move {
-            if progress
-                .wait_for(|progress| *progress == Progress::Poisoned)
-                .await
-                .is_err()
-            {
+            let is_poisoned = |told: &Condition| *told == Condition::Poisoned;
+            if told.wait_for(is_poisoned).await.is_err() {
                 // The store was closed and can no longer be poisoned.
                 std::future::pending().await
             }
@@ -109,10 +106,10 @@ impl Shared {
         if self.inbox.is_empty() {
             return;
         }
-        let (job, replied) = Job::new(Vec::new());
+        let (job, call) = Job::new(Units::new());
         self.inbox.push(job);
         // A store that takes no more has nothing newer.
-        drop(replied.await);
+        drop(Commit::called(call).await);
     }
 
     /// Waits until the record at `lsn` is durable, and sees to it that it soon is.
@@ -139,12 +136,10 @@ impl Store for Native {
         "native"
     }
 
-    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
-        let count = units.len();
-        let (job, replied) = Job::new(units);
+    fn commit(&self, units: Units) -> Commit {
+        let (job, call) = Job::new(units);
         self.shared.inbox.push(job);
-        let lost = move || vec![Err(StoreError::Poisoned); count];
-        Box::pin(async move { replied.await.unwrap_or_else(|_gone| lost()) })
+        Commit::called(call)
     }
 
     fn is_busy(&self) -> bool {

@@ -23,6 +23,7 @@ mod syncing;
 mod traces;
 mod worn;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use fairlead_canon::SyncMode;
 use fairlead_memory::Memory;
-use fairlead_ports::{Entropy, Unit};
+use fairlead_ports::{Commit, Entropy, Outcomes, Unit};
 use fairlead_segment::Segments;
 use fairlead_testkit::trace::{Trace, digest};
 use fairlead_testkit::{Subject, Time};
@@ -39,11 +40,12 @@ use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use tokio::sync::watch;
 
+use crate::call::Job;
 use crate::checkpoint::{Checkpoint, Checkpointer, Desk};
 use crate::condition::Told;
 use crate::error::OpenError;
 use crate::file_wal::{FileWal, Files};
-use crate::inbox::{Inbox, Job, Outcomes};
+use crate::inbox::Inbox;
 use crate::lsn::{PAGE, at};
 use crate::pool::{Filled, Pool};
 use crate::recovery::{Recovered, recover};
@@ -168,7 +170,7 @@ impl Inline {
 
     fn commit(&mut self, unit: Unit) -> std::io::Result<Outcomes> {
         while self.pool.fill()? == Filled::More {}
-        let (mut job, mut replied) = Job::new(vec![unit]);
+        let (mut job, replied) = Job::new([unit].into());
         while self.sequencer.take(&mut job) == Taken::Part {
             self.work(Press::Frame)?;
         }
@@ -177,7 +179,7 @@ impl Inline {
         self.sequencer.reap();
         self.work(Press::All)?;
         Ok(replied
-            .try_recv()
+            .ended()
             .expect("an answer once the frame is durable"))
     }
 
@@ -231,7 +233,7 @@ impl Script {
             .chain(std::iter::repeat_with(|| trace.unit()))
             .take(commits)
         {
-            now(reference.store.commit(vec![unit.clone()]));
+            now(reference.store.commit([unit.clone()].into()));
             units.push(unit);
             digests.push(digest(&reference).await);
         }
@@ -292,11 +294,8 @@ impl Script {
 }
 
 /// The result of a future that is never pending.
-fn now<T>(mut future: fairlead_ports::BoxFuture<'static, T>) -> T {
-    match future
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    {
+fn now(mut commit: Commit) -> Outcomes {
+    match Pin::new(&mut commit).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("pending"),
     }

@@ -51,7 +51,7 @@ pub trait Vfs: Debug + Send + Sync {
 pub struct Room {
     /// That can still be written.
     pub free: u64,
-    /// Of the whole disk.
+    /// Of the whole disk; 0 where the file system does not know.
     pub total: u64,
 }
 
@@ -81,7 +81,7 @@ pub trait File: Debug + Send + Sync {
     fn write_pages(&self, position: u64, parts: &[&[u8]], flush: Flush) -> io::Result<()>;
     /// Cuts it, or makes it longer by zeros.
     fn resize(&self, length: u64) -> io::Result<()>;
-    /// Makes it so long, on space that is its own from then on; what is there is not defined.
+    /// Makes it so long, of whole pages, on space that is its own from then on; what is there is not defined.
     fn reserve(&self, length: u64) -> io::Result<()>;
     /// Makes content and length durable.
     fn sync(&self) -> io::Result<()>;

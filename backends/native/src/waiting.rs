@@ -4,21 +4,18 @@ use std::time::Duration;
 
 use fairlead_canon::{EntityId, SyncMode};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::inbox::Outcomes;
+use crate::call::Receipt;
 use crate::limits::CROWD;
 use crate::state::Hidden;
 
 /// Of each, the room that is kept for the next frame.
 const ROOM_KEPT: usize = 4_096;
 
-/// Receipts that wait. Let go of, they say that what was asked for was lost.
+/// Receipts that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Receipts(Vec<Receipt>);
-
-type Receipt = (oneshot::Sender<Outcomes>, Outcomes);
 
 /// Receipts that are due, and are given when this is let go of: by whoever has it, at the latest by a
 /// runtime that ends before it came to them.
@@ -49,8 +46,8 @@ pub(crate) struct Unsynced {
 }
 
 impl Receipts {
-    pub(crate) fn add(&mut self, reply: oneshot::Sender<Outcomes>, outcomes: Outcomes) {
-        self.0.push((reply, outcomes));
+    pub(crate) fn add(&mut self, receipt: Receipt) {
+        self.0.push(receipt);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -68,21 +65,14 @@ impl Receipts {
             let due = Due(self.0.drain(..).collect());
             callers.spawn(async move { drop(due) });
         } else {
-            give(self.0.drain(..));
+            self.0.drain(..).for_each(Receipt::give);
         }
     }
 }
 
 impl Drop for Due {
     fn drop(&mut self) {
-        give(self.0.drain(..));
-    }
-}
-
-fn give(due: impl Iterator<Item = Receipt>) {
-    for (reply, outcomes) in due {
-        // The caller may have gone; what it asked for is done.
-        drop(reply.send(outcomes));
+        self.0.drain(..).for_each(Receipt::give);
     }
 }
 

@@ -18,12 +18,16 @@ use rand::{Rng, SeedableRng};
 const ROUNDS: u64 = 10;
 /// Commits that the child has under way at once.
 const IN_FLIGHT: u64 = 16;
+const BALLAST_BYTES: u64 = 64 * 1024;
 
 fn open(dir: &Path) -> Subject {
     let world = World::on_disk(Arc::new(Time::at(1)), Arc::new(Chance));
     let settings = Settings {
         file_bytes: 1 << 20,
-        spare: Spare::NOTHING,
+        spare: Spare {
+            ballast_bytes: BALLAST_BYTES,
+            ..Spare::NOTHING
+        },
         ..Settings::new(dir)
     };
     Subject::new(
@@ -48,10 +52,8 @@ async fn writer() {
     let mut out = std::io::stdout();
     loop {
         let ops = [append(A, message(next.to_string()))].into();
-        flying.push_back(subject.store.commit(vec![Unit {
-            ops,
-            promise: Promise::Durable,
-        }]));
+        let promise = Promise::Durable;
+        flying.push_back(subject.store.commit([Unit { ops, promise }].into()));
         next += 1;
         if flying.len() as u64 == IN_FLIGHT
             && let Some(commit) = flying.pop_front()
@@ -116,4 +118,28 @@ async fn everything_said_to_be_durable_survives_ten_kills() {
             );
         }
     }
+    let ballast = std::fs::metadata(dir.path().join("ballast")).expect("room is set aside");
+    assert_eq!(ballast.len(), BALLAST_BYTES);
+}
+
+/// Runs the test above on a file system in memory, in a place of its own to mount it. It takes neither writes past
+/// its cache nor wishes to set room aside, and does not know its size.
+#[test]
+fn what_was_durable_survives_where_everything_goes_through_the_cache() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let alone = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-ec", script]);
+        command.arg(std::env::current_exe().expect("this test"));
+        let status = command.env("TMPDIR", dir.path()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    if !alone("mount -t ramfs none $TMPDIR") {
+        eprintln!("skipped: nothing may be mounted here");
+        return;
+    }
+    let script = "mount -t ramfs none $TMPDIR
+        if dd if=/dev/zero of=$TMPDIR/file bs=4096 count=1 oflag=direct; then exit 1; fi
+        exec $0 --exact everything_said_to_be_durable_survives_ten_kills";
+    assert!(alone(script), "the test fails there");
 }

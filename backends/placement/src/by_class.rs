@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fairlead_canon::{Class, EntityId, Spec};
 use fairlead_ports::{
-    BoxFuture, Committed, Documents, Log, Op, Progress, Store, StoreError, Unit, Watcher,
+    BoxFuture, Commit, Documents, Log, Op, Progress, Store, StoreError, Unit, Units, Watcher,
 };
 use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
-use crate::gate::{Gate, Handed};
+use crate::gate::Gate;
 use crate::handle::Handle;
 use crate::marker::sweep;
 use crate::meter::{Meter, Moves};
@@ -161,23 +161,23 @@ impl Places {
     }
 
     /// Hands units over to the stores, or waits at the gate.
-    pub(crate) fn pass(self: &Arc<Self>, units: Vec<Unit>) -> Handed {
+    pub(crate) fn pass(self: &Arc<Self>, units: Units) -> Commit {
         self.gate.pass(units, |units| self.hand(units))
     }
 
-    fn hand(self: &Arc<Self>, units: Vec<Unit>) -> Handed {
+    fn hand(self: &Arc<Self>, units: Units) -> Commit {
         if let Some(entity) = only_concern(&units) {
             self.notes.note(&units);
             return self.store(self.side(entity)).commit(units);
         }
         if units.iter().any(|unit| self.crosses(unit)) {
-            return Box::pin(switch::all(Arc::clone(self), units));
+            return Commit::steps(switch::all(Arc::clone(self), units));
         }
         self.route(units)
     }
 
     /// To the store of each.
-    fn route(self: &Arc<Self>, units: Vec<Unit>) -> Handed {
+    fn route(self: &Arc<Self>, units: Units) -> Commit {
         self.notes.note(&units);
         self.learn(&units);
         let in_memory = self.in_memory.read();
@@ -196,7 +196,7 @@ impl Places {
             return handed;
         }
         let places = Arc::clone(self);
-        Box::pin(async move {
+        Commit::steps(async move {
             let outcomes = handed.await;
             for entity in in_doubt {
                 places.look_after(entity).await;
@@ -206,7 +206,7 @@ impl Places {
     }
 
     /// Units for what was in memory when their other halves were handed over, after so many moves.
-    fn late(self: &Arc<Self>, units: Vec<Unit>, known: u64) -> Handed {
+    fn late(self: &Arc<Self>, units: Units, known: u64) -> Commit {
         if self.moves.load(Ordering::Acquire) != known {
             return self.route(units);
         }
@@ -275,7 +275,7 @@ impl Store for ByClass {
         self.0.durable.name()
     }
 
-    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
+    fn commit(&self, units: Units) -> Commit {
         self.0.pass(units)
     }
 

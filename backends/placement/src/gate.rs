@@ -3,12 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use fairlead_ports::{BoxFuture, Committed, StoreError, Unit};
+use fairlead_ports::{Commit, StoreError, Units};
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
-
-pub(crate) type Outcomes = Vec<Result<Committed, StoreError>>;
-pub(crate) type Handed = BoxFuture<'static, Outcomes>;
 
 /// Open for everybody, or a line of those who wait. It bounds nothing by itself: each caller waits
 /// for its receipts, and holds back its peer meanwhile.
@@ -16,14 +13,14 @@ pub(crate) type Handed = BoxFuture<'static, Outcomes>;
 pub(crate) struct Gate(RwLock<Option<VecDeque<Waiting>>>);
 
 struct Waiting {
-    units: Vec<Unit>,
+    units: Units,
     /// Told where they went.
-    handed: oneshot::Sender<Handed>,
+    handed: oneshot::Sender<Commit>,
 }
 
 impl Gate {
     /// Hands units over at once if it is open; otherwise they wait in line.
-    pub(crate) fn pass(&self, units: Vec<Unit>, hand: impl Fn(Vec<Unit>) -> Handed) -> Handed {
+    pub(crate) fn pass(&self, units: Units, hand: impl Fn(Units) -> Commit) -> Commit {
         // While this is held nobody closes the gate: what passes is with a store before that.
         let line = self.0.read();
         if line.is_none() {
@@ -51,7 +48,7 @@ impl Gate {
     }
 
     /// Hands over what waits, in order, and lets everybody through again.
-    pub(crate) fn open(&self, hand: impl Fn(Vec<Unit>) -> Handed) {
+    pub(crate) fn open(&self, hand: impl Fn(Units) -> Commit) {
         let mut line = self.0.write();
         for waiting in line.take().into_iter().flatten() {
             // Whoever does not wait any more need not be told: it is with a store all the same.
@@ -68,11 +65,11 @@ impl fmt::Debug for Waiting {
     }
 }
 
-fn late(told: oneshot::Receiver<Handed>) -> Handed {
-    Box::pin(async move {
+fn late(told: oneshot::Receiver<Commit>) -> Commit {
+    Commit::steps(async move {
         match told.await {
             Ok(handed) => handed.await,
-            Err(_gone) => vec![Err(StoreError::Unavailable)],
+            Err(_gone) => [Err(StoreError::Unavailable)].into(),
         }
     })
 }

@@ -86,7 +86,7 @@ pub(crate) async fn commit(
     ops: Ops,
     promise: Promise,
 ) -> Result<Committed, StoreError> {
-    let outcome = store.commit(vec![Unit { ops, promise }]).await;
+    let outcome = store.commit([Unit { ops, promise }].into()).await;
     let outcome = outcome.into_iter().next();
     outcome.unwrap_or(Err(StoreError::Unavailable))
 }

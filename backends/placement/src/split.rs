@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use fairlead_canon::EntityId;
-use fairlead_ports::{BoxFuture, Committed, Op, Ops, Store, StoreError, Targets, Unit};
+use fairlead_ports::{
+    Commit, Committed, Op, Ops, Outcomes, Store, StoreError, Targets, Unit, Units,
+};
 use futures_util::future::join;
 
 /// One of the two stores.
@@ -50,8 +52,6 @@ struct Origin {
     /// Where the target of each `placed` went, in order.
     targets: Vec<Side>,
 }
-
-type Outcomes = Vec<Result<Committed, StoreError>>;
 
 impl Split {
     pub(crate) fn of(units: &[Unit], side: impl Fn(EntityId) -> Side) -> Self {
@@ -106,19 +106,19 @@ impl Halves {
         self,
         memory: &Arc<dyn Store>,
         durable: &Arc<dyn Store>,
-        late: impl FnOnce(Vec<Unit>) -> BoxFuture<'static, Outcomes> + Send + 'static,
-    ) -> BoxFuture<'static, Outcomes> {
-        let kept = durable.commit(self.durable);
+        late: impl FnOnce(Units) -> Commit + Send + 'static,
+    ) -> Commit {
+        let kept = durable.commit(self.durable.into());
         if self.is_conditional {
             let (units, origins) = (self.memory, self.origins);
-            return Box::pin(async move {
+            return Commit::steps(async move {
                 let kept = kept.await;
                 let held = late(admitted(units, &kept, &origins)).await;
                 join_results(origins, held, kept)
             });
         }
-        let held = memory.commit(self.memory);
-        Box::pin(async move {
+        let held = memory.commit(self.memory.into());
+        Commit::steps(async move {
             let (held, kept) = join(held, kept).await;
             join_results(self.origins, held, kept)
         })
@@ -126,11 +126,7 @@ impl Halves {
 }
 
 /// The halves in memory whose durable half took effect.
-fn admitted(
-    units: Vec<Unit>,
-    kept: &[Result<Committed, StoreError>],
-    origins: &[Origin],
-) -> Vec<Unit> {
+fn admitted(units: Vec<Unit>, kept: &[Result<Committed, StoreError>], origins: &[Origin]) -> Units {
     let mut kept = kept.iter();
     let may = origins.iter().filter_map(|origin| {
         let is_kept = !origin.has_durable || kept.next().is_some_and(Result::is_ok);

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fairlead_canon::{Class, EntityId, Offset, Promise, Spec};
-use fairlead_ports::{Committed, Op, Ops, StoreError, Unit};
+use fairlead_ports::{Committed, Op, Ops, Outcomes, StoreError, Unit, Units};
 use tokio::time::Instant;
 
 use crate::by_class::Places;
 use crate::copy::{Copier, Round};
-use crate::gate::Outcomes;
 use crate::marker::{marked, unmarked};
 use crate::slice::commit;
 use crate::split::Side;
@@ -40,8 +39,8 @@ pub(crate) struct Switch {
 }
 
 /// Carries out the units of one commit, of which at least one moves entities.
-pub(crate) async fn all(places: Arc<Places>, units: Vec<Unit>) -> Outcomes {
-    let mut outcomes = Vec::with_capacity(units.len());
+pub(crate) async fn all(places: Arc<Places>, units: Units) -> Outcomes {
+    let mut outcomes = Outcomes::with_capacity(units.len());
     for unit in units {
         outcomes.push(each(&places, unit).await);
     }
@@ -65,7 +64,7 @@ async fn each(places: &Arc<Places>, unit: Unit) -> Result<Committed, StoreError>
             return moved;
         }
     }
-    let outcome = places.pass(vec![unit]).await.into_iter().next();
+    let outcome = places.pass([unit].into()).await.into_iter().next();
     outcome.unwrap_or(Err(StoreError::Unavailable))
 }
 

@@ -105,12 +105,12 @@ mod classes {
 
 mod moving {
     use std::future::{Future, poll_fn};
-    use std::pin::pin;
+    use std::pin::{Pin, pin};
     use std::task::{Context, Waker};
 
     use fairlead_canon::{Batch, Class, EntityId, Kind, Offset, Outcome, Promise, Spec};
     use fairlead_ports::{
-        Decision, Op, Placement, Progress, StoreError, Unit, Version, View, Want,
+        Decision, Op, Placement, Progress, StoreError, Unit, Units, Version, View, Want,
     };
     use fairlead_testkit::make::{
         A, B, append, append_to, create, end_txn, expect, keyed, marker, message, messages, put,
@@ -352,8 +352,8 @@ mod moving {
             ops: [as_class(A, Kind::Queue, Class::Local)].into(),
             promise: Promise::Durable,
         };
-        drop(subject.store.commit(vec![unit()]));
-        polled_once(subject.store.commit(vec![unit()]));
+        drop(subject.store.commit([unit()].into()));
+        polled_once(subject.store.commit([unit()].into()));
         subject.done(vec![append(A, message("b"))]).await;
         assert_eq!(subject.bodies(A).await.len(), 2);
     }
@@ -370,10 +370,10 @@ mod moving {
         assert_eq!(subject.store.progress(A), None);
         let ops = [as_class(A, Kind::Log, Class::Memory)].into();
         let promise = Promise::Durable;
-        let mut moving = subject.store.commit(vec![Unit { ops, promise }]);
+        let mut moving = subject.store.commit([Unit { ops, promise }].into());
         let mut seen = Vec::new();
         let outcomes = poll_fn(|context| {
-            let polled = moving.as_mut().poll(context);
+            let polled = Pin::new(&mut moving).poll(context);
             seen.extend(subject.store.progress(A));
             polled
         });
@@ -398,7 +398,7 @@ mod moving {
         subject.done(ops).await;
         let unit = |op| {
             let (ops, promise) = ([op].into(), Promise::Durable);
-            vec![Unit { ops, promise }]
+            Units::from([Unit { ops, promise }])
         };
         let mut waiting = Vec::new();
         for round in 0..20_u64 {

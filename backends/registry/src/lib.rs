@@ -12,7 +12,7 @@ use fairlead_ports::{BoxFuture, Clock, Documents, Entropy, Lsn, Store, StoreErro
 
 pub use fairlead_native::{
     Cut, Damage, Entry, Inspection, Kept, Measures, OpenError, Report, SYNC_TIMES_US, Said,
-    SealedFile, Segment, SegmentSum, Site, Spare, Stats, Sum,
+    SealedFile, Segment, SegmentSum, Site, Spare, Stats, Sum, open_files_max,
 };
 pub use fairlead_objects::{
     Finding, Objects, OpenError as PlaceError, Patience, Place, self_check,

@@ -73,7 +73,12 @@ impl Moves {
     /// The same unit on both; the same answer.
     async fn step(&mut self, at: usize, unit: &Unit) {
         let placed = |committed: Committed| committed.placed.to_vec();
-        let got = self.tested.store.commit(vec![unit.clone()]).await.remove(0);
+        let got = self
+            .tested
+            .store
+            .commit([unit.clone()].into())
+            .await
+            .remove(0);
         let has_refused = matches!(got, Err(StoreError::Unsupported { .. }));
         // Not everything can be asked for together with a move.
         if has_refused && self.moves(unit) {
@@ -115,7 +120,7 @@ impl Moves {
 
     /// Commits to the reference, and remembers what became of entities.
     async fn learn(&mut self, unit: &Unit) -> Answer {
-        let committed = self.reference.store.commit(vec![unit.clone()]).await;
+        let committed = self.reference.store.commit([unit.clone()].into()).await;
         let committed = committed.into_iter().next().expect("one answer")?;
         for op in &unit.ops {
             if let Op::Create { entity, spec } | Op::Alter { entity, spec } = op {
@@ -188,7 +193,7 @@ impl Moves {
             ops: [Op::Alter { entity, spec }].into(),
             promise: Promise::Durable,
         };
-        let moved = self.tested.store.commit(vec![moves]);
+        let moved = self.tested.store.commit([moves].into());
         let steps = async {
             for unit in &meanwhile {
                 self.step(at, unit).await;

@@ -7,8 +7,8 @@ use std::{future, io};
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Offset};
 use fairlead_ports::{
-    BoxFuture, By, Chunk, Committed, CursorId, Entry, KeyPage, Log, Marks, Store, StoreError,
-    Stored, Unit, Want, Watcher, Writers,
+    BoxFuture, By, Chunk, Commit, CursorId, Entry, KeyPage, Log, Marks, Store, StoreError, Stored,
+    Units, Want, Watcher, Writers,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -58,9 +58,9 @@ impl Store for Slow {
         self.store.name()
     }
 
-    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
+    fn commit(&self, units: Units) -> Commit {
         let (outcome, pass) = (self.store.commit(units), self.turns.pass());
-        Box::pin(async move {
+        Commit::steps(async move {
             pass.await;
             outcome.await
         })

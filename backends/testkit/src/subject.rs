@@ -90,7 +90,7 @@ impl Subject {
     /// Commits one unit.
     pub async fn commit_as(&self, promise: Promise, ops: Vec<Op>) -> Result<Committed, StoreError> {
         let ops = ops.into();
-        let mut results = self.store.commit(vec![Unit { ops, promise }]).await;
+        let mut results = self.store.commit([Unit { ops, promise }].into()).await;
         assert_eq!(results.len(), 1, "one result per unit");
         results.remove(0)
     }

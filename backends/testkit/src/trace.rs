@@ -9,7 +9,7 @@ use fairlead_canon::{
 };
 use fairlead_ports::{
     By, Committed, CursorId, Decision, Document, Log, Marks, Op, Placed, Space, StoreError, Stored,
-    Unit, Version, View, Want,
+    Unit, Units, Version, View, Want,
 };
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -81,7 +81,7 @@ pub async fn run(
 type Answer = Result<Vec<Placed>, StoreError>;
 
 async fn commit(subject: &Subject, step: &Step) -> Vec<Answer> {
-    let mut units = Vec::new();
+    let mut units = Units::new();
     for (expected, unit) in &step.units {
         let mut unit = unit.clone();
         if let Some(expected) = expected {

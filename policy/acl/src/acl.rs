@@ -104,7 +104,9 @@ impl Policy for Acl {
             Action::Subscribe(filter) => {
                 self.decide(who, |grants| grants.judge_subscribe(who, filter))
             }
-            Action::Connect(_) | Action::Consume(_) | Action::Declare(_) => Verdict::Yes,
+            Action::Connect(_) | Action::Stay | Action::Consume(_) | Action::Declare(_) => {
+                Verdict::Yes
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! EXTERNAL (RFC 4422): who the client is was shown beneath the protocol, by its certificate.
 
 use bytes::Bytes;
-use fairlead_canon::{Principal, Proof, Text};
+use fairlead_canon::{Proof, Text};
 use fairlead_ports::{BoxFuture, Login, Step};
 
 use crate::rule::proven;
@@ -18,10 +18,7 @@ impl Login for External {
         // Acting for somebody else is not offered.
         let is_self = act_for.is_empty() || act_for == self.name.as_bytes().as_ref();
         let step = if is_self {
-            let who = Principal {
-                proof: Proof::Certificate,
-                ..proven(&self.name)
-            };
+            let who = proven(&self.name, Proof::Certificate);
             Step::Done(who, Bytes::new())
         } else {
             Step::Refused("a certificate of another name")

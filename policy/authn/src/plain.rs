@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::Principal;
+use fairlead_canon::{Principal, Proof, Seal};
 use fairlead_ports::{BoxFuture, ConnInfo, Login, Step};
 use tokio::time::{Instant, sleep};
 
-use crate::rule::Shared;
+use crate::rule::{Shared, proven};
 use crate::token;
-use crate::user::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX, User};
+use crate::user::{NAME_BYTES_MAX, PASSWORD_BYTES_MAX};
 
 pub(crate) const NAME: &str = "PLAIN";
 
@@ -49,23 +49,24 @@ impl Plain {
         if self.shared.verifier.takes_tokens() && token::is_like(claim.password) {
             return self.check_token(claim).await;
         }
-        let hash = self.shared.user(claim.name).map(User::hash);
-        let is_known = hash.as_ref().is_some_and(|hash| {
-            let verifier = &self.shared.verifier;
-            verifier.remembers(hash, claim.password)
-        });
-        if is_known {
-            return done(claim.name);
+        let user = self.shared.user(claim.name);
+        let known = user.map(|(user, seal)| (user.hash(), seal));
+        if let Some((hash, seal)) = &known
+            && self.shared.verifier.remembers(hash, claim.password)
+        {
+            return done(claim.name, *seal);
         }
-        self.check_slowly(hash, claim).await
+        self.check_slowly(known, claim).await
     }
 
-    async fn check_slowly(&self, hash: Option<String>, claim: Claim<'_>) -> Step {
+    async fn check_slowly(&self, known: Option<(String, Seal)>, claim: Claim<'_>) -> Step {
         if !self.pause().await {
             return Step::Refused("too many failed logins from this address");
         }
-        if self.shared.verifier.check(hash, claim.password).await {
-            return done(claim.name);
+        let (hash, seal) = known.unzip();
+        let is_right = self.shared.verifier.check(hash, claim.password).await;
+        if let Some(seal) = seal.filter(|_| is_right) {
+            return done(claim.name, seal);
         }
         self.failed("unknown user or wrong password")
     }
@@ -101,8 +102,8 @@ impl Plain {
     }
 }
 
-fn done(name: &str) -> Step {
-    Step::Done(crate::rule::proven(name), Bytes::new())
+fn done(name: &str, seal: Seal) -> Step {
+    Step::Done(proven(name, Proof::Password(seal)), Bytes::new())
 }
 
 impl<'a> Claim<'a> {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
-use fairlead_canon::{Principal, Proof, TenantId, Text};
+use fairlead_canon::{Principal, Proof, Seal, Text};
 use fairlead_ports::{
     Action, BoxFuture, ConnInfo, Denied, Directory, Entropy, Login, Policy, Step, Verdict,
 };
 
 use crate::external::{self, External};
-use crate::keys::Sha256Digest;
+use crate::keys::{Sha256Digest, hmac};
 use crate::patience::Patience;
 use crate::plain::{self, Plain};
 use crate::scram::{self, Scram};
@@ -87,7 +87,9 @@ impl Policy for Authn {
                 }
             }
             Action::Connect(_) if is_misnamed(who) => no("the token is for another client"),
+            Action::Stay if !self.shared.still_holds(who) => no("the login holds no more"),
             Action::Connect(_)
+            | Action::Stay
             | Action::Publish(_)
             | Action::Subscribe(_)
             | Action::Consume(_)
@@ -123,17 +125,40 @@ impl Policy for Authn {
 
 impl Shared {
     pub(crate) fn admits_anonymous(&self, conn: &ConnInfo) -> bool {
+        conn.is_loopback() && self.needs_nobody_known()
+    }
+
+    fn needs_nobody_known(&self) -> bool {
         // Where tokens are believed, users are kept elsewhere.
         self.anonymous == Anonymous::Loopback
-            && conn.is_loopback()
             && !self.verifier.takes_tokens()
             && self.directory.is_empty(NAMESPACE)
     }
 
-    /// A user by name; one whose document is damaged counts as unknown.
-    pub(crate) fn user(&self, name: &str) -> Option<User> {
+    /// Whether somebody who is in would be let in by the same proof now.
+    fn still_holds(&self, who: &Principal) -> bool {
+        match who.proof {
+            Proof::Anonymous => self.needs_nobody_known(),
+            Proof::Password(seal) => {
+                let document = self.directory.get(NAMESPACE, who.name.as_bytes());
+                document.is_some_and(|document| self.seal(&document) == seal)
+            }
+            // They hold for as long as they say, whatever users there are.
+            Proof::Certificate | Proof::Token(_) => true,
+        }
+    }
+
+    /// A user by name, and the seal of what is known of it; one whose document is damaged counts as unknown.
+    pub(crate) fn user(&self, name: &str) -> Option<(User, Seal)> {
         let document = self.directory.get(NAMESPACE, name.as_bytes())?;
-        User::from_json(&document).ok()
+        let user = User::from_json(&document).ok()?;
+        Some((user, self.seal(&document)))
+    }
+
+    fn seal(&self, document: &[u8]) -> Seal {
+        let digest = hmac(&self.secret, &[document]);
+        let first = digest.first_chunk().copied().unwrap_or_default();
+        Seal(u64::from_be_bytes(first))
     }
 
     pub(crate) fn nonce(&self) -> String {
@@ -164,14 +189,12 @@ fn is_misnamed(who: &Principal) -> bool {
     only.is_some_and(|only| *only != who.client)
 }
 
-/// The principal of a user that showed its password.
-pub(crate) fn proven(name: &str) -> Principal {
+/// The principal of a user that has shown this.
+pub(crate) fn proven(name: &str, proof: Proof) -> Principal {
     Principal {
-        tenant: TenantId::default(),
         client: Text::new(),
         name: Text::from(name),
-        groups: Box::default(),
-        proof: Proof::Password,
+        proof,
     }
 }
 

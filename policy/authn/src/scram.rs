@@ -12,12 +12,13 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use fairlead_canon::{Proof, Seal};
 use fairlead_ports::{BoxFuture, ConnInfo, Login, Step};
 use tokio::time::{Instant, sleep};
 
 use crate::keys::ScramKeys;
 use crate::rule::{Shared, proven};
-use crate::user::{NAME_BYTES_MAX, User};
+use crate::user::NAME_BYTES_MAX;
 
 pub(crate) const NAME: &str = "SCRAM-SHA-256";
 
@@ -43,7 +44,7 @@ enum State {
 struct Challenge {
     name: String,
     /// `None` for a user that does not exist.
-    keys: Option<ScramKeys>,
+    known: Option<(ScramKeys, Seal)>,
     decoy: ScramKeys,
     /// The client's channel-binding header, in base64, as it must come back.
     binding: String,
@@ -77,9 +78,10 @@ impl Scram {
         let Some(first) = First::parse(text) else {
             return Step::Refused("malformed first SCRAM message");
         };
-        let keys = self.shared.user(&first.name).and_then(User::scram_keys);
+        let user = self.shared.user(&first.name);
+        let known = user.and_then(|(user, seal)| Some((user.scram_keys()?, seal)));
         let decoy = ScramKeys::decoy(&self.shared.secret, first.name.as_bytes());
-        let shown = keys.as_ref().unwrap_or(&decoy);
+        let shown = known.as_ref().map_or(&decoy, |(keys, _)| keys);
         let nonce = format!("{}{}", first.nonce, self.shared.nonce());
         let salt = STANDARD.encode(shown.salt);
         let answer = format!("r={nonce},s={salt},i={}", shown.iterations);
@@ -87,7 +89,7 @@ impl Scram {
             name: first.name,
             binding: STANDARD.encode(first.header),
             so_far: format!("{},{answer}", first.bare),
-            keys,
+            known,
             decoy,
             nonce,
         }));
@@ -100,12 +102,13 @@ impl Scram {
             return Step::Refused("too many failed logins from this address");
         };
         sleep(pause).await;
-        let Some(signature) = challenge.check(text) else {
+        let Some((signature, seal)) = challenge.check(text) else {
             self.shared.patience.failed(peer, Instant::now());
             return Step::Refused("unknown user or wrong proof");
         };
         let last = format!("v={}", STANDARD.encode(signature));
-        Step::Done(proven(&challenge.name), Bytes::from(last))
+        let who = proven(&challenge.name, Proof::Password(seal));
+        Step::Done(who, Bytes::from(last))
     }
 }
 
@@ -116,18 +119,19 @@ impl Login for Scram {
 }
 
 impl Challenge {
-    /// Our signature when the final message is right in every part.
-    fn check(&self, text: &str) -> Option<[u8; 32]> {
+    /// Our signature when the final message is right in every part, and the seal of what it was checked against.
+    fn check(&self, text: &str) -> Option<([u8; 32], Seal)> {
         let (without_proof, proof) = text.rsplit_once(",p=")?;
         let mut parts = without_proof.splitn(3, ',');
         let binding = parts.next()?.strip_prefix("c=")?;
         let nonce = parts.next()?.strip_prefix("r=")?;
         let proof = STANDARD.decode(proof).ok()?.try_into().ok()?;
         let conversation = format!("{},{without_proof}", self.so_far);
-        let keys = self.keys.as_ref().unwrap_or(&self.decoy);
+        let keys = self.known.as_ref().map_or(&self.decoy, |(keys, _)| keys);
         let signature = keys.check(conversation.as_bytes(), &proof)?;
-        let is_same = binding == self.binding && nonce == self.nonce && self.keys.is_some();
-        is_same.then_some(signature)
+        let (_, seal) = self.known.as_ref()?;
+        let is_same = binding == self.binding && nonce == self.nonce;
+        is_same.then_some((signature, *seal))
     }
 }
 

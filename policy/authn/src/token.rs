@@ -86,10 +86,7 @@ impl Tokens {
             client: self.wanted(&claims, self.rules.client.as_ref())?,
             grants: self.grants(&claims)?,
         };
-        Ok(Principal {
-            proof: Proof::Token(Arc::new(token)),
-            ..proven(&name)
-        })
+        Ok(proven(&name, Proof::Token(Arc::new(token))))
     }
 
     /// When it ends.

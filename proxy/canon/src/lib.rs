@@ -36,7 +36,7 @@ pub use headers::{Header, HeaderIter, Headers, HeadersBuilder, TooDeep};
 pub use loss::{Loss, LossCode};
 pub use message::{Home, Message, Origin, Terms};
 pub use pattern::{Part, Pattern};
-pub use principal::{Principal, Proof, TenantId, Token};
+pub use principal::{Principal, Proof, Seal, Token};
 pub use properties::{BodyFormat, Properties, ReplyTo, TraceContext, User};
 pub use series::Series;
 pub use time::{EventTime, Timestamp};

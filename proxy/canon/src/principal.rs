@@ -6,22 +6,22 @@ use bytes::Bytes;
 
 use crate::{Text, Timestamp};
 
-/// A tenant. The default one is 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TenantId(pub u32);
-
 /// How a principal proved who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// Not at all; loopback only.
     Anonymous,
     /// A password.
-    Password,
+    Password(Seal),
     /// A client certificate.
     Certificate,
     /// A signed token, which may say more than a name.
     Token(Arc<Token>),
 }
+
+/// Stands for what a password was checked against, so that a change of that is seen. It says nothing of either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seal(pub u64);
 
 /// What a token says besides a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,14 +37,10 @@ pub struct Token {
 /// Who acts on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// Its tenant.
-    pub tenant: TenantId,
     /// What the client calls itself; proves nothing.
     pub client: Text,
     /// Its name; `anonymous` without proof.
     pub name: Text,
-    /// Groups it belongs to.
-    pub groups: Box<[Text]>,
     /// How it proved who it is.
     pub proof: Proof,
 }
@@ -53,10 +49,8 @@ impl Principal {
     /// The principal of a client that proved nothing.
     pub fn anonymous() -> Self {
         Self {
-            tenant: TenantId::default(),
             client: Text::new(),
             name: Text::from_static("anonymous"),
-            groups: Box::default(),
             proof: Proof::Anonymous,
         }
     }
@@ -65,7 +59,7 @@ impl Principal {
     pub fn token(&self) -> Option<&Token> {
         match &self.proof {
             Proof::Token(token) => Some(token),
-            Proof::Anonymous | Proof::Password | Proof::Certificate => None,
+            Proof::Anonymous | Proof::Password(_) | Proof::Certificate => None,
         }
     }
 }

@@ -26,11 +26,8 @@ mod member;
 mod slim;
 mod waiting;
 
+pub use member::MemberId;
 pub use waiting::Amount;
-
-/// A member's place in a queue: unique within the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MemberId(pub u64);
 
 /// Where a message is in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,11 +43,18 @@ pub struct Place {
 pub struct Queue {
     lanes: SmallVec<[Lane; 1]>,
     /// Made with the first message: most queues of a node have none.
-    unsettled: Option<Box<Series<Place, Held>>>,
+    busy: Option<Box<Busy>>,
     members: Members,
-    returns_max: Option<u16>,
+    /// A message that was returned more often dies; as many as are counted: never.
+    returns_max: u16,
+}
+
+/// What is under way in a queue.
+#[derive(Debug, Default)]
+struct Busy {
+    unsettled: Series<Place, Held>,
     /// Admitted, and on its way through the store. Only queues with a limit ever count it.
-    coming: Option<Box<Amount>>,
+    coming: Amount,
 }
 
 /// How a queue gives out its messages.
@@ -163,10 +167,9 @@ impl Queue {
                 .into_iter()
                 .map(|(start, handed_out)| Lane::new(start, handed_out))
                 .collect(),
-            unsettled: None,
+            busy: None,
             members: Members::new(manner.is_single_active),
-            returns_max: manner.returns_max,
-            coming: None,
+            returns_max: manner.returns_max.unwrap_or(u16::MAX),
         }
     }
 
@@ -335,7 +338,7 @@ impl Queue {
             is_spared: false,
             ..facts
         };
-        if self.returns_max.is_some_and(|max| facts.requeued > max) {
+        if facts.requeued > self.returns_max {
             return End::Spent;
         }
         if let Some(lane) = self.lane(place.lane) {
@@ -378,17 +381,17 @@ impl Queue {
             offset: Offset(0),
         };
         let held = self
-            .unsettled
+            .busy
             .iter()
-            .flat_map(move |all| all.range(first..));
+            .flat_map(move |busy| busy.unsettled.range(first..));
         let of_lane = held.take_while(move |(place, _)| place.lane == lane);
         of_lane.map(|(place, _)| place.offset)
     }
 
     /// Whether anybody holds a message.
     pub fn is_held(&self, place: Place) -> bool {
-        let unsettled = self.unsettled.as_ref();
-        unsettled.is_some_and(|all| all.contains_key(&place))
+        let busy = self.busy.as_ref();
+        busy.is_some_and(|busy| busy.unsettled.contains_key(&place))
     }
 
     /// The first offset of a lane that may be ready; `None` when there is none.
@@ -398,13 +401,13 @@ impl Queue {
 
     /// Messages that a member holds, oldest first.
     pub fn held_by(&self, id: MemberId) -> impl Iterator<Item = Place> {
-        let held = self.unsettled.iter().flat_map(|all| all.iter());
+        let held = self.busy.iter().flat_map(|busy| busy.unsettled.iter());
         let own = held.filter(move |(_, held)| held.member == id);
         own.map(|(place, _)| place)
     }
 
     fn all_unsettled(&self) -> usize {
-        self.unsettled.as_ref().map_or(0, |all| all.len())
+        self.busy.as_ref().map_or(0, |busy| busy.unsettled.len())
     }
 
     fn lane(&mut self, number: u8) -> Option<&mut Lane> {
@@ -454,7 +457,8 @@ impl Queue {
             facts,
             is_doomed: false,
         };
-        self.unsettled.get_or_insert_default().insert(place, held);
+        let busy = self.busy.get_or_insert_default();
+        busy.unsettled.insert(place, held);
         Some(Assigned {
             member: id,
             place,
@@ -464,7 +468,7 @@ impl Queue {
     }
 
     fn release(&mut self, id: MemberId, place: Place) -> Option<Held> {
-        let unsettled = self.unsettled.as_mut()?;
+        let unsettled = &mut self.busy.as_mut()?.unsettled;
         let held = unsettled.remove_if(&place, |held| held.member == id)?;
         self.members.settled(id);
         Some(held)

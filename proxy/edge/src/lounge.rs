@@ -6,10 +6,12 @@
 //!               somebody inside  --calls-->^
 //! ```
 
+mod alone;
 mod bell;
 mod desk;
 mod guest;
 mod host;
+mod pace;
 
 use std::io;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use fairlead_backends::{Objects, Patience, Place};
+use fairlead_backends::{Objects, Patience, Place, open_files_max};
 use fairlead_edge::{Admin, Cause, Edge, Gate, Keeper, Listener, Settings, Socket, Taken, Token};
 use fairlead_ports::Entropy;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -34,8 +34,8 @@ const BACKGROUND_THREADS: usize = 1;
 /// is kept by then, what nobody was promised is not.
 const BACKGROUND_END: Duration = Duration::from_secs(10);
 
-/// Open files that are not connections: the log, the admin page, what the system needs.
-const OWN_FILES: u64 = 256;
+/// Open files that are neither connections nor the log: the index, the admin page, what the system needs.
+const OWN_FILES: u64 = 128;
 
 /// How long a process that takes over waits for the data directory beyond the other's drain: for
 /// a slow disk.
@@ -259,7 +259,8 @@ fn connections_max(config: &Config) -> u32 {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let room = u32::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(u32::MAX);
+    let own = OWN_FILES + open_files_max(config.store.log_bytes_max);
+    let room = u32::try_from(files.saturating_sub(own)).unwrap_or(u32::MAX);
     if room < config.connections_max {
         tracing::warn!(
             files,

@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use fairlead_canon::EntityId;
-use fairlead_ports::{Committed, StoreError};
+use fairlead_ports::{Commit, Committed, StoreError};
 
 use crate::admission::Admitted;
-use crate::outbox::Committing;
 use crate::undertaker::Undertaker;
 
 /// Gathered while units are staged.
@@ -38,9 +37,9 @@ impl Aftermath {
     }
 
     /// The commit, and after its answer what has to follow.
-    pub(crate) fn follow(self, commit: Committing, undertaker: &Arc<Undertaker>) -> Committing {
+    pub(crate) fn follow(self, commit: Commit, undertaker: &Arc<Undertaker>) -> Commit {
         let undertaker = Arc::clone(undertaker);
-        Box::pin(async move {
+        Commit::steps(async move {
             let results = commit.await;
             self.begin(&results, &undertaker);
             results

@@ -35,7 +35,7 @@ pub(crate) struct Bodies {
 pub(crate) struct Reading {
     pub(crate) attachment: AttachmentId,
     pub(crate) assigned: Vec<Assigned>,
-    pub(crate) bodies: Solo<Result<Vec<Stored>, StoreError>>,
+    pub(crate) bodies: Solo<BoxFuture<'static, Result<Vec<Stored>, StoreError>>>,
 }
 
 impl Default for Bodies {

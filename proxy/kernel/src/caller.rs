@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fairlead_canon::{Origin, Principal, Text};
 use fairlead_delivery::MemberId;
-use fairlead_ports::Space;
+use fairlead_ports::{Commit, Space};
 use fairlead_topology::{StreamKey, Topology};
 use tokio::runtime::Handle;
 
@@ -14,9 +14,10 @@ use crate::bodies::Bodies;
 use crate::claim::Claim;
 use crate::inbox::{Contents, Inbox};
 use crate::load::Load;
-use crate::outbox::{Committing, Outbox};
+use crate::outbox::Outbox;
 use crate::publish::Routes;
 use crate::seldom::Seldom;
+use crate::showing::Showing;
 use crate::transact::Endings;
 use crate::verb::{AttachmentId, Event};
 use crate::{Kernel, Meters};
@@ -27,7 +28,6 @@ use crate::{Kernel, Meters};
 pub struct Caller {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) id: u64,
-    pub(crate) who: Principal,
     pub(crate) origin: Origin,
     pub(crate) space: Space,
     pub(crate) meters: Arc<Meters>,
@@ -43,8 +43,7 @@ pub struct Caller {
     pub(crate) ready: Seldom<VecDeque<Event>>,
     pub(crate) bodies: Seldom<Bodies>,
     pub(crate) loads: Vec<Load>,
-    /// Inboxes that got live messages and were not woken yet.
-    pub(crate) dirty: Vec<Arc<Inbox>>,
+    pub(crate) showing: Seldom<Showing>,
     pub(crate) claim: Option<Arc<Claim>>,
     pub(crate) owned: Vec<StreamKey>,
     pub(crate) watches_condition: bool,
@@ -63,11 +62,10 @@ impl Caller {
         Self {
             kernel,
             id,
-            who,
             origin,
             space: Space(FIRST_TRANSLATOR_SPACE + u16::from(origin.0)),
             meters,
-            inbox: Arc::default(),
+            inbox: Arc::new(Inbox::of(who)),
             spare: None,
             publisher,
             outbox: Seldom::default(),
@@ -77,7 +75,7 @@ impl Caller {
             ready: Seldom::default(),
             bodies: Seldom::default(),
             loads: Vec::new(),
-            dirty: Vec::new(),
+            showing: Seldom::default(),
             claim: None,
             owned: Vec::new(),
             watches_condition: false,
@@ -93,7 +91,7 @@ impl Caller {
 
     /// Who acts.
     pub fn who(&self) -> &Principal {
-        &self.who
+        &self.inbox.who
     }
 
     /// The kernel entered.
@@ -108,7 +106,7 @@ impl Caller {
 
     /// Names the publisher for the choice of lanes (a client's own identifier).
     pub fn set_publisher(&mut self, name: Text) {
-        self.publisher = (name != self.who.client).then(|| Box::new(name));
+        self.publisher = (name != self.inbox.who.client).then(|| Box::new(name));
     }
 
     /// Looks at what exists; `look` is short and does not wait.
@@ -132,6 +130,7 @@ impl Drop for Caller {
         if self.watches_condition {
             self.kernel.conditions.forget(self.id);
         }
+        self.kernel.roll.leave(self.id);
         if let Some(claim) = self.claim.take() {
             self.kernel.claims.release(&claim);
         }
@@ -143,7 +142,7 @@ impl Drop for Caller {
 
 /// Awaits commits that nobody is left to await. Outside a runtime there is nobody to do it: the
 /// process ends.
-fn see_to_the_end(commits: Vec<Committing>) {
+fn see_to_the_end(commits: Vec<Commit>) {
     if commits.is_empty() {
         return;
     }

@@ -1,7 +1,7 @@
 //! Names that one caller holds at a time: who claims one displaces its holder.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -25,8 +25,8 @@ pub(crate) struct Claim {
     /// With the holder's document space before it, since each protocol has its own names.
     name: Box<[u8]>,
     inbox: Arc<Inbox>,
-    /// For those who wait.
-    released: Notify,
+    /// For those who wait; most are held by one and awaited by nobody.
+    released: OnceLock<Box<Notify>>,
 }
 
 impl Caller {
@@ -43,7 +43,7 @@ impl Caller {
             loop {
                 match claims.try_hold(&name, &self.inbox) {
                     Ok(claim) => return claim,
-                    Err(other) => other.released.notified().await,
+                    Err(other) => other.released().notified().await,
                 }
             }
         };
@@ -62,8 +62,7 @@ impl Kernel {
         let is_meant = |claim: &&Arc<Claim>| claim.name.get(size_of::<u16>()..) == Some(name);
         let mut is_held = false;
         for claim in held.iter().filter(is_meant) {
-            let why = Some(Displaced::Dismissed);
-            claim.inbox.put(|contents| contents.displaced = why);
+            claim.inbox.displace(Displaced::Dismissed);
             is_held = true;
         }
         is_held
@@ -90,15 +89,16 @@ impl Claims {
         match held.find(hash, |claim| *claim.name == *name) {
             Some(claim) if Arc::ptr_eq(&claim.inbox, inbox) => Ok(Arc::clone(claim)),
             Some(claim) => {
-                let why = Some(Displaced::Claimed);
-                claim.inbox.put(|contents| contents.displaced = why);
+                claim.inbox.displace(Displaced::Claimed);
+                // Made while nobody can let go of it unseen.
+                claim.released();
                 Err(Arc::clone(claim))
             }
             None => {
                 let claim = Arc::new(Claim {
                     name: name.into(),
                     inbox: Arc::clone(inbox),
-                    released: Notify::new(),
+                    released: OnceLock::new(),
                 });
                 let hash_of = |claim: &Arc<Claim>| self.hasher.hash_one(&*claim.name);
                 held.insert_unique(hash, Arc::clone(&claim), hash_of);
@@ -113,9 +113,18 @@ impl Claims {
         let hash = self.hasher.hash_one(&*claim.name);
         if let Ok(entry) = held.find_entry(hash, |held| Arc::ptr_eq(held, claim)) {
             entry.remove();
-            // Both kinds: those who wait already, and one who is about to.
-            claim.released.notify_waiters();
-            claim.released.notify_one();
+            if let Some(released) = claim.released.get() {
+                // Both kinds: those who wait already, and one who is about to.
+                released.notify_waiters();
+                released.notify_one();
+            }
         }
+    }
+}
+
+impl Claim {
+    /// What those who wait are told by.
+    fn released(&self) -> &Notify {
+        self.released.get_or_init(Box::default)
     }
 }

@@ -53,7 +53,7 @@ impl Caller {
     /// The client calls itself by this name and wants to come in. `false`: it comes too often, or did
     /// so of late.
     pub fn may_come(&self, client: &Text, max: ComingMax) -> bool {
-        let who = (self.who.name.clone(), client.clone());
+        let who = (self.inbox.who.name.clone(), client.clone());
         let is_welcome = self.kernel.comings.count(who, max, Instant::now());
         if !is_welcome {
             self.meters.banned.inc();

@@ -48,8 +48,7 @@ pub(crate) enum Role {
 impl Caller {
     /// Asks to be pushed messages. Exclusive streams of other connections answer `Locked`.
     pub async fn attach(&mut self, attach: Attach) -> Result<AttachmentId, Error> {
-        self.last_attachment += 1;
-        let id = AttachmentId(self.last_attachment);
+        let id = self.next_attachment()?;
         let attached = match attach.source {
             Source::Live(pattern) => {
                 self.admit(&Action::Subscribe(&pattern))?;
@@ -69,7 +68,6 @@ impl Caller {
                 };
                 let entrant = Entrant {
                     joining,
-                    attachment: id,
                     inbox: Arc::clone(&self.inbox),
                     is_exclusive: attach.is_exclusive,
                     is_consumer: true,
@@ -201,7 +199,7 @@ impl Caller {
     }
 
     pub(crate) fn admit(&self, action: &Action<'_>) -> Result<(), Error> {
-        match self.kernel.policy.admit(&self.who, action) {
+        match self.kernel.policy.admit(self.who(), action) {
             Verdict::Yes => Ok(()),
             Verdict::No(denied) => Err(denied.into()),
         }

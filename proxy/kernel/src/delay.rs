@@ -43,7 +43,7 @@ struct Post {
     /// Appends it to its targets, if it has any, and settles it where it waited.
     unit: Unit,
     /// It, for whoever listens; `None` when it is not published after all.
-    message: Option<Arc<Message>>,
+    message: Option<Message>,
     /// Room that was taken in queues.
     admitted: Admitted,
     /// A log asks for a key, and does not get it.
@@ -201,7 +201,7 @@ impl Posting {
             self.0.note_keyless();
         }
         if let Some(message) = post.message {
-            self.0.subscriptions.serve(&message);
+            self.0.subscriptions.serve(message);
         }
     }
 
@@ -226,7 +226,7 @@ impl Posting {
         Post {
             offset: stored.base,
             unit: Unit { ops, promise },
-            message: message.map(Arc::new),
+            message,
             admitted,
             lacks_key,
         }

@@ -81,7 +81,7 @@ impl Caller {
             self.bodies.await_their_turn(&mut room.assigned);
         }
         if !room.live.is_empty() {
-            self.meters.delivered.inc_by(room.live.len() as u64);
+            self.meters.delivered.inc_by(room.live_count() as u64);
             self.ready.push_back(Event::Live(take(&mut room.live)));
         }
         for attachment in room.ended.drain(..) {
@@ -93,6 +93,9 @@ impl Caller {
         }
         if let Some(condition) = room.condition.take() {
             self.ready.push_back(Event::Condition(condition));
+        }
+        if take(&mut room.edition) {
+            self.ready.push_back(Event::Edition);
         }
         if take(&mut room.look) {
             let ids = self.attachments.ids();

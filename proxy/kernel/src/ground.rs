@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Kind, Promise, SizeLimits, Spec, Timestamp};
-use fairlead_ports::{BoxFuture, Clock, Committed, Op, Ops, Store, StoreError, Unit};
+use fairlead_ports::{Clock, Commit, Op, Ops, Store, StoreError, Unit};
 use fairlead_topology::{Applied, Change, Declared, Stream, StreamKey, Topology};
 
 use crate::Error;
 use crate::atlas::Atlas;
 use crate::hub::Hub;
+use crate::roll::Roll;
 
 /// What a declaration changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Ground {
     pub(crate) atlas: Arc<Atlas>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) roll: Arc<Roll>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -24,7 +26,7 @@ pub(crate) struct Begun {
     declared: Declared,
     applied: Vec<Applied>,
     /// `None` where nothing of it has to be kept.
-    kept: Option<BoxFuture<'static, Vec<Result<Committed, StoreError>>>>,
+    kept: Option<Commit>,
 }
 
 impl Ground {
@@ -50,12 +52,16 @@ impl Ground {
             let kept = match unit(&applied, topology) {
                 // What ends with its connection is nowhere but here.
                 Ok(unit) if unit.ops.is_empty() => None,
-                Ok(unit) => Some(self.store.commit(vec![unit])),
+                Ok(unit) => Some(self.store.commit([unit].into())),
                 Err(error) => {
                     topology.undo(applied);
                     return Err(error);
                 }
             };
+            // While nobody can look: who asks the policy before this was written asks it again.
+            if is_of_directory(&applied) {
+                self.roll.turn_page();
+            }
             Ok(Begun {
                 declared,
                 applied,
@@ -75,9 +81,17 @@ impl Ground {
                 .map(drop),
             None => Ok(()),
         };
+        let is_of_directory = is_of_directory(&applied);
         if let Err(error) = kept {
             self.atlas.write(|topology| topology.undo(applied));
+            if is_of_directory {
+                self.roll.turn_page();
+                self.roll.tell();
+            }
             return Err(error.into());
+        }
+        if is_of_directory {
+            self.roll.tell();
         }
         self.forget(&applied);
         for step in &applied {
@@ -104,7 +118,7 @@ impl Ground {
             let remove = vec![Change::RemoveStream(key.clone())];
             let (_, applied) = topology.apply(remove, now).ok()?;
             // Taken by the store when this returns, and nobody has to be told more.
-            drop(self.store.commit(vec![entities(&applied)]));
+            drop(self.store.commit([entities(&applied)].into()));
             Some(applied)
         });
         removed.inspect(|applied| self.forget(applied)).is_some()
@@ -119,6 +133,12 @@ impl Ground {
             }
         }
     }
+}
+
+/// Whether policies may say something else because of these steps.
+fn is_of_directory(applied: &[Applied]) -> bool {
+    let mut steps = applied.iter();
+    steps.any(|step| matches!(step, Applied::Entry { .. }))
 }
 
 /// What becomes of the entities by these steps.

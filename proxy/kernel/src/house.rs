@@ -105,7 +105,7 @@ impl House {
             false => Promise::Accepted,
         };
         let ops = [settle].into();
-        let results = self.store.commit(vec![Unit { ops, promise }]).await;
+        let results = self.store.commit([Unit { ops, promise }].into()).await;
         results
             .into_iter()
             .try_for_each(|result| result.map(drop))?;

@@ -20,7 +20,7 @@ use crate::expiry::Expiry;
 use crate::inbox::Inbox;
 use crate::surplus::Surplus;
 use crate::undertaker::Undertaker;
-use crate::{AttachmentId, Error, Reason};
+use crate::{Error, Reason};
 
 mod hot;
 
@@ -54,7 +54,6 @@ type Looked = SmallVec<[(EntityId, Marks); 1]>;
 #[derive(Debug)]
 pub(crate) struct Entrant {
     pub(crate) joining: Joining,
-    pub(crate) attachment: AttachmentId,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) is_exclusive: bool,
     /// Whether messages are pushed to it; otherwise it takes them when it likes.

@@ -1,22 +1,24 @@
 //! What the rest of the kernel puts before a caller: assigned offsets, live messages, signals.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
-use fairlead_canon::Message;
 use fairlead_canon::codec::envelope;
+use fairlead_canon::{Message, Principal};
 use fairlead_delivery::Assigned;
 use fairlead_ports::Condition;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 
 use crate::{AttachmentId, Displaced, Live};
 
 /// One caller's inbox. Shared with everything that may have something for it.
-#[derive(Debug, Default)]
-pub(crate) struct Inbox(Mutex<Slot>);
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    /// Whose it is.
+    pub(crate) who: Principal,
+    slot: Mutex<Slot>,
+}
 
 /// The inside of an inbox: one lock for both, since who puts something in wakes and who finds nothing waits.
 #[derive(Debug, Default)]
@@ -42,8 +44,11 @@ pub(crate) struct Contents {
     pub(crate) displaced: Option<Displaced>,
     /// The store's condition changed to this.
     pub(crate) condition: Option<Condition>,
+    /// The directory has changed since this caller was refused something.
+    pub(crate) edition: bool,
+    live_count: usize,
     live_bytes: usize,
-    /// How many live messages there were last time: room for as many is made at once.
+    /// How many runs of live messages there were last time: room for as many is made at once.
     usual: usize,
 }
 
@@ -56,14 +61,14 @@ pub(crate) struct Given {
     pub(crate) body: Option<Bytes>,
 }
 
-/// Whether a live message found room.
+/// Whether live messages found room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
-    /// It lies there alone: the receiver has to be woken.
+    /// They lie there alone: the receiver has to be woken.
     First,
-    /// It lies behind others.
+    /// They lie behind others.
     Behind,
-    /// There was none; it was dropped.
+    /// There was none; they were dropped.
     Full,
 }
 
@@ -73,39 +78,39 @@ impl Inbox {
     pub(crate) const LIVE_BYTES_MAX: usize = 8 * 1024 * 1024;
     /// See [`Inbox::LIVE_BYTES_MAX`].
     pub(crate) const LIVE_COUNT_MAX: usize = 65_536;
-    /// Room that is made at once, at most, in live messages.
+    /// Room that is made at once, at most, in runs.
     const USUAL_MAX: usize = 64;
 
-    /// Puts a live message in; the receiver is woken by [`Inbox::wake`].
-    pub(crate) fn push_live(
-        &self,
-        message: &Arc<Message>,
-        via: SmallVec<[AttachmentId; 1]>,
-    ) -> Room {
-        let bytes = message.body_len();
-        let mut slot = self.0.lock();
+    pub(crate) fn of(who: Principal) -> Self {
+        let slot = Mutex::default();
+        Self { who, slot }
+    }
+
+    /// Puts live messages in; the receiver is woken by [`Inbox::wake`].
+    pub(crate) fn push_live(&self, live: Live) -> Room {
+        let (count, bytes) = (live.run.messages().len(), live.run.bytes());
+        let mut slot = self.slot.lock();
         let contents = slot.contents.get_or_insert_default();
         let is_first = contents.live.is_empty();
-        if contents.live.len() >= Self::LIVE_COUNT_MAX
-            || contents.live_bytes.saturating_add(bytes) > Self::LIVE_BYTES_MAX && !is_first
-        {
+        let count = contents.live_count.saturating_add(count);
+        let bytes = contents.live_bytes.saturating_add(bytes);
+        if !is_first && (count > Self::LIVE_COUNT_MAX || bytes > Self::LIVE_BYTES_MAX) {
             return Room::Full;
         }
-        contents.live_bytes += bytes;
+        (contents.live_count, contents.live_bytes) = (count, bytes);
         if is_first {
             let usual = contents.usual;
             contents.live.reserve(usual);
+            contents.live.push(live);
+            return Room::First;
         }
-        contents.live.push(Live {
-            message: Arc::clone(message),
-            via,
-        });
-        if is_first { Room::First } else { Room::Behind }
+        contents.live.push(live);
+        Room::Behind
     }
 
     /// Changes the contents and wakes the receiver.
     pub(crate) fn put(&self, change: impl FnOnce(&mut Contents)) {
-        let mut slot = self.0.lock();
+        let mut slot = self.slot.lock();
         change(slot.contents.get_or_insert_default());
         let waker = slot.waker.take();
         drop(slot);
@@ -114,9 +119,16 @@ impl Inbox {
         }
     }
 
+    /// The caller has to go; it is told one reason.
+    pub(crate) fn displace(&self, why: Displaced) {
+        self.put(|contents| {
+            contents.displaced.get_or_insert(why);
+        });
+    }
+
     /// Wakes the receiver.
     pub(crate) fn wake(&self) {
-        let waker = self.0.lock().waker.take();
+        let waker = self.slot.lock().waker.take();
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -124,20 +136,20 @@ impl Inbox {
 
     /// Gives back its room, if nothing lies in it.
     pub(crate) fn slim(&self) {
-        let mut slot = self.0.lock();
+        let mut slot = self.slot.lock();
         drop(slot.contents.take_if(|contents| contents.is_empty()));
     }
 
     /// Whether the caller has to go; `waker` is woken when that, or anything else, changes.
     pub(crate) fn displaced(&self, waker: &Waker) -> Option<Displaced> {
-        let mut slot = self.0.lock();
+        let mut slot = self.slot.lock();
         slot.listen(waker);
         slot.contents.as_ref()?.displaced
     }
 
     /// Whether there is anything; if not, `waker` is woken once there is.
     pub(crate) fn has_any(&self, waker: &Waker) -> bool {
-        let mut slot = self.0.lock();
+        let mut slot = self.slot.lock();
         slot.listen(waker);
         let contents = slot.contents.as_ref();
         contents.is_some_and(|contents| !contents.is_empty())
@@ -150,7 +162,7 @@ impl Inbox {
         waker: &Waker,
         spare: &mut Option<Box<Contents>>,
     ) -> Option<Box<Contents>> {
-        let mut slot = self.0.lock();
+        let mut slot = self.slot.lock();
         let Some(contents) = slot.contents.take_if(|contents| !contents.is_empty()) else {
             slot.listen(waker);
             return None;
@@ -184,9 +196,14 @@ impl Contents {
     /// Room for messages that is kept, at most.
     const KEPT_MAX: usize = 64;
 
+    /// How many live messages lie in it.
+    pub(crate) fn live_count(&self) -> usize {
+        self.live_count
+    }
+
     /// Makes what everything was taken out of ready to be filled again.
     pub(crate) fn tidy(&mut self) {
-        self.live_bytes = 0;
+        (self.live_count, self.live_bytes) = (0, 0);
         if self.assigned.capacity() > Self::KEPT_MAX {
             self.assigned = VecDeque::new();
         }
@@ -199,5 +216,6 @@ impl Contents {
             && !self.look
             && self.displaced.is_none()
             && self.condition.is_none()
+            && !self.edition
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fairlead_canon::{Class, EntityId, Kind, Origin, Principal, SizeLimits, Text};
 use fairlead_ports::{
     Action, BoxFuture, Clock, ConnInfo, Directory, Documents, Entropy, Login, Policy, Progress,
-    Store, Verdict,
+    Store,
 };
 use fairlead_topology::{Change, Family, NewStream, Stream, StreamKey, Topology};
 use tokio::sync::mpsc;
@@ -31,6 +31,7 @@ use crate::live::Subscriptions;
 use crate::metrics::{Meters, Metrics};
 use crate::moving::Moving;
 use crate::registrar::{Registrar, Request, restore};
+use crate::roll::Roll;
 use crate::txn::Transactions;
 use crate::undertaker::Undertaker;
 use crate::{Depth, Error, Reason};
@@ -65,6 +66,7 @@ pub struct Kernel {
     pub(crate) delays: Arc<Delays>,
     pub(crate) conditions: Arc<Conditions>,
     pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) roll: Arc<Roll>,
     pub(crate) metrics: Metrics,
     pub(crate) registrar: mpsc::Sender<Request>,
     pub(crate) ground: Ground,
@@ -104,9 +106,13 @@ impl Kernel {
         backing
             .store
             .watch(Arc::clone(&hub) as Arc<dyn fairlead_ports::Watcher>);
+        let directory: Arc<dyn Directory> = Arc::new(AtlasDirectory(Arc::clone(&atlas)));
+        let policy = policy(directory);
+        let roll = Arc::new(Roll::new(Arc::clone(&policy)));
         let ground = Ground {
             atlas: Arc::clone(&atlas),
             hub: Arc::clone(&hub),
+            roll: Arc::clone(&roll),
             store: Arc::clone(&backing.store),
             clock: Arc::clone(&backing.clock),
         };
@@ -143,7 +149,6 @@ impl Kernel {
             keyless: Keyless::default(),
         };
         house.start(&delays).await?;
-        let directory: Arc<dyn Directory> = Arc::new(AtlasDirectory(Arc::clone(&atlas)));
         let transactions = Transactions::open(backing.clone(), metrics.registry()).await?;
         Ok(Arc::new(Self {
             backing,
@@ -159,7 +164,8 @@ impl Kernel {
             undertaker,
             delays,
             conditions,
-            policy: policy(directory),
+            policy,
+            roll,
             metrics,
             registrar,
             ground,
@@ -193,14 +199,16 @@ impl Kernel {
         (protocol, origin): (&'static str, Origin),
     ) -> Result<Caller, Error> {
         let meters = self.meters(protocol, &conn.listener)?;
-        if let Verdict::No(denied) = self.policy.admit(&who, &Action::Connect(conn)) {
-            meters.logins_refused.inc();
-            return Err(denied.into());
-        }
-        meters.logins_accepted.inc();
-        self.introduce(protocol, origin);
         let id = self.callers.fetch_add(1, Ordering::Relaxed);
-        Ok(Caller::new(Arc::clone(self), id, (who, origin), meters))
+        let caller = Caller::new(Arc::clone(self), id, (who, origin), meters);
+        let admitted = caller.admit(&Action::Connect(conn));
+        if let Err(denied) = admitted.and_then(|()| self.roll.enter(&caller)) {
+            caller.meters.logins_refused.inc();
+            return Err(denied);
+        }
+        caller.meters.logins_accepted.inc();
+        self.introduce(protocol, origin);
+        Ok(caller)
     }
 
     /// Names the protocol by which messages of an origin come, before any of its connections does.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Arc;
 
 use fairlead_canon::{
     Address, Batch, DeadReason, Death, EntityId, Kind, Message, Offset, Outcome, Path, Promise,
@@ -24,7 +23,7 @@ pub(crate) struct Letter {
     /// Why it died.
     pub(crate) reason: DeadReason,
     /// It, for whoever listens where it goes.
-    pub(crate) message: Option<Arc<Message>>,
+    pub(crate) message: Option<Message>,
     /// A death before is forgotten for this one.
     pub(crate) forgets: bool,
     /// Room that was taken where it goes.
@@ -131,7 +130,7 @@ pub(crate) fn refused(
         admitted: sent.admitted,
         lacks_key: sent.lacks_key,
         reason: DeadReason::MaxLen,
-        message: Some(Arc::new(message)),
+        message: Some(message),
         forgets: forgotten.is_some(),
     })
 }
@@ -165,7 +164,7 @@ impl Way<'_> {
         Some(Letter {
             unit: unit(sent.ops, settled),
             reason,
-            message: Some(Arc::new(message)),
+            message: Some(message),
             forgets: forgotten.is_some(),
             admitted: sent.admitted,
             lacks_key: sent.lacks_key,

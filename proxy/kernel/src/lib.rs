@@ -47,11 +47,13 @@ mod publish;
 mod reach;
 mod registrar;
 mod resting;
+mod roll;
 mod salvage;
 mod seldom;
 mod settle;
 mod several;
 mod share;
+mod showing;
 mod slim;
 mod solo;
 mod surplus;
@@ -74,7 +76,8 @@ pub use group::GroupView;
 pub use kernel::{Backing, Kernel, Overview};
 pub use metrics::{DropReason, Meters};
 pub use registrar::defined;
-pub use resting::{Awake, Resting, Served};
+pub use resting::{Awake, Resting, Served, Sign};
+pub use showing::Run;
 pub use translator::{
     BadSetting, Carrier, Closed, ClosedReason, Conn, Door, DrainWatch, Translator,
 };

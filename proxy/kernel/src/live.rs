@@ -9,8 +9,8 @@ use fairlead_topology::{Patterned, Trie};
 use parking_lot::RwLock;
 use smallvec::SmallVec;
 
-use crate::AttachmentId;
 use crate::inbox::{Inbox, Room};
+use crate::{AttachmentId, Live, Run};
 
 /// Every live subscription, by realm and pattern.
 #[derive(Debug, Default)]
@@ -52,6 +52,14 @@ impl PartialEq for Subscription {
 }
 
 impl Listener {
+    /// The attachments that messages of this caller reach.
+    pub(crate) fn via_for(&self, publisher: u64) -> &SmallVec<[AttachmentId; 1]> {
+        match self.caller == publisher {
+            true => &self.via_own,
+            false => &self.via,
+        }
+    }
+
     /// Adds the attachments of the same caller by which another address reaches it.
     pub(crate) fn join(&mut self, other: &Self) {
         add_missing(&mut self.via, &other.via);
@@ -108,10 +116,16 @@ impl Subscriptions {
     }
 
     /// Puts a message that no caller has published before everybody who listens.
-    pub(crate) fn serve(&self, message: &Arc<Message>) {
-        for listener in self.listeners(&message.address) {
+    pub(crate) fn serve(&self, message: Message) {
+        let listeners = self.listeners(&message.address);
+        let run = Arc::new(Run::of([message]));
+        for listener in listeners {
+            let live = Live {
+                run: Arc::clone(&run),
+                via: listener.via,
+            };
             // Where there is no room it is dropped: nobody was promised it.
-            if listener.inbox.push_live(message, listener.via.clone()) == Room::First {
+            if listener.inbox.push_live(live) == Room::First {
                 listener.inbox.wake();
             }
         }

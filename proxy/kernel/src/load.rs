@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fairlead_delivery::{Facts, Place, Queue, Stretch};
-use fairlead_ports::{CursorId, Entry, Marks, Store, StoreError};
+use fairlead_ports::{BoxFuture, CursorId, Entry, Marks, Store, StoreError};
 
 use crate::consume::Attached;
 use crate::hub::Hot;
@@ -11,12 +11,15 @@ use crate::solo::Solo;
 use crate::verb::AttachmentId;
 use crate::{Caller, Error};
 
+/// What there is of a backlog, and the marks from before it was read.
+type Found = Result<(Vec<Entry>, Marks), StoreError>;
+
 /// A queue's backlog being read; gives the right to load back when dropped.
 #[derive(Debug)]
 pub(crate) struct Load {
     hot: Arc<Hot>,
     lane: u8,
-    pub(crate) backlog: Solo<Result<(Vec<Entry>, Marks), StoreError>>,
+    pub(crate) backlog: Solo<BoxFuture<'static, Found>>,
     is_done: bool,
 }
 
@@ -39,23 +42,23 @@ impl Load {
     pub(crate) fn start(store: &dyn Store, hot: Arc<Hot>, from: Place) -> Self {
         let log = hot.open(store, from.lane);
         let max = usize::try_from(Queue::READY_MAX).unwrap_or(usize::MAX);
-        let backlog = Solo::new(Box::pin(async move {
+        let backlog: BoxFuture<'static, _> = Box::pin(async move {
             let log = log?;
             // Marks first: what comes in between is told to the queue by the store.
             let marks = log.marks().await?;
             let entries = log.backlog(CursorId(0), from.offset, max).await?;
             Ok((entries, marks))
-        }));
+        });
         Self {
             hot,
             lane: from.lane,
-            backlog,
+            backlog: Solo::new(backlog),
             is_done: false,
         }
     }
 
     /// Hands what was read to the queue.
-    pub(crate) fn done(mut self, found: Result<(Vec<Entry>, Marks), StoreError>) {
+    pub(crate) fn done(mut self, found: Found) {
         let Ok((entries, marks)) = found else { return };
         self.is_done = true;
         let hot = &self.hot;

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use fairlead_canon::{Offset, Promise};
 use fairlead_delivery::{Assigned, Place, Queue};
-use fairlead_ports::{Marks, Op, Store, StoreError, Unit};
+use fairlead_ports::{Commit, Marks, Op, Store, StoreError, Unit};
 
 use crate::hub::Hot;
-use crate::outbox::Committing;
 
 const _: () = assert!(Queue::MARK_AHEAD <= Marks::AHEAD_MAX);
 
@@ -16,7 +15,7 @@ pub(crate) struct Mark {
     hot: Arc<Hot>,
     lane: u8,
     upto: Offset,
-    commit: Committing,
+    commit: Commit,
 }
 
 impl Mark {
@@ -32,7 +31,7 @@ impl Mark {
             hot: Arc::clone(hot),
             lane,
             upto,
-            commit: store.commit(vec![Unit { ops, promise }]),
+            commit: store.commit([Unit { ops, promise }].into()),
         })
     }
 

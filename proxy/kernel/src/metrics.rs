@@ -114,14 +114,17 @@ pub enum DropReason {
     Inexpressible,
     /// It has no key, and the log keeps the newest message of each.
     Keyless,
+    /// Its reader has lost the grant under which it asked for it.
+    NotGranted,
 }
 
 impl DropReason {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::SlowReader,
         Self::TooLargeForReader,
         Self::Inexpressible,
         Self::Keyless,
+        Self::NotGranted,
     ];
 
     fn word(self) -> &'static str {
@@ -130,6 +133,7 @@ impl DropReason {
             Self::TooLargeForReader => "too_large_for_reader",
             Self::Inexpressible => "inexpressible",
             Self::Keyless => "keyless",
+            Self::NotGranted => "not_granted",
         }
     }
 }

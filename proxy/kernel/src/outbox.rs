@@ -5,7 +5,9 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use fairlead_canon::{EntityId, Outcome, Promise};
-use fairlead_ports::{BoxFuture, Committed, CursorId, Op, Ops, Placement, Store, StoreError, Unit};
+use fairlead_ports::{
+    Commit, Committed, CursorId, Op, Ops, Outcomes, Placement, Store, StoreError, Unit, Units,
+};
 use smallvec::SmallVec;
 
 use crate::admission::Admitted;
@@ -19,7 +21,7 @@ use crate::{Error, Meters, Reason};
 /// Units that are not yet handed over, and those whose promise is awaited.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    units: Vec<Unit>,
+    units: Units,
     /// How many there were last time: room for as many is made at once.
     usual: usize,
     /// Everything that is staged becomes one unit, which was begun here.
@@ -32,9 +34,6 @@ pub(crate) struct Outbox {
     flying_bytes: usize,
     last: u64,
 }
-
-/// A commit whose answer is awaited.
-pub(crate) type Committing = BoxFuture<'static, Vec<Result<Committed, StoreError>>>;
 
 /// A client that waits for each answer has one at a time.
 type Turns = SmallVec<[Turn; 1]>;
@@ -62,7 +61,7 @@ struct Joint {
 /// Units handed over together.
 #[derive(Debug)]
 struct Flight {
-    results: Option<Solo<Vec<Result<Committed, StoreError>>>>,
+    commit: Option<Solo<Commit>>,
     turns: Turns,
     bytes: usize,
 }
@@ -117,7 +116,7 @@ impl Outbox {
     /// Stages a unit. With a receipt wanted, `matched` is told in it.
     pub(crate) fn stage(&mut self, unit: Unit, bytes: usize, receipt: Option<(Pending, u32)>) {
         if self.units.is_empty() {
-            self.units = Vec::with_capacity(self.usual.max(1));
+            self.units.reserve(self.usual);
         }
         if let Some((pending, matched)) = receipt {
             if self.turns.is_empty() {
@@ -268,19 +267,19 @@ impl Outbox {
         let turns = std::mem::take(&mut self.turns);
         let bytes = std::mem::take(&mut self.staged_bytes);
         let aftermath = self.aftermath.take();
-        let results = (!units.is_empty()).then(|| {
+        let commit = (!units.is_empty()).then(|| {
             let commit = store.commit(units);
             Solo::new(match aftermath {
                 Some(aftermath) => aftermath.follow(commit, undertaker),
                 None => commit,
             })
         });
-        if results.is_none() && turns.is_empty() {
+        if commit.is_none() && turns.is_empty() {
             return;
         }
         self.flying_bytes += bytes;
         self.flights.push_back(Flight {
-            results,
+            commit,
             turns,
             bytes,
         });
@@ -288,10 +287,10 @@ impl Outbox {
 
     /// What is still under way, for somebody who sees it to its end in this order: a store made of
     /// stores may have a step to take when the first of them has answered.
-    pub(crate) fn rest(&mut self) -> Vec<Committing> {
+    pub(crate) fn rest(&mut self) -> Vec<Commit> {
         let flights = std::mem::take(&mut self.flights);
-        let results = flights.into_iter().filter_map(|flight| flight.results);
-        results.map(Solo::into_inner).collect()
+        let commits = flights.into_iter().filter_map(|flight| flight.commit);
+        commits.map(Solo::into_inner).collect()
     }
 
     /// Takes receipts, in order, of what has kept its promise.
@@ -302,10 +301,10 @@ impl Outbox {
         meters: &Meters,
     ) {
         while let Some(flight) = self.flights.front_mut() {
-            let results = match flight.results.as_mut().map(|results| results.poll(cx)) {
+            let results = match flight.commit.as_mut().map(|commit| commit.poll(cx)) {
                 Some(Poll::Pending) => break,
                 Some(Poll::Ready(results)) => results,
-                None => Vec::new(),
+                None => Outcomes::new(),
             };
             let turns = std::mem::take(&mut flight.turns);
             count_unheard(&turns, &results, meters);

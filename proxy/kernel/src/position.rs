@@ -111,7 +111,7 @@ impl Caller {
 impl Kernel {
     /// Commits one unit and waits for its promise.
     pub(crate) async fn commit_one(&self, unit: Unit) -> Result<(), Error> {
-        let results = self.backing.store.commit(vec![unit]).await;
+        let results = self.backing.store.commit([unit].into()).await;
         match results.into_iter().next() {
             Some(Ok(_)) => Ok(()),
             Some(Err(error)) => Err(error.into()),

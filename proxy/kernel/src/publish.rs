@@ -10,7 +10,6 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::admission::Admitted;
-use crate::inbox::Room;
 use crate::live::Listener;
 use crate::metrics::DropReason;
 use crate::reach::{Reached, target};
@@ -87,7 +86,7 @@ impl Routes {
 }
 
 impl Caller {
-    /// Stages a publish: live readers are served at once, the rest goes to the store with the next
+    /// Stages a publish: live readers are shown it and the store is given the rest with the next
     /// [`Caller::flush`]. A refusal means that nothing was staged.
     ///
     /// A queue that is full and refuses a message refuses it for itself alone, and the receipt says
@@ -153,9 +152,7 @@ impl Caller {
 
     /// Hands what was staged to the store and wakes live readers. Call it once per socket read.
     pub fn flush(&mut self) {
-        for inbox in self.dirty.drain(..) {
-            inbox.wake();
-        }
+        self.show();
         if self.outbox.is_staged() {
             let store = &*self.kernel.backing.store;
             self.outbox.flush(store, &self.kernel.undertaker);
@@ -313,7 +310,7 @@ impl Caller {
         let time = message.terms.accepted_at;
         (staged.bytes, staged.admitted) = reached.stage(&message, time, &mut staged.ops);
         if let Some(plan) = &aim.plan {
-            staged.matched += self.serve_live(message, &plan.listeners);
+            staged.matched += self.serve_live(message, plan);
         }
         if staged.matched == 0 {
             self.meters.unrouted.inc();
@@ -363,7 +360,7 @@ impl Caller {
                 let (bytes, admitted) = to.stage(&message, time, &mut staged.ops);
                 staged.bytes += bytes;
                 staged.admitted.join(admitted);
-                reached = reached.max(self.serve_live(message, &plan.listeners));
+                reached = reached.max(self.serve_live(message, plan));
             }
             staged.matched += reached;
         }
@@ -388,7 +385,7 @@ impl Caller {
             let is_own = *no_local && aim.own_mailbox == Some(&stream.key);
             let is_done = aim.lane.is_some_and(|(_, key)| *key == stream.key);
             if !is_own && !is_done && stream.kind != Kind::Latest {
-                let publisher = self.publisher.as_deref().unwrap_or(&self.who.client);
+                let publisher = self.publisher.as_deref().unwrap_or(&self.inbox.who.client);
                 let by = (message, &publisher.as_bytes()[..]);
                 reached.add(&self.kernel.hub, stream, by);
             }
@@ -419,33 +416,6 @@ impl Caller {
             self.meters.dropped(DropReason::Keyless);
         }
         Ok(reached.stage(message, message.terms.accepted_at, ops))
-    }
-
-    /// Puts one message before everybody who listens; how many that were.
-    pub(crate) fn serve_live(&mut self, message: Message, listeners: &[Listener]) -> usize {
-        if listeners.is_empty() {
-            return 0;
-        }
-        let message = Arc::new(message);
-        let mut served = 0;
-        for listener in listeners {
-            let is_own = listener.caller == self.id;
-            let via = if is_own {
-                &listener.via_own
-            } else {
-                &listener.via
-            };
-            if via.is_empty() {
-                continue;
-            }
-            served += 1;
-            match listener.inbox.push_live(&message, via.clone()) {
-                Room::First => self.dirty.push(Arc::clone(&listener.inbox)),
-                Room::Behind => {}
-                Room::Full => self.meters.dropped(DropReason::SlowReader),
-            }
-        }
-        served
     }
 }
 

@@ -38,12 +38,21 @@ pub trait Resting: Debug + Send {
     fn poll_called(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     /// When it has to be woken although nothing happens. An answer may put it off, nothing brings it forward.
     fn due(&self) -> Option<Instant>;
-    /// What has to be written because these bytes came; `None`: it has to be woken with them.
-    fn answer(&self, read: &[u8]) -> Option<&'static [u8]>;
-    /// These bytes came at this moment, and all of [`Resting::answer`] is written.
-    fn answered(&mut self, read: &[u8], at: Instant);
+    /// What is answered as it lies. With any other bytes it has to be woken.
+    fn sign(&self) -> Sign;
+    /// The sign came at this moment, and all of its answer is written.
+    fn answered(&mut self, at: Instant);
     /// Goes on, with bytes that were read and not answered, if there are any.
     fn wake(self: Box<Self>, awake: Awake, read: &[u8]) -> BoxFuture<'static, Served>;
+}
+
+/// How a client says that it lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Sign {
+    /// What it says.
+    pub said: &'static [u8],
+    /// What it is answered.
+    pub answer: &'static [u8],
 }
 
 /// What a connection that rested goes on with.

@@ -8,6 +8,7 @@ use crate::Caller;
 use crate::bodies::Bodies;
 use crate::consume::Attached;
 use crate::outbox::Outbox;
+use crate::showing::Showing;
 
 impl Caller {
     /// Gives back the room for what comes and goes, as far as nothing is there; it is made again when it is needed. For a
@@ -15,7 +16,7 @@ impl Caller {
     pub fn slim(&mut self) {
         self.spare = None;
         self.routes = None;
-        self.dirty.shrink_to_fit();
+        self.showing.give_back_if(Showing::is_blank);
         self.ready.give_back_if(VecDeque::is_empty);
         self.bodies.give_back_if(Bodies::is_empty);
         self.outbox.give_back_if(Outbox::is_blank);

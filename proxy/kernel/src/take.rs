@@ -146,8 +146,7 @@ impl Caller {
         if let Some(id) = taking {
             return Ok(id);
         }
-        self.last_attachment += 1;
-        let id = AttachmentId(self.last_attachment);
+        let id = self.next_attachment()?;
         let joining = Joining {
             allowance: None,
             id: self.member(id),
@@ -157,7 +156,6 @@ impl Caller {
         };
         let entrant = Entrant {
             joining,
-            attachment: id,
             inbox: Arc::clone(&self.inbox),
             is_exclusive: false,
             is_consumer: false,

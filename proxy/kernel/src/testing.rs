@@ -18,7 +18,7 @@ mod over;
 
 pub use damaging::Damaging;
 pub use moody::Moody;
-pub use over::{Commits, Manner, Over};
+pub use over::{Manner, Over};
 
 /// Wall time that moves when it is told to.
 #[derive(Debug)]

@@ -27,7 +27,7 @@ impl Caller {
     /// Stages publishes and settlements as one durable unit. A refusal means that nothing of it was
     /// kept. Until its receipt comes the deliveries stay with this caller; if it fails they still are its.
     ///
-    /// Live readers are served at once: they were promised nothing, also not that the rest is kept.
+    /// Live readers do not wait for it: they were promised nothing, also not that the rest is kept.
     pub fn transact(&mut self, transaction: Transaction<'_>) -> Result<Transacted, Error> {
         let Transaction { publishes, settled } = transaction;
         self.outbox.join();

@@ -213,7 +213,8 @@ impl Burial {
         let Some(letter) = letter else {
             return Ok(());
         };
-        let results = self.house.store.commit(vec![letter.unit.clone()]).await;
+        let units = [letter.unit.clone()].into();
+        let results = self.house.store.commit(units).await;
         let result = results.into_iter().next();
         let committed = result.unwrap_or(Err(StoreError::Unavailable))?;
         self.sent(letter, &committed);
@@ -231,7 +232,7 @@ impl Burial {
             self.house.buried.forgotten.inc();
         }
         if let Some(message) = letter.message {
-            self.house.subscriptions.serve(&message);
+            self.house.subscriptions.serve(message);
         }
     }
 }

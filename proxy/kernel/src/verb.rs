@@ -13,7 +13,7 @@ use fairlead_ports::{Chunk, Condition, Version, View};
 use fairlead_topology::StreamKey;
 use smallvec::SmallVec;
 
-use crate::Error;
+use crate::{Error, Run};
 
 /// A publish.
 #[derive(Debug)]
@@ -164,12 +164,12 @@ pub struct Delivery {
     pub returned: u16,
 }
 
-/// One message that was pushed to live subscriptions.
+/// Messages that were pushed to live subscriptions.
 #[derive(Clone, Debug)]
 pub struct Live {
-    /// The message.
-    pub message: Arc<Message>,
-    /// The attachments of this caller that asked for it; at least one.
+    /// The messages.
+    pub run: Arc<Run>,
+    /// The attachments of this caller that asked for them; at least one.
     pub via: SmallVec<[AttachmentId; 1]>,
 }
 
@@ -293,6 +293,9 @@ pub enum Event {
     /// The store's condition changed; only for callers that asked
     /// ([`Caller::watch_condition`](crate::Caller::watch_condition)).
     Condition(Condition),
+    /// The directory has changed; told once to callers that asked
+    /// ([`Caller::await_edition`](crate::Caller::await_edition)).
+    Edition,
     /// An attachment is over: its stream was removed.
     Ended(AttachmentId),
     /// The caller has to go: say goodbye and drop it.
@@ -306,6 +309,8 @@ pub enum Displaced {
     Claimed,
     /// The operator says so.
     Dismissed,
+    /// Its login does not hold any more.
+    Revoked,
 }
 
 impl Content {

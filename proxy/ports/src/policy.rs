@@ -29,6 +29,8 @@ pub trait Policy: Debug + Send + Sync {
 pub enum Action<'a> {
     /// Use the mesh at all.
     Connect(&'a ConnInfo),
+    /// Stay connected, after the directory has changed.
+    Stay,
     /// Publish to an address.
     Publish(&'a Address),
     /// Read what a pattern matches.

@@ -1,5 +1,6 @@
 //! Where messages live (`storage.md` section 4).
 
+mod commit;
 mod document;
 mod error;
 mod log;
@@ -19,6 +20,7 @@ use fairlead_canon::{EntityId, Offset, Timestamp};
 
 use crate::BoxFuture;
 
+pub use commit::{Call, Commit, Outcomes, Units};
 pub use document::{Document, Documents, Space, Version};
 pub use error::StoreError;
 pub use log::{
@@ -40,7 +42,7 @@ pub trait Store: Debug + Send + Sync {
     /// Hands over units at once; the future resolves when every one has kept its promise or failed.
     /// Waits while the store is behind: back-pressure, not an error. Dropping the future does not
     /// undo what was taken.
-    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>>;
+    fn commit(&self, units: Units) -> Commit;
 
     /// Whether so much waits here that those who have commits under way should take nothing more
     /// from their peers until one of them is answered. A commit has its place in line from the call

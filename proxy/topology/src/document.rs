@@ -2,6 +2,8 @@
 //!
 //! A value is one version byte and a postcard encoding of that version's record.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fairlead_canon::{
     Class, EntityId, Headers, Kind, Origin, Overflow, Part, Pattern, RealmId, SizeLimits, Text,
@@ -320,7 +322,7 @@ fn stream(record: StreamRecord, settings: Option<SettingsRecord>) -> Result<Stre
                 });
             }
         },
-        limited: (limits != SizeLimits::default()).then(|| Box::new(limits)),
+        limited: (limits != SizeLimits::default()).then(|| Arc::new(limits)),
         told: settings
             .map(|record| record.read().map(Box::new))
             .transpose()?,

@@ -1,5 +1,7 @@
 //! The things that exist.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fairlead_canon::{
     Class, EntityId, Headers, Kind, Origin, Pattern, RealmId, SizeLimits, Text, Timestamp,
@@ -42,8 +44,8 @@ pub struct Stream {
     pub lanes: Box<[EntityId]>,
     /// When it is removed by itself.
     pub lifetime: Lifetime,
-    /// What it may hold; `None` is without limits. Read by [`Stream::limits`].
-    pub limited: Option<Box<SizeLimits>>,
+    /// What it may hold; `None` is without limits. Read by [`Stream::limits`]. Neighbours that were told the same share it.
+    pub limited: Option<Arc<SizeLimits>>,
     /// What else it was told; `None` is the plain way. Read by [`Stream::settings`].
     pub told: Option<Box<Settings>>,
     /// Who made it.

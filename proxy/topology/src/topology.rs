@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{EntityId, Origin, Pattern, RealmId, Text, Timestamp};
+use fairlead_canon::{EntityId, Origin, Pattern, RealmId, SizeLimits, Text, Timestamp};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use crate::route::Atlas;
 use crate::{
     Binding, Change, Configure, Declared, Destination, Match, NewRealm, NewStream, Realm, Refused,
     Router, Rule, Stream, StreamKey,
@@ -37,6 +36,8 @@ pub struct Topology {
     kept_mailboxes: u64,
     next_entity: u64,
     next_realm: u64,
+    /// What streams were limited to last: most of a kind are told the same.
+    limits: Option<Arc<SizeLimits>>,
 }
 
 /// In their order. Most destinations have one: a set would take room for eleven.
@@ -98,6 +99,7 @@ impl Default for Topology {
             kept_mailboxes: 0,
             next_entity: 1,
             next_realm: Self::FIRST_FREE_REALM,
+            limits: None,
         };
         for (id, name, rule) in [
             (RealmId::SHARED, Realm::SHARED_NAME, Rule::Pattern),
@@ -153,7 +155,8 @@ impl Topology {
     }
 
     /// Puts back a stream that was kept.
-    pub fn restore_stream(&mut self, stream: Stream) {
+    pub fn restore_stream(&mut self, mut stream: Stream) {
+        stream.limited = self.limited(stream.limits());
         for lane in &stream.lanes {
             self.next_entity = self.next_entity.max((lane.0 & ((1 << 48) - 1)) + 1);
         }
@@ -267,7 +270,7 @@ impl Topology {
             class: new.class,
             lanes,
             lifetime: new.lifetime,
-            limited: boxed(new.limits),
+            limited: self.limited(new.limits),
             told: boxed(new.settings),
             origin: new.origin,
             created_at: now,
@@ -301,7 +304,7 @@ impl Topology {
         let was_durable = old.is_durable();
         let new = Stream {
             class: configure.class,
-            limited: boxed(configure.limits),
+            limited: self.limited(configure.limits),
             told: boxed(configure.settings),
             ..Stream::clone(&old)
         };
@@ -443,25 +446,21 @@ impl Topology {
         })
     }
 
+    /// What is kept of limits; nothing of none.
+    fn limited(&mut self, limits: SizeLimits) -> Option<Arc<SizeLimits>> {
+        if limits == SizeLimits::default() {
+            return None;
+        }
+        let last = self.limits.take().filter(|last| **last == limits);
+        let shared = last.unwrap_or_else(|| Arc::new(limits));
+        self.limits = Some(Arc::clone(&shared));
+        Some(shared)
+    }
+
     fn take_entity(&mut self, key: &StreamKey) -> EntityId {
         let counter = self.next_entity;
         self.next_entity += 1;
         EntityId::join(named::spread(key), counter)
-    }
-}
-
-impl Atlas for Topology {
-    fn router(&self, realm: RealmId) -> Option<&Router> {
-        self.realms.get(&realm).map(|territory| &territory.router)
-    }
-
-    fn stream(&self, key: &StreamKey) -> Option<&Arc<Stream>> {
-        self.stream(key)
-    }
-
-    fn alternate(&self, realm: RealmId) -> Option<RealmId> {
-        let name = self.realms.get(&realm)?.realm.alternate.as_ref()?;
-        self.realm_names.get(name).copied()
     }
 }
 

@@ -14,7 +14,7 @@ use fairlead_canon::{
 };
 use fairlead_native::{Native, Settings, World};
 use fairlead_ports::{
-    Clock, Committed, CursorId, Entropy, Op, Place, Store, StoreError, Target, Unit,
+    Clock, Committed, CursorId, Entropy, Op, Outcomes, Place, Store, Target, Unit,
 };
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
@@ -91,7 +91,7 @@ impl Bench {
 
     /// Commits and expects success.
     pub(crate) fn commit(&self, store: &dyn Store, units: Vec<Unit>) -> Vec<Committed> {
-        all(self.runtime.block_on(store.commit(units)))
+        all(self.runtime.block_on(store.commit(units.into())))
     }
 
     pub(crate) fn pause(&self, time: Duration) {
@@ -137,7 +137,7 @@ fn bytes_under(dir: &Path) -> u64 {
     entries.map(size).sum()
 }
 
-pub(crate) fn all(outcomes: Vec<Result<Committed, StoreError>>) -> Vec<Committed> {
+pub(crate) fn all(outcomes: Outcomes) -> Vec<Committed> {
     outcomes
         .into_iter()
         .map(|outcome| outcome.unwrap())

@@ -39,7 +39,7 @@ pub(crate) fn run(bench: &Bench) {
             let spec = Spec::new(Kind::Log, class);
             let alter = Op::Alter { entity: EntityId(1), spec };
             let begin = Instant::now();
-            all(store.commit(vec![durable(vec![alter])]).await);
+            all(store.commit([durable([alter])].into()).await);
             let took = begin.elapsed();
             let (written, longest) = writer.await.unwrap();
             println!("  to {class:?}: in {took:.1?}; {written} appends meanwhile, the longest waited {longest:.1?} (bar 100 ms)");
@@ -55,7 +55,7 @@ async fn write(store: Arc<dyn Store>, body: Bytes) -> (u64, Duration) {
     let (begin, mut written, mut longest) = (Instant::now(), 0, Duration::ZERO);
     while begin.elapsed() < TIME {
         let one = Instant::now();
-        all(store.commit(vec![durable(vec![append([1], &body)])]).await);
+        all(store.commit([durable([append([1], &body)])].into()).await);
         longest = longest.max(one.elapsed());
         written += 1;
         tokio::time::sleep(PACE).await;

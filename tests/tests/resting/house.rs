@@ -7,15 +7,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fairlead_edge::{Cause, Edge, Keeper, Listener, Settings, Socket, gate, path_in, take};
-use fairlead_kernel::testing::{RuntimeClock, kernel};
-use fairlead_kernel::{Carrier, Kernel, Meters};
+use fairlead_kernel::testing::{CountingEntropy, RuntimeClock};
+use fairlead_kernel::{Backing, Carrier, Kernel, Meters};
 use fairlead_memory::Memory;
 use fairlead_mqtt::Mqtt;
 use fairlead_mqtt::codec::Qos;
+use fairlead_ports::Store;
 use fairlead_tests::{Device, PATIENCE};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
+
+use crate::rules::{Note, Notes};
 
 /// Between two looks at who rests.
 const LOOK: Duration = Duration::from_millis(1);
@@ -58,7 +61,13 @@ impl House {
             .expect("a thread");
         let opening = async {
             let store = Arc::new(Memory::new(1 << 28));
-            kernel(store, Arc::new(RuntimeClock::at(1))).await
+            let backing = Backing {
+                store: Arc::clone(&store) as Arc<dyn Store>,
+                documents: store,
+                clock: Arc::new(RuntimeClock::at(1)),
+                entropy: Arc::new(CountingEntropy::default()),
+            };
+            Kernel::open(backing, |directory| Arc::new(Notes(directory))).await
         };
         let kernel = runtime.block_on(opening).expect("an empty store");
         keeper.open(Arc::clone(&kernel));
@@ -107,6 +116,11 @@ impl House {
         self.wait(count, |meters| meters.resting.get());
     }
 
+    /// Waits until so many messages were dropped.
+    pub(crate) fn dropped(&self, count: i64) {
+        self.wait(count, |meters| meters.dropped_count() as i64);
+    }
+
     /// Waits until nobody is connected.
     pub(crate) fn empty(&self) {
         self.wait(0, |meters| meters.connections.get());
@@ -123,6 +137,11 @@ impl House {
             .runtime
             .block_on(async { timeout(PATIENCE, wait).await });
         assert!(waited.is_ok(), "{} instead of {count}", of(&meters));
+    }
+
+    /// Notes something in the rules, or takes it back.
+    pub(crate) fn note(&self, note: Note, holds: Option<()>) {
+        self.runtime.block_on(note.put(&self.kernel, holds));
     }
 
     /// Asks everybody to leave, as a next process does.

@@ -1,6 +1,7 @@
 //! Connections without a task: they are answered as they lie, and miss nothing.
 
 mod house;
+mod rules;
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -8,10 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fairlead_mqtt::codec::{Ack, Delivery, Disconnect, Packet, Publish, ReasonCode};
+use fairlead_mqtt::codec::{Ack, Delivery, Disconnect, Packet, Publish, Qos, ReasonCode};
 use fairlead_tests::{Device, Dice, packet_id, publish};
 
 use house::House;
+use rules::Note;
 
 /// Short, so that the tests are; long enough for several packets in a row.
 const QUIET: Duration = Duration::from_millis(20);
@@ -79,6 +81,45 @@ fn a_sleeper_is_told_that_another_took_its_place_that_it_was_sent_away_and_that_
     house.drain();
     ends(&mut third, ReasonCode::SERVER_SHUTTING_DOWN);
     house.end();
+}
+
+#[test]
+fn a_sleeper_hears_nothing_without_its_grant_and_goes_on_with_it() {
+    let house = House::open(QUIET);
+    let mut devices = [Qos::AtMostOnce, Qos::AtLeastOnce].map(|qos| {
+        let mut device = house.client(&format!("{qos:?}"));
+        device.subscribe("lamp", qos);
+        device
+    });
+    let mut publisher = house.client("switch");
+    house.rest(3);
+    house.note(Note::NobodySubscribes, Some(()));
+    tell(&mut publisher, "lamp", b"unheard");
+    assert!(matches!(publisher.next(), Packet::PubAck(_)));
+    house.dropped(2);
+    house.rest(3);
+    house.note(Note::NobodySubscribes, None);
+    for device in &mut devices {
+        // The first one may be answered as it lies, the next wakes it if it has not been called; then it has heard.
+        (0..3).for_each(|_| device.ping());
+    }
+    tell(&mut publisher, "lamp", b"heard");
+    for device in &mut devices {
+        match device.next() {
+            Packet::Publish(publish) => assert_eq!(publish.payload, "heard"),
+            other => panic!("instead of a message: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_sleeper_is_sent_away_when_its_login_holds_no_more() {
+    let house = House::open(QUIET);
+    let mut device = house.client("lamp");
+    house.rest(1);
+    house.note(Note::NobodyStays, Some(()));
+    ends(&mut device, ReasonCode::NOT_AUTHORIZED);
+    house.empty();
 }
 
 #[test]

@@ -12,10 +12,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use fairlead_kernel::{Closed, ClosedReason, Conn, DrainWatch, Event, Io, Kernel, Meters, fill};
+use fairlead_kernel::{
+    Caller, Closed, ClosedReason, Conn, DrainWatch, Event, Io, Kernel, Meters, fill,
+};
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 
-use crate::answer::{Answer, Reply};
+use crate::answer::{self, Answer, Reply};
 use crate::api::{self, Call};
 use crate::desk::{Access, Desk};
 use crate::fault::Fault;
@@ -89,9 +91,31 @@ enum Woken {
 impl Session {
     /// Answers what has come, then waits for more of something.
     async fn turn(&mut self) -> Result<(), Closed> {
+        // What is answered makes room for more of what has come.
+        while self.take_requests().await? {
+            if let Some(caller) = self.desk.caller_if_in() {
+                caller.flush();
+            }
+            self.send_done().await?;
+        }
+        match self.wait().await {
+            Woken::Event(event) => self.take(event).await,
+            Woken::Read(read) => read,
+            Woken::Drain => {
+                self.settle().await?;
+                Err(Closed::plain(ClosedReason::Drained))
+            }
+            Woken::Silence => Err(Closed::plain(ClosedReason::Silent)),
+        }
+    }
+
+    /// Takes as many requests as there is room for; whether it was any.
+    async fn take_requests(&mut self) -> Result<bool, Closed> {
+        let mut has_taken = false;
         while self.has_room()
             && let Some(frame) = self.next_frame()?
         {
+            has_taken = true;
             self.patience = Instant::now() + SILENCE;
             if let Access::Bare(_) = self.desk.access {
                 self.token(&frame).await?;
@@ -99,20 +123,7 @@ impl Session {
                 self.request(&frame).await?;
             }
         }
-        if let Some(caller) = self.desk.caller_if_in() {
-            caller.flush();
-        }
-        self.send_done().await?;
-        match self.wait().await {
-            Woken::Event(event) => self.take(event),
-            Woken::Read(read) => return read,
-            Woken::Drain => {
-                self.settle().await?;
-                return Err(Closed::plain(ClosedReason::Drained));
-            }
-            Woken::Silence => return Err(Closed::plain(ClosedReason::Silent)),
-        }
-        Ok(())
+        Ok(has_taken)
     }
 
     async fn wait(&mut self) -> Woken {
@@ -174,7 +185,7 @@ impl Session {
         };
         let said_back = self.desk.conclude(step)?;
         let said_back = said_back.ok_or(Fault::LoginRefused)?;
-        self.wire.send(Answer::one(said_back)).await
+        self.wire.send([Answer::one(said_back)]).await
     }
 
     async fn request(&mut self, frame: &Bytes) -> Result<(), Closed> {
@@ -186,10 +197,8 @@ impl Session {
             // A client learns from the oldest form of one answer which versions there are; for any
             // other request it has had the chance to know.
             let answer = api.unsupported(request.correlation)?;
-            return self
-                .wire
-                .send(answer.ok_or(Fault::Unserved { key, version })?)
-                .await;
+            let answer = answer.ok_or(Fault::Unserved { key, version })?;
+            return self.wire.send([answer]).await;
         }
         let form = api.form(version);
         let (client, body) = request.open(form).map_err(Fault::from)?;
@@ -212,7 +221,7 @@ impl Session {
             closed = self.wire.watch(&mut self.drain) => return Err(closed),
         };
         match reply {
-            Reply::Answer(answer) => self.wire.send(answer).await?,
+            Reply::Answer(answer) => self.wire.send([answer]).await?,
             Reply::Later(in_flight) => self.in_flight.push_back(in_flight),
             Reply::Silent => {}
         }
@@ -224,17 +233,25 @@ impl Session {
         if let Some(caller) = self.desk.caller_if_in() {
             caller.flush();
         }
-        loop {
-            self.send_done().await?;
-            if self.in_flight.is_empty() {
-                return Ok(());
-            }
+        self.send_done().await?;
+        while !self.in_flight.is_empty() {
             let event = next_event(&mut self.desk).await;
-            self.take(event);
+            self.take(event).await?;
         }
+        Ok(())
     }
 
-    fn take(&mut self, event: Event) {
+    /// Takes an event and those that came with it, and answers together what they finish.
+    async fn take(&mut self, event: Event) -> Result<(), Closed> {
+        let mut next = Some(event);
+        while let Some(event) = next {
+            self.note(event)?;
+            next = self.desk.caller_if_in().and_then(Caller::next_ready);
+        }
+        self.send_done().await
+    }
+
+    fn note(&mut self, event: Event) -> Result<(), Closed> {
         match event {
             Event::Receipt(pending, result) => {
                 let is_known = self
@@ -243,21 +260,29 @@ impl Session {
                     .any(|one| one.take(pending, &result));
                 debug_assert!(is_known, "a receipt of nothing that we published");
             }
-            // We attach to nothing, claim nothing and ask for nothing else.
+            // We claim nothing that somebody else could: it is the user that is gone.
+            Event::Displaced(_) => {
+                let detail = "the login holds no more";
+                return Err(Closed::because(ClosedReason::Refused, detail));
+            }
+            // We attach to nothing and ask for nothing else.
             Event::Deliveries(..)
             | Event::Live(_)
             | Event::Ended(_)
-            | Event::Displaced(_)
+            | Event::Edition
             | Event::Condition(_) => {}
         }
+        Ok(())
     }
 
     /// Sends the answers at the head of the line whose receipts have all come.
     async fn send_done(&mut self) -> Result<(), Closed> {
-        while let Some(done) = self.in_flight.pop_front_if(|front| front.is_done()) {
-            self.wire.send(done.answer()).await?;
+        let is_done = |front: &mut InFlight| front.is_done();
+        if !self.in_flight.front_mut().is_some_and(is_done) {
+            return Ok(());
         }
-        Ok(())
+        let done = std::iter::from_fn(|| self.in_flight.pop_front_if(is_done));
+        self.wire.send(done.map(|done| done.answer())).await
     }
 }
 
@@ -301,9 +326,9 @@ impl Wire {
         }
     }
 
-    /// Sends an answer. A client that takes none of it is as good as silent.
-    async fn send(&mut self, answer: Answer) -> Result<(), Closed> {
-        match timeout(SILENCE, answer.send(&mut self.io)).await {
+    /// Sends answers. A client that takes none of them is as good as silent.
+    async fn send(&mut self, answers: impl IntoIterator<Item = Answer>) -> Result<(), Closed> {
+        match timeout(SILENCE, answer::send(answers, &mut self.io)).await {
             Ok(Ok(count)) => {
                 self.meters.sent_bytes.inc_by(count);
                 Ok(())

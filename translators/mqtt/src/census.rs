@@ -215,6 +215,12 @@ impl Traffic {
         self.publishes = self.publishes.wrapping_add(1);
         self.payload += payload as u64;
     }
+
+    pub(crate) fn join(&mut self, more: Self) {
+        self.packets = self.packets.wrapping_add(more.packets);
+        self.publishes = self.publishes.wrapping_add(more.publishes);
+        self.payload += more.payload;
+    }
 }
 
 fn add(count: &AtomicU64, more: u64) {

@@ -15,6 +15,8 @@ mod client;
 mod delayed;
 mod deliver;
 mod ending;
+mod frames;
+mod grants;
 mod handshake;
 mod inbound;
 mod link;
@@ -33,6 +35,7 @@ mod vigil;
 mod window;
 
 use std::future::{poll_fn, ready};
+use std::mem::{replace, take};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -73,6 +76,8 @@ struct Session<I> {
     caller: Caller,
     client: Client,
     subscriptions: Subscriptions,
+    /// The edition of the directory by which they were looked at last.
+    granted_at: u64,
     /// To the client's mailbox, when it has one.
     mailbox: Option<AttachmentId>,
     topics: Topics,
@@ -95,6 +100,8 @@ struct Session<I> {
     heard_at: Instant,
     /// Whether there was more than signs of life since somebody looked.
     is_stirred: bool,
+    /// Whether what may have been granted has to be looked at.
+    is_told_of_grants: bool,
 }
 
 /// Where a connection is served.
@@ -109,6 +116,8 @@ pub(crate) struct Place {
 /// What a turn begins with.
 enum Turn {
     Moved(Moved),
+    /// Suspended subscriptions may be granted.
+    Granted,
     Alarm,
     Drain,
 }
@@ -182,6 +191,9 @@ impl<I: Io> Session<I> {
             vigil.set(self.alarm().into_iter().chain(look_at).min());
             let turn = poll_fn(|cx| match self.poll_moved(cx) {
                 Poll::Ready(moved) => Poll::Ready(moved.map(Turn::Moved)),
+                Poll::Pending if take(&mut self.is_told_of_grants) => {
+                    Poll::Ready(Ok(Turn::Granted))
+                }
                 Poll::Pending => vigil.poll(cx).map(Ok),
             });
             let turn = match turn.await {
@@ -192,7 +204,7 @@ impl<I: Io> Session<I> {
                 Turn::Moved(Moved::Read(0)) => return Some(End::Vanished),
                 Turn::Moved(Moved::Read(count)) => {
                     let now = Instant::now();
-                    let silence = now - std::mem::replace(&mut self.heard_at, now);
+                    let silence = now - replace(&mut self.heard_at, now);
                     self.caller.meters().received_bytes.inc_by(count as u64);
                     match self.packets_after(silence) {
                         Some(rest) => rest.await,
@@ -200,6 +212,10 @@ impl<I: Io> Session<I> {
                     }
                 }
                 Turn::Moved(Moved::Written) => Ok(()),
+                Turn::Granted => {
+                    self.look_at_grants();
+                    Box::pin(self.go_on_granted()).await.map_err(End::from)
+                }
                 Turn::Alarm => {
                     if self.resume_reading() {
                         // It was we who did not listen.
@@ -415,6 +431,7 @@ impl<I: Io> Session<I> {
                 return Err(Fault::new(code, ClosedReason::Refused, detail).into());
             }
             Event::Displaced(why) => return Err(End::displaced(why)),
+            Event::Edition => self.is_told_of_grants = true,
             // Nobody asked: a client learns of it when its publish is refused.
             Event::Condition(_) => {}
         }

@@ -18,7 +18,7 @@ use crate::limits::{INDEX_LARGE, INDEX_MOVED_MAX};
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 /// Its page cache; the default is 1 GiB. Little, since the system caches the file too.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
+const CACHE_BYTES: usize = 2 * 1024 * 1024;
 
 /// `None` once it is closed.
 #[derive(Debug)]

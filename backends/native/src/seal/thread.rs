@@ -11,8 +11,8 @@ use super::bench::News;
 use super::grave::Grave;
 use super::scrub::Scrub;
 use super::{Restless, SealError, Sealer, View};
+use crate::call::Job;
 use crate::homes::{Home, Sealed};
-use crate::inbox::Job;
 use crate::limits::{ORPHANS_EVERY, SEGMENT_GRACE};
 use crate::lsn::FileNo;
 use crate::sequencer::Shared;
@@ -175,14 +175,14 @@ impl SealThread {
     /// Puts it in the log, and waits until it is durable.
     fn commit(&self, sealed: Sealed) -> Result<(), Closed> {
         let files = sealed.0.len();
-        let (job, replied) = Job::sealing(sealed);
+        let (job, call) = Job::sealing(sealed);
         self.shared.inbox.push(job);
-        let outcome = replied.blocking_recv().map_err(|_gone| Closed)?;
-        match outcome.into_iter().next() {
+        match call.wait().into_iter().next() {
+            Some(Ok(_)) => tracing::info!(files, "log files were sealed"),
             Some(Err(error)) => {
                 tracing::warn!(%error, "what was sealed could not be recorded and is left alone");
             }
-            Some(Ok(_)) | None => tracing::info!(files, "log files were sealed"),
+            None => return Err(Closed),
         }
         Ok(())
     }

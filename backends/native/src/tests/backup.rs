@@ -71,10 +71,8 @@ fn backups_under_load_hold_everything_that_was_durable_when_they_began() {
         promise: Promise::Durable,
     };
     let (durable, is_over) = (AtomicU64::new(0), AtomicU64::new(0));
-    runtime.block_on(native.commit(vec![
-        unit(create(A, Kind::Queue)),
-        unit(create(B, Kind::Log)),
-    ]));
+    let creations = [create(A, Kind::Queue), create(B, Kind::Log)];
+    runtime.block_on(native.commit(creations.map(unit).into_iter().collect()));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut n = 0;
@@ -85,7 +83,7 @@ fn backups_under_load_hold_everything_that_was_durable_when_they_began() {
                     unit(settle(A, n..n + 1, Outcome::Done)),
                     unit(append(B, message("x"))),
                 ];
-                let done = runtime.block_on(native.commit(ops));
+                let done = runtime.block_on(native.commit(ops.into()));
                 assert!(done.iter().all(Result::is_ok), "{done:?}");
                 n += 1;
                 durable.store(n, Ordering::Release);

@@ -14,10 +14,10 @@ use rand::{Rng, SeedableRng};
 
 use super::sealing::play as play_sealing;
 use super::{Inline, Script, open};
+use crate::call::Job;
 use crate::error::OpenError;
 use crate::file_wal::Flush;
 use crate::frame::{HEADER_BYTES, Header};
-use crate::inbox::Job;
 use crate::log_file::FileHeader;
 use crate::lsn::{PAGE_BYTES, position_of};
 use crate::pool::Filled;
@@ -327,10 +327,13 @@ async fn files_that_are_missing_swapped_or_of_another_log_are_refused() {
 fn unsynced(store: &mut Inline, keys: [&'static str; 2]) -> Vec<u64> {
     while store.pool.fill().unwrap() == Filled::More {}
     let one = |key| {
-        let (mut job, _) = Job::new(vec![Unit {
-            ops: [put(7, key, "unsynced")].into(),
-            promise: Promise::Accepted,
-        }]);
+        let (mut job, _) = Job::new(
+            [Unit {
+                ops: [put(7, key, "unsynced")].into(),
+                promise: Promise::Accepted,
+            }]
+            .into(),
+        );
         assert_eq!(store.sequencer.take(&mut job), Taken::All);
         store.sequencer.answer(job);
         let order = store.sequencer.order(Press::Frame).unwrap();

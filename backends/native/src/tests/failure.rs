@@ -1,6 +1,8 @@
 //! The disk refuses while the store runs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake};
 
 use fairlead_canon::{EpochTag, Kind, Promise, Spec};
 use fairlead_ports::{Op, Place, StoreError, Target, Unit};
@@ -48,6 +50,32 @@ async fn after_a_failed_write_nothing_is_acknowledged() {
     assert_eq!(subject.bodies(A).await, [(0, "kept".into())]);
 }
 
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_the_log_to_fail_is_not_woken_while_it_does_not() {
+    let fs = SimFs::default();
+    let native = Arc::new(Native::open(&settings(), &world(&fs, 1)).unwrap());
+    let (mut poisoned, wakes) = (native.poisoned(), Arc::new(Wakes::default()));
+    let waker = Arc::clone(&wakes).into();
+    let mut context = Context::from_waker(&waker);
+    assert!(poisoned.as_mut().poll(&mut context).is_pending());
+    let subject = Subject::new(Arc::clone(&native), ());
+    subject.done(vec![create(A, Kind::Log)]).await;
+    for body in ["one", "two"] {
+        subject.done(vec![append(A, message(body))]).await;
+    }
+    assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+}
+
 #[tokio::test]
 async fn a_directory_is_opened_once() {
     let fs = SimFs::default();
@@ -71,7 +99,7 @@ async fn a_promise_that_needs_no_sync_is_answered_and_shown_at_once_in_a_queue()
     fs.fail_at(1);
     let results = subject
         .store
-        .commit(vec![accepted("one"), accepted("two")])
+        .commit(vec![accepted("one"), accepted("two")].into())
         .await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
     assert_eq!(subject.told(A).len(), 2);
@@ -106,7 +134,7 @@ async fn what_is_not_durable_is_not_shown_in_a_log() {
     assert!(
         subject
             .store
-            .commit(vec![unit])
+            .commit([unit].into())
             .await
             .iter()
             .all(Result::is_ok)

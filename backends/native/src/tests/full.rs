@@ -118,7 +118,10 @@ async fn a_disk_that_is_nearly_full_gives_up_its_ballast_and_takes_nothing_new_u
     let commit = async |op: Op| {
         let ops = [op].into();
         let promise = Promise::Durable;
-        native.commit(vec![Unit { ops, promise }]).await.remove(0)
+        native
+            .commit([Unit { ops, promise }].into())
+            .await
+            .remove(0)
     };
     let has_ballast = || fs.open(Path::new("data/ballast")).is_ok();
     commit(create(A, Kind::Queue)).await.unwrap();

@@ -1,13 +1,15 @@
 //! What shares a frame, and what bounds one.
 
+use std::sync::Arc;
+
 use fairlead_canon::{Kind, Promise};
-use fairlead_ports::{StoreError, Unit};
+use fairlead_ports::{Commit, StoreError, Unit};
 use fairlead_testkit::make::{A, append, create, message};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::oneshot::Receiver;
 
 use super::{Inline, open};
-use crate::inbox::{First, Inbox, Job, Outcomes};
+use crate::call::{Call, Job};
+use crate::inbox::{First, Inbox};
 use crate::limits::{CROWD, LINE_BYTES_MAX, LINE_UNITS_MAX, Limits};
 use crate::pool::Filled;
 use crate::sequencer::{Press, Taken};
@@ -29,7 +31,7 @@ pub(super) fn commits_that_come_during_a_sync_share_the_next_one() {
     let before = fs.operations();
     let mut waiting = Vec::new();
     for _ in 0..250 {
-        let (mut job, replied) = Job::new(vec![durable(vec![append(A, message("x"))])]);
+        let (mut job, replied) = Job::new([durable(vec![append(A, message("x"))])].into());
         assert_eq!(store.sequencer.take(&mut job), Taken::All);
         store.sequencer.answer(job);
         waiting.push(replied);
@@ -40,21 +42,19 @@ pub(super) fn commits_that_come_during_a_sync_share_the_next_one() {
         .append(&order.frame.unwrap(), order.flush)
         .unwrap();
     assert!(
-        waiting
-            .iter_mut()
-            .all(|replied| replied.try_recv().is_err()),
+        waiting.iter().all(|replied| replied.ended().is_none()),
         "nothing before the sync"
     );
     store.sequencer.landed();
     store.sequencer.settle();
-    assert!(waiting.iter_mut().all(|replied| replied.try_recv().is_ok()));
+    assert!(waiting.iter().all(|replied| replied.ended().is_some()));
     assert_eq!(fs.operations() - before, 2, "one write and one sync");
 }
 
 /// Puts so many commits in line, in order.
 fn append_each(store: &mut Inline, count: usize) {
     for _ in 0..count {
-        let (mut job, _replied) = Job::new(vec![durable(vec![append(A, message("x"))])]);
+        let (mut job, _replied) = Job::new([durable(vec![append(A, message("x"))])].into());
         assert_eq!(store.sequencer.take(&mut job), Taken::All);
         store.sequencer.answer(job);
     }
@@ -76,12 +76,12 @@ fn during_a_sync_the_engine_is_woken_once_for_all_that_the_next_frame_waits_for(
 }
 
 /// Commits of a crowd, written and synced, whose callers said that they are in this runtime.
-fn told_in(runtime: &Handle) -> Vec<Receiver<Outcomes>> {
+fn told_in(runtime: &Handle) -> Vec<Arc<Call>> {
     let mut store = Inline::open(&SimFs::default()).unwrap();
     store.commit(durable(vec![create(A, Kind::Log)])).unwrap();
     store.sequencer.callers = Some(runtime.clone());
     let commit = |_| {
-        let (mut job, replied) = Job::new(vec![durable(vec![append(A, message("x"))])]);
+        let (mut job, replied) = Job::new([durable(vec![append(A, message("x"))])].into());
         assert_eq!(store.sequencer.take(&mut job), Taken::All);
         store.sequencer.answer(job);
         replied
@@ -95,11 +95,11 @@ fn told_in(runtime: &Handle) -> Vec<Receiver<Outcomes>> {
 #[test]
 fn a_crowd_is_told_in_its_runtime() {
     let runtime = Builder::new_current_thread().build().unwrap();
-    let mut replies = told_in(runtime.handle());
-    let is_told = |replied: &mut Receiver<Outcomes>| replied.try_recv().is_ok();
-    assert!(!replies.iter_mut().any(is_told), "nothing runs there yet");
+    let replies = told_in(runtime.handle());
+    let is_told = |replied: &Arc<Call>| replied.ended().is_some();
+    assert!(!replies.iter().any(is_told), "nothing runs there yet");
     for replied in replies {
-        let outcomes = runtime.block_on(replied).unwrap();
+        let outcomes = runtime.block_on(Commit::called(replied));
         assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     }
 }
@@ -109,12 +109,12 @@ fn a_crowd_whose_runtime_has_ended_is_told_all_the_same() {
     let ended = Builder::new_multi_thread().build().unwrap();
     let handle = ended.handle().clone();
     drop(ended);
-    let mut replies = told_in(&handle);
-    assert!(replies.iter_mut().all(|replied| replied.try_recv().is_ok()));
+    let replies = told_in(&handle);
+    assert!(replies.iter().all(|replied| replied.ended().is_some()));
     let ending = Builder::new_current_thread().build().unwrap();
-    let mut replies = told_in(ending.handle());
+    let replies = told_in(ending.handle());
     drop(ending);
-    assert!(replies.iter_mut().all(|replied| replied.try_recv().is_ok()));
+    assert!(replies.iter().all(|replied| replied.ended().is_some()));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_commit_larger_than_a_frame_goes_on_in_the_next() {
     let units = (0..200)
         .map(|_| durable(vec![append(A, message(vec![1; 1000]))]))
         .collect();
-    let (mut job, mut replied) = Job::new(units);
+    let (mut job, replied) = Job::new(units);
     let mut frames = 0;
     loop {
         while store.pool.fill().unwrap() == Filled::More {}
@@ -150,11 +150,11 @@ fn a_commit_larger_than_a_frame_goes_on_in_the_next() {
     assert!(frames >= 3, "200 KB in files of 64 KiB: {frames} frames");
     store.sequencer.answer(job);
     assert!(
-        replied.try_recv().is_err(),
+        replied.ended().is_none(),
         "the last part is not durable yet"
     );
     store.work(Press::Nothing).unwrap();
-    let outcomes = replied.try_recv().unwrap();
+    let outcomes = replied.ended().unwrap();
     assert_eq!(outcomes.len(), 200);
     assert!(outcomes.iter().all(Result::is_ok));
 }

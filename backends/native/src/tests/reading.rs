@@ -23,7 +23,7 @@ fn opened(fs: &SimFs) -> (Arc<Native>, Subject) {
 fn hand_over(native: &Native, op: Op) {
     let ops: Ops = [op].into();
     let promise = Promise::Accepted;
-    drop(native.commit(vec![Unit { ops, promise }]));
+    drop(native.commit([Unit { ops, promise }].into()));
 }
 
 #[tokio::test]

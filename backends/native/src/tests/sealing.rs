@@ -13,9 +13,9 @@ use fairlead_testkit::trace::digest;
 use tokio::time::Instant;
 
 use super::{Inline, Script, open};
+use crate::call::Job;
 use crate::entity::Location;
 use crate::homes::{Home, Sealed, Site};
-use crate::inbox::Job;
 use crate::lsn::{FileNo, file_of, position_of};
 use crate::pool::Filled;
 use crate::record;
@@ -235,7 +235,7 @@ async fn an_entity_can_only_be_of_class_object_where_there_is_an_object_store() 
         let ops = [op].into();
         let outcomes = store.commit(Unit { ops, promise }).unwrap();
         let what = "class object without an object store";
-        assert_eq!(outcomes, [Err(StoreError::Unsupported { what })]);
+        assert_eq!(&outcomes[..], [Err(StoreError::Unsupported { what })]);
     }
 }
 

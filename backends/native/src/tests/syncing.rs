@@ -1,12 +1,12 @@
 //! Who waits for a sync, and who does not.
 
 use fairlead_canon::{Class, EntityId, Kind, Outcome, Promise, Spec, SyncMode};
-use fairlead_ports::{Op, StoreError, Unit, Version};
+use fairlead_ports::{Op, Outcomes, StoreError, Unit, Version};
 use fairlead_testkit::make::{A, B, append, create, expect, message, put, settle};
 
 use super::{Inline, open};
+use crate::call::Job;
 use crate::file_wal::Flush;
-use crate::inbox::{Job, Outcomes};
 use crate::limits::SYNC_WITHIN;
 use crate::lsn::file_of;
 use crate::pool::Filled;
@@ -29,14 +29,14 @@ fn accepted(ops: Vec<Op>) -> Unit {
 
 /// How one unit is written that is given no time to wait for others, and what is answered then.
 fn ordered(store: &mut Inline, unit: Unit) -> (Flush, Outcomes) {
-    let (mut job, mut replied) = Job::new(vec![unit]);
+    let (mut job, replied) = Job::new([unit].into());
     assert_eq!(store.sequencer.take(&mut job), Taken::All);
     store.sequencer.answer(job);
     let order = store.sequencer.order(Press::Frame).unwrap();
     store.carry_out(&order).unwrap();
     store.sequencer.landed();
     store.sequencer.settle();
-    let outcomes = replied.try_recv().unwrap();
+    let outcomes = replied.ended().unwrap();
     (order.flush, outcomes)
 }
 
@@ -127,15 +127,12 @@ fn a_receipt_waits_for_the_sync_of_what_was_written_before() {
     let mut store = Inline::open(&fs).unwrap();
     ordered(&mut store, accepted(vec![put(7, "id", "there")]));
     let absent = expect(7, "id", Version(0));
-    let (mut job, mut replied) = Job::new(vec![durable(vec![absent])]);
+    let (mut job, replied) = Job::new([durable(vec![absent])].into());
     assert_eq!(store.sequencer.take(&mut job), Taken::All);
     store.sequencer.answer(job);
-    assert!(
-        replied.try_recv().is_err(),
-        "the document is not durable yet"
-    );
+    assert!(replied.ended().is_none(), "the document is not durable yet");
     store.work(Press::Nothing).unwrap();
-    assert_eq!(replied.try_recv().unwrap(), [Err(StoreError::Conflict)]);
+    assert_eq!(&replied.ended().unwrap()[..], [Err(StoreError::Conflict)]);
 }
 
 #[tokio::test]
@@ -166,7 +163,7 @@ async fn a_file_that_is_left_with_something_unsynced_is_synced() {
     for frame in 0..5 {
         while store.pool.fill().unwrap() == Filled::More {}
         let unit = accepted(vec![append(A, message(vec![1; 25_000]))]);
-        let (mut job, _) = Job::new(vec![unit]);
+        let (mut job, _) = Job::new([unit].into());
         assert_eq!(store.sequencer.take(&mut job), Taken::All);
         let order = store.sequencer.order(Press::Frame).unwrap();
         assert_eq!(order.flush, Flush::Later, "frame {frame}");
@@ -191,7 +188,7 @@ pub(super) fn what_is_not_durable_is_not_shown() {
     store.commit(durable(kinds)).unwrap();
     while store.pool.fill().unwrap() == Filled::More {}
     let both = vec![append(A, message("x")), append(B, message("x"))];
-    let (mut job, _replied) = Job::new(vec![durable(both)]);
+    let (mut job, _replied) = Job::new([durable(both)].into());
     assert_eq!(store.sequencer.take(&mut job), Taken::All);
     store.sequencer.answer(job);
     assert_eq!((end(&store, A), end(&store, B)), (0, 0));

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use fairlead_canon::{EntityId, Timestamp};
 use fairlead_memory::Memory;
 use fairlead_ports::{
-    BoxFuture, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
+    BoxFuture, Commit, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Units,
+    Watcher,
 };
 use fairlead_testkit::{Subject, Time, trace};
 use parking_lot::Mutex;
@@ -103,10 +104,9 @@ impl Store for Single {
         "single"
     }
 
-    fn commit(&self, units: Vec<Unit>) -> BoxFuture<'static, Vec<Result<Committed, StoreError>>> {
+    fn commit(&self, units: Units) -> Commit {
         let mut turn = self.inline.lock();
-        let outcomes: Vec<_> = units.into_iter().map(|unit| turn.commit(unit)).collect();
-        Box::pin(std::future::ready(outcomes))
+        Commit::ended(units.into_iter().map(|unit| turn.commit(unit)).collect())
     }
 
     fn open(&self, entity: EntityId) -> Result<Arc<dyn Log>, StoreError> {

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::direct::Direct;
 use super::{File, Flush, Lock, Room, Vfs};
+use crate::zeros;
 
 /// Files of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,7 +154,11 @@ impl File for DiskFile {
 
     fn reserve(&self, length: u64) -> io::Result<()> {
         let all = rustix::fs::FallocateFlags::empty();
-        Ok(rustix::fs::fallocate(&self.file, all, 0, length)?)
+        match rustix::fs::fallocate(&self.file, all, 0, length) {
+            // What was written is its own as well.
+            Err(Errno::OPNOTSUPP) => zeros::write(self, 0, length),
+            reserved => Ok(reserved?),
+        }
     }
 
     fn sync(&self) -> io::Result<()> {

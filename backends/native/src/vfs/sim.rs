@@ -31,7 +31,7 @@ struct Content {
     fails_at: Option<u64>,
     loses_at: Option<u64>,
     is_full: bool,
-    free: Option<u64>,
+    room: Option<Room>,
     observer: Option<Observer>,
 }
 
@@ -101,7 +101,15 @@ impl SimFs {
 
     /// Says so many bytes are free, of 100 GiB; without this, half of them.
     pub fn set_free(&self, bytes: u64) {
-        self.0.lock().free = Some(bytes);
+        self.set_room(Room {
+            free: bytes,
+            total: 100 << 30,
+        });
+    }
+
+    /// Says that it has so much room.
+    pub fn set_room(&self, room: Room) {
+        self.0.lock().room = Some(room);
     }
 
     /// Operations done so far.
@@ -330,11 +338,11 @@ impl Vfs for SimFs {
     }
 
     fn room(&self, _: &Path) -> io::Result<Room> {
-        let free = self.0.lock().free;
-        Ok(Room {
-            free: free.unwrap_or(50 << 30),
+        let half = Room {
+            free: 50 << 30,
             total: 100 << 30,
-        })
+        };
+        Ok(self.0.lock().room.unwrap_or(half))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {

@@ -103,12 +103,15 @@ pub async fn units_of_a_call_take_effect_in_order(subject: &Subject) {
     };
     let results = subject
         .store
-        .commit(vec![
-            unit(vec![create(A, Kind::Log)]),
-            unit(vec![append(A, message("1"))]),
-            unit(vec![create(A, Kind::Log)]),
-            unit(vec![append(A, message("2")), append(A, message("3"))]),
-        ])
+        .commit(
+            vec![
+                unit(vec![create(A, Kind::Log)]),
+                unit(vec![append(A, message("1"))]),
+                unit(vec![create(A, Kind::Log)]),
+                unit(vec![append(A, message("2")), append(A, message("3"))]),
+            ]
+            .into(),
+        )
         .await;
     let are_ok: Vec<_> = results.iter().map(Result::is_ok).collect();
     assert_eq!(are_ok, [true, true, false, true]);
@@ -121,14 +124,12 @@ pub async fn units_of_a_call_take_effect_in_order(subject: &Subject) {
 /// The order of calls counts, not that of awaiting.
 pub async fn calls_take_effect_in_the_order_in_which_they_are_made(subject: &Subject) {
     subject.done(vec![create(A, Kind::Log)]).await;
-    let unit = |body: String| {
-        vec![Unit {
-            ops: [append(A, message(body))].into(),
-            promise: Promise::Durable,
-        }]
+    let unit = |body: String| Unit {
+        ops: [append(A, message(body))].into(),
+        promise: Promise::Durable,
     };
     let mut calls: Vec<_> = (0..50)
-        .map(|n| subject.store.commit(unit(n.to_string())))
+        .map(|n| subject.store.commit([unit(n.to_string())].into()))
         .collect();
     calls.reverse();
     for call in calls {

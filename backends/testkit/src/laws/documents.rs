@@ -46,7 +46,7 @@ pub async fn an_expectation_that_fails_keeps_the_unit_out(subject: &Subject) {
         ops: vec![expect(1, "new", Version(0)), put(1, "new", "")].into(),
         promise: fairlead_canon::Promise::Durable,
     };
-    let results = subject.store.commit(vec![unit(), unit()]).await;
+    let results = subject.store.commit(vec![unit(), unit()].into()).await;
     assert!(
         matches!(results.as_slice(), [Ok(_), Err(StoreError::Conflict)]),
         "{results:?}"

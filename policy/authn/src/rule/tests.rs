@@ -80,7 +80,7 @@ fn is_anonymous(step: &Step) -> bool {
 }
 
 fn is_user(step: &Step, name: &str) -> bool {
-    matches!(step, Step::Done(who, _) if who.proof == Proof::Password && &*who.name == name)
+    matches!(step, Step::Done(who, _) if matches!(who.proof, Proof::Password(_)) && &*who.name == name)
 }
 
 #[tokio::test]
@@ -93,6 +93,30 @@ async fn without_users_the_stock_login_is_anonymous_on_loopback_and_nobody_elsew
     assert!(matches!(elsewhere, Step::Refused(_)), "{elsewhere:?}");
     let other = bench.plain(LOOPBACK, b"\0admin\0admin").await;
     assert!(matches!(other, Step::Refused(_)), "{other:?}");
+}
+
+#[tokio::test]
+async fn who_is_in_stays_while_its_login_would_be_right() {
+    let bench = Bench::new(Anonymous::Loopback);
+    let stays = |who: &Principal| bench.rule.admit(who, &Action::Stay) == Verdict::Yes;
+    let nobody = Principal::anonymous();
+    assert!(stays(&nobody));
+    bench.users.add("ada", "right");
+    assert!(!stays(&nobody), "there is a user");
+    let Step::Done(ada, _) = bench.plain(ELSEWHERE, b"\0ada\0right").await else {
+        panic!("a login");
+    };
+    bench.users.add("bob", "other");
+    assert!(stays(&ada), "somebody else's matter");
+    bench.users.add("ada", "changed");
+    assert!(!stays(&ada), "another password");
+    let Step::Done(ada, _) = bench.plain(ELSEWHERE, b"\0ada\0changed").await else {
+        panic!("a login");
+    };
+    assert!(stays(&ada));
+    bench.users.0.write().remove(&b"ada"[..]);
+    assert!(!stays(&ada), "removed");
+    assert!(stays(&proven("ada", Proof::Certificate)));
 }
 
 #[tokio::test]
@@ -373,8 +397,7 @@ fn a_client_calls_itself_as_its_token_says() {
     for (client, may) in [("pump", true), ("pump2", false), ("", false)] {
         let who = Principal {
             client: Text::from_static(client),
-            proof: Proof::Token(Arc::new(token.clone())),
-            ..proven("ada")
+            ..proven("ada", Proof::Token(Arc::new(token.clone())))
         };
         let verdict = bench.rule.admit(&who, &Action::Connect(&conn(ELSEWHERE)));
         assert_eq!(verdict == Verdict::Yes, may, "{client}");

@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::{Joining, MemberId};
+use super::Joining;
 use crate::Allowance;
+
+/// A member's place in a queue: unique within the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(pub u64);
 
 #[derive(Debug)]
 pub(super) struct Member {
@@ -20,6 +24,8 @@ pub(super) struct Member {
     allowance: Option<Arc<Allowance>>,
     /// Takes part no more; what it holds can still be settled.
     is_leaving: bool,
+    /// The one that is given messages, where only one is.
+    is_active: bool,
 }
 
 /// Highest priority first; members of one priority in the order in which they joined.
@@ -28,9 +34,9 @@ pub(super) struct Members {
     /// Most queues have one.
     list: SmallVec<[Member; 1]>,
     /// Whose turn it is.
-    turn: usize,
-    /// The one member that is given messages, where only one is.
-    active: Option<Option<MemberId>>,
+    turn: u32,
+    /// Whether one at a time is given messages.
+    is_single_active: bool,
 }
 
 impl Members {
@@ -38,7 +44,7 @@ impl Members {
         Self {
             list: SmallVec::new(),
             turn: 0,
-            active: is_single_active.then_some(None),
+            is_single_active,
         }
     }
 
@@ -52,6 +58,7 @@ impl Members {
             priority: joining.priority,
             allowance: joining.allowance,
             is_leaving: false,
+            is_active: false,
         };
         let place = self
             .list
@@ -101,19 +108,20 @@ impl Members {
     /// The next member in turn among those of the highest priority that has room. What it shares with
     /// others is claimed: a message has to be given to it.
     pub(super) fn next(&mut self) -> Option<MemberId> {
-        if let Some(active) = self.active {
-            let member = self.get(active?)?;
-            return member.claim().then_some(member.id);
+        if self.is_single_active {
+            let active = self.list.iter().find(|member| member.is_active)?;
+            return active.claim().then_some(active.id);
         }
+        let turn = usize::try_from(self.turn).unwrap_or(0);
         let mut first = 0;
         while let Some(priority) = self.list.get(first).map(|member| member.priority) {
             let group = self.list.get(first..).unwrap_or_default();
             let count = group.partition_point(|member| member.priority >= priority);
-            let start = self.turn.checked_sub(first).filter(|turn| *turn < count);
+            let start = turn.checked_sub(first).filter(|turn| *turn < count);
             let mut turns = (start.unwrap_or(0)..count).chain(0..start.unwrap_or(0));
             if let Some(place) = turns.find(|n| group.get(*n).is_some_and(Member::claim)) {
                 let id = group.get(place).map(|member| member.id);
-                self.turn = first + place + 1;
+                self.turn = u32::try_from(first + place + 1).unwrap_or(0);
                 return id;
             }
             first += count;
@@ -134,7 +142,7 @@ impl Members {
     /// Those that are given messages.
     fn entitled(&self) -> impl Iterator<Item = &Member> {
         let list = self.list.iter();
-        list.filter(|one| self.active.is_none_or(|active| Some(one.id) == active))
+        list.filter(|one| one.is_active || !self.is_single_active)
     }
 
     fn forget_if_done(&mut self, id: MemberId) {
@@ -144,11 +152,15 @@ impl Members {
 
     /// Whoever is active stays so until it leaves; then the first in order is.
     fn choose_active(&mut self) {
-        let Some(active) = self.active else { return };
-        let stays = |one: &&Member| !one.is_leaving && Some(one.id) == active;
-        if !self.list.iter().any(|one| stays(&one)) {
-            let next = self.list.iter().find(|one| !one.is_leaving);
-            self.active = Some(next.map(|one| one.id));
+        if !self.is_single_active {
+            return;
+        }
+        let stays = |one: &Member| one.is_active && !one.is_leaving;
+        if !self.list.iter().any(stays) {
+            let next = self.list.iter().position(|one| !one.is_leaving);
+            for (place, one) in self.list.iter_mut().enumerate() {
+                one.is_active = Some(place) == next;
+            }
         }
     }
 }

@@ -1,13 +1,15 @@
 //! What an idle queue gives back.
 
-use super::Queue;
 use super::lane::Lane;
+use super::{Amount, Busy, Queue};
 
 impl Queue {
     /// Gives back the room for messages, as far as there are none; it is made again with the next one. For a queue that
     /// has been idle for a while: a busy one would make it again each time.
     pub fn slim(&mut self) {
-        drop(self.unsettled.take_if(|all| all.is_empty()));
+        let is_over =
+            |busy: &mut Box<Busy>| busy.unsettled.is_empty() && busy.coming == Amount::default();
+        drop(self.busy.take_if(is_over));
         self.lanes.iter_mut().for_each(Lane::slim);
     }
 }
@@ -52,7 +54,7 @@ mod tests {
             assert_eq!(place.offset, Offset(offset));
             assert_eq!(queue.done(MEMBER, place), End::Done);
             queue.slim();
-            assert!(queue.unsettled.is_none());
+            assert!(queue.busy.is_none());
             assert!(queue.lanes.iter().all(|lane| !lane.has_room()));
             assert_eq!(queue.foreseen(), Amount::default());
         }

@@ -65,14 +65,14 @@ impl Queue {
 
     /// A message of so many bytes is on its way here. It is answered with [`Queue::came`].
     pub fn expect(&mut self, bytes: u32) {
-        let coming = self.coming.get_or_insert_default();
-        coming.add(Amount::message(bytes));
+        let busy = self.busy.get_or_insert_default();
+        busy.coming.add(Amount::message(bytes));
     }
 
     /// A message that was expected is here, or does not come after all.
     pub fn came(&mut self, bytes: u32) {
-        if let Some(coming) = &mut self.coming {
-            coming.subtract(Amount::message(bytes));
+        if let Some(busy) = &mut self.busy {
+            busy.coming.subtract(Amount::message(bytes));
         }
     }
 
@@ -80,7 +80,8 @@ impl Queue {
     /// given something. Of messages that come and go at once the bytes are those of an average one.
     pub fn foreseen(&self) -> Amount {
         let mut all = self.waiting();
-        all.add(self.coming.as_deref().copied().unwrap_or_default());
+        let coming = self.busy.as_ref().map(|busy| busy.coming);
+        all.add(coming.unwrap_or_default());
         let left = all.count.saturating_sub(self.members.room());
         let bytes = u128::from(all.bytes) * u128::from(left);
         let bytes = bytes.checked_div(u128::from(all.count)).unwrap_or(0);
@@ -101,8 +102,8 @@ impl Queue {
     /// A message has died in the store. Nobody is given it any more; false if a member holds it, who
     /// then ends it as [`End::Doomed`](super::End::Doomed).
     pub fn doom(&mut self, place: Place) -> bool {
-        let unsettled = self.unsettled.as_mut();
-        if let Some(held) = unsettled.and_then(|all| all.get_mut(&place)) {
+        let busy = self.busy.as_mut();
+        if let Some(held) = busy.and_then(|busy| busy.unsettled.get_mut(&place)) {
             held.is_doomed = true;
             return false;
         }

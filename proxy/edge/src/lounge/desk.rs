@@ -1,13 +1,18 @@
 //! What other threads tell the one that watches.
 
+use std::time::Duration;
+
 use mio::Waker;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Guest;
 
 /// Shared by all. What lies here has a limit by its nature: each guest arrives once, and is called once.
 pub(super) struct Desk {
     news: Mutex<News>,
+    /// Ends a pause of the host.
+    came: Condvar,
+    /// Ends its wait for sockets.
     waker: Waker,
 }
 
@@ -19,6 +24,8 @@ pub(super) struct News {
     /// Who is wanted by somebody inside.
     pub(super) called: Vec<usize>,
     pub(super) order: Order,
+    /// The host knows that there is something, and is on its way.
+    is_told: bool,
 }
 
 /// What becomes of guests. An order is never taken back.
@@ -37,6 +44,7 @@ impl Desk {
     pub(super) fn new(waker: Waker) -> Self {
         Self {
             news: Mutex::default(),
+            came: Condvar::new(),
             waker,
         }
     }
@@ -47,33 +55,23 @@ impl Desk {
         if news.order != Order::Rest {
             return Err(guest);
         }
-        let is_first = news.is_empty();
         news.arrivals.push(guest);
-        drop(news);
-        // Whoever finds somebody there knows that the host is on its way.
-        if is_first {
-            self.ring();
-        }
+        self.tell(news);
         Ok(())
     }
 
     /// Somebody is wanted.
     pub(super) fn call(&self, guest: usize) {
         let mut news = self.news.lock();
-        let is_first = news.is_empty();
         news.called.push(guest);
-        drop(news);
-        if is_first {
-            self.ring();
-        }
+        self.tell(news);
     }
 
     /// Gives an order, if it is a later one.
     pub(super) fn end(&self, order: Order) {
         let mut news = self.news.lock();
         news.order = news.order.max(order);
-        drop(news);
-        self.ring();
+        self.tell(news);
     }
 
     /// All that has come since the last call; the order stays.
@@ -86,15 +84,51 @@ impl Desk {
         std::mem::replace(&mut *news, next)
     }
 
-    fn ring(&self) {
+    /// Lets so much time pass, less if there is news.
+    pub(super) fn pause(&self, time: Duration) {
+        let mut news = self.news.lock();
+        if !news.is_told {
+            self.came.wait_for(&mut news, time);
+        }
+    }
+
+    /// Has the host come.
+    fn tell(&self, mut news: MutexGuard<'_, News>) {
+        if std::mem::replace(&mut news.is_told, true) {
+            return;
+        }
+        drop(news);
+        self.came.notify_one();
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "the thread that watches resting connections was not woken");
         }
     }
 }
 
-impl News {
-    fn is_empty(&self) -> bool {
-        self.arrivals.is_empty() && self.called.is_empty()
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use mio::{Poll, Token};
+
+    use super::*;
+
+    /// Longer than any test.
+    const FOR_EVER: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn news_ends_a_pause_that_has_begun_and_one_that_begins_behind_it() {
+        let poll = Poll::new().unwrap();
+        let desk = Desk::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        thread::scope(|scope| {
+            scope.spawn(|| desk.call(7));
+            desk.pause(FOR_EVER);
+        });
+        assert_eq!(desk.take().called, [7]);
+        desk.end(Order::Wake);
+        desk.pause(FOR_EVER);
+        assert_eq!(desk.take().order, Order::Wake);
+        desk.pause(Duration::from_millis(1));
+        assert!(desk.take().called.is_empty());
     }
 }

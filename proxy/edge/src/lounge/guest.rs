@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::task::{Context, Poll};
 
-use fairlead_kernel::{Meters, Resting};
+use fairlead_kernel::{Meters, Resting, Sign};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -16,18 +16,17 @@ use crate::reception::Admitted;
 pub(crate) struct Guest {
     session: Box<dyn Resting>,
     socket: TcpStream,
-    /// It is woken then, if its session does not put it off by that time.
-    due: Option<Instant>,
     admitted: Admitted,
 }
 
-/// What a guest wants whose socket has moved.
+/// What has come to a guest whose socket has moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// To rest on.
-    Rest,
-    /// To be woken, with so many bytes that were read.
-    Wake(usize),
+pub(super) enum Heard {
+    Nothing,
+    /// A sign of life, which has to be answered.
+    Sign,
+    /// So many bytes of something else, or an end: it has to be woken.
+    More(usize),
 }
 
 impl Guest {
@@ -37,7 +36,6 @@ impl Guest {
         session: Box<dyn Resting>,
     ) -> Self {
         Self {
-            due: session.due(),
             session,
             socket: TcpStream::from_std(socket),
             admitted,
@@ -55,40 +53,37 @@ impl Guest {
         Ok(self.session.poll_called(cx))
     }
 
-    /// Answers what has come, if it can be answered by somebody who rests. `buffer` holds what was read.
-    pub(super) fn hear(&mut self, event: &Event, buffer: &mut [u8], now: Instant) -> Wish {
+    /// Reads what has come into `buffer`.
+    pub(super) fn hear(&mut self, event: &Event, buffer: &mut [u8]) -> Heard {
         if event.is_read_closed() || event.is_error() {
             // Whoever serves it reads what came before the end.
-            return Wish::Wake(0);
+            return Heard::More(0);
         }
         let count = match self.socket.read(buffer) {
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Wish::Rest,
-            Err(_) => return Wish::Wake(0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing,
+            Err(_) => return Heard::More(0),
         };
         match buffer.get(..count) {
-            // A full buffer: there may be more, of which nothing would be told.
-            Some(read) if count < buffer.len() && self.answers(read, now) => Wish::Rest,
-            _ => Wish::Wake(count),
+            Some(said) if said == self.session.sign().said => Heard::Sign,
+            _ => Heard::More(count),
         }
     }
 
-    /// Whether all of an answer was written.
-    fn answers(&mut self, read: &[u8], now: Instant) -> bool {
-        let Some(answer) = self.session.answer(read) else {
-            return false;
-        };
+    /// Answers a sign of life. The sign is given back where that cannot be written.
+    pub(super) fn answer(&mut self, now: Instant) -> Result<(), &'static [u8]> {
+        let Sign { said, answer } = self.session.sign();
         match self.socket.write(answer) {
             Ok(count) if count == answer.len() => {
-                self.session.answered(read, now);
-                true
+                self.session.answered(now);
+                Ok(())
             }
             Ok(_) => {
                 // Nothing can follow half an answer. It may be gone already.
                 drop(self.socket.shutdown(Shutdown::Both));
-                false
+                Err(said)
             }
-            Err(_) => false,
+            Err(_) => Err(said),
         }
     }
 
@@ -96,17 +91,9 @@ impl Guest {
         self.admitted.meters()
     }
 
-    /// Nothing is due before.
+    /// It is woken then, if its session does not put it off by that time.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.due
-    }
-
-    /// The same, by what its session says now if that moment has come.
-    pub(super) fn look(&mut self, now: Instant) -> Option<Instant> {
-        if self.due.is_some_and(|due| due <= now) {
-            self.due = self.session.due();
-        }
-        self.due
+        self.session.due()
     }
 
     /// Ends its rest: it is a task of the runtime that is entered.

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use mio::event::Event;
 use mio::{Events, Token};
 use slab::Slab;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::alone::alone;
 use super::bell::Bell;
 use super::desk::{Desk, Order};
-use super::guest::{Guest, Wish};
+use super::guest::{Guest, Heard};
+use super::pace::Pace;
 
 /// Sockets that have moved, of one look: more wait for the next.
 const EVENTS_MAX: usize = 1024;
@@ -29,12 +32,32 @@ const BELL: Token = Token(usize::MAX);
 /// Everybody who rests, and their sockets.
 pub(super) struct Host {
     poll: mio::Poll,
-    /// Their places are their tokens. Boxed: many leave at once, and a place is of use to nobody then.
-    guests: Slab<Box<Guest>>,
+    /// Their places are their tokens.
+    places: Slab<Place>,
+    /// Who is to be answered in this round.
+    signs: Vec<usize>,
     desk: Arc<Desk>,
     /// Nobody is due before.
     next_look: Option<Instant>,
     looked_at: Instant,
+}
+
+/// Where one rests.
+struct Place {
+    /// Boxed: many leave at once, and a place is of use to nobody then.
+    guest: Box<Guest>,
+    /// Nothing is due before. Kept here, since all of them are looked at.
+    due: Option<Instant>,
+}
+
+/// What a look at the sockets has found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Signs of life, which have been answered.
+    pub(super) signs: u32,
+    /// Guests that had more to say.
+    pub(super) woken: u32,
+    pub(super) has_news: bool,
 }
 
 impl Host {
@@ -43,7 +66,8 @@ impl Host {
         let desk = Arc::new(Desk::new(mio::Waker::new(poll.registry(), BELL)?));
         let host = Self {
             poll,
-            guests: Slab::new(),
+            places: Slab::new(),
+            signs: Vec::new(),
             desk: Arc::clone(&desk),
             next_look: None,
             looked_at: Instant::now(),
@@ -63,7 +87,7 @@ impl Host {
 
     fn watch(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
-        let mut buffer = [0; READ_BYTES];
+        let mut pace = Pace::new(Instant::now());
         let mut order = Order::Rest;
         while order < Order::Leave {
             let patience = self.next_look.map(|at| at - Instant::now());
@@ -72,30 +96,67 @@ impl Host {
                 polled => polled?,
             }
             let now = Instant::now();
-            let mut has_news = false;
-            for event in &events {
-                match event.token() {
-                    BELL => has_news = true,
-                    Token(guest) => self.hear(guest, event, &mut buffer, now),
-                }
-            }
-            if has_news {
+            let found = self.hear_all(&events, now);
+            if found.has_news {
                 order = self.see_to_news();
             }
             if self.next_look.is_some_and(|at| at <= now) {
                 self.look(now);
             }
+            if let Some(time) = pace.after(&found, now) {
+                self.desk.pause(time);
+            }
         }
         Ok(())
     }
 
-    fn hear(&mut self, number: usize, event: &mio::event::Event, buffer: &mut [u8], now: Instant) {
-        // One that was woken in this round is not there any more.
-        let Some(guest) = self.guests.get_mut(number) else {
+    /// Reads what has come, then answers: either takes more room in the caches than they have for both.
+    fn hear_all(&mut self, events: &Events, now: Instant) -> Found {
+        let mut buffer = [0; READ_BYTES];
+        let mut signs = std::mem::take(&mut self.signs);
+        let mut found = Found::default();
+        for event in events {
+            let Token(number) = event.token();
+            if event.token() == BELL {
+                found.has_news = true;
+                continue;
+            }
+            match self.hear(number, event, &mut buffer) {
+                Heard::Nothing => {}
+                Heard::Sign => signs.push(number),
+                Heard::More(count) => {
+                    self.wake(number, buffer.get(..count).unwrap_or_default());
+                    found.woken += 1;
+                }
+            }
+        }
+        for number in signs.drain(..) {
+            self.answer(number, now);
+            found.signs += 1;
+        }
+        self.signs = signs;
+        found
+    }
+
+    fn hear(&mut self, number: usize, event: &Event, buffer: &mut [u8]) -> Heard {
+        // One that left in the round before may have moved.
+        let Some(place) = self.places.get_mut(number) else {
+            return Heard::Nothing;
+        };
+        alone(|| place.guest.hear(event, buffer)).unwrap_or_else(|| {
+            self.lose(number);
+            Heard::Nothing
+        })
+    }
+
+    fn answer(&mut self, number: usize, now: Instant) {
+        let Some(place) = self.places.get_mut(number) else {
             return;
         };
-        if let Wish::Wake(count) = guest.hear(event, buffer, now) {
-            self.wake(number, buffer.get(..count).unwrap_or_default());
+        match alone(|| place.guest.answer(now)) {
+            Some(Ok(())) => {}
+            Some(Err(said)) => self.wake(number, said),
+            None => self.lose(number),
         }
     }
 
@@ -105,10 +166,10 @@ impl Host {
             self.wake(guest, &[]);
         }
         for guest in news.arrivals {
-            self.take_in(guest);
+            alone(|| self.take_in(guest));
         }
         if news.order == Order::Wake {
-            let everybody: Vec<usize> = self.guests.iter().map(|(number, _)| number).collect();
+            let everybody: Vec<usize> = self.places.iter().map(|(number, _)| number).collect();
             for guest in everybody {
                 self.wake(guest, &[]);
             }
@@ -117,7 +178,7 @@ impl Host {
     }
 
     fn take_in(&mut self, mut guest: Box<Guest>) {
-        let place = self.guests.vacant_entry();
+        let place = self.places.vacant_entry();
         let number = place.key();
         let bell = Waker::from(Arc::new(Bell {
             guest: number,
@@ -126,12 +187,13 @@ impl Host {
         let registry = self.poll.registry();
         match guest.lie_down(registry, Token(number), &mut Context::from_waker(&bell)) {
             Ok(Poll::Pending) => {
-                if let Some(due) = guest.due() {
+                let due = guest.due();
+                if let Some(due) = due {
                     let at = due.max(self.looked_at + LOOK_EVERY);
                     self.next_look = Some(self.next_look.map_or(at, |next| next.min(at)));
                 }
                 guest.meters().resting.inc();
-                place.insert(guest);
+                place.insert(Place { guest, due });
             }
             Ok(Poll::Ready(())) => guest.wake(registry, &[]),
             Err(error) => {
@@ -143,28 +205,50 @@ impl Host {
 
     fn wake(&mut self, number: usize, read: &[u8]) {
         // Called twice, or by somebody who was told its number before it was given to another.
-        if let Some(guest) = self.guests.try_remove(number) {
-            guest.meters().resting.dec();
-            guest.wake(self.poll.registry(), read);
+        if let Some(guest) = self.leave(number) {
+            let registry = self.poll.registry();
+            alone(|| guest.wake(registry, read));
         }
+    }
+
+    /// Drops one whose session is of no use any more, which cuts it off.
+    fn lose(&mut self, number: usize) {
+        if let Some(guest) = self.leave(number) {
+            alone(|| drop(guest));
+        }
+    }
+
+    fn leave(&mut self, number: usize) -> Option<Box<Guest>> {
+        let guest = self.places.try_remove(number)?.guest;
+        guest.meters().resting.dec();
+        Some(guest)
     }
 
     /// Wakes who is due, and finds out when the next one is.
     fn look(&mut self, now: Instant) {
-        let dues = self.guests.iter_mut();
-        let dues = dues.filter_map(|(number, guest)| Some((number, guest.look(now)?)));
-        let mut next: Option<Instant> = None;
-        let mut late = Vec::new();
-        for (number, due) in dues {
-            match due <= now {
-                true => late.push(number),
-                false => next = Some(next.map_or(due, |next| next.min(due))),
-            }
+        let dues = self.places.iter();
+        let dues = dues.filter_map(|(number, place)| Some((number, place.due?)));
+        let late: Vec<usize> = dues
+            .filter(|(_, due)| *due <= now)
+            .map(|(number, _)| number)
+            .collect();
+        for number in late {
+            self.put_off(number, now);
         }
+        let next = self.places.iter().filter_map(|(_, place)| place.due).min();
         self.looked_at = now;
         self.next_look = next.map(|due| due.max(now + LOOK_EVERY));
-        for guest in late {
-            self.wake(guest, &[]);
+    }
+
+    /// Asks again when it is due, and wakes it if that is now.
+    fn put_off(&mut self, number: usize, now: Instant) {
+        let Some(place) = self.places.get_mut(number) else {
+            return;
+        };
+        match alone(|| place.guest.due()) {
+            Some(Some(due)) if due <= now => self.wake(number, &[]),
+            Some(due) => place.due = due,
+            None => self.lose(number),
         }
     }
 }

@@ -5,5 +5,6 @@ mod admin;
 mod bench;
 mod layers;
 mod leaving;
+mod resting;
 mod rooms;
 mod secure;

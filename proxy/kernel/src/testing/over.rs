@@ -9,16 +9,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Timestamp};
 use fairlead_ports::{
-    BoxFuture, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Watcher,
+    BoxFuture, Commit, Document, Documents, Log, Space, Store, StoreError, Units, Watcher,
 };
-
-/// What a commit comes to.
-pub type Commits = BoxFuture<'static, Vec<Result<Committed, StoreError>>>;
 
 /// Where a store differs from the one below it; what is left out is as there.
 pub trait Manner: Debug + Send + Sync {
     /// Commits, in its own way, to the store below.
-    fn commit(&self, below: &dyn Store, units: Vec<Unit>) -> Commits {
+    fn commit(&self, below: &dyn Store, units: Units) -> Commit {
         below.commit(units)
     }
 
@@ -56,7 +53,7 @@ impl<S: Store, M: Manner> Store for Over<S, M> {
         self.store.name()
     }
 
-    fn commit(&self, units: Vec<Unit>) -> Commits {
+    fn commit(&self, units: Units) -> Commit {
         self.manner.commit(&*self.store, units)
     }
 

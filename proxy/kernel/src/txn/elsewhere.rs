@@ -150,7 +150,7 @@ impl Caller {
 
     fn serve(&mut self, live: Vec<(Message, Arc<Plan>)>) {
         for (message, plan) in live {
-            self.serve_live(message, &plan.listeners);
+            self.serve_live(message, &plan);
         }
         self.flush();
     }

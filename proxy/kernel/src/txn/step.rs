@@ -345,7 +345,7 @@ impl Transactions {
             ops,
             promise: Promise::Durable,
         };
-        let results = self.backing.store.commit(vec![unit]).await;
+        let results = self.backing.store.commit([unit].into()).await;
         match results.into_iter().next() {
             Some(Ok(_)) => Ok(()),
             Some(Err(error)) => Err(error.into()),

@@ -1,8 +1,8 @@
 //! Streams whose time is over while somebody comes back to them.
 
 use fairlead_kernel::Lifetime;
-use fairlead_kernel::testing::{Commits, Manner, Over};
-use fairlead_ports::{Store, Unit};
+use fairlead_kernel::testing::{Manner, Over};
+use fairlead_ports::{Commit, Store, Units};
 use tokio::sync::watch;
 
 use crate::*;
@@ -14,9 +14,9 @@ struct Gated {
 }
 
 impl Manner for Gated {
-    fn commit(&self, below: &dyn Store, units: Vec<Unit>) -> Commits {
+    fn commit(&self, below: &dyn Store, units: Units) -> Commit {
         let (committed, mut door) = (below.commit(units), self.is_open.subscribe());
-        Box::pin(async move {
+        Commit::steps(async move {
             door.wait_for(|is_open| *is_open).await.unwrap();
             committed.await
         })

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use fairlead_canon::EntityId;
-use fairlead_kernel::testing::{Commits, Manner, ManualClock, Over, kernel};
+use fairlead_kernel::testing::{Manner, ManualClock, Over, kernel};
 use fairlead_kernel::{Event, Kernel, Settling};
 use fairlead_memory::Memory;
-use fairlead_ports::{Op, Store, StoreError, Unit};
+use fairlead_ports::{Commit, Op, Outcomes, Store, StoreError, Units};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -38,7 +38,7 @@ impl Slow {
 }
 
 impl Manner for Slow {
-    fn commit(&self, below: &dyn Store, units: Vec<Unit>) -> Commits {
+    fn commit(&self, below: &dyn Store, units: Units) -> Commit {
         let ops = units.iter().flat_map(|unit| &unit.ops);
         let marks: Vec<EntityId> = ops
             .filter_map(|op| match op {
@@ -51,7 +51,7 @@ impl Manner for Slow {
         self.marked.lock().extend(marks);
         let committed = below.commit(units);
         let mut fate = self.fate.subscribe();
-        Box::pin(async move {
+        Commit::steps(async move {
             let results = committed.await;
             if !waits {
                 return results;
@@ -59,7 +59,7 @@ impl Manner for Slow {
             let fate = fate.wait_for(Option::is_some).await.unwrap().clone();
             match fate.unwrap() {
                 Ok(()) => results,
-                Err(error) => vec![Err(error); results.len()],
+                Err(error) => Outcomes::from_elem(Err(error), results.len()),
             }
         })
     }

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fairlead_kernel::testing::{Commits, Manner, Over};
+use fairlead_kernel::testing::{Manner, Over};
 use fairlead_kernel::{Binding, Destination, Lifetime, Match};
-use fairlead_ports::{Store, Unit};
+use fairlead_ports::{Commit, Store, Units};
 
 use crate::*;
 
@@ -15,9 +15,9 @@ struct Slow {
 }
 
 impl Manner for Slow {
-    fn commit(&self, below: &dyn Store, units: Vec<Unit>) -> Commits {
+    fn commit(&self, below: &dyn Store, units: Units) -> Commit {
         let (committed, finished) = (below.commit(units), Arc::clone(&self.finished));
-        Box::pin(async move {
+        Commit::steps(async move {
             tokio::task::yield_now().await;
             let results = committed.await;
             finished.fetch_add(1, Ordering::Relaxed);

@@ -25,6 +25,7 @@ mod publishing;
 mod queues;
 mod reading;
 mod refusing;
+mod showing;
 mod transacting;
 
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! What others can declare while a stream moves to another place.
 
 use fairlead_canon::Spec;
-use fairlead_kernel::testing::{Commits, Manner, Over};
+use fairlead_kernel::testing::{Manner, Over};
 use fairlead_kernel::{Configure, Declared, Error, Reason};
-use fairlead_ports::{Op, StoreError, Unit};
+use fairlead_ports::{Commit, Op, Outcomes, StoreError, Units};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -14,7 +14,7 @@ use crate::*;
 struct Held(Arc<Semaphore>);
 
 impl Manner for Held {
-    fn commit(&self, below: &dyn Store, units: Vec<Unit>) -> Commits {
+    fn commit(&self, below: &dyn Store, units: Units) -> Commit {
         let to_memory = |op: &Op| {
             matches!(
                 op,
@@ -31,10 +31,10 @@ impl Manner for Held {
             return below.commit(units);
         }
         let (count, moved, gate) = (units.len(), below.commit(units), Arc::clone(&self.0));
-        Box::pin(async move {
+        Commit::steps(async move {
             match gate.acquire().await {
                 Ok(_passed) => moved.await,
-                Err(_closed) => vec![Err(StoreError::Unavailable); count],
+                Err(_closed) => Outcomes::from_elem(Err(StoreError::Unavailable), count),
             }
         })
     }

@@ -283,7 +283,7 @@ async fn a_message_for_several_addresses_reaches_each_queue_and_reader_once() {
     let got = live(&mut reader).await;
     assert_eq!(got.len(), 1);
     assert_eq!(got[0].via.to_vec(), [seventh, eighth]);
-    assert_eq!(got[0].message.address, addresses[0]);
+    assert_eq!(got[0].run.messages()[0].address, addresses[0]);
 }
 
 #[tokio::test]

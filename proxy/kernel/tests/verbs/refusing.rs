@@ -158,7 +158,7 @@ async fn limit_in_store(store: &Memory, caller: &Caller, limits: SizeLimits) {
     };
     let ops = [Op::Alter { entity, spec }].into();
     let promise = Promise::Durable;
-    let altered = store.commit(vec![Unit { ops, promise }]).await;
+    let altered = store.commit([Unit { ops, promise }].into()).await;
     assert!(altered[0].is_ok(), "{altered:?}");
 }
 

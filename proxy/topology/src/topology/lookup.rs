@@ -6,8 +6,8 @@ use bytes::Bytes;
 use fairlead_canon::{Address, EntityId, Headers, RealmId, Text};
 
 use super::Topology;
-use crate::route::route;
-use crate::{Binding, Destination, Realm, Route, Stream, StreamKey};
+use crate::route::{Atlas, route};
+use crate::{Binding, Destination, Realm, Route, Router, Stream, StreamKey};
 
 impl Topology {
     /// The streams that an address leads to, for a message with these headers.
@@ -90,5 +90,20 @@ impl Topology {
     /// The next entity counter that was never given out.
     pub fn next_entity(&self) -> u64 {
         self.next_entity
+    }
+}
+
+impl Atlas for Topology {
+    fn router(&self, realm: RealmId) -> Option<&Router> {
+        self.realms.get(&realm).map(|territory| &territory.router)
+    }
+
+    fn stream(&self, key: &StreamKey) -> Option<&Arc<Stream>> {
+        self.stream(key)
+    }
+
+    fn alternate(&self, realm: RealmId) -> Option<RealmId> {
+        let name = self.realms.get(&realm)?.realm.alternate.as_ref()?;
+        self.realm_names.get(name).copied()
     }
 }

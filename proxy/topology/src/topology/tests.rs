@@ -40,6 +40,44 @@ fn entities_are_given_out_up_to_the_limit_and_again_once_some_are_gone() {
 }
 
 #[test]
+fn streams_that_were_told_the_same_limits_share_them() {
+    let mut topology = Topology::default();
+    let limited = |name: &str, count_max: u64| {
+        let key = StreamKey::new(Family::Mailbox, name);
+        let count_max = Some(count_max);
+        Change::CreateStream(NewStream {
+            limits: SizeLimits {
+                count_max,
+                ..SizeLimits::default()
+            },
+            ..NewStream::new(key, Kind::Queue, Class::Memory, Origin(1))
+        })
+    };
+    let changes = vec![limited("a", 1), limited("b", 1), limited("c", 2)];
+    apply(&mut topology, changes).unwrap();
+    let stream = |topology: &Topology, name: &str| {
+        let key = StreamKey::new(Family::Mailbox, name);
+        Arc::clone(topology.stream(&key).unwrap())
+    };
+    let [a, b, c] = ["a", "b", "c"].map(|name| stream(&topology, name));
+    let limits = |stream: &Stream| Arc::as_ptr(stream.limited.as_ref().unwrap());
+    assert_eq!(limits(&a), limits(&b));
+    assert_eq!(c.limits().count_max, Some(2));
+
+    let mut restored = Topology::default();
+    for stream in [&a, &b] {
+        let own = Stream {
+            limited: Some(Arc::new(stream.limits())),
+            ..Stream::clone(stream)
+        };
+        restored.restore_stream(own);
+    }
+    let [a, b] = ["a", "b"].map(|name| stream(&restored, name));
+    assert_eq!(limits(&a), limits(&b));
+    assert_eq!(a.limits().count_max, Some(1));
+}
+
+#[test]
 fn what_a_refused_declaration_had_done_is_taken_back_and_not_counted() {
     let mut topology = Topology::default();
     for _ in 0..3 {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fairlead_canon::{Loss, LossCode, Message, Outcome, Promise, Value};
-use fairlead_kernel::{AttachmentId, Delivery, Live, Settle};
+use fairlead_kernel::{AttachmentId, Delivery, Settle};
 
 use super::Peer;
 use crate::channel::{Channel, Unsettled};
@@ -58,11 +58,11 @@ impl Peer {
         Ok(())
     }
 
-    /// Writes a message that was never in a queue.
+    /// Writes messages that were never in a queue.
     pub(super) fn deliver_live(
         &mut self,
         attachment: AttachmentId,
-        live: &Live,
+        messages: &[Message],
         channel: Option<&mut Channel>,
     ) -> Result<(), Refusal> {
         let consumer = self.consumers.get(&attachment).cloned();
@@ -70,12 +70,15 @@ impl Peer {
             // The consumer is gone, and nobody was promised anything.
             return Ok(());
         };
-        let method = basic::Deliver {
-            consumer_tag: consumer.tag,
-            delivery_tag: channel.next_delivery_tag(),
-            ..basic::Deliver::default()
-        };
-        self.deliver_one(consumer.channel, method, &live.message, Extra::default())
+        for message in messages {
+            let method = basic::Deliver {
+                consumer_tag: consumer.tag.clone(),
+                delivery_tag: channel.next_delivery_tag(),
+                ..basic::Deliver::default()
+            };
+            self.deliver_one(consumer.channel, method, message, Extra::default())?;
+        }
+        Ok(())
     }
 
     fn deliver_one(

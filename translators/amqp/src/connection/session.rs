@@ -318,7 +318,11 @@ impl Session {
                     for attachment in &live.via {
                         let consumer = peer.consumers.get(attachment);
                         let number = consumer.map(|consumer| consumer.channel);
-                        peer.deliver_live(*attachment, &live, open(channels, number))?;
+                        peer.deliver_live(
+                            *attachment,
+                            live.run.messages(),
+                            open(channels, number),
+                        )?;
                     }
                 }
                 Ok(())
@@ -333,8 +337,9 @@ impl Session {
                 }
                 peer.cancelled(attachment)
             }
-            // This protocol claims no name, so nobody can take one over.
-            Event::Displaced(_) => Ok(()),
+            // This protocol claims no name, so nobody can take one over: it is the user that is gone.
+            Event::Displaced(_) => Err(ReplyCode::AccessRefused.because("the login holds no more")),
+            Event::Edition => Ok(()),
             Event::Condition(condition) => peer.on_condition(condition),
         }
     }

@@ -95,6 +95,14 @@ impl Peer {
 
     /// Asks without waiting; the number that the answer will carry.
     pub(crate) async fn say<R: Ask>(&mut self, version: i16, request: &R) -> i32 {
+        let mut wire = BytesMut::new();
+        let correlation = self.add_to(&mut wire, version, request);
+        self.say_bytes(&wire).await;
+        correlation
+    }
+
+    /// Adds a request to what is said later; the number that the answer will carry.
+    pub(crate) fn add_to<R: Ask>(&mut self, wire: &mut BytesMut, version: i16, request: &R) -> i32 {
         self.correlation += 1;
         let header = RequestHeader::default()
             .with_request_api_key(R::KEY)
@@ -106,7 +114,8 @@ impl Peer {
             .encode(&mut frame, R::header_version(version))
             .unwrap();
         request.encode(&mut frame, version).unwrap();
-        self.say_frame(&frame).await;
+        wire.put_u32(u32::try_from(frame.len()).unwrap());
+        wire.put_slice(&frame);
         self.correlation
     }
 

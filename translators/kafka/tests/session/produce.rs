@@ -1,6 +1,6 @@
 //! Produce.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fairlead_kernel::ClosedReason;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
@@ -95,6 +95,21 @@ async fn pipelined_requests_are_answered_in_order() {
     }
     peer.hear::<MetadataRequest>(4, metadata).await;
     peer.hear::<ProduceRequest>(V, last).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_refusals_than_may_be_in_flight_are_answered_without_another_request() {
+    let mesh = Mesh::start().await;
+    let mut peer = mesh.dial();
+    let (mut wire, mut asked) = (BytesMut::new(), Vec::new());
+    for _ in 0..200 {
+        asked.push(peer.add_to(&mut wire, V, &to("none", 0, batch(&["a"]))));
+    }
+    peer.say_bytes(&wire).await;
+    for correlation in asked {
+        let answer = peer.hear::<ProduceRequest>(V, correlation).await;
+        assert_eq!(answer.responses[0].partition_responses[0].error_code, 3);
+    }
 }
 
 //= Produce.idempotent

@@ -55,6 +55,11 @@ impl Emitter {
         }
     }
 
+    /// Whether its reader may be told an alias in place of a topic.
+    pub(crate) fn has_aliases(&self) -> bool {
+        self.aliases.is_some()
+    }
+
     /// What was emitted under this topic was not sent after all.
     pub(crate) fn unsent(&mut self, topic: &Text) {
         if let Some(aliases) = &mut self.aliases

@@ -1,13 +1,16 @@
 //! Messages on their way to the client.
 
+use std::sync::Arc;
+
 use fairlead_canon::{LossCode, Message, Outcome, Promise, Timestamp};
 use fairlead_kernel::{
-    Content, Delivery as Delivered, DropReason, Io, Live, Publish as Publication, Settle, Settled,
-    To, Transaction,
+    Content, Delivery as Delivered, DropReason, Io, Live, Publish as Publication, Run, Settle,
+    Settled, To, Transaction,
 };
 
 use super::Session;
 use super::ending::End;
+use super::frames::Forms;
 use super::subscriptions::Grant;
 use super::window::Expects;
 use crate::codec::{Delivery, PacketId, Publish, Qos};
@@ -28,6 +31,7 @@ impl<I: Io> Session<I> {
 
     /// Sends what the window has room for.
     pub(super) fn send_waiting(&mut self) -> Result<(), End> {
+        self.look_at_grants();
         let mut now = None;
         while let Some((delivery, id)) = self.window.next(self.mailbox) {
             let now = *now.get_or_insert_with(|| self.now());
@@ -49,6 +53,14 @@ impl<I: Io> Session<I> {
             true if map::is_shared(message) => self.subscriptions.grant_shared(message),
             true => self.subscriptions.grant_at(&message.address.path),
             false => self.subscriptions.grant_via(&[via]),
+        };
+        let Some(grant) = grant else {
+            // That of a group is with others since its member left.
+            if is_own {
+                self.caller.meters().dropped(DropReason::NotGranted);
+            }
+            self.settled.push(delivered.id);
+            return Ok(());
         };
         if !is_own && grant.qos.min(map::published_qos(message)) == Qos::ExactlyOnce {
             return self.adopt(delivered);
@@ -106,21 +118,45 @@ impl<I: Io> Session<I> {
     }
 
     /// Messages for subscriptions of QoS 0.
-    pub(super) fn deliver_live(&mut self, messages: &[Live]) -> Result<(), End> {
+    pub(super) fn deliver_live(&mut self, lives: &[Live]) -> Result<(), End> {
+        self.look_at_grants();
         let now = self.now();
-        for Live { message, via } in messages {
-            let grant = self.subscriptions.grant_via(via);
-            let retain = grant.retain_as_published && message.terms.latest;
-            self.send(
-                message,
-                &grant,
-                Sending {
-                    retain,
+        for Live { run, via } in lives {
+            let Some(grant) = self.subscriptions.grant_via(via) else {
+                let meters = self.caller.meters();
+                let messages = run.messages().iter();
+                messages.for_each(|_| meters.dropped(DropReason::NotGranted));
+                continue;
+            };
+            if self.send_as_to_others(run, &grant) {
+                continue;
+            }
+            for message in run.messages() {
+                let sending = Sending {
+                    retain: grant.retain_as_published && message.terms.latest,
                     ..Sending::at_most_once(now)
-                },
-            )?;
+                };
+                self.send(message, &grant, sending)?;
+            }
         }
         Ok(())
+    }
+
+    /// Queues messages in the words in which others are told them; `false` when this client is told them in
+    /// words of its own, or alone.
+    fn send_as_to_others(&mut self, run: &Arc<Run>, grant: &Grant) -> bool {
+        let is_plain = grant.ids.is_empty() && !grant.retain_as_published;
+        let is_alone = Arc::strong_count(run) == 1;
+        if !is_plain || is_alone || self.emitter.has_aliases() {
+            return false;
+        }
+        let forms = run.form::<Forms>();
+        let frames = forms.and_then(|forms| forms.of(run.messages(), self.link.version));
+        let fitting = frames.filter(|frames| frames.size_max <= self.client.size_max);
+        if let Some(frames) = fitting {
+            self.link.frames(frames);
+        }
+        fitting.is_some()
     }
 
     /// A message that nobody published, for a subscription of any QoS.

@@ -65,6 +65,7 @@ impl End {
             //= MQTT-3.1.4-3: the connection that a client had before is told so and closed.
             Displaced::Claimed => (ReasonCode::SESSION_TAKEN_OVER, ClosedReason::TakenOver),
             Displaced::Dismissed => (ReasonCode::ADMINISTRATIVE_ACTION, ClosedReason::Refused),
+            Displaced::Revoked => (ReasonCode::NOT_AUTHORIZED, ClosedReason::Refused),
         };
         Fault::new(code, reason, "").into()
     }

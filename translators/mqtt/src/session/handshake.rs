@@ -242,6 +242,7 @@ impl<I: Io> Session<I> {
         };
         Self {
             link,
+            granted_at: caller.edition(),
             caller,
             client,
             subscriptions: Subscriptions::default(),
@@ -260,6 +261,7 @@ impl<I: Io> Session<I> {
             method: Method::of(connect, &place.info),
             heard_at: Instant::now(),
             is_stirred: true,
+            is_told_of_grants: false,
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use fairlead_kernel::{Io, fill};
 
+use super::frames::Frames;
 use super::output::Output;
 use crate::census::Traffic;
 use crate::codec::{self, DecodeError, Packet, Publish, Version};
@@ -109,6 +110,11 @@ impl<I: Io> Link<I> {
         self.output
             .publish(publish, self.version)
             .map_err(unwritable)
+    }
+
+    /// Queues packets that others are sent too.
+    pub(super) fn frames(&mut self, frames: &Frames) {
+        self.output.frames(frames);
     }
 
     /// Bytes written since the last call.

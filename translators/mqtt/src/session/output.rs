@@ -10,6 +10,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use fairlead_wire::WireError;
 use tokio::io::AsyncWrite;
 
+use super::frames::Frames;
 use crate::census::Traffic;
 use crate::codec::{Packet, Publish, Version};
 
@@ -34,7 +35,7 @@ struct Waiting {
 
 /// Payloads from this size on are not copied: below it, a copy is cheaper than a slice of its own
 /// in the write.
-const SLICE_BYTES_MIN: usize = 4096;
+pub(super) const SLICE_BYTES_MIN: usize = 4096;
 
 /// First size of the buffer for small packets: a turn that writes one writes many.
 const FIRST_BYTES: usize = 4096;
@@ -99,10 +100,20 @@ impl Output {
             });
         }
         waiting.appended(|tail| publish.encode_head(version, tail))?;
-        waiting.seal();
-        waiting.len += payload.len();
-        waiting.sealed.push_back(payload.clone());
+        waiting.slice(payload.clone());
         Ok(())
+    }
+
+    /// Appends packets that others are sent too.
+    pub(super) fn frames(&mut self, frames: &Frames) {
+        self.sent.join(frames.traffic);
+        let waiting = self.waiting();
+        if frames.bytes.len() < SLICE_BYTES_MIN {
+            waiting.len += frames.bytes.len();
+            waiting.tail.put_slice(&frames.bytes);
+        } else {
+            waiting.slice(frames.bytes.clone());
+        }
     }
 
     /// Writes until nothing is left, then flushes. Cancel-safe: what was taken by the socket is
@@ -145,6 +156,13 @@ impl Waiting {
         }
         self.len += self.tail.len() - before;
         written
+    }
+
+    /// Appends bytes without a copy.
+    fn slice(&mut self, bytes: Bytes) {
+        self.seal();
+        self.len += bytes.len();
+        self.sealed.push_back(bytes);
     }
 
     fn seal(&mut self) {

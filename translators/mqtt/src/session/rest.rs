@@ -3,16 +3,19 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fairlead_kernel::{Awake, BoxFuture, DrainWatch, Io, Resting, Served};
+use fairlead_kernel::{Awake, BoxFuture, DrainWatch, Io, Resting, Served, Sign};
 use tokio::time::Instant;
 
 use super::Session;
 use super::link::Gate;
 use crate::census::Traffic;
 
-/// A sign of life, and what it is answered with, in every version.
-const PINGREQ: &[u8] = &[0xc0, 0];
-const PINGRESP: &[u8] = &[0xd0, 0];
+/// PINGREQ and PINGRESP of every version.
+//= MQTT-3.12.4-1: a PINGREQ is answered with PINGRESP.
+const PING: Sign = Sign {
+    said: &[0xc0, 0],
+    answer: &[0xd0, 0],
+};
 
 impl<I: Io> Session<I> {
     /// Whether there were only signs of life since the last call, and nothing is left to be written or decoded. Who
@@ -55,16 +58,15 @@ impl Resting for Session<Box<dyn Io>> {
         self.alarm()
     }
 
-    fn answer(&self, read: &[u8]) -> Option<&'static [u8]> {
-        //= MQTT-3.12.4-1: a PINGREQ is answered with PINGRESP.
-        (read == PINGREQ).then_some(PINGRESP)
+    fn sign(&self) -> Sign {
+        PING
     }
 
-    fn answered(&mut self, read: &[u8], at: Instant) {
+    fn answered(&mut self, at: Instant) {
         self.heard_at = at;
         let meters = self.caller.meters();
-        meters.received_bytes.inc_by(read.len() as u64);
-        meters.sent_bytes.inc_by(PINGRESP.len() as u64);
+        meters.received_bytes.inc_by(PING.said.len() as u64);
+        meters.sent_bytes.inc_by(PING.answer.len() as u64);
         let mut ping = Traffic::default();
         ping.packet();
         self.presence.census().received(ping);

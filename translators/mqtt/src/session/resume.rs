@@ -5,14 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::Text;
 use fairlead_kernel::{Change, ClosedReason, Error, Io, PutDocument, Reason, Stream, StreamKey};
-use smallvec::SmallVec;
 
 use super::Session;
 use super::answers::Answer;
 use super::client::{Client, Remembered, waiting_will};
 use super::received::Received;
-use super::subscribe::{attach_mailbox, listen, mailbox};
-use super::subscriptions::{Entry, Subscriptions};
+use super::subscribe::{attach_mailbox, mailbox};
+use super::subscriptions::Subscriptions;
 use super::window::Window;
 use crate::codec::ReasonCode;
 use crate::errors::Fault;
@@ -39,17 +38,7 @@ impl<I: Io> Session<I> {
             }
             taken => taken?,
         };
-        self.give_up_denied().await?;
-        let live = |entry: &&mut Entry| !entry.fills_mailbox();
-        let room = self.room();
-        for entry in self.subscriptions.iter_mut().filter(live) {
-            entry.attachments = match listen(&mut self.caller, entry, &room).await {
-                Ok(attachments) => attachments,
-                // Somebody else has an exclusive subscription now; this one waits for nothing.
-                Err(error) if error.reason == Reason::Locked => SmallVec::new(),
-                Err(error) => return Err(error.into()),
-            };
-        }
+        self.go_on_granted().await?;
         self.subscriptions_changed();
         Ok(is_present)
     }

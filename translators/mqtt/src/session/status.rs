@@ -108,7 +108,9 @@ impl<I: Io> Session<I> {
             return Ok(());
         };
         *due += self.settings.sys_interval;
-        let asking = self.subscriptions.iter().filter(|e| e.asks_for_status());
+        self.look_at_grants();
+        let granted = self.subscriptions.iter().filter(|e| !e.is_suspended());
+        let asking = granted.filter(|e| e.asks_for_status());
         let asking: Vec<Entry> = asking.cloned().collect();
         for entry in &asking {
             for message in self.status(entry) {

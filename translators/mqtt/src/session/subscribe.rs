@@ -131,26 +131,6 @@ impl<I: Io> Session<I> {
         Ok(())
     }
 
-    /// Ends the subscriptions of a session that comes back which its client is not granted any more.
-    pub(super) async fn give_up_denied(&mut self) -> Result<(), Fault> {
-        let is_denied = |entry: &&Entry| {
-            let mut patterns = entry.patterns.iter();
-            patterns.any(|pattern| self.caller.may_subscribe(pattern).is_err())
-        };
-        let denied = self.subscriptions.iter().filter(is_denied);
-        let denied: Vec<Text> = denied.map(|entry| entry.filter.clone()).collect();
-        if denied.is_empty() {
-            return Ok(());
-        }
-        let mut changes = Vec::new();
-        for filter in denied {
-            if let Some(entry) = self.subscriptions.remove(&filter) {
-                self.leave(&entry, &mut changes);
-            }
-        }
-        self.declare_subscriptions(changes).await
-    }
-
     /// Refuses to do what could not be answered in a packet that the client accepts.
     fn check_acceptable(&self, codes: usize) -> Result<(), Fault> {
         //= MQTT-3.1.2-24: what is larger than the client accepts is not sent.

@@ -15,7 +15,7 @@ use crate::names;
 pub(super) struct Subscriptions {
     entries: Vec<Entry>,
     /// What was granted at the path that was asked for last: neighbours share it.
-    last: Option<Box<(Path, Grant)>>,
+    last: Option<Box<(Path, Option<Grant>)>>,
 }
 
 /// One subscription.
@@ -25,6 +25,7 @@ pub(super) struct Entry {
     pub(super) filter: Text,
     /// Granted.
     pub(super) qos: Qos,
+    pub(super) standing: Standing,
     pub(super) no_local: bool,
     pub(super) retain_as_published: bool,
     pub(super) id: Option<SubscriptionId>,
@@ -32,6 +33,14 @@ pub(super) struct Entry {
     pub(super) patterns: Vec<Pattern>,
     /// Where its messages come from; none when they come by way of the mailbox.
     pub(super) attachments: SmallVec<[AttachmentId; 1]>,
+}
+
+/// Whether the client may still hear what a subscription asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Granted,
+    /// It waits for its grant. Nothing comes by it.
+    Suspended,
 }
 
 /// What the subscriptions that match a message say of its delivery.
@@ -97,7 +106,8 @@ impl Subscriptions {
 
     /// How a message from the mailbox is delivered. A message that no subscription asks for any
     /// more is delivered as it was published: its delivery may have begun on another connection.
-    pub(super) fn grant_at(&mut self, path: &Path) -> Grant {
+    /// `None`: those that ask for it are suspended, and it is not delivered.
+    pub(super) fn grant_at(&mut self, path: &Path) -> Option<Grant> {
         if let Some((_, grant)) = self.last.as_deref().filter(|(last, _)| last == path) {
             return grant.clone();
         }
@@ -109,8 +119,8 @@ impl Subscriptions {
         grant
     }
 
-    /// How a message of a group that was taken into the mailbox is delivered.
-    pub(super) fn grant_shared(&self, message: &Message) -> Grant {
+    /// The same for a message of a group that was taken into the mailbox.
+    pub(super) fn grant_shared(&self, message: &Message) -> Option<Grant> {
         let path = &message.address.path;
         let matching = self
             .entries
@@ -119,8 +129,8 @@ impl Subscriptions {
         Grant::of(matching)
     }
 
-    /// How a message from an attachment other than the mailbox is delivered.
-    pub(super) fn grant_via(&self, via: &[AttachmentId]) -> Grant {
+    /// The same for a message from an attachment other than the mailbox.
+    pub(super) fn grant_via(&self, via: &[AttachmentId]) -> Option<Grant> {
         let is_via = |entry: &&Entry| {
             entry
                 .attachments
@@ -148,7 +158,7 @@ impl Subscriptions {
         Ok(Bytes::copy_from_slice(&out))
     }
 
-    /// Owner and subscriptions of a session's document; `None` when it is not one of ours.
+    /// Owner and subscriptions of a session's document, all suspended; `None` when it is not one of ours.
     pub(super) fn from_document(document: &Bytes) -> Option<(Text, Self)> {
         let mut r = Reader::new(document);
         if r.u8("revision").ok()? != REVISION {
@@ -167,7 +177,11 @@ impl Subscriptions {
                 retain_handling: RetainHandling::Never,
                 ..Subscription::new(filter, qos)
             };
-            entries.push(Entry::new(&asked, id));
+            let standing = Standing::Suspended;
+            entries.push(Entry {
+                standing,
+                ..Entry::new(&asked, id)
+            });
         }
         let last = None;
         Some((owner, Self { entries, last }))
@@ -182,6 +196,7 @@ impl Entry {
             // A copy: a slice would keep the whole read buffer in memory.
             filter: Text::from(asked.filter.to_string()),
             qos: asked.qos,
+            standing: Standing::Granted,
             no_local: asked.no_local,
             retain_as_published: asked.retain_as_published,
             id,
@@ -202,7 +217,13 @@ impl Entry {
 
     /// How a message is delivered because of this subscription alone.
     pub(super) fn grant(&self) -> Grant {
-        Grant::of(std::iter::once(self))
+        let mut grant = Grant::up_to(Qos::AtMostOnce);
+        grant.add(self);
+        grant
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        self.standing == Standing::Suspended
     }
 
     pub(super) fn matches(&self, path: &Path) -> bool {
@@ -211,23 +232,35 @@ impl Entry {
 }
 
 impl Grant {
-    fn of<'a>(matching: impl Iterator<Item = &'a Entry>) -> Self {
-        let mut grant = Self {
-            qos: Qos::AtMostOnce,
+    /// Up to this QoS, and nothing else is said.
+    fn up_to(qos: Qos) -> Self {
+        Self {
+            qos,
             retain_as_published: false,
             ids: SmallVec::new(),
-        };
-        let mut is_any = false;
+        }
+    }
+
+    fn of<'a>(matching: impl Iterator<Item = &'a Entry>) -> Option<Self> {
+        let mut grant = Self::up_to(Qos::AtMostOnce);
+        let (mut is_any, mut is_granted) = (false, false);
         for entry in matching {
             is_any = true;
-            grant.qos = grant.qos.max(entry.qos);
-            grant.retain_as_published |= entry.retain_as_published;
-            grant.ids.extend(entry.id);
+            if !entry.is_suspended() {
+                is_granted = true;
+                grant.add(entry);
+            }
         }
-        if !is_any {
-            grant.qos = Qos::ExactlyOnce;
+        match is_any {
+            true => is_granted.then_some(grant),
+            false => Some(Self::up_to(Qos::ExactlyOnce)),
         }
-        grant
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        self.qos = self.qos.max(entry.qos);
+        self.retain_as_published |= entry.retain_as_published;
+        self.ids.extend(entry.id);
     }
 }
 
@@ -247,7 +280,7 @@ mod tests {
         all.put(entry("a/+", Qos::ExactlyOnce, 2));
         all.put(entry("b", Qos::ExactlyOnce, 3));
         all.put(entry("a/b", Qos::AtMostOnce, 4));
-        let grant = all.grant_at(&names::path_of(b"a/b").unwrap());
+        let grant = all.grant_at(&names::path_of(b"a/b").unwrap()).unwrap();
         assert_eq!(grant.qos, Qos::ExactlyOnce);
         assert_eq!(
             grant.ids.iter().map(|id| id.get()).collect::<Vec<_>>(),
@@ -259,27 +292,33 @@ mod tests {
     fn what_was_granted_is_not_remembered_beyond_a_change() {
         let path = names::path_of(b"a/b").unwrap();
         let mut all = Subscriptions::default();
+        let qos_at = |all: &mut Subscriptions| all.grant_at(&path).map(|grant| grant.qos);
         all.put(entry("a/#", Qos::AtLeastOnce, 1));
-        assert_eq!(all.grant_at(&path).qos, Qos::AtLeastOnce);
+        assert_eq!(qos_at(&mut all), Some(Qos::AtLeastOnce));
         all.put(entry("a/b", Qos::ExactlyOnce, 2));
-        assert_eq!(all.grant_at(&path).qos, Qos::ExactlyOnce);
+        assert_eq!(qos_at(&mut all), Some(Qos::ExactlyOnce));
         assert_eq!(all.grant_at(&path), all.grant_at(&path));
         assert!(all.remove("a/b").is_some());
-        assert_eq!(all.grant_at(&path).qos, Qos::AtLeastOnce);
+        assert_eq!(qos_at(&mut all), Some(Qos::AtLeastOnce));
         for entry in all.iter_mut() {
-            entry.qos = Qos::ExactlyOnce;
+            entry.standing = Standing::Suspended;
         }
-        assert_eq!(all.grant_at(&path).qos, Qos::ExactlyOnce);
+        assert_eq!(qos_at(&mut all), None);
+        all.put(entry("a/+", Qos::AtLeastOnce, 3));
+        assert_eq!(qos_at(&mut all), Some(Qos::AtLeastOnce));
     }
 
     #[test]
     fn a_session_reads_back_what_it_wrote() {
         let mut all = Subscriptions::default();
+        let standing = Standing::Suspended;
         all.put(Entry {
+            standing,
             no_local: true,
             ..entry("a/#", Qos::AtLeastOnce, 7)
         });
         all.put(Entry {
+            standing,
             retain_as_published: true,
             ..entry("+", Qos::AtMostOnce, 0)
         });

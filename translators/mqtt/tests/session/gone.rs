@@ -1,14 +1,13 @@
 //! A session that is removed while its client comes back.
 
-use std::future::ready;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fairlead_canon::{Class, Kind, Origin, Principal, Text};
-use fairlead_kernel::testing::{Commits, Manner, conn_info};
+use fairlead_kernel::testing::{Manner, conn_info};
 use fairlead_kernel::{Caller, Change, Family, NewStream, StreamKey};
 use fairlead_mqtt::codec::{ConnAck, Connect, Property, Qos, ReasonCode, Version};
-use fairlead_ports::{BoxFuture, Store, StoreError, Unit};
+use fairlead_ports::{BoxFuture, Commit, Store, StoreError, Units};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -34,13 +33,13 @@ async fn until_let_go(mut is_held: watch::Receiver<bool>) {
 }
 
 impl Manner for Held {
-    fn commit(&self, below: &dyn Store, units: Vec<Unit>) -> Commits {
+    fn commit(&self, below: &dyn Store, units: Units) -> Commit {
         if self.is_away.load(Ordering::Relaxed) {
             let refused = units.iter().map(|_| Err(StoreError::Unavailable)).collect();
-            return Box::pin(ready(refused));
+            return Commit::ended(refused);
         }
         let (committed, is_held) = (below.commit(units), self.commits.subscribe());
-        Box::pin(async move {
+        Commit::steps(async move {
             until_let_go(is_held).await;
             committed.await
         })

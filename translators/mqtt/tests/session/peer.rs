@@ -150,6 +150,10 @@ impl Mesh {
 }
 
 impl Peer {
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
     pub(crate) async fn send(&mut self, packet: Packet) {
         let mut out = BytesMut::new();
         packet.encode(self.version, &mut out).unwrap();
@@ -199,6 +203,35 @@ impl Peer {
             Packet::Publish(publish) => publish,
             other => panic!("a publish, not {other:?}"),
         }
+    }
+
+    /// So many messages, acknowledged to the end; where they were published, sorted.
+    pub(crate) async fn hear(&mut self, count: usize) -> Vec<Text> {
+        let (mut heard, mut open) = (Vec::new(), 0);
+        while heard.len() < count || open > 0 {
+            match self.next().await {
+                Packet::Publish(publish) => {
+                    heard.push(publish.topic);
+                    match publish.delivery {
+                        Delivery::AtMostOnce => {}
+                        Delivery::AtLeastOnce(id) => {
+                            self.send(puback(id.get(), ReasonCode::SUCCESS)).await;
+                        }
+                        Delivery::ExactlyOnce(id) => {
+                            open += 1;
+                            self.send(pubrec(id.get(), ReasonCode::SUCCESS)).await;
+                        }
+                    }
+                }
+                Packet::PubRel(ack) => {
+                    open -= 1;
+                    self.send(pubcomp(ack.packet_id.get())).await;
+                }
+                other => panic!("a message or its PUBREL, not {other:?}"),
+            }
+        }
+        heard.sort();
+        heard
     }
 
     /// Nothing comes: what was ready to come at the first ping would be there before the answer to the last.
