@@ -5,6 +5,7 @@
 mod aborted;
 mod batches;
 mod chunk;
+mod chunk_row;
 mod dead;
 mod keys;
 mod read;

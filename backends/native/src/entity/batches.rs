@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use fairlead_canon::{EntityId, Timestamp};
 
-use super::chunk::{CHUNK_LEN, Chunk, Kept, Summary};
+use super::chunk::{CHUNK_LEN, Chunk, Kept};
+use super::chunk_row::Summary;
 use crate::ground::Ground;
 use crate::index::{KvError, rows};
 

@@ -13,7 +13,7 @@ use fairlead_ports::{CursorId, Lsn};
 
 use super::aborted::Place;
 use super::batches::{self, Batches, Source};
-use super::chunk::Summary;
+use super::chunk_row::Summary;
 use super::{Content, Keys};
 use crate::cursor::Cursor;
 use crate::index::pack::{Pack, Unpack};

@@ -12,7 +12,8 @@ use crate::vfs::Vfs;
 
 /// The file in the data directory.
 pub(crate) const NAME: &str = "index.redb";
-const VERSION: u64 = 1;
+/// Of the rows; the first had another layout for those of batches, which are still read.
+const VERSION: u64 = 2;
 
 /// The last frame that the index has, and what the next one must say of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,10 +53,7 @@ impl Index {
         let make = || -> Result<Self, KvError> {
             let index = Self::in_file(file)?;
             let mut batch = Batch::default();
-            let mut pack = Pack::default();
-            pack.uint(VERSION);
-            pack.bytes(&log.0);
-            batch.put(rows::LOG.to_vec(), pack.done());
+            write_log(log, &mut batch);
             Applied::default().write(&mut batch);
             index.checkpoint(batch)?;
             Ok(index)
@@ -76,27 +74,31 @@ impl Index {
             }
         })?;
         let index = Self::in_file(file).map_err(|error| refused(path.clone(), error))?;
-        index.check_log(&path, log)?;
+        let version = index.check_log(&path, log)?;
+        if version < VERSION {
+            // Before a row of this version is written: who knows only the earlier ones then refuses it.
+            let mut batch = Batch::default();
+            write_log(log, &mut batch);
+            let written = index.checkpoint(batch);
+            written.map_err(|error| refused(path, error))?;
+        }
         Ok(index)
     }
 
-    /// Refuses an index of another log or of a later version.
-    pub(crate) fn check_log(&self, path: &Path, log: LogId) -> Result<(), OpenError> {
+    /// The version of an index. Refuses one of another log or of a later version.
+    pub(crate) fn check_log(&self, path: &Path, log: LogId) -> Result<u64, OpenError> {
         let row = self.get(rows::LOG);
         let row = row.map_err(|error| refused(path.into(), error))?;
-        let is_ours = row.is_some_and(|row| {
+        let version = row.and_then(|row| {
             let mut unpack = Unpack::new(&row);
-            unpack.uint() == Some(VERSION) && unpack.bytes() == Some(&log.0)
+            let version = unpack.uint()?;
+            let is_known = (1..=VERSION).contains(&version);
+            let is_ours = is_known && unpack.bytes() == Some(&log.0);
+            is_ours.then_some(version)
         });
-        if is_ours {
-            Ok(())
-        } else {
-            Err(OpenError::damaged(
-                path,
-                0,
-                "the index of this log, in this version",
-            ))
-        }
+        version.ok_or_else(|| {
+            OpenError::damaged(path, 0, "the index of this log, in a version that is known")
+        })
     }
 
     /// Up to where the log is applied.
@@ -105,6 +107,13 @@ impl Index {
         let applied = row.and_then(|row| Applied::decode(&row));
         applied.ok_or_else(|| KvError::damaged(rows::APPLIED, "a row"))
     }
+}
+
+fn write_log(log: LogId, batch: &mut Batch) {
+    let mut pack = Pack::default();
+    pack.uint(VERSION);
+    pack.bytes(&log.0);
+    batch.put(rows::LOG.to_vec(), pack.done());
 }
 
 /// Why an index was not opened, with its file.

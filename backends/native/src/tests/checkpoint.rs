@@ -212,6 +212,42 @@ fn an_index_that_is_missing_or_of_another_log_is_refused_and_named() {
     }
 }
 
+#[test]
+fn an_index_of_an_earlier_version_becomes_one_of_this_and_a_later_one_is_refused() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    commit(&mut store, put(1, "key", "value"));
+    checkpoint(&store);
+    let ours = version(&store);
+    set_version(&store, ours - 1);
+    drop(store);
+    let store = Inline::open(&fs).unwrap();
+    assert_eq!(version(&store), ours);
+    for unknown in [0, ours + 1] {
+        set_version(&store, unknown);
+        let refused = Inline::open(&fs.copy()).map(drop);
+        let Err(OpenError::Damaged { file, .. }) = refused else {
+            panic!("version {unknown}: {refused:?}");
+        };
+        assert_eq!(file, Path::new("data/index.redb"));
+    }
+}
+
+/// The version that the index says it has.
+fn version(store: &Inline) -> u8 {
+    let row = store.shared.state.ground.index.get(rows::LOG);
+    row.unwrap().unwrap()[0]
+}
+
+fn set_version(store: &Inline, version: u8) {
+    let index = &store.shared.state.ground.index;
+    let mut row = index.get(rows::LOG).unwrap().unwrap().to_vec();
+    row[0] = version;
+    let mut batch = Batch::default();
+    batch.put(rows::LOG.to_vec(), row);
+    index.checkpoint(batch).unwrap();
+}
+
 #[tokio::test]
 async fn a_store_that_is_closed_leaves_nothing_to_apply() {
     let fs = SimFs::default();
