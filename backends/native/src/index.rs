@@ -37,7 +37,8 @@ pub(crate) struct Index {
     pub(crate) shortage: Arc<Shortage>,
 }
 
-/// Changes on their way into an index, in the order in which they are to be made.
+/// Changes on their way into an index. What removes all rows of a kind comes first; of several that name
+/// one row, the last counts.
 #[derive(Debug, Default)]
 pub(crate) struct Batch(Vec<Change>);
 
@@ -66,6 +67,12 @@ impl Batch {
     pub(crate) fn delete_all(&mut self, prefix: Vec<u8>) {
         self.0.push(Change::DeleteAll(prefix));
     }
+
+    /// The changes by their keys, so that rows side by side are written side by side.
+    fn in_order(mut self) -> Vec<Change> {
+        self.0.sort_by(|one, other| one.place().cmp(&other.place()));
+        self.0
+    }
 }
 
 impl Index {
@@ -86,7 +93,7 @@ impl Index {
 
     /// Makes all changes, durably, or none.
     pub(crate) fn checkpoint(&self, changes: Batch) -> Result<(), KvError> {
-        self.kv.checkpoint(changes.0)
+        self.kv.checkpoint(changes.in_order())
     }
 
     /// Lets go of the file before the directory is given back: whoever still has a handle of the

@@ -32,6 +32,16 @@ pub(crate) enum Change {
     DeleteAll(Vec<u8>),
 }
 
+impl Change {
+    /// Whether it is about one row, and where that is.
+    pub(crate) fn place(&self) -> (bool, &[u8]) {
+        match self {
+            Self::Put(key, _) | Self::Delete(key) => (true, key),
+            Self::DeleteAll(prefix) => (false, prefix),
+        }
+    }
+}
+
 /// Why the index could not be read or changed.
 #[derive(Debug, Error)]
 pub(crate) enum KvError {

@@ -4,12 +4,16 @@
 //! whole file is verified when it is opened, and a panic is reported as damage.
 
 use std::io;
+use std::iter::Peekable;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::vec;
 
 use bytes::Bytes;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 use redb::{
-    Builder, Database, ReadOnlyTable, ReadableDatabase, StorageError, Table, TableDefinition,
+    Builder, CursorError, Database, ReadOnlyTable, ReadableDatabase, StorageError, Table,
+    TableDefinition,
 };
 
 use super::backend::Backend;
@@ -19,6 +23,11 @@ use crate::limits::{INDEX_LARGE, INDEX_MOVED_MAX};
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 /// Its page cache; the default is 1 GiB. Little, since the system caches the file too.
 const CACHE_BYTES: usize = 2 * 1024 * 1024;
+/// Rows in a row that were not there before, after which the next ones are taken for new as well.
+const NEW_ROWS: usize = 16;
+
+type Rows<'t> = Table<'t, &'static [u8], &'static [u8]>;
+type Changes = Peekable<vec::IntoIter<Change>>;
 
 /// `None` once it is closed.
 #[derive(Debug)]
@@ -90,9 +99,7 @@ impl StateKv for RedbKv {
             // The next start then need not walk the whole file twice.
             write.set_quick_repair(true);
             let mut table = write.open_table(TABLE).map_err(failed)?;
-            for change in changes {
-                apply(&mut table, change).map_err(failed)?;
-            }
+            apply_all(&mut table, changes).map_err(failed)?;
             drop(table);
             write.commit().map_err(failed)
         })
@@ -139,15 +146,51 @@ fn guarded<T>(access: impl FnOnce() -> Result<T, KvError>) -> Result<T, KvError>
     })
 }
 
-fn apply(table: &mut Table<'_, &[u8], &[u8]>, change: Change) -> Result<(), StorageError> {
-    match change {
-        Change::Put(key, value) => table.insert(key.as_slice(), value.as_slice()).map(drop),
-        Change::Delete(key) => table.remove(key.as_slice()).map(drop),
-        Change::DeleteAll(prefix) => {
-            let until = successor(&prefix);
-            table.retain_in(prefix.as_slice()..until.as_slice(), |_, _| false)
+fn apply_all(table: &mut Rows<'_>, changes: Vec<Change>) -> Result<(), redb::Error> {
+    let mut changes = changes.into_iter().peekable();
+    let mut new = 0;
+    while let Some(change) = changes.next() {
+        let is_new = apply(table, change)?;
+        new = if is_new { new + 1 } else { 0 };
+        if new == NEW_ROWS {
+            fill_gap(table, &mut changes)?;
+            new = 0;
         }
     }
+    Ok(())
+}
+
+/// Makes a change; whether it is a row that was not there.
+fn apply(table: &mut Rows<'_>, change: Change) -> Result<bool, StorageError> {
+    match change {
+        Change::Put(key, value) => {
+            let before = table.insert(key.as_slice(), value.as_slice())?;
+            return Ok(before.is_none());
+        }
+        Change::Delete(key) => drop(table.remove(key.as_slice())?),
+        Change::DeleteAll(prefix) => {
+            let until = successor(&prefix);
+            table.retain_in(prefix.as_slice()..until.as_slice(), |_, _| false)?;
+        }
+    }
+    Ok(false)
+}
+
+/// Puts rows into the gap where the next one belongs, as long as they are new and belong there. None is
+/// looked for, and pages are filled: a quarter of the work, and half the pages, of rows put one by one.
+fn fill_gap(table: &mut Rows<'_>, changes: &mut Changes) -> Result<(), redb::Error> {
+    let Some(Change::Put(first, _)) = changes.peek() else {
+        return Ok(());
+    };
+    let mut gap = table.lower_bound_mut(Bound::Included(first.as_slice()))?;
+    while let Some(Change::Put(key, value)) = changes.peek() {
+        match gap.insert_before(key.as_slice(), value.as_slice()) {
+            Ok(()) => changes.next(),
+            Err(CursorError::UnorderedKey) => break,
+            Err(error) => return Err(error.into()),
+        };
+    }
+    Ok(gap.close()?)
 }
 
 /// The least key above all that begin with `prefix`, which has a byte below 255: it begins with a

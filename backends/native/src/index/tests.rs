@@ -33,9 +33,19 @@ fn random_batch(random: &mut StdRng) -> Batch {
     for _ in 0..random.random_range(1..20) {
         let key = rows::chunk(
             EntityId(random.random_range(0..4)),
-            random.random_range(0..30),
+            random.random_range(0..60),
         );
-        match random.random_range(0..10) {
+        match random.random_range(0..11) {
+            10 => {
+                // Rows that are mostly new, around those that are there.
+                let entity = EntityId(random.random_range(0..4));
+                let from = random.random_range(0..30);
+                let rows = from..from + random.random_range(1..80);
+                let step = random.random_range(1..4);
+                for row in rows.step_by(step) {
+                    batch.put(rows::chunk(entity, row), vec![8; 50]);
+                }
+            }
             0 => batch.delete_all(rows::chunks(EntityId(random.random_range(0..4)))),
             1..4 => batch.delete(key),
             _ => batch.put(key, vec![7; random.random_range(0..300)]),
