@@ -88,6 +88,8 @@ pub(crate) struct Content {
     /// The record that changed it last.
     changed_at: Lsn,
     is_deleted: bool,
+    /// The kinds of rows that the index may have of it besides batches.
+    kinds_written: u64,
     /// The generation in which it has changed and was not captured; 0: it was.
     changed_in: u64,
     /// The newest generation that it was captured in.
@@ -163,6 +165,7 @@ impl Content {
             handed_out: Offset(0),
             changed_at: Lsn(0),
             is_deleted: false,
+            kinds_written: 0,
             changed_in: 0,
             captured_in: 0,
             captured: None,

@@ -28,14 +28,26 @@ const HAS_PRODUCERS: u64 = 2;
 const HAS_KEYS: u64 = 4;
 const HAS_ABORTED: u64 = 8;
 
+/// How the keys of one kind of an entity's rows begin.
+type Prefix = fn(EntityId) -> Vec<u8>;
+
+/// The kinds of rows that only some entities have.
+const KINDS: [(u64, Prefix); 4] = [
+    (HAS_CURSORS, rows::cursors),
+    (HAS_PRODUCERS, rows::producers),
+    (HAS_KEYS, rows::all_latest),
+    (HAS_ABORTED, rows::aborted_txns),
+];
+
 /// What of an entity is for a checkpoint to write: what changed in one generation.
 #[derive(Debug)]
 pub(crate) enum Captured {
-    Deleted,
-    /// Deleted, and not all of its batches are given up.
-    Dying {
-        row: Vec<u8>,
+    Deleted {
+        /// What is left, until all of its batches are given up.
+        grave: Option<Vec<u8>>,
         chunks: batches::Captured,
+        /// The kinds of rows that the index may have besides.
+        had: u64,
     },
     Changed {
         row: Vec<u8>,
@@ -52,15 +64,10 @@ pub(crate) enum Captured {
 impl Captured {
     pub(crate) fn write(self, id: EntityId, batch: &mut Batch) {
         let (row, chunks, cursors, producers, keys, aborted, due) = match self {
-            Self::Deleted => {
-                batch.delete(rows::grave(id));
-                batch.delete_all(rows::chunks(id));
-                return remove_rest(id, batch);
-            }
-            Self::Dying { row, chunks } => {
-                batch.put(rows::grave(id), row);
+            Self::Deleted { grave, chunks, had } => {
+                batch.set(rows::grave(id), grave);
                 chunks.write(id, batch);
-                return remove_rest(id, batch);
+                return remove_rest(id, had, batch);
             }
             Self::Changed {
                 row,
@@ -99,30 +106,25 @@ impl Captured {
 }
 
 /// Removes what an entity has besides batches.
-fn remove_rest(id: EntityId, batch: &mut Batch) {
+fn remove_rest(id: EntityId, had: u64, batch: &mut Batch) {
     batch.delete(rows::entity(id));
     batch.delete(rows::chore(id));
-    let all = [
-        rows::cursors,
-        rows::producers,
-        rows::all_latest,
-        rows::aborted_txns,
-    ];
-    all.into_iter().for_each(|of| batch.delete_all(of(id)));
+    for (_, of) in KINDS.into_iter().filter(|(kind, _)| had & kind != 0) {
+        batch.delete_all(of(id));
+    }
 }
 
 impl Content {
     /// What changed since the last capture.
     pub(super) fn capture(&mut self) -> Captured {
-        if self.is_deleted && self.batches.is_empty() {
-            return Captured::Deleted;
-        }
         if self.is_deleted {
-            return Captured::Dying {
+            return Captured::Deleted {
+                grave: (!self.batches.is_empty()).then(|| self.encode()),
                 chunks: self.batches.capture(),
-                row: self.encode(),
+                had: std::mem::take(&mut self.kinds_written),
             };
         }
+        self.kinds_written |= self.kinds();
         let chunks = self.batches.capture();
         let mut cursors = Vec::new();
         for (id, cursor) in &mut self.cursors {
@@ -143,20 +145,23 @@ impl Content {
         }
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// The kinds of rows that it has besides batches.
+    fn kinds(&self) -> u64 {
         let flag = |is_set: bool, bit: u64| if is_set { bit } else { 0 };
         let has_cursors = !self.cursors.values().all(Cursor::is_empty) || !self.dead.is_empty();
+        flag(has_cursors, HAS_CURSORS)
+            | flag(!self.producers.is_empty(), HAS_PRODUCERS)
+            | flag(self.spec.kind == Kind::Latest && self.count > 0, HAS_KEYS)
+            | flag(!self.aborted.is_empty(), HAS_ABORTED)
+    }
+
+    fn encode(&self) -> Vec<u8> {
         let mut definition = BytesMut::new();
         spec::encode(&self.spec, &mut definition);
         let mut pack = Pack::default();
         pack.bytes(&definition);
         pack.uint(self.batches.rows() as u64);
-        pack.uint(
-            flag(has_cursors, HAS_CURSORS)
-                | flag(!self.producers.is_empty(), HAS_PRODUCERS)
-                | flag(self.spec.kind == Kind::Latest && self.count > 0, HAS_KEYS)
-                | flag(!self.aborted.is_empty(), HAS_ABORTED),
-        );
+        pack.uint(self.kinds());
         pack.uint(self.floor.0);
         pack.step(self.floor.0, self.end.0);
         pack.uint(self.count);
@@ -180,7 +185,8 @@ impl Content {
             return Ok(None);
         };
         let damaged = || KvError::damaged(&key, "an entity");
-        let (mut content, chunks, has) = Self::decode(source, &row).ok_or_else(damaged)?;
+        let (mut content, chunks) = Self::decode(source, &row).ok_or_else(damaged)?;
+        let has = content.kinds_written;
         content.load_chunks(chunks)?;
         if has & HAS_CURSORS != 0 {
             content.load_cursors()?;
@@ -202,18 +208,19 @@ impl Content {
         let key = rows::grave(source.entity);
         let damaged = || KvError::damaged(&key, "a deleted entity");
         let row = source.ground.index.get(&key)?.ok_or_else(damaged)?;
-        let (mut content, chunks, _) = Self::decode(source, &row).ok_or_else(damaged)?;
+        let (mut content, chunks) = Self::decode(source, &row).ok_or_else(damaged)?;
         content.load_chunks(chunks)?;
         content.is_deleted = true;
         Ok(content)
     }
 
-    /// What its own row says, how many chunks it has, and what else.
-    fn decode(source: Source, row: &[u8]) -> Option<(Self, u64, u64)> {
+    /// What its own row says, and how many chunks it has.
+    fn decode(source: Source, row: &[u8]) -> Option<(Self, u64)> {
         let epoch = source.ground.epoch();
         let mut unpack = Unpack::new(row);
         let mut content = Self::new(source, spec::decode(unpack.bytes()?)?);
-        let (chunks, has) = (unpack.uint()?, unpack.uint()?);
+        let chunks = unpack.uint()?;
+        content.kinds_written = unpack.uint()?;
         content.floor = Offset(unpack.uint()?);
         content.end = Offset(unpack.step(content.floor.0)?);
         content.visible = content.end;
@@ -226,7 +233,7 @@ impl Content {
             content.handed_out = content.mark.min(content.end);
         }
         content.changed_at = Lsn(0);
-        unpack.done((content, chunks, has))
+        unpack.done((content, chunks))
     }
 
     fn load_chunks(&mut self, count: u64) -> Result<(), KvError> {

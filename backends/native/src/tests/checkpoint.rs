@@ -1,5 +1,6 @@
 //! The index together with what follows in the log is what the records say, however they are divided.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -80,7 +81,29 @@ async fn a_long_trace_with_checkpoints_and_restarts_ends_as_in_memory() {
             }
         }
         assert_eq!(*store.shared.state.ground.uses.lock(), counted(&store));
+        begun
+            .into_iter()
+            .for_each(|begun| store.write_checkpoint(begun).unwrap());
+        checkpoint(&store);
+        assert_eq!(orphans(&store), [] as [Vec<u8>; 0], "seed {seed}");
     }
+}
+
+/// Keys of rows that belong to an entity of which there is no row.
+fn orphans(store: &Inline) -> Vec<Vec<u8>> {
+    let index = &store.shared.state.ground.index;
+    let mut owned = Vec::new();
+    let visit = &mut |key: &[u8], _: &[u8]| {
+        owned.extend(b"XSPOARKM".contains(&key[0]).then(|| key.to_vec()));
+        ControlFlow::Continue(())
+    };
+    index.scan(&[], &[], visit).unwrap();
+    owned.retain(|key| {
+        let id = EntityId(rows::number_in(key, 0).unwrap());
+        let has = |row: Vec<u8>| index.get(&row).unwrap().is_some();
+        !has(rows::entity(id)) && !has(rows::grave(id))
+    });
+    owned
 }
 
 #[test]
