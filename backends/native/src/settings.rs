@@ -42,6 +42,8 @@ pub struct Spare {
     pub bytes: u64,
     /// The same, as a part of the disk; the greater holds.
     pub percent: u8,
+    /// The most that the part may be: what frees space needs no more of a larger disk.
+    pub percent_bytes_max: u64,
     /// Taken in advance, and given up at that moment.
     pub ballast_bytes: u64,
 }
@@ -73,6 +75,7 @@ impl Default for Spare {
         Self {
             bytes: 1 << 30,
             percent: 5,
+            percent_bytes_max: 4 << 30,
             ballast_bytes: 64 << 20,
         }
     }
@@ -83,12 +86,13 @@ impl Spare {
     pub const NOTHING: Self = Self {
         bytes: 0,
         percent: 0,
+        percent_bytes_max: 0,
         ballast_bytes: 0,
     };
 
     pub(crate) fn mark(self, total: u64) -> u64 {
         let part = (total / 100).saturating_mul(u64::from(self.percent));
-        self.bytes.max(part)
+        self.bytes.max(part.min(self.percent_bytes_max))
     }
 }
 
@@ -125,6 +129,12 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_must_stay_free_grows_with_the_disk_up_to_a_bound() {
+        let mark = |gib: u64| Spare::default().mark(gib << 30).div_ceil(1 << 30);
+        assert_eq!([10, 60, 252, 8_192].map(mark), [1, 3, 4, 4]);
+    }
 
     #[test]
     fn a_log_has_two_descriptors_for_each_of_its_files() {

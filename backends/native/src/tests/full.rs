@@ -105,8 +105,8 @@ async fn a_disk_that_is_nearly_full_gives_up_its_ballast_and_takes_nothing_new_u
     fs.set_free(10_000);
     let spare = Spare {
         bytes: 1_000,
-        percent: 0,
         ballast_bytes: 200,
+        ..Spare::NOTHING
     };
     let settings = Settings {
         spare,

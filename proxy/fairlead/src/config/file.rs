@@ -150,7 +150,7 @@ pub(super) struct Store {
     pub(super) log_bytes_max: Option<Spanned<u64>>,
     /// What must stay free on the disk, whatever else is on it.
     pub(super) free_bytes_min: Option<Spanned<u64>>,
-    /// The same, as a part of the disk; the greater holds.
+    /// The same, as a part of the disk; the greater holds. Unless it is said, at most 4 GiB.
     pub(super) free_percent_min: Option<Spanned<u8>>,
 }
 

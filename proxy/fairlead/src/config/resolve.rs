@@ -121,6 +121,8 @@ fn store(said: &file::Store) -> Result<Store, Fault> {
         spare: Spare {
             bytes: free_bytes.unwrap_or(usual.bytes),
             percent: free_percent.unwrap_or(usual.percent),
+            // Who names a part means it.
+            percent_bytes_max: free_percent.map_or(usual.percent_bytes_max, |_percent| u64::MAX),
             ..usual
         },
     })

@@ -232,6 +232,7 @@ fn a_weaker_promise_is_kept_by_name_only_and_warned_of() {
     let config = parse("[store]\nsync = 'interval'\nfree_percent_min = 0\n").unwrap();
     assert_eq!(config.store.sync, SyncMode::Interval);
     assert_eq!(config.store.spare.percent, 0);
+    assert_eq!(config.store.spare.percent_bytes_max, u64::MAX);
     assert!(
         config.warnings()[0].contains("power cut"),
         "{:?}",
