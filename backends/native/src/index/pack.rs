@@ -1,13 +1,22 @@
 //! Numbers of varying length in row values: 7 bits a byte, the lowest first, the top bit on all but
 //! the last. Reading trusts nothing: `None` when the bytes end before or say too much.
 
+/// Room for most rows with their checksums: to grow into it by steps takes longer than to write them.
+const ROW_BYTES: usize = 64;
+
 /// Writes one value.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pack(Vec<u8>);
 
 /// Reads one value.
 #[derive(Debug)]
 pub(crate) struct Unpack<'v>(&'v [u8]);
+
+impl Default for Pack {
+    fn default() -> Self {
+        Self(Vec::with_capacity(ROW_BYTES))
+    }
+}
 
 impl Pack {
     pub(crate) fn uint(&mut self, value: impl Into<u64>) {
