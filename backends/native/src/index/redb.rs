@@ -7,13 +7,14 @@ use std::io;
 use std::iter::Peekable;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::vec;
 
 use bytes::Bytes;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 use redb::{
     Builder, CursorError, Database, ReadOnlyTable, ReadableDatabase, StorageError, Table,
-    TableDefinition,
+    TableDefinition, WriteTransaction,
 };
 
 use super::backend::Backend;
@@ -27,11 +28,33 @@ const CACHE_BYTES: usize = 2 * 1024 * 1024;
 const NEW_ROWS: usize = 16;
 
 type Rows<'t> = Table<'t, &'static [u8], &'static [u8]>;
+type ReadRows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 type Changes = Peekable<vec::IntoIter<Change>>;
 
 /// `None` once it is closed.
 #[derive(Debug)]
-pub(crate) struct RedbKv(RwLock<Option<Database>>);
+pub(crate) struct RedbKv(RwLock<Option<Opened>>);
+
+#[derive(Debug)]
+struct Opened {
+    /// As of the latest checkpoint. It is kept, since to begin a transaction takes longer than most reads.
+    rows: Arc<ReadRows>,
+    database: Database,
+}
+
+impl Opened {
+    /// Makes the table in a file that has none.
+    fn new(database: Database) -> Result<Self, redb::Error> {
+        let rows = match latest(&database) {
+            Err(redb::Error::TableDoesNotExist(_)) => {
+                change(database.begin_write()?, Vec::new())?;
+                latest(&database)?
+            }
+            rows => rows?,
+        };
+        Ok(Self { rows, database })
+    }
+}
 
 impl RedbKv {
     /// Opens what is in the file and verifies every page; an empty file becomes an empty index.
@@ -44,10 +67,13 @@ impl RedbKv {
                 let what = "the checksum of a page".into();
                 return Err(KvError::Damaged { what });
             }
-            let kv = Self(RwLock::new(Some(database)));
-            kv.make_table()?;
-            Ok(kv)
+            Self::of(database)
         })
+    }
+
+    fn of(database: Database) -> Result<Self, KvError> {
+        let opened = Opened::new(database).map_err(failed)?;
+        Ok(Self(RwLock::new(Some(opened))))
     }
 
     /// Gives room back to the disk, if most of a large file is unused. Readers would be in its way, so only
@@ -58,68 +84,56 @@ impl RedbKv {
             return Ok(self);
         }
         guarded(|| {
-            let mut database = self.0.write();
-            let database = database.as_mut().ok_or(KvError::Closed)?;
-            let used = in_use(database)?;
-            if used > (before / 2).min(INDEX_MOVED_MAX) {
-                return Ok(());
+            let opened = self.0.into_inner().ok_or(KvError::Closed)?;
+            drop(opened.rows);
+            let mut database = opened.database;
+            let used = in_use(&database)?;
+            if used <= (before / 2).min(INDEX_MOVED_MAX) {
+                database.compact().map_err(failed)?;
+                let after = length().map_err(KvError::Io)?;
+                tracing::info!(before, after, used, "the index was made smaller");
             }
-            database.compact().map_err(failed)?;
-            let after = length().map_err(KvError::Io)?;
-            tracing::info!(before, after, used, "the index was made smaller");
-            Ok(())
-        })?;
-        Ok(self)
+            Self::of(database)
+        })
     }
 
-    fn database(&self) -> Result<MappedRwLockReadGuard<'_, Database>, KvError> {
+    fn opened(&self) -> Result<MappedRwLockReadGuard<'_, Opened>, KvError> {
         let opened = RwLockReadGuard::try_map(self.0.read(), Option::as_ref);
         opened.map_err(|_none| KvError::Closed)
     }
 
-    fn make_table(&self) -> Result<(), KvError> {
-        let read = self.database()?.begin_read().map_err(failed)?;
-        match read.open_table(TABLE) {
-            Ok(_) => Ok(()),
-            Err(redb::TableError::TableDoesNotExist(_)) => self.checkpoint(Vec::new()),
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    fn table(&self) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, KvError> {
-        let read = self.database()?.begin_read().map_err(failed)?;
-        read.open_table(TABLE).map_err(failed)
+    fn rows(&self) -> Result<Arc<ReadRows>, KvError> {
+        Ok(Arc::clone(&self.opened()?.rows))
     }
 }
 
 impl StateKv for RedbKv {
     fn checkpoint(&self, changes: Vec<Change>) -> Result<(), KvError> {
         guarded(|| {
-            let mut write = self.database()?.begin_write().map_err(failed)?;
-            // The next start then need not walk the whole file twice.
-            write.set_quick_repair(true);
-            let mut table = write.open_table(TABLE).map_err(failed)?;
-            apply_all(&mut table, changes).map_err(failed)?;
-            drop(table);
-            write.commit().map_err(failed)
+            let write = self.opened()?.database.begin_write().map_err(failed)?;
+            change(write, changes).map_err(failed)?;
+            if let Some(opened) = &mut *self.0.write() {
+                opened.rows = latest(&opened.database).map_err(failed)?;
+            }
+            Ok(())
         })
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, KvError> {
         guarded(|| {
-            let value = self.table()?.get(key).map_err(failed)?;
+            let value = self.rows()?.get(key).map_err(failed)?;
             Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
         })
     }
 
     fn close(&self) {
-        let database = self.0.write().take();
-        drop(database);
+        let opened = self.0.write().take();
+        drop(opened);
     }
 
     fn scan(&self, from: &[u8], visit: Visit<'_>) -> Result<(), KvError> {
         guarded(|| {
-            for row in self.table()?.range(from..).map_err(failed)? {
+            for row in self.rows()?.range(from..).map_err(failed)? {
                 let (key, value) = row.map_err(failed)?;
                 if visit(key.value(), value.value()).is_break() {
                     break;
@@ -128,6 +142,20 @@ impl StateKv for RedbKv {
             Ok(())
         })
     }
+}
+
+fn latest(database: &Database) -> Result<Arc<ReadRows>, redb::Error> {
+    Ok(Arc::new(database.begin_read()?.open_table(TABLE)?))
+}
+
+/// Makes changes, durably.
+fn change(mut write: WriteTransaction, changes: Vec<Change>) -> Result<(), redb::Error> {
+    // The next start then need not walk the whole file twice.
+    write.set_quick_repair(true);
+    let mut table = write.open_table(TABLE)?;
+    apply_all(&mut table, changes)?;
+    drop(table);
+    Ok(write.commit()?)
 }
 
 /// Bytes of its pages in use.

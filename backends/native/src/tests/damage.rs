@@ -10,6 +10,7 @@ use fairlead_ports::{Space, Unit};
 use fairlead_testkit::make::put;
 use fairlead_testkit::trace::digest;
 use rand::rngs::StdRng;
+use rand::seq::IteratorRandom;
 use rand::{Rng, SeedableRng};
 
 use super::sealing::play as play_sealing;
@@ -121,8 +122,12 @@ pub(super) async fn a_flipped_bit_changes_nothing_that_is_seen_or_is_refused() {
             let copy = fs.copy();
             let mut place = (0, 0);
             copy.damage(&path, |bytes| {
-                // Mostly where frames begin, where every byte counts.
-                let page = random.random_range(0..bytes.len().div_ceil(4096)) * 4096;
+                // Mostly where frames begin, where every byte counts; not where nothing was written.
+                let pages = bytes.chunks(4096).enumerate();
+                let written = pages.filter(|(_, page)| page.iter().any(|byte| *byte != 0));
+                let page = written
+                    .choose(&mut random)
+                    .map_or(0, |(page, _)| page * 4096);
                 let at = if round % 3 == 0 {
                     random.random_range(0..bytes.len())
                 } else {
