@@ -70,7 +70,7 @@ impl Lounge {
     }
 
     /// Takes a connection in; one that comes too late goes on at once. Only from a task.
-    pub(crate) fn receive(&self, guest: Box<Guest>) {
+    pub(crate) fn receive(&self, guest: Guest) {
         if let Err(guest) = self.desk.arrive(guest) {
             guest.go_on(&[]);
         }

@@ -73,7 +73,7 @@ pub(crate) struct Admitted {
 }
 
 impl Admitted {
-    pub(crate) fn meters(&self) -> &Meters {
+    pub(crate) fn meters(&self) -> &Arc<Meters> {
         &self.seat.meters
     }
 
@@ -98,7 +98,7 @@ impl Admitted {
         tracing::debug!(listener = &*self.post.name, id = self.id, "rests");
         let lounge = Arc::clone(&self.post.lounge);
         match plain(io) {
-            Ok(socket) => lounge.receive(Box::new(Guest::new(self, socket, session))),
+            Ok(socket) => lounge.receive(Guest::new(self, socket, session)),
             Err(error) => self.go_on(session, Err(error), &[]),
         }
     }

@@ -54,6 +54,7 @@ struct Families {
     dropped: IntCounterVec,
     received_bytes: IntCounterVec,
     sent_bytes: IntCounterVec,
+    signs: IntCounterVec,
     errors: IntCounterVec,
     logins_accepted: IntCounterVec,
     logins_refused: IntCounterVec,
@@ -86,6 +87,8 @@ pub struct Meters {
     pub received_bytes: IntCounter,
     /// Bytes written to sockets.
     pub sent_bytes: IntCounter,
+    /// Signs of life of connections that rest: a packet came, and one was sent.
+    pub signs: IntCounter,
     /// Clients let in, with or without a login.
     pub logins_accepted: IntCounter,
     /// Logins refused.
@@ -250,6 +253,11 @@ impl Metrics {
                 "Bytes written to sockets.",
                 one,
             )?,
+            signs: counter(
+                "fairlead_signs_of_life_total",
+                "Signs of life that were answered while their connection rested.",
+                one,
+            )?,
             errors: counter(
                 "fairlead_errors_total",
                 "Failed operations, by reason and by who has to change something.",
@@ -387,6 +395,7 @@ impl Meters {
             unrouted: one(&families.unrouted)?,
             received_bytes: one(&families.received_bytes)?,
             sent_bytes: one(&families.sent_bytes)?,
+            signs: one(&families.signs)?,
             logins_accepted: one(&families.logins_accepted)?,
             logins_refused: one(&families.logins_refused)?,
             banned: one(&families.banned)?,

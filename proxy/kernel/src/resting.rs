@@ -38,16 +38,17 @@ pub trait Resting: Debug + Send {
     fn poll_called(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     /// When it has to be woken although nothing happens. An answer may put it off, nothing brings it forward.
     fn due(&self) -> Option<Instant>;
-    /// What is answered as it lies. With any other bytes it has to be woken.
-    fn sign(&self) -> Sign;
-    /// The sign came at this moment, and all of its answer is written.
-    fn answered(&mut self, at: Instant);
+    /// What is answered as it lies. With any other bytes it has to be woken. The same for as long as it rests.
+    fn sign(&self) -> &'static Sign;
+    /// Signs came and were answered, the last at this moment. Not said at each, which is to touch nothing of a session, but
+    /// before it is asked again when it is due, and before it is woken.
+    fn answered(&mut self, last: Instant);
     /// Goes on, with bytes that were read and not answered, if there are any.
     fn wake(self: Box<Self>, awake: Awake, read: &[u8]) -> BoxFuture<'static, Served>;
 }
 
 /// How a client says that it lives.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Sign {
     /// What it says.
     pub said: &'static [u8],

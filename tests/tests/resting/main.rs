@@ -44,6 +44,21 @@ fn a_quiet_client_rests_is_answered_as_it_lies_and_gets_what_is_for_it() {
 }
 
 #[test]
+fn a_sign_of_life_of_a_sleeper_is_counted_like_any_packet() {
+    let house = House::open(QUIET);
+    let mut device = house.client("lamp");
+    house.rest(1);
+    (0..3).for_each(|_| device.ping());
+    assert_eq!(house.resting(), 1);
+    device.subscribe("$SYS/broker/messages/received", Qos::AtMostOnce);
+    // CONNECT, three PINGREQ and SUBSCRIBE.
+    match device.next() {
+        Packet::Publish(told) => assert_eq!(told.payload, "5"),
+        other => panic!("instead of a count: {other:?}"),
+    }
+}
+
+#[test]
 fn what_a_sleeper_says_in_two_pieces_is_heard_as_one() {
     let house = House::open(QUIET);
     let (mut device, mut line) = house.dial("lamp", 0);

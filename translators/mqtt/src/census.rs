@@ -148,11 +148,13 @@ impl Census {
     fn counts(&self, kernel: &Kernel) -> Counts {
         let meters = kernel.meters_of(NAME);
         let sum = |of: fn(&Meters) -> u64| meters.iter().map(|one| of(one)).sum::<u64>();
+        // A sign of life of a client that rests is counted by whoever answers it: one packet each way.
+        let signs = sum(|one| one.signs.get());
         Counts {
             sockets: get(&self.sockets),
             connects: get(&self.connects),
-            packets_received: get(&self.received.packets),
-            packets_sent: get(&self.sent.packets),
+            packets_received: get(&self.received.packets) + signs,
+            packets_sent: get(&self.sent.packets) + signs,
             publishes_received: get(&self.received.publishes),
             publishes_sent: get(&self.sent.publishes),
             publishes_dropped: sum(Meters::dropped_count) + kernel.displaced_messages(),

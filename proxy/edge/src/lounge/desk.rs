@@ -19,8 +19,7 @@ pub(super) struct Desk {
 /// What has come since the host looked.
 #[derive(Default)]
 pub(super) struct News {
-    #[expect(clippy::vec_box, reason = "each came in a box and goes in it")]
-    pub(super) arrivals: Vec<Box<Guest>>,
+    pub(super) arrivals: Vec<Guest>,
     /// Who is wanted by somebody inside.
     pub(super) called: Vec<usize>,
     pub(super) order: Order,
@@ -50,7 +49,7 @@ impl Desk {
     }
 
     /// Somebody comes; he is given back if nobody may come any more.
-    pub(super) fn arrive(&self, guest: Box<Guest>) -> Result<(), Box<Guest>> {
+    pub(super) fn arrive(&self, guest: Guest) -> Result<(), Guest> {
         let mut news = self.news.lock();
         if news.order != Order::Rest {
             return Err(guest);

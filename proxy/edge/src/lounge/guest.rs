@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use fairlead_kernel::{Meters, Resting, Sign};
@@ -12,10 +13,23 @@ use tokio::time::Instant;
 
 use crate::reception::Admitted;
 
-/// What is left of a connection without a task.
+/// What is left of a connection without a task. To answer a sign of life takes this and nothing behind the pointers that is
+/// of this one alone: it is a line of the caches, where a session is a dozen, and they have left them since the last sign.
 pub(crate) struct Guest {
-    session: Box<dyn Resting>,
     socket: TcpStream,
+    sign: &'static Sign,
+    meters: Arc<Meters>,
+    /// When the last sign came, if its session does not know.
+    heard_at: Option<Instant>,
+    /// Its session has no reason to be woken before.
+    due: Option<Instant>,
+    /// Boxed: many leave at once, and a place is of use to nobody then.
+    sleeper: Box<Sleeper>,
+}
+
+/// What it goes on with.
+struct Sleeper {
+    session: Box<dyn Resting>,
     admitted: Admitted,
 }
 
@@ -36,9 +50,12 @@ impl Guest {
         session: Box<dyn Resting>,
     ) -> Self {
         Self {
-            session,
             socket: TcpStream::from_std(socket),
-            admitted,
+            sign: session.sign(),
+            meters: Arc::clone(admitted.meters()),
+            heard_at: None,
+            due: session.due(),
+            sleeper: Box::new(Sleeper { session, admitted }),
         }
     }
 
@@ -50,7 +67,7 @@ impl Guest {
         cx: &mut Context<'_>,
     ) -> io::Result<Poll<()>> {
         registry.register(&mut self.socket, token, Interest::READABLE)?;
-        Ok(self.session.poll_called(cx))
+        Ok(self.sleeper.session.poll_called(cx))
     }
 
     /// Reads what has come into `buffer`.
@@ -65,17 +82,20 @@ impl Guest {
             Err(_) => return Heard::More(0),
         };
         match buffer.get(..count) {
-            Some(said) if said == self.session.sign().said => Heard::Sign,
+            Some(said) if said == self.sign.said => Heard::Sign,
             _ => Heard::More(count),
         }
     }
 
     /// Answers a sign of life. The sign is given back where that cannot be written.
     pub(super) fn answer(&mut self, now: Instant) -> Result<(), &'static [u8]> {
-        let Sign { said, answer } = self.session.sign();
+        let Sign { said, answer } = self.sign;
         match self.socket.write(answer) {
             Ok(count) if count == answer.len() => {
-                self.session.answered(now);
+                self.heard_at = Some(now);
+                self.meters.signs.inc();
+                self.meters.received_bytes.inc_by(said.len() as u64);
+                self.meters.sent_bytes.inc_by(answer.len() as u64);
                 Ok(())
             }
             Ok(_) => {
@@ -88,16 +108,22 @@ impl Guest {
     }
 
     pub(super) fn meters(&self) -> &Meters {
-        self.admitted.meters()
+        &self.meters
     }
 
-    /// It is woken then, if its session does not put it off by that time.
+    /// It is woken then, if its session does not put that off.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.session.due()
+        self.due
+    }
+
+    /// Asks its session again when it is due.
+    pub(super) fn put_off(&mut self) {
+        self.tell();
+        self.due = self.sleeper.session.due();
     }
 
     /// Ends its rest: it is a task of the runtime that is entered.
-    pub(super) fn wake(mut self: Box<Self>, registry: &Registry, read: &[u8]) {
+    pub(super) fn wake(mut self, registry: &Registry, read: &[u8]) {
         if let Err(error) = registry.deregister(&mut self.socket) {
             tracing::debug!(%error, "a socket was not watched");
         }
@@ -105,9 +131,17 @@ impl Guest {
     }
 
     /// The same for one that is not watched.
-    #[expect(clippy::boxed_local, reason = "it came in a box")]
-    pub(super) fn go_on(self: Box<Self>, read: &[u8]) {
+    pub(super) fn go_on(mut self, read: &[u8]) {
+        self.tell();
+        let Sleeper { session, admitted } = *self.sleeper;
         let socket = tokio::net::TcpStream::from_std(self.socket.into());
-        self.admitted.go_on(self.session, socket, read);
+        admitted.go_on(session, socket, read);
+    }
+
+    /// Tells its session of the last sign of life.
+    fn tell(&mut self) {
+        if let Some(at) = self.heard_at.take() {
+            self.sleeper.session.answered(at);
+        }
     }
 }

@@ -32,22 +32,14 @@ const BELL: Token = Token(usize::MAX);
 /// Everybody who rests, and their sockets.
 pub(super) struct Host {
     poll: mio::Poll,
-    /// Their places are their tokens.
-    places: Slab<Place>,
+    /// Their numbers are their tokens.
+    guests: Slab<Guest>,
     /// Who is to be answered in this round.
     signs: Vec<usize>,
     desk: Arc<Desk>,
     /// Nobody is due before.
     next_look: Option<Instant>,
     looked_at: Instant,
-}
-
-/// Where one rests.
-struct Place {
-    /// Boxed: many leave at once, and a place is of use to nobody then.
-    guest: Box<Guest>,
-    /// Nothing is due before. Kept here, since all of them are looked at.
-    due: Option<Instant>,
 }
 
 /// What a look at the sockets has found.
@@ -66,7 +58,7 @@ impl Host {
         let desk = Arc::new(Desk::new(mio::Waker::new(poll.registry(), BELL)?));
         let host = Self {
             poll,
-            places: Slab::new(),
+            guests: Slab::new(),
             signs: Vec::new(),
             desk: Arc::clone(&desk),
             next_look: None,
@@ -140,23 +132,17 @@ impl Host {
 
     fn hear(&mut self, number: usize, event: &Event, buffer: &mut [u8]) -> Heard {
         // One that left in the round before may have moved.
-        let Some(place) = self.places.get_mut(number) else {
-            return Heard::Nothing;
-        };
-        alone(|| place.guest.hear(event, buffer)).unwrap_or_else(|| {
-            self.lose(number);
-            Heard::Nothing
-        })
+        match self.guests.get_mut(number) {
+            Some(guest) => guest.hear(event, buffer),
+            None => Heard::Nothing,
+        }
     }
 
     fn answer(&mut self, number: usize, now: Instant) {
-        let Some(place) = self.places.get_mut(number) else {
-            return;
-        };
-        match alone(|| place.guest.answer(now)) {
-            Some(Ok(())) => {}
-            Some(Err(said)) => self.wake(number, said),
-            None => self.lose(number),
+        if let Some(guest) = self.guests.get_mut(number)
+            && let Err(said) = guest.answer(now)
+        {
+            self.wake(number, said);
         }
     }
 
@@ -169,7 +155,7 @@ impl Host {
             alone(|| self.take_in(guest));
         }
         if news.order == Order::Wake {
-            let everybody: Vec<usize> = self.places.iter().map(|(number, _)| number).collect();
+            let everybody: Vec<usize> = self.guests.iter().map(|(number, _)| number).collect();
             for guest in everybody {
                 self.wake(guest, &[]);
             }
@@ -177,8 +163,8 @@ impl Host {
         news.order
     }
 
-    fn take_in(&mut self, mut guest: Box<Guest>) {
-        let place = self.places.vacant_entry();
+    fn take_in(&mut self, mut guest: Guest) {
+        let place = self.guests.vacant_entry();
         let number = place.key();
         let bell = Waker::from(Arc::new(Bell {
             guest: number,
@@ -187,13 +173,12 @@ impl Host {
         let registry = self.poll.registry();
         match guest.lie_down(registry, Token(number), &mut Context::from_waker(&bell)) {
             Ok(Poll::Pending) => {
-                let due = guest.due();
-                if let Some(due) = due {
+                if let Some(due) = guest.due() {
                     let at = due.max(self.looked_at + LOOK_EVERY);
                     self.next_look = Some(self.next_look.map_or(at, |next| next.min(at)));
                 }
                 guest.meters().resting.inc();
-                place.insert(Place { guest, due });
+                place.insert(guest);
             }
             Ok(Poll::Ready(())) => guest.wake(registry, &[]),
             Err(error) => {
@@ -218,16 +203,16 @@ impl Host {
         }
     }
 
-    fn leave(&mut self, number: usize) -> Option<Box<Guest>> {
-        let guest = self.places.try_remove(number)?.guest;
+    fn leave(&mut self, number: usize) -> Option<Guest> {
+        let guest = self.guests.try_remove(number)?;
         guest.meters().resting.dec();
         Some(guest)
     }
 
     /// Wakes who is due, and finds out when the next one is.
     fn look(&mut self, now: Instant) {
-        let dues = self.places.iter();
-        let dues = dues.filter_map(|(number, place)| Some((number, place.due?)));
+        let dues = self.guests.iter();
+        let dues = dues.filter_map(|(number, guest)| Some((number, guest.due()?)));
         let late: Vec<usize> = dues
             .filter(|(_, due)| *due <= now)
             .map(|(number, _)| number)
@@ -235,20 +220,20 @@ impl Host {
         for number in late {
             self.put_off(number, now);
         }
-        let next = self.places.iter().filter_map(|(_, place)| place.due).min();
+        let next = self.guests.iter().filter_map(|(_, guest)| guest.due()).min();
         self.looked_at = now;
         self.next_look = next.map(|due| due.max(now + LOOK_EVERY));
     }
 
     /// Asks again when it is due, and wakes it if that is now.
     fn put_off(&mut self, number: usize, now: Instant) {
-        let Some(place) = self.places.get_mut(number) else {
+        let Some(guest) = self.guests.get_mut(number) else {
             return;
         };
-        match alone(|| place.guest.due()) {
-            Some(Some(due)) if due <= now => self.wake(number, &[]),
-            Some(due) => place.due = due,
-            None => self.lose(number),
+        if alone(|| guest.put_off()).is_none() {
+            self.lose(number);
+        } else if guest.due().is_some_and(|due| due <= now) {
+            self.wake(number, &[]);
         }
     }
 }

@@ -8,11 +8,10 @@ use tokio::time::Instant;
 
 use super::Session;
 use super::link::Gate;
-use crate::census::Traffic;
 
 /// PINGREQ and PINGRESP of every version.
 //= MQTT-3.12.4-1: a PINGREQ is answered with PINGRESP.
-const PING: Sign = Sign {
+static PING: Sign = Sign {
     said: &[0xc0, 0],
     answer: &[0xd0, 0],
 };
@@ -58,19 +57,12 @@ impl Resting for Session<Box<dyn Io>> {
         self.alarm()
     }
 
-    fn sign(&self) -> Sign {
-        PING
+    fn sign(&self) -> &'static Sign {
+        &PING
     }
 
-    fn answered(&mut self, at: Instant) {
-        self.heard_at = at;
-        let meters = self.caller.meters();
-        meters.received_bytes.inc_by(PING.said.len() as u64);
-        meters.sent_bytes.inc_by(PING.answer.len() as u64);
-        let mut ping = Traffic::default();
-        ping.packet();
-        self.presence.census().received(ping);
-        self.presence.census().sent(ping);
+    fn answered(&mut self, last: Instant) {
+        self.heard_at = last;
     }
 
     fn wake(mut self: Box<Self>, awake: Awake, read: &[u8]) -> BoxFuture<'static, Served> {

@@ -1,4 +1,4 @@
-//! Who rests while somebody else's session fails.
+//! Who rests while somebody else's session fails, and while his own is asked whether it is due.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,13 +23,17 @@ struct Sleepy;
 #[derive(Debug)]
 struct Sleeper {
     weakness: u8,
+    since: Instant,
     is_due: AtomicBool,
+    is_heard: bool,
 }
 
 const LYING_DOWN: u8 = b'l';
 const ANSWERING: u8 = b'a';
 const BEING_DUE: u8 = b'd';
 const WAKING: u8 = b'w';
+/// It does not panic, and is due until it hears of a sign of life.
+const IMPATIENT: u8 = b'i';
 
 impl Sleeper {
     fn does(&self, deed: u8) {
@@ -56,8 +60,13 @@ impl Translator for Sleepy {
     fn attend(&self, mut conn: Conn, _: Arc<Kernel>, _: Duration) -> BoxFuture<'static, Served> {
         Box::pin(async move {
             let weakness = conn.io.read_u8().await.unwrap();
-            let is_due = AtomicBool::new(false);
-            rests(conn.io, Sleeper { weakness, is_due })
+            let sleeper = Sleeper {
+                weakness,
+                since: Instant::now(),
+                is_due: AtomicBool::new(false),
+                is_heard: false,
+            };
+            rests(conn.io, sleeper)
         })
     }
 }
@@ -76,16 +85,22 @@ impl Resting for Sleeper {
         if self.is_due.swap(true, Ordering::Relaxed) {
             self.does(BEING_DUE);
         }
-        (self.weakness == BEING_DUE).then(Instant::now)
+        let is_due = match self.weakness {
+            BEING_DUE => true,
+            IMPATIENT => !self.is_heard,
+            _ => false,
+        };
+        is_due.then_some(self.since)
     }
-    fn sign(&self) -> Sign {
-        Sign {
+    fn sign(&self) -> &'static Sign {
+        &Sign {
             said: b"alive\n",
             answer: b"good\n",
         }
     }
     fn answered(&mut self, _: Instant) {
         self.does(ANSWERING);
+        self.is_heard = true;
     }
     fn wake(self: Box<Self>, mut awake: Awake, read: &[u8]) -> BoxFuture<'static, Served> {
         self.does(WAKING);
@@ -118,6 +133,7 @@ fn a_session_that_panics_ends_its_own_rest_and_nobody_elses() {
             ANSWERING => {
                 weak.say("alive\n");
                 assert_eq!(weak.hears(), "good\n");
+                weak.say("hello\n");
             }
             WAKING => weak.say("hello\n"),
             _ => {}
@@ -128,5 +144,26 @@ fn a_session_that_panics_ends_its_own_rest_and_nobody_elses() {
     }
     assert_eq!(meters.resting.get(), 1);
     assert_eq!(meters.connections.get(), 1);
+    running.stop();
+}
+
+#[test]
+fn a_session_that_is_due_hears_first_of_the_signs_that_were_answered_for_it() {
+    let bench = Bench::new();
+    let running = bench.listen(POLITE, Vec::new(), |listener| {
+        listener.translator = Arc::new(Sleepy);
+    });
+    let kernel = bench.kernel();
+    running.keeper.open(Arc::clone(&kernel));
+    let meters = kernel.meters("sleepy", "front").unwrap();
+    let (mut alive, mut silent) = (running.client(), running.client());
+    // The sign lies in the socket when it begins to rest, so that it is answered before anybody asks who is due.
+    alive.say("ialive\n");
+    assert_eq!(alive.hears(), "good\n");
+    silent.say("i");
+    assert!(silent.is_closed());
+    alive.say("alive\n");
+    assert_eq!(alive.hears(), "good\n");
+    assert_eq!(meters.resting.get(), 1);
     running.stop();
 }
