@@ -68,6 +68,8 @@ pub(crate) struct Admitted {
     /// The client, also where a load balancer connected for it.
     peer: SocketAddr,
     id: u64,
+    /// Whether its last rest ended with something that it said itself, and not with a call.
+    pub(crate) is_talkative: bool,
     /// Last, so that it is free when all else is gone.
     seat: Seat,
 }
@@ -219,6 +221,7 @@ impl Reception {
             id: conn.info.id,
             peer: conn.info.peer,
             post: Arc::clone(post),
+            is_talkative: false,
             seat: Seat::take(permit, meters),
         };
         Ok((admitted, post.serve(conn, kernel)))

@@ -1,18 +1,14 @@
 //! What other threads tell the one that watches.
 
-use std::time::Duration;
-
 use mio::Waker;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Guest;
 
 /// Shared by all. What lies here has a limit by its nature: each guest arrives once, and is called once.
 pub(super) struct Desk {
     news: Mutex<News>,
-    /// Ends a pause of the host.
-    came: Condvar,
-    /// Ends its wait for sockets.
+    /// Ends a wait of the host.
     waker: Waker,
 }
 
@@ -43,7 +39,6 @@ impl Desk {
     pub(super) fn new(waker: Waker) -> Self {
         Self {
             news: Mutex::default(),
-            came: Condvar::new(),
             waker,
         }
     }
@@ -83,21 +78,12 @@ impl Desk {
         std::mem::replace(&mut *news, next)
     }
 
-    /// Lets so much time pass, less if there is news.
-    pub(super) fn pause(&self, time: Duration) {
-        let mut news = self.news.lock();
-        if !news.is_told {
-            self.came.wait_for(&mut news, time);
-        }
-    }
-
     /// Has the host come.
     fn tell(&self, mut news: MutexGuard<'_, News>) {
         if std::mem::replace(&mut news.is_told, true) {
             return;
         }
         drop(news);
-        self.came.notify_one();
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "the thread that watches resting connections was not woken");
         }
@@ -108,26 +94,23 @@ impl Desk {
 mod tests {
     use std::thread;
 
-    use mio::{Poll, Token};
+    use mio::{Events, Poll, Token};
 
     use super::*;
 
-    /// Longer than any test.
-    const FOR_EVER: Duration = Duration::from_secs(3_600);
-
     #[test]
-    fn news_ends_a_pause_that_has_begun_and_one_that_begins_behind_it() {
-        let poll = Poll::new().unwrap();
+    fn news_ends_a_wait_that_has_begun_and_one_that_begins_behind_it() {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(1);
         let desk = Desk::new(Waker::new(poll.registry(), Token(0)).unwrap());
         thread::scope(|scope| {
             scope.spawn(|| desk.call(7));
-            desk.pause(FOR_EVER);
+            poll.poll(&mut events, None).unwrap();
         });
         assert_eq!(desk.take().called, [7]);
         desk.end(Order::Wake);
-        desk.pause(FOR_EVER);
+        poll.poll(&mut events, None).unwrap();
         assert_eq!(desk.take().order, Order::Wake);
-        desk.pause(Duration::from_millis(1));
         assert!(desk.take().called.is_empty());
     }
 }

@@ -23,9 +23,15 @@ pub(crate) struct Guest {
     heard_at: Option<Instant>,
     /// Its session has no reason to be woken before.
     due: Option<Instant>,
+    /// Whether it is expected to have more to say than that it lives.
+    is_talkative: bool,
     /// Boxed: many leave at once, and a place is of use to nobody then.
     sleeper: Box<Sleeper>,
 }
+
+// Its place in a table may be vacant. A debug build of `mio` notes more of a socket.
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<Option<Guest>>() == 64);
 
 /// What it goes on with.
 struct Sleeper {
@@ -55,19 +61,26 @@ impl Guest {
             meters: Arc::clone(admitted.meters()),
             heard_at: None,
             due: session.due(),
+            is_talkative: admitted.is_talkative,
             sleeper: Box::new(Sleeper { session, admitted }),
         }
     }
 
-    /// Begins to rest. Ready when it cannot: there is something for its session.
-    pub(super) fn lie_down(
-        &mut self,
-        registry: &Registry,
-        token: Token,
-        cx: &mut Context<'_>,
-    ) -> io::Result<Poll<()>> {
-        registry.register(&mut self.socket, token, Interest::READABLE)?;
-        Ok(self.sleeper.session.poll_called(cx))
+    /// Begins to be watched.
+    pub(super) fn lie_down(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.socket, token, Interest::READABLE)
+    }
+
+    /// Ready when there is something for its session. If not, that wakes from here on.
+    pub(super) fn poll_called(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sleeper.session.poll_called(cx)
+    }
+
+    /// Begins to be watched among those of whom nothing but signs of life is expected.
+    pub(super) fn calm(&mut self, from: &Registry, to: &Registry, token: Token) -> io::Result<()> {
+        self.is_talkative = false;
+        from.deregister(&mut self.socket)?;
+        self.lie_down(to, token)
     }
 
     /// Reads what has come into `buffer`.
@@ -107,6 +120,11 @@ impl Guest {
         }
     }
 
+    /// It was woken by what it said itself, and has said nothing since that would have been a sign of life.
+    pub(super) fn is_talkative(&self) -> bool {
+        self.is_talkative
+    }
+
     pub(super) fn meters(&self) -> &Meters {
         &self.meters
     }
@@ -133,7 +151,11 @@ impl Guest {
     /// The same for one that is not watched.
     pub(super) fn go_on(mut self, read: &[u8]) {
         self.tell();
-        let Sleeper { session, admitted } = *self.sleeper;
+        let Sleeper {
+            session,
+            mut admitted,
+        } = *self.sleeper;
+        admitted.is_talkative = self.is_talkative || !read.is_empty();
         let socket = tokio::net::TcpStream::from_std(self.socket.into());
         admitted.go_on(session, socket, read);
     }

@@ -1,12 +1,14 @@
 //! The thread that watches those who rest.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use mio::event::Event;
-use mio::{Events, Token};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Registry, Token};
 use slab::Slab;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -26,12 +28,18 @@ const READ_BYTES: usize = 4096;
 /// Between two looks at who is due: deadlines are of seconds, and a second late is as good.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What the waker of the thread is known by; no guest has so high a number.
+/// What the waker of the thread is known by; no guest has so high a number, nor the next.
 const BELL: Token = Token(usize::MAX);
+
+/// What those who end a pause are known by, all together.
+const PROMPT: Token = Token(usize::MAX - 1);
 
 /// Everybody who rests, and their sockets.
 pub(super) struct Host {
-    poll: mio::Poll,
+    /// All sockets, those of `prompt` as one.
+    all: mio::Poll,
+    /// What ends a pause: the desk, and the sockets of guests who are expected to have more to say than that they live.
+    prompt: mio::Poll,
     /// Their numbers are their tokens.
     guests: Slab<Guest>,
     /// Who is to be answered in this round.
@@ -50,14 +58,24 @@ pub(super) struct Found {
     /// Guests that had more to say.
     pub(super) woken: u32,
     pub(super) has_news: bool,
+    /// Somebody who ends a pause has moved.
+    pub(super) is_prompted: bool,
+    /// There may be more than a look can find.
+    pub(super) is_full: bool,
 }
 
 impl Host {
     pub(super) fn new() -> io::Result<(Self, Arc<Desk>)> {
-        let poll = mio::Poll::new()?;
-        let desk = Arc::new(Desk::new(mio::Waker::new(poll.registry(), BELL)?));
+        let (all, prompt) = (mio::Poll::new()?, mio::Poll::new()?);
+        all.registry().register(
+            &mut SourceFd(&prompt.as_raw_fd()),
+            PROMPT,
+            Interest::READABLE,
+        )?;
+        let desk = Arc::new(Desk::new(mio::Waker::new(prompt.registry(), BELL)?));
         let host = Self {
-            poll,
+            all,
+            prompt,
             guests: Slab::new(),
             signs: Vec::new(),
             desk: Arc::clone(&desk),
@@ -81,38 +99,64 @@ impl Host {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut pace = Pace::new(Instant::now());
         let mut order = Order::Rest;
+        let mut pause = None;
         while order < Order::Leave {
-            let patience = self.next_look.map(|at| at - Instant::now());
-            match self.poll.poll(&mut events, patience) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                polled => polled?,
-            }
-            let now = Instant::now();
-            let found = self.hear_all(&events, now);
+            let (found, now) = self.wait(&mut events, pause)?;
             if found.has_news {
                 order = self.see_to_news();
             }
             if self.next_look.is_some_and(|at| at <= now) {
                 self.look(now);
             }
-            if let Some(time) = pace.after(&found, now) {
-                self.desk.pause(time);
-            }
+            pause = match found.is_full {
+                true => Some(Duration::ZERO),
+                false => pace.after(&found, now),
+            };
         }
         Ok(())
     }
 
+    /// Waits for anything, in a pause for what ends it, and sees to all sockets that have moved by then.
+    fn wait(
+        &mut self,
+        events: &mut Events,
+        pause: Option<Duration>,
+    ) -> io::Result<(Found, Instant)> {
+        let mut found = Found::default();
+        let mut patience = self.next_look.map(|at| at - Instant::now());
+        if let Some(pause) = pause {
+            let pause = patience.map_or(pause, |patience| patience.min(pause));
+            let now = poll(&mut self.prompt, events, Some(pause))?;
+            self.hear_all(events, now, &mut found);
+            patience = Some(Duration::ZERO);
+        }
+        let mut now = poll(&mut self.all, events, patience)?;
+        self.hear_all(events, now, &mut found);
+        if std::mem::take(&mut found.is_prompted) {
+            now = poll(&mut self.prompt, events, Some(Duration::ZERO))?;
+            self.hear_all(events, now, &mut found);
+        }
+        Ok((found, now))
+    }
+
     /// Reads what has come, then answers: either takes more room in the caches than they have for both.
-    fn hear_all(&mut self, events: &Events, now: Instant) -> Found {
+    fn hear_all(&mut self, events: &Events, now: Instant, found: &mut Found) {
         let mut buffer = [0; READ_BYTES];
         let mut signs = std::mem::take(&mut self.signs);
-        let mut found = Found::default();
+        let mut moved = 0;
         for event in events {
-            let Token(number) = event.token();
-            if event.token() == BELL {
-                found.has_news = true;
-                continue;
-            }
+            moved += 1;
+            let Token(number) = match event.token() {
+                BELL => {
+                    found.has_news = true;
+                    continue;
+                }
+                PROMPT => {
+                    found.is_prompted = true;
+                    continue;
+                }
+                guest => guest,
+            };
             match self.hear(number, event, &mut buffer) {
                 Heard::Nothing => {}
                 Heard::Sign => signs.push(number),
@@ -122,12 +166,12 @@ impl Host {
                 }
             }
         }
+        found.is_full |= moved == EVENTS_MAX;
         for number in signs.drain(..) {
             self.answer(number, now);
             found.signs += 1;
         }
         self.signs = signs;
-        found
     }
 
     fn hear(&mut self, number: usize, event: &Event, buffer: &mut [u8]) -> Heard {
@@ -139,10 +183,25 @@ impl Host {
     }
 
     fn answer(&mut self, number: usize, now: Instant) {
+        let Some(guest) = self.guests.get_mut(number) else {
+            return;
+        };
+        if let Err(said) = guest.answer(now) {
+            return self.wake(number, said);
+        }
+        if guest.is_talkative() {
+            self.calm(number);
+        }
+    }
+
+    /// Expects nothing but signs of life from one.
+    fn calm(&mut self, number: usize) {
+        let (from, to) = (self.prompt.registry(), self.all.registry());
         if let Some(guest) = self.guests.get_mut(number)
-            && let Err(said) = guest.answer(now)
+            && let Err(error) = guest.calm(from, to, Token(number))
         {
-            self.wake(number, said);
+            tracing::warn!(%error, "a connection is not watched any more");
+            self.wake(number, &[]);
         }
     }
 
@@ -164,35 +223,42 @@ impl Host {
     }
 
     fn take_in(&mut self, mut guest: Guest) {
-        let place = self.guests.vacant_entry();
-        let number = place.key();
+        let number = self.guests.vacant_key();
         let bell = Waker::from(Arc::new(Bell {
             guest: number,
             desk: Arc::clone(&self.desk),
         }));
-        let registry = self.poll.registry();
-        match guest.lie_down(registry, Token(number), &mut Context::from_waker(&bell)) {
-            Ok(Poll::Pending) => {
+        let registry = self.registry(&guest);
+        if let Err(error) = guest.lie_down(registry, Token(number)) {
+            tracing::warn!(%error, "a connection cannot rest");
+            return guest.go_on(&[]);
+        }
+        match guest.poll_called(&mut Context::from_waker(&bell)) {
+            Poll::Pending => {
                 if let Some(due) = guest.due() {
                     let at = due.max(self.looked_at + LOOK_EVERY);
                     self.next_look = Some(self.next_look.map_or(at, |next| next.min(at)));
                 }
                 guest.meters().resting.inc();
-                place.insert(guest);
+                self.guests.insert(guest);
             }
-            Ok(Poll::Ready(())) => guest.wake(registry, &[]),
-            Err(error) => {
-                tracing::warn!(%error, "a connection cannot rest");
-                guest.go_on(&[]);
-            }
+            Poll::Ready(()) => guest.wake(registry, &[]),
         }
     }
 
     fn wake(&mut self, number: usize, read: &[u8]) {
         // Called twice, or by somebody who was told its number before it was given to another.
         if let Some(guest) = self.leave(number) {
-            let registry = self.poll.registry();
+            let registry = self.registry(&guest);
             alone(|| guest.wake(registry, read));
+        }
+    }
+
+    /// Where such a guest is watched.
+    fn registry(&self, guest: &Guest) -> &Registry {
+        match guest.is_talkative() {
+            true => self.prompt.registry(),
+            false => self.all.registry(),
         }
     }
 
@@ -220,7 +286,11 @@ impl Host {
         for number in late {
             self.put_off(number, now);
         }
-        let next = self.guests.iter().filter_map(|(_, guest)| guest.due()).min();
+        let next = self
+            .guests
+            .iter()
+            .filter_map(|(_, guest)| guest.due())
+            .min();
         self.looked_at = now;
         self.next_look = next.map(|due| due.max(now + LOOK_EVERY));
     }
@@ -236,6 +306,19 @@ impl Host {
             self.wake(number, &[]);
         }
     }
+}
+
+/// What has moved, and when that was seen.
+fn poll(
+    poll: &mut mio::Poll,
+    events: &mut Events,
+    patience: Option<Duration>,
+) -> io::Result<Instant> {
+    match poll.poll(events, patience) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => events.clear(),
+        polled => polled?,
+    }
+    Ok(Instant::now())
 }
 
 impl Drop for Host {

@@ -8,7 +8,7 @@ use super::host::Found;
 
 /// What comes in this time is answered in one go, since a wake of the thread costs as much as several answers. Who was
 /// silent for seconds hardly notices it, and nobody waits for the answer to a sign of life.
-const GATHER: Duration = Duration::from_millis(40);
+const GATHER: Duration = Duration::from_millis(60);
 
 /// Where fewer come in that time, to let it pass costs more than it saves.
 const SIGNS_MIN: u32 = 2;

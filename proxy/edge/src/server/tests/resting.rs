@@ -167,3 +167,20 @@ fn a_session_that_is_due_hears_first_of_the_signs_that_were_answered_for_it() {
     assert_eq!(meters.resting.get(), 1);
     running.stop();
 }
+
+#[test]
+fn a_client_is_heard_whether_it_spoke_last_or_gave_a_sign_of_life() {
+    let bench = Bench::new();
+    let running = bench.listen(POLITE, Vec::new(), |listener| {
+        listener.translator = Arc::new(Sleepy);
+    });
+    running.keeper.open(bench.kernel());
+    let mut client = running.client();
+    client.say("-");
+    for said in ["alive", "hello", "hello", "alive", "alive", "hello"] {
+        client.say(&format!("{said}\n"));
+        let answer = if said == "alive" { "good" } else { said };
+        assert_eq!(client.hears(), format!("{answer}\n"));
+    }
+    running.stop();
+}
