@@ -12,6 +12,7 @@ mod redb;
 pub(crate) mod rows;
 mod shortage;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -37,22 +38,22 @@ pub(crate) struct Index {
     pub(crate) shortage: Arc<Shortage>,
 }
 
-/// Changes on their way into an index. What removes all rows of a kind comes first; of several that name
-/// one row, the last counts.
+/// Changes on their way into an index, by the letter of their keys: of one letter they mostly come in order.
+/// What removes all rows that begin alike comes first; of several that name one row, the last counts.
 #[derive(Debug, Default)]
-pub(crate) struct Batch(Vec<Change>);
+pub(crate) struct Batch(BTreeMap<Option<u8>, Vec<Change>>);
 
 impl Batch {
     /// Writes a row: the value gets its checksum.
     pub(crate) fn put(&mut self, key: Vec<u8>, mut value: Vec<u8>) {
         let crc = checksum(&key, &value);
         value.extend_from_slice(&crc.to_le_bytes());
-        self.0.push(Change::Put(key, value));
+        self.push(Change::Put(key, value));
     }
 
     /// Removes a row, if it is there.
     pub(crate) fn delete(&mut self, key: Vec<u8>) {
-        self.0.push(Change::Delete(key));
+        self.push(Change::Delete(key));
     }
 
     /// Writes a row, or removes it when there is nothing to write.
@@ -65,13 +66,21 @@ impl Batch {
 
     /// Removes every row whose key begins with these bytes.
     pub(crate) fn delete_all(&mut self, prefix: Vec<u8>) {
-        self.0.push(Change::DeleteAll(prefix));
+        self.push(Change::DeleteAll(prefix));
+    }
+
+    fn push(&mut self, change: Change) {
+        let (_, key) = change.place();
+        self.0.entry(key.first().copied()).or_default().push(change);
     }
 
     /// The changes by their keys, so that rows side by side are written side by side.
-    fn in_order(mut self) -> Vec<Change> {
-        self.0.sort_by(|one, other| one.place().cmp(&other.place()));
-        self.0
+    fn in_order(self) -> Vec<Change> {
+        let ordered = self.0.into_values().map(|mut changes| {
+            changes.sort_by(|one, other| one.place().cmp(&other.place()));
+            changes
+        });
+        ordered.flatten().collect()
     }
 }
 

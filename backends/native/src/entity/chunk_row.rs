@@ -52,10 +52,12 @@ pub(super) fn encode(batches: &VecDeque<Kept>, first: u64, end: u64, latest: Tim
     let mut alike = 0;
     for kept in batches {
         let own = traits_of(kept, &before);
-        if own == traits {
+        let differ = differ(&traits, &own);
+        if differ == 0 {
             alike += 1;
         } else {
             put_alike(&mut pack, &mut alike);
+            pack.uint(differ);
             put_steps(&mut pack, &traits, &own);
         }
         (before, traits) = (*kept, own);
@@ -71,11 +73,15 @@ fn put_alike(pack: &mut Pack, alike: &mut u64) {
     }
 }
 
+/// A bit for each trait that is another.
+fn differ(from: &Traits, to: &Traits) -> u64 {
+    let pairs = from.iter().zip(to).rev();
+    pairs.fold(0, |bits, (from, to)| bits << 1 | u64::from(from != to))
+}
+
 fn put_steps(pack: &mut Pack, from: &Traits, to: &Traits) {
-    let pairs = || from.iter().zip(to);
-    let differ = pairs().rev().map(|(from, to)| u64::from(from != to));
-    pack.uint(differ.fold(0, |bits, differs| bits << 1 | differs));
-    for (from, to) in pairs().filter(|(from, to)| from != to) {
+    let pairs = from.iter().zip(to);
+    for (from, to) in pairs.filter(|(from, to)| from != to) {
         pack.step(*from, *to);
     }
 }

@@ -28,6 +28,9 @@ const HAS_PRODUCERS: u64 = 2;
 const HAS_KEYS: u64 = 4;
 const HAS_ABORTED: u64 = 8;
 
+/// Room for most definitions.
+const DEFINITION_BYTES: usize = 64;
+
 /// How the keys of one kind of an entity's rows begin.
 type Prefix = fn(EntityId) -> Vec<u8>;
 
@@ -156,7 +159,7 @@ impl Content {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut definition = BytesMut::new();
+        let mut definition = BytesMut::with_capacity(DEFINITION_BYTES);
         spec::encode(&self.spec, &mut definition);
         let mut pack = Pack::default();
         pack.bytes(&definition);

@@ -126,7 +126,7 @@ pub(crate) fn a_flipped_bit_in_a_value_is_damage_and_not_an_answer() {
     let map = Map::default();
     let mut batch = Batch::default();
     batch.put(b"Zkey".to_vec(), b"value".to_vec());
-    let Change::Put(key, mut value) = batch.0.remove(0) else {
+    let Change::Put(key, mut value) = batch.in_order().remove(0) else {
         panic!("not a row")
     };
     value[2] ^= 4;
