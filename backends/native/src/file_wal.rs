@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fairlead_canon::Timestamp;
 use fairlead_ports::Lsn;
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+use crate::buffer::Records;
 use crate::frame::{HEADER_BYTES, Header};
 use crate::log_file::LogFile;
 use crate::lsn::{FileNo, PAGE_BYTES, at, file_of, padded, position_of};
@@ -32,7 +32,7 @@ pub(crate) struct Frame {
     /// Units that it holds; not in the file.
     pub(crate) units: u32,
     pub(crate) count: u32,
-    pub(crate) records: Bytes,
+    pub(crate) records: Records,
 }
 
 /// Open files by number, shared with those who read.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use fairlead_segment::{SegmentId, Stamp};
 
 use crate::field::{is_zero, u8_at, u32_at, u64_at};
@@ -128,7 +128,7 @@ const HOME_BYTES: usize = 32;
 impl Sealed {
     /// What follows the head of its record: zero u16 · files u32 · for each {file u64 · homes u32 ·
     /// zero u32 · for each {made u64 · random u64 · bytes u64 · site u8 · 7 zero}}.
-    pub(crate) fn encode(&self, out: &mut BytesMut) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
         out.put_u16_le(0);
         out.put_u32_le(count(self.0.len()));

@@ -13,6 +13,7 @@
 
 mod backup;
 mod block;
+mod buffer;
 mod call;
 mod checkpoint;
 mod chores;

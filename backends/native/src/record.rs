@@ -10,7 +10,7 @@ pub(crate) mod writers;
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fairlead_canon::{EntityId, Offset, Outcome, ProducerId, Spec, Timestamp};
 use fairlead_ports::{CursorId, Decision, Space, Writers};
 use smallvec::SmallVec;
@@ -77,7 +77,7 @@ pub(crate) enum Record {
 
 impl Record {
     /// Appends the record to a frame.
-    pub(crate) fn encode(&self, out: &mut BytesMut) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         sealed(out, |out| fact::encode(self, out));
     }
 
@@ -93,13 +93,13 @@ impl Record {
 
 impl DataRef<'_> {
     /// Appends the record of the batch to a frame.
-    pub(crate) fn append_to(self, out: &mut BytesMut) {
+    pub(crate) fn append_to(self, out: &mut Vec<u8>) {
         sealed(out, |out| self.encode(out));
     }
 }
 
 /// Appends a record, which `encode` begins with eight bytes for its length and checksum.
-fn sealed(out: &mut BytesMut, encode: impl FnOnce(&mut BytesMut)) {
+fn sealed(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     encode(out);
     let record = out.get_mut(start..).unwrap_or_default();

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use fairlead_ports::Lsn;
 use tokio::time::Instant;
 
+use crate::buffer::Records;
 use crate::error::OpenError;
 use crate::file_wal::{Chain, FileWal, Files, Flush, Frame, place};
 use crate::frame::{FIRST_AFTER_RECOVERY, HEADER_BYTES};
@@ -293,7 +293,7 @@ fn resume(
         flags: FIRST_AFTER_RECOVERY,
         units: 0,
         count: 0,
-        records: Bytes::new(),
+        records: Records::default(),
     };
     wal.append(&first, Flush::Now).map_err(failed)?;
     superblock.write(epoch, wal.synced()).map_err(failed)?;

@@ -15,7 +15,6 @@ mod lone;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use fairlead_canon::{Promise, SyncMode, Timestamp};
 use fairlead_ports::{Appended, Clock, Committed, Lsn, Ops, StoreError, Unit, Watcher};
 use smallvec::SmallVec;
@@ -24,6 +23,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::backup::Holds;
+use crate::buffer::{Buffers, Records};
 use crate::call::{Job, Work};
 use crate::checkpoint::Desk;
 use crate::condition::Told;
@@ -74,6 +74,7 @@ pub(crate) struct Sequencer {
     draft: Draft,
     plan: Plan,
     open: Open,
+    buffers: Buffers,
     flying: Option<Flying>,
     unsynced: Option<Unsynced>,
     herd: Herd,
@@ -115,7 +116,7 @@ struct Open {
     room: Room,
     /// When the first record was added: the time of everything in it.
     wall: Timestamp,
-    records: BytesMut,
+    records: Vec<u8>,
     count: u32,
     units: u32,
     /// There are batches in it, which somebody may read.
@@ -131,6 +132,8 @@ struct Open {
 /// The frame that is being written, or all before the open one that is being synced.
 #[derive(Debug)]
 struct Flying {
+    /// Of the frame; nothing for a sync alone.
+    records: Option<Records>,
     end: Lsn,
     flush: Flush,
     stages: Stages,
@@ -170,6 +173,7 @@ impl Sequencer {
             draft: Draft::default(),
             plan: Plan::default(),
             open: Open::default(),
+            buffers: Buffers::default(),
             flying: None,
             unsynced: None,
             herd: Herd::default(),

@@ -46,6 +46,13 @@ impl Hidden {
         self.entity.content.lock().show(self.end());
     }
 
+    /// Makes all of these visible, which were appended in this order. With the last of those that stand side by side
+    /// in one entity the others are.
+    pub(crate) fn show_all(hidden: &[Self]) {
+        let runs = hidden.chunk_by(|one, next| Arc::ptr_eq(&one.entity, &next.entity));
+        runs.filter_map(<[Self]>::last).for_each(Self::show);
+    }
+
     /// Makes it visible if nothing before it is hidden.
     pub(crate) fn show_in_turn(&self) -> bool {
         let mut content = self.entity.content.lock();

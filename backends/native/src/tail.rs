@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use fairlead_canon::Batch;
 use fairlead_ports::Lsn;
 use parking_lot::RwLock;
 
 use crate::block::Blocks;
+use crate::buffer::Records;
 use crate::entity::Location;
 use crate::frame::HEADER_BYTES;
 use crate::record;
@@ -38,9 +38,7 @@ struct Content {
 #[derive(Debug)]
 struct Held {
     lsn: Lsn,
-    records: Bytes,
-    /// What it really takes: a buffer may be larger than what is in it.
-    cost: usize,
+    records: Records,
 }
 
 impl Tail {
@@ -56,16 +54,19 @@ impl Tail {
         self.content.write().early.push((lsn, batch));
     }
 
-    /// Adds a frame that was closed; the oldest ones make room.
-    pub(crate) fn push(&self, lsn: Lsn, records: Bytes, cost: usize) {
+    /// Adds a frame that was closed; the oldest ones make room. Returns the last of these, whose memory may be
+    /// used again.
+    pub(crate) fn push(&self, lsn: Lsn, records: Records) -> Option<Records> {
         let mut content = self.content.write();
         content.early.clear();
-        content.bytes += cost;
-        content.frames.push_back(Held { lsn, records, cost });
+        content.bytes += records.cost();
+        content.frames.push_back(Held { lsn, records });
+        let mut last = None;
         while content.bytes > self.bytes_max && content.frames.len() > KEPT_MIN {
-            let oldest = content.frames.pop_front();
-            content.bytes -= oldest.map_or(0, |oldest| oldest.cost);
+            last = content.frames.pop_front().map(|held| held.records);
+            content.bytes -= last.as_ref().map_or(0, Records::cost);
         }
+        last
     }
 
     /// The batches at these places, those that are here.
@@ -88,26 +89,12 @@ impl Content {
             .ok()?
             .checked_sub(HEADER_BYTES)?;
         let end = start.checked_add(at.len as usize)?;
-        let record = held
-            .records
-            .get(start..end)
-            .map(|_| held.records.slice(start..end))?;
-        let batch = record::batch_of(&record)?;
-        let is_small = record.len() < SHARED_MIN && record.len() < held.cost / 4;
-        Some(if is_small {
-            detached(batch, blocks)
+        // One small message that a slow reader holds must not hold the whole frame with it.
+        let record = if at.len as usize >= SHARED_MIN {
+            held.records.slice(start..end)?
         } else {
-            batch
-        })
+            blocks.copy(held.records.get(start..end)?)
+        };
+        record::batch_of(&record)
     }
-}
-
-/// The same batch outside its frame: one small message that a slow reader holds must not hold the
-/// whole frame with it.
-fn detached(mut batch: Batch, blocks: &mut Blocks) -> Batch {
-    batch.bytes = blocks.copy(&batch.bytes);
-    for key in &mut batch.keys {
-        key.key = key.key.as_deref().map(|key| blocks.copy(key));
-    }
-    batch
 }

@@ -55,7 +55,7 @@ impl Receipts {
     }
 
     fn append(&mut self, later: &mut Self) {
-        self.0.append(&mut later.0);
+        append(&mut self.0, &mut later.0);
     }
 
     /// Gives them: to a crowd in the runtime of its callers, if there is one, where waking each takes no
@@ -83,9 +83,18 @@ impl Waiting {
 
     /// Adds what waits behind this, and leaves the room that it took.
     pub(crate) fn append(&mut self, later: &mut Self) {
-        self.hidden.append(&mut later.hidden);
-        self.died.append(&mut later.died);
+        append(&mut self.hidden, &mut later.hidden);
+        append(&mut self.died, &mut later.died);
         self.receipts.append(&mut later.receipts);
+    }
+}
+
+/// Adds what comes later. Mostly nothing is there, and nothing is moved but the two places.
+fn append<T>(all: &mut Vec<T>, later: &mut Vec<T>) {
+    if all.is_empty() {
+        std::mem::swap(all, later);
+    } else {
+        all.append(later);
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fairlead_canon::{EntityId, Kind, Offset, ProducerId, Timestamp};
 use fairlead_ports::{CursorId, Lsn};
 
@@ -159,7 +159,7 @@ impl Content {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut definition = BytesMut::with_capacity(DEFINITION_BYTES);
+        let mut definition = Vec::with_capacity(DEFINITION_BYTES);
         spec::encode(&self.spec, &mut definition);
         let mut pack = Pack::default();
         pack.bytes(&definition);

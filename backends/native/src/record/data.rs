@@ -10,7 +10,7 @@
 //! | 16 | 4 | messages | … | 24 | producer, flag 1: id i64, epoch i16, zero u16, first i32, last i32, zero u32 |
 //! | 20 | 4 | offsets taken | … | … | keys, flag 2: per message flags u8 (1 no key, 2 no value), len u16, bytes; then the body |
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use fairlead_canon::{
     Batch, BatchFlags, Codec, EntityId, Key, Offset, ProducerId, Stamp, Timestamp,
 };
@@ -84,7 +84,7 @@ impl Data {
 }
 
 impl DataRef<'_> {
-    pub(super) fn encode(self, out: &mut BytesMut) {
+    pub(super) fn encode(self, out: &mut Vec<u8>) {
         let batch = self.batch;
         out.put_slice(self.fixed().as_flattened());
         let targets_at = out.len();

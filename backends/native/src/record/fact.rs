@@ -11,7 +11,7 @@
 //! | 8 Mark | entity u64 at 16 · upto u64 at 24 |
 //! | 9 Restore | entity u64 at 16 · [`writers`] at 24 |
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use fairlead_canon::{DeadReason, EntityId, Offset, Outcome, ProducerId, Timestamp};
 use fairlead_ports::{CursorId, Decision, Space};
 
@@ -36,7 +36,7 @@ const DONE: u8 = 1;
 const RETURNED: u8 = 2;
 const DEAD: u8 = 3;
 
-pub(super) fn encode(record: &Record, out: &mut BytesMut) {
+pub(super) fn encode(record: &Record, out: &mut Vec<u8>) {
     match record {
         // Has a layout of its own.
         Record::Data(data) => data.as_ref().encode(out),
@@ -114,12 +114,12 @@ pub(super) fn encode(record: &Record, out: &mut BytesMut) {
 }
 
 /// Room for length and checksum, the kind, no flags.
-fn begin(out: &mut BytesMut, kind: u8) {
+fn begin(out: &mut Vec<u8>, kind: u8) {
     out.put_slice(&[0, 0, 0, 0, 0, 0, 0, 0, kind, 0]);
 }
 
 /// The beginning, one byte, zeros up to byte 16, the entity.
-fn head(out: &mut BytesMut, kind: u8, what: u8, entity: EntityId) {
+fn head(out: &mut Vec<u8>, kind: u8, what: u8, entity: EntityId) {
     begin(out, kind);
     out.put_slice(&[what, 0, 0, 0, 0, 0]);
     out.put_u64_le(entity.0);

@@ -1,6 +1,6 @@
 //! A `Spec` as tag, length, value. What is not given is left out; an unknown tag is refused.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use fairlead_canon::{Class, Compaction, EpochTag, Kind, Overflow, Spec, SyncMode};
 
 use crate::field::{array, u8_at};
@@ -18,7 +18,7 @@ const COMPACTION_LAG: u8 = 10;
 const COMPACTION_DELETES: u8 = 11;
 const KEEPS_DEAD: u8 = 12;
 
-pub(crate) fn encode(spec: &Spec, out: &mut BytesMut) {
+pub(crate) fn encode(spec: &Spec, out: &mut Vec<u8>) {
     let mut put = |tag: u8, value: Option<u64>| {
         if let Some(value) = value {
             out.put_u8(tag);

@@ -8,7 +8,7 @@
 //! | open transactions | producer i64 · first u64 |
 //! | aborted ones | producer i64 · first u64 · last u64 |
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use fairlead_canon::{Offset, ProducerId, Stamp};
 use fairlead_ports::{Aborted, Writers};
 
@@ -30,7 +30,7 @@ pub(crate) fn len(writers: &Writers) -> usize {
         + writers.aborted.len() * ABORTED_BYTES
 }
 
-pub(super) fn encode(writers: &Writers, out: &mut BytesMut) {
+pub(super) fn encode(writers: &Writers, out: &mut Vec<u8>) {
     let Writers {
         producers,
         batches,

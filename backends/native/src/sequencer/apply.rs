@@ -1,6 +1,5 @@
 //! What was judged: written into the open frame, and applied.
 
-use bytes::BytesMut;
 use fairlead_canon::{Batch, Promise, SyncMode};
 use fairlead_ports::{Appended, Committed, Lsn};
 use tokio::time::Instant;
@@ -96,7 +95,7 @@ impl Sequencer {
     }
 
     /// Adds a record to the open frame; returns where it is to lie.
-    pub(super) fn add(&mut self, encode: impl FnOnce(&mut BytesMut)) -> Location {
+    pub(super) fn add(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Location {
         let open = &mut self.open;
         if open.count == 0 {
             open.wall = self.clock.wall();

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Flying, Open, Order, Press, Sequencer};
-use bytes::BytesMut;
 use fairlead_canon::EntityId;
 use tokio::time::Instant;
 
+use crate::buffer::Records;
 use crate::checkpoint::Checkpoint;
 use crate::file_wal::{Flush, Frame};
 use crate::limits::{FRAME_BYTES_KEPT, SYNC_WITHIN};
@@ -33,7 +33,7 @@ impl Sequencer {
         let is_owed = owed.is_some();
         self.is_hurried = false;
         is_owed.then(|| {
-            self.fly(Flush::Now, Stages::default());
+            self.fly(None, Flush::Now, Stages::default());
             Order {
                 frame: None,
                 flush: Flush::Now,
@@ -43,21 +43,22 @@ impl Sequencer {
 
     /// Closes the open frame, which is in flight from now on.
     fn close(&mut self) -> Order {
-        let next = self.next_open();
-        let open = std::mem::replace(&mut self.open, next);
-        let cost = open.records.capacity();
+        let open = std::mem::take(&mut self.open);
         let frame = Frame {
             lsn: open.lsn,
             wall: open.wall,
             flags: 0,
             units: open.units,
             count: open.count,
-            records: open.records.freeze(),
+            records: self.buffers.close(open.records),
         };
         if open.is_readable {
             let records = frame.records.clone();
-            self.shared.tail.push(frame.lsn, records, cost);
+            if let Some(oldest) = self.shared.tail.push(frame.lsn, records) {
+                self.buffers.give_back(oldest);
+            }
         }
+        self.open = self.next_open(frame.records.len());
         self.file = file_of(frame.lsn);
         self.position = position_of(frame.lsn).saturating_add(frame.padded_len());
         let is_waited_for = |unsynced: &Unsynced| !unsynced.waiting.is_empty();
@@ -76,7 +77,7 @@ impl Sequencer {
         let desk = &self.shared.desk;
         desk.framed(frame.lsn, frame.padded_len(), changes);
         self.checkpoint();
-        self.fly(flush, stages);
+        self.fly(Some(frame.records.clone()), flush, stages);
         Order {
             frame: Some(frame),
             flush,
@@ -84,10 +85,9 @@ impl Sequencer {
     }
 
     /// An open frame with as much room as the one before it took, if that is not exceptional.
-    fn next_open(&mut self) -> Open {
-        let room = self.open.records.len().min(FRAME_BYTES_KEPT);
+    fn next_open(&mut self, len: usize) -> Open {
         Open {
-            records: BytesMut::with_capacity(room),
+            records: self.buffers.open(len, FRAME_BYTES_KEPT),
             stages: std::mem::take(&mut self.spare),
             ..Open::default()
         }
@@ -101,15 +101,21 @@ impl Sequencer {
         }
     }
 
-    fn fly(&mut self, flush: Flush, stages: Stages) {
+    fn fly(&mut self, records: Option<Records>, flush: Flush, stages: Stages) {
         self.herd.flown(stages.callers());
         let end = at(self.file, self.position);
-        self.flying = Some(Flying { end, flush, stages });
+        self.flying = Some(Flying {
+            records,
+            end,
+            flush,
+            stages,
+        });
     }
 
     /// What was ordered is done. [`Sequencer::settle`] tells those who waited for it.
     pub(crate) fn landed(&mut self) {
         let Some(Flying {
+            records,
             end,
             flush,
             mut stages,
@@ -118,6 +124,9 @@ impl Sequencer {
             return;
         };
         self.herd.landed(Instant::now());
+        if let Some(records) = records {
+            self.buffers.give_back(records);
+        }
         self.done.written.append(&mut stages.written);
         match flush {
             Flush::Later => {
@@ -149,7 +158,7 @@ impl Sequencer {
             let unsynced = self.unsynced.get_or_insert_with(Unsynced::begin);
             unsynced.waiting.hidden.append(&mut written.hidden);
         }
-        synced.hidden.iter().for_each(Hidden::show);
+        Hidden::show_all(&synced.hidden);
         let shown = synced.hidden.drain(..);
         self.shown.extend(shown.map(|hidden| hidden.appended));
         self.tell_shown();

@@ -1,6 +1,6 @@
 //! Any bytes: no panic, and nothing taken for true that was not written.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fairlead_canon::{
     Class, EntityId, Kind, Offset, Overflow, ProducerId, SizeLimits, Spec, Stamp, Timestamp,
 };
@@ -119,9 +119,9 @@ fn record_of(op: fairlead_ports::Op) -> Option<Record> {
 }
 
 fn encoded(record: &Record) -> Bytes {
-    let mut out = BytesMut::new();
+    let mut out = Vec::new();
     record.encode(&mut out);
-    out.freeze()
+    out.into()
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn random_bytes_are_nothing() {
 
 #[test]
 fn a_frame_is_only_whole_under_its_own_salt() {
-    let mut out = BytesMut::new();
+    let mut out = Vec::new();
     let all = records(5, 20);
     all.iter().for_each(|record| record.encode(&mut out));
     let mut header = Header {
