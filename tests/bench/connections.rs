@@ -2,7 +2,7 @@
 //! Each has one subscription and a session that outlives its connection, then one that does not. Printed are how long a
 //! storm of all of them takes, the resident memory that each costs, the CPU that they cost while all they do is to say
 //! that they live, and the memory of each when it has gone. Then as many ping mosquitto, where there is one, and a
-//! process that does nothing but answer.
+//! process that does nothing but answer: at once, and after pauses like those of the node.
 #![expect(
     clippy::disallowed_methods,
     reason = "a benchmark measures time and lets it pass"
@@ -36,13 +36,16 @@ const LOOK: Duration = Duration::from_millis(200);
 const LOOKS_MAX: u32 = 10;
 /// What makes no difference to it.
 const NOISE_BYTES: u64 = 64 * 1024;
-/// Says to this program that it is to be the floor.
+/// Says to this program that it is to be the floor, with so many milliseconds between two looks.
 const FLOOR: &str = "floor";
+/// What the node lets pass between two looks at so many.
+const PAUSE_MS: u64 = 60;
 const PING_RESPONSE: [u8; 2] = [0xd0, 0];
 
 fn main() {
-    if env::args().any(|word| word == FLOOR) {
-        return answer().expect("a socket that is ready is read and written");
+    if let Some(pause_ms) = env::args().skip_while(|word| word != FLOOR).nth(1) {
+        let pause_ms = pause_ms.parse().expect("milliseconds");
+        return answer(Duration::from_millis(pause_ms)).expect("what is ready is read and written");
     }
     // Cargo says that it is a benchmark that it runs.
     let numbers: Vec<usize> = env::args().filter_map(|word| word.parse().ok()).collect();
@@ -64,7 +67,9 @@ fn main() {
         Some(mosquitto) => run.mosquitto(&mosquitto),
         None => println!("no mosquitto here to compare with"),
     }
-    run.floor(&Peer::floor());
+    for pause_ms in [0, PAUSE_MS] {
+        run.floor(pause_ms);
+    }
 }
 
 struct Run {
@@ -111,15 +116,14 @@ impl Run {
         self.live(&mut fleet, "mosquitto", || cpu_of(&mosquitto.child));
     }
 
-    fn floor(&self, floor: &Peer) {
-        let dial = |_| {
-            let mut device = Device::passing(floor.connect(), "device", self.keep_alive());
-            // It takes everything for a ping.
-            assert!(matches!(device.next(), Packet::PingResp));
-            device
-        };
+    fn floor(&self, pause_ms: u64) {
+        let floor = Peer::floor(pause_ms);
+        let dial = |_| Device::passing(floor.connect(), "device", self.keep_alive());
         let mut fleet: Vec<Device> = (0..self.count).map(dial).collect();
-        self.live(&mut fleet, "the least possible", || cpu_of(&floor.child));
+        // It takes everything for a ping.
+        fleet.iter_mut().for_each(Device::alive);
+        let who = format!("the least possible every {pause_ms} ms");
+        self.live(&mut fleet, &who, || cpu_of(&floor.child));
     }
 
     /// Each says once that it lives, spread evenly over the time, and waits for nobody; what that costs whoever answers, and
@@ -222,9 +226,10 @@ impl Peer {
     }
 
     /// A process that answers and does nothing else: see [`answer`].
-    fn floor() -> Self {
+    fn floor(pause_ms: u64) -> Self {
         let mut command = Command::new(env::current_exe().expect("a process has a file"));
-        let command = command.arg(FLOOR).stdout(Stdio::piped());
+        let command = command.args([FLOOR, &pause_ms.to_string()]);
+        let command = command.stdout(Stdio::piped());
         let mut child = command.spawn().expect("it starts again");
         let mut said = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut line = String::new();
@@ -252,8 +257,8 @@ impl Drop for Peer {
 }
 
 /// Answers whatever comes with a PINGRESP, for ever, in one thread and with the least that this takes: `epoll_wait`, `recv`
-/// and `send`.
-fn answer() -> io::Result<()> {
+/// and `send`, and a pause after each round.
+fn answer(pause: Duration) -> io::Result<()> {
     allow_open_files();
     let mut poll = Poll::new()?;
     let mut door = mio::net::TcpListener::bind(([127, 0, 0, 1], 0).into())?;
@@ -278,6 +283,9 @@ fn answer() -> io::Result<()> {
             if sockets[number].read(&mut [0; 256])? > 0 {
                 sockets[number].write_all(&PING_RESPONSE)?;
             }
+        }
+        if !pause.is_zero() {
+            thread::sleep(pause);
         }
     }
 }
