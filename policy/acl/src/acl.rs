@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::Principal;
+use fairlead_canon::{Pattern, Principal};
 use fairlead_ports::{Action, Denied, Directory, Policy, Verdict};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 
 use crate::grants::{Grants, Says};
+use crate::weighing::{Weighing, Weight};
 
 /// The name space of the directory in which grants are kept, one document under each user's name.
 pub const NAMESPACE: &str = "grants";
@@ -45,26 +46,43 @@ impl Acl {
         }
     }
 
-    /// What the grants of the user's token, or his own, or else everybody's, say.
-    fn decide(&self, who: &Principal, judge: impl Fn(&Grants) -> Option<Says>) -> Verdict {
+    /// The grants of the user's token, then his own, then everybody's; `None` while nothing is granted to anybody.
+    fn asked(&self, who: &Principal) -> Option<impl Iterator<Item = Arc<Grants>>> {
         let of_token = who.token().and_then(|token| token.grants.as_ref());
         if of_token.is_none() && self.directory.is_empty(NAMESPACE) {
-            return Verdict::Yes;
+            return None;
         }
         // Remembered under itself: one user may show several.
         let shown = of_token.and_then(|document| self.compiled(document, document.clone()));
         let names = [who.name.as_bytes(), EVERYBODY.as_bytes()];
         let kept = names.into_iter().filter_map(|name| self.grants_of(name));
-        let mut said = shown
-            .into_iter()
-            .chain(kept)
-            .filter_map(|grants| judge(&grants));
-        match said.next() {
+        Some(shown.into_iter().chain(kept))
+    }
+
+    /// What the first rule says that speaks of an address.
+    fn decide(&self, who: &Principal, judge: impl Fn(&Grants) -> Option<Says>) -> Verdict {
+        let Some(mut asked) = self.asked(who) else {
+            return Verdict::Yes;
+        };
+        match asked.find_map(|grants| judge(&grants)) {
             Some(Says::Yes) => Verdict::Yes,
-            Some(Says::No) | None => Verdict::No(Denied {
-                policy: "acl",
-                why: "no grant allows it",
-            }),
+            Some(Says::No) | None => Verdict::No(denied("no grant allows it")),
+        }
+    }
+
+    /// What all rules say of the addresses that a filter matches.
+    fn weigh(&self, who: &Principal, filter: &Pattern) -> Verdict {
+        let Some(mut asked) = self.asked(who) else {
+            return Verdict::Yes;
+        };
+        let mut weighing = Weighing::of(filter);
+        if !asked.any(|grants| grants.weigh(who, &mut weighing)) {
+            weighing.silence();
+        }
+        match weighing.weight() {
+            Weight::All => Verdict::Yes,
+            Weight::Part => Verdict::Part(denied("grants allow a part of it")),
+            Weight::Nothing => Verdict::No(denied("no grant allows any of it")),
         }
     }
 
@@ -93,6 +111,10 @@ impl Acl {
     }
 }
 
+fn denied(why: &'static str) -> Denied {
+    Denied { policy: "acl", why }
+}
+
 impl Policy for Acl {
     fn name(&self) -> &'static str {
         "acl"
@@ -101,8 +123,9 @@ impl Policy for Acl {
     fn admit(&self, who: &Principal, action: &Action<'_>) -> Verdict {
         match action {
             Action::Publish(to) => self.decide(who, |grants| grants.judge_publish(who, to)),
-            Action::Subscribe(filter) => {
-                self.decide(who, |grants| grants.judge_subscribe(who, filter))
+            Action::Subscribe(filter) => self.weigh(who, filter),
+            Action::Receive { by, from } => {
+                self.decide(who, |grants| grants.judge_receive(who, by, from))
             }
             Action::Connect(_) | Action::Stay | Action::Consume(_) | Action::Declare(_) => {
                 Verdict::Yes
@@ -115,7 +138,7 @@ impl Policy for Acl {
 mod tests {
     use std::collections::BTreeMap;
 
-    use fairlead_canon::{Address, Path, Proof, RealmId, Text, Token};
+    use fairlead_canon::{Address, Part, Path, Proof, RealmId, Text, Token};
     use parking_lot::Mutex;
 
     use super::*;
@@ -164,6 +187,40 @@ mod tests {
         papers.put("*", "damaged");
         assert!(!may());
         assert_eq!(acl.admit(&ada, &Action::Declare("q")), Verdict::Yes);
+    }
+
+    #[test]
+    fn a_filter_is_weighed_over_all_grants_that_are_asked() {
+        let papers = Arc::new(Papers::default());
+        let acl = Acl::new(Arc::clone(&papers) as Arc<dyn Directory>);
+        let ada = Principal {
+            name: Text::from_static("ada"),
+            ..Principal::anonymous()
+        };
+        let all = Pattern {
+            realm: RealmId::SHARED,
+            parts: [Part::Many].into(),
+            hides_dollar: true,
+        };
+        let subscribe = || match acl.admit(&ada, &Action::Subscribe(&all)) {
+            Verdict::Yes => "all",
+            Verdict::Part(_) => "a part",
+            Verdict::No(_) => "nothing",
+        };
+        let receive = |from: &'static str| {
+            let path = Path::from_segments([from]).unwrap();
+            let from = &Address::new(RealmId::SHARED, path);
+            acl.admit(&ada, &Action::Receive { by: &all, from }) == Verdict::Yes
+        };
+        assert!(subscribe() == "all" && receive("a"));
+        papers.put("bob", r##"{"rules":[{"allow":"both","at":"#"}]}"##);
+        assert!(subscribe() == "nothing" && !receive("a"));
+        papers.put("ada", r#"{"rules":[{"deny":"both","at":"a"}]}"#);
+        assert_eq!(subscribe(), "nothing");
+        papers.put("*", r##"{"rules":[{"allow":"subscribe","at":"#"}]}"##);
+        assert!(subscribe() == "a part" && receive("b") && !receive("a"));
+        papers.put("ada", r#"{"rules":[{"deny":"publish","at":"a"}]}"#);
+        assert!(subscribe() == "all" && receive("a"));
     }
 
     #[test]

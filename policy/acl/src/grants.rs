@@ -1,10 +1,11 @@
 //! A grant as it is written: rules in order.
 
-use fairlead_canon::{Address, Part, Pattern, Principal};
+use fairlead_canon::{Address, Part, Pattern, Principal, RealmId};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::span::{covers, meets};
+use crate::span::{covers, hides};
+use crate::weighing::Weighing;
 
 /// The rules of one user, or of everybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,24 +88,38 @@ impl Grants {
 
     /// What the first rule that speaks of a publish says.
     pub(crate) fn judge_publish(&self, who: &Principal, to: &Address) -> Option<Says> {
-        let path: Vec<Part> = to.path.segments().map(literal).collect();
+        let path = path(to);
         let mut rules = self.0.iter().filter(|rule| rule.about != About::Subscribe);
         let holds = |rule: &&Rule| match &rule.place {
-            Place::At(pieces) => covers(&parts(pieces, who), &path),
+            Place::At(pieces) => speaks(&parts(pieces, who), to.realm, &path),
             Place::Is(_) => false,
         };
         rules.find(holds).map(|rule| rule.says)
     }
 
-    /// What the first rule that speaks of a subscription says.
-    pub(crate) fn judge_subscribe(&self, who: &Principal, filter: &Pattern) -> Option<Says> {
+    /// What the first rule says that speaks of a message from there, for somebody who subscribed by this filter.
+    pub(crate) fn judge_receive(
+        &self,
+        who: &Principal,
+        by: &Pattern,
+        from: &Address,
+    ) -> Option<Says> {
+        let path = path(from);
         let mut rules = self.0.iter().filter(|rule| rule.about != About::Publish);
-        let holds = |rule: &&Rule| match (&rule.place, rule.says) {
-            (Place::At(pieces), Says::Yes) => covers(&parts(pieces, who), &filter.parts),
-            (Place::At(pieces), Says::No) => meets(&parts(pieces, who), &filter.parts),
-            (Place::Is(pieces), _) => *parts(pieces, who) == *filter.parts,
+        let holds = |rule: &&Rule| match &rule.place {
+            Place::At(pieces) => speaks(&parts(pieces, who), from.realm, &path),
+            Place::Is(pieces) => *parts(pieces, who) == *by.parts,
         };
         rules.find(holds).map(|rule| rule.says)
+    }
+
+    /// Puts the rules about subscriptions on the scale, in order; whether nothing is left to decide.
+    pub(crate) fn weigh(&self, who: &Principal, on: &mut Weighing<'_>) -> bool {
+        let mut rules = self.0.iter().filter(|rule| rule.about != About::Publish);
+        rules.any(|rule| match &rule.place {
+            Place::At(pieces) => on.at(rule.says, parts(pieces, who)),
+            Place::Is(pieces) => on.literally(rule.says, &parts(pieces, who)),
+        })
     }
 }
 
@@ -170,15 +185,25 @@ fn named(text: &str, who: &Principal) -> String {
     out
 }
 
+/// Whether a rule for this place speaks of an address.
+fn speaks(place: &[Part], realm: RealmId, path: &[Part]) -> bool {
+    covers(place, path) && !(realm == RealmId::SHARED && hides(place, path))
+}
+
+fn path(of: &Address) -> Vec<Part> {
+    of.path.segments().map(literal).collect()
+}
+
 fn literal(segment: &[u8]) -> Part {
     Part::Literal(segment.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use fairlead_canon::{Path, RealmId, Text};
+    use fairlead_canon::{Path, Text};
 
     use super::*;
+    use crate::weighing::Weight;
 
     fn who() -> Principal {
         Principal {
@@ -201,6 +226,15 @@ mod tests {
         }
     }
 
+    fn weight(grants: &Grants, text: &str) -> Weight {
+        let filter = filter(text);
+        let mut weighing = Weighing::of(&filter);
+        if !grants.weigh(&who(), &mut weighing) {
+            weighing.silence();
+        }
+        weighing.weight()
+    }
+
     fn grants(rules: &str) -> Grants {
         Grants::from_json(format!("{{\"rules\":[{rules}]}}").as_bytes()).unwrap()
     }
@@ -213,9 +247,9 @@ mod tests {
         assert_eq!(publish("u/bob/1"), None);
         assert_eq!(publish("c/x-pump+7-100%"), Some(Says::Yes));
         assert_eq!(publish("c/x-pump-7-100%"), None);
-        let subscribe = |text| own.judge_subscribe(&who(), &filter(text));
-        assert_eq!(subscribe("u/ada/+"), Some(Says::Yes));
-        assert_eq!(subscribe("u/+/1"), None);
+        assert_eq!(weight(&own, "u/ada/+"), Weight::All);
+        assert_eq!(weight(&own, "u/+/1"), Weight::Part);
+        assert_eq!(weight(&own, "u/bob/+"), Weight::Nothing);
     }
 
     #[test]
@@ -223,17 +257,85 @@ mod tests {
         let mixed = grants(
             r##"{"deny":"subscribe","is":"#"},{"deny":"both","at":"secret/#"},{"allow":"subscribe","at":"#"}"##,
         );
-        let subscribe = |text| mixed.judge_subscribe(&who(), &filter(text));
-        assert_eq!(subscribe("#"), Some(Says::No));
-        assert_eq!(subscribe("public/#"), Some(Says::Yes));
-        assert_eq!(
-            subscribe("+/plans"),
-            Some(Says::No),
-            "it would reach a secret"
-        );
+        assert_eq!(weight(&mixed, "#"), Weight::Nothing);
+        assert_eq!(weight(&mixed, "public/#"), Weight::All);
+        assert_eq!(weight(&mixed, "+/plans"), Weight::Part, "not the secret");
+        let receive = |from| mixed.judge_receive(&who(), &filter("+/plans"), &address(from));
+        assert_eq!(receive("public/plans"), Some(Says::Yes));
+        assert_eq!(receive("secret/plans"), Some(Says::No));
         let publish = |to| mixed.judge_publish(&who(), &address(to));
         assert_eq!(publish("secret/1"), Some(Says::No));
         assert_eq!(publish("public/1"), None);
+    }
+
+    #[test]
+    fn a_filter_is_allowed_as_far_as_the_first_rules_that_speak_of_it() {
+        for (rules, text, expected) in [
+            (r##"{"allow":"subscribe","at":"#"}"##, "a/#", Weight::All),
+            (r#"{"allow":"publish","at":"a/b"}"#, "a/+", Weight::Nothing),
+            (r#"{"allow":"both","at":"a/b"}"#, "a/+", Weight::Part),
+            (r#"{"allow":"both","at":"a/b"}"#, "a/b", Weight::All),
+            (r#"{"allow":"both","at":"a/b"}"#, "b/#", Weight::Nothing),
+            (
+                r##"{"deny":"both","at":"a/#"},{"allow":"both","at":"a/b"}"##,
+                "#",
+                Weight::Nothing,
+            ),
+            (
+                r##"{"allow":"both","at":"a/#"},{"deny":"both","at":"a/b"},{"allow":"both","at":"#"}"##,
+                "+/b",
+                Weight::All,
+            ),
+            (
+                r##"{"allow":"subscribe","is":"#"},{"deny":"both","at":"a"}"##,
+                "#",
+                Weight::All,
+            ),
+            (
+                r##"{"deny":"both","at":"a"},{"allow":"subscribe","is":"#"}"##,
+                "#",
+                Weight::Part,
+            ),
+            (
+                r##"{"allow":"both","at":"a"},{"deny":"subscribe","is":"#"}"##,
+                "#",
+                Weight::Part,
+            ),
+            (r##"{"allow":"subscribe","is":"#"}"##, "+", Weight::Nothing),
+        ] {
+            assert_eq!(weight(&grants(rules), text), expected, "{rules} {text}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_that_stands_first_speaks_of_no_name_that_begins_with_a_dollar() {
+        let all = grants(r##"{"deny":"both","at":"+/secret"},{"allow":"both","at":"#"}"##);
+        let publish = |to| all.judge_publish(&who(), &to);
+        assert_eq!(publish(address("$SYS/x")), None);
+        assert_eq!(publish(address("$SYS/secret")), None);
+        let elsewhere = Address {
+            realm: RealmId::QUEUES,
+            ..address("$x")
+        };
+        assert_eq!(publish(elsewhere), Some(Says::Yes));
+        assert_eq!(weight(&all, "$SYS/#"), Weight::Nothing);
+        assert_eq!(weight(&all, "a/#"), Weight::Part);
+        let some = grants(
+            r##"{"deny":"both","at":"$SYS/secret"},{"allow":"both","at":"$SYS/+"},
+                {"allow":"both","at":"#"}"##,
+        );
+        assert_eq!(weight(&some, "#"), Weight::All, "it sees no such name");
+        assert_eq!(weight(&some, "$SYS/+"), Weight::Part);
+        assert_eq!(weight(&some, "$SYS/a"), Weight::All);
+    }
+
+    #[test]
+    fn a_rule_for_one_filter_speaks_of_what_comes_by_it() {
+        let all = grants(r##"{"deny":"both","at":"a"},{"allow":"subscribe","is":"#"}"##);
+        let receive = |by, from| all.judge_receive(&who(), &filter(by), &address(from));
+        assert_eq!(receive("#", "b"), Some(Says::Yes));
+        assert_eq!(receive("#", "a"), Some(Says::No));
+        assert_eq!(receive("+", "b"), None);
     }
 
     #[test]

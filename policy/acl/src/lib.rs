@@ -3,6 +3,7 @@
 mod acl;
 mod grants;
 mod span;
+mod weighing;
 
 pub use acl::{Acl, EVERYBODY, NAMESPACE};
 pub use grants::{BadGrants, Grants};

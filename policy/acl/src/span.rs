@@ -28,6 +28,13 @@ pub(crate) fn meets(one: &[Part], other: &[Part]) -> bool {
     })
 }
 
+/// Whether a wildcard stands first in `outer`, and in `inner` a name that begins with `$`.
+pub(crate) fn hides(outer: &[Part], inner: &[Part]) -> bool {
+    let has_wildcard = matches!(outer.first(), Some(Part::One | Part::Many));
+    let has_dollar = |first: &[u8]| first.first() == Some(&b'$');
+    has_wildcard && matches!(inner.first(), Some(Part::Literal(first)) if has_dollar(first))
+}
+
 /// What is known of the rests of two patterns.
 struct Next {
     skip_first: bool,

@@ -92,6 +92,7 @@ impl Policy for Authn {
             | Action::Stay
             | Action::Publish(_)
             | Action::Subscribe(_)
+            | Action::Receive { .. }
             | Action::Consume(_)
             | Action::Declare(_) => Verdict::Yes,
         }

@@ -60,10 +60,15 @@ impl Policy for Stack {
     }
 
     fn admit(&self, who: &Principal, action: &Action<'_>) -> Verdict {
-        let mut verdicts = self.0.iter().map(|rule| rule.admit(who, action));
-        verdicts
-            .find(|verdict| *verdict != Verdict::Yes)
-            .unwrap_or(Verdict::Yes)
+        let mut first = Verdict::Yes;
+        for rule in &self.0 {
+            match rule.admit(who, action) {
+                Verdict::Part(why) if first == Verdict::Yes => first = Verdict::Part(why),
+                Verdict::Yes | Verdict::Part(_) => {}
+                no @ Verdict::No(_) => return no,
+            }
+        }
+        first
     }
 
     fn mechanisms(&self, conn: &ConnInfo) -> &'static [&'static str] {
@@ -98,10 +103,18 @@ mod tests {
     }
 
     fn no(why: &'static str) -> Verdict {
-        Verdict::No(Denied {
+        Verdict::No(denied(why))
+    }
+
+    fn part(why: &'static str) -> Verdict {
+        Verdict::Part(denied(why))
+    }
+
+    fn denied(why: &'static str) -> Denied {
+        Denied {
             policy: "says",
             why,
-        })
+        }
     }
 
     fn stack<const N: usize>(rules: [Says; N]) -> Stack {
@@ -109,13 +122,16 @@ mod tests {
     }
 
     #[test]
-    fn the_first_no_wins_and_only_yes_from_all_is_yes() {
+    fn the_first_no_wins_then_the_first_part_and_only_yes_from_all_is_yes() {
         let who = Principal::anonymous();
         let ask = |stack: Stack| stack.admit(&who, &Action::Declare("x"));
         let yes = || Says(Verdict::Yes, &[]);
         let deny = |why| Says(no(why), &[]);
         assert_eq!(ask(stack([yes(), yes()])), Verdict::Yes);
         assert_eq!(ask(stack([yes(), deny("b"), deny("c")])), no("b"));
+        let narrow = |why| Says(part(why), &[]);
+        assert_eq!(ask(stack([yes(), narrow("b"), narrow("c")])), part("b"));
+        assert_eq!(ask(stack([narrow("b"), yes(), deny("c")])), no("c"));
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use fairlead_canon::{Kind, Pattern};
+use fairlead_canon::{Address, Kind, Pattern};
 use fairlead_delivery::{Allowance, Joining, Place};
 use fairlead_ports::{Action, Verdict};
 use fairlead_topology::{Stream, StreamKey};
 
 use crate::hub::{Entrant, Hot};
 use crate::live::Subscription;
-use crate::verb::{Attach, AttachmentId, Settling, Source};
+use crate::verb::{Attach, AttachmentId, Extent, Settling, Source};
 use crate::{Caller, Error, Reason};
 
 /// One attachment of a caller.
@@ -51,7 +51,7 @@ impl Caller {
         let id = self.next_attachment()?;
         let attached = match attach.source {
             Source::Live(pattern) => {
-                self.admit(&Action::Subscribe(&pattern))?;
+                self.may_subscribe(&pattern)?;
                 let subscription = self.subscription(id, &pattern, attach.no_local);
                 self.kernel.subscriptions.insert(subscription);
                 Attached::Live(pattern)
@@ -192,16 +192,27 @@ impl Caller {
         })
     }
 
-    /// Whether the rules let this caller read what a pattern matches. Attaching and binding ask it too;
-    /// this is for a reader of a stream that somebody else has bound.
-    pub fn may_subscribe(&self, pattern: &Pattern) -> Result<(), Error> {
-        self.admit(&Action::Subscribe(pattern))
+    /// How much of what a pattern matches the rules let this caller read; `Denied` where that is nothing.
+    /// Attaching and binding ask it too; this is for a reader of a stream that somebody else has bound.
+    pub fn may_subscribe(&self, pattern: &Pattern) -> Result<Extent, Error> {
+        let action = Action::Subscribe(pattern);
+        match self.kernel.policy.admit(self.who(), &action) {
+            Verdict::Yes => Ok(Extent::Whole),
+            Verdict::Part(_) => Ok(Extent::Part),
+            Verdict::No(denied) => Err(denied.into()),
+        }
     }
 
+    /// Whether this caller may have a message from there by a pattern that matches it and of which it may read a part.
+    pub fn may_receive(&self, by: &Pattern, from: &Address) -> bool {
+        self.admit(&Action::Receive { by, from }).is_ok()
+    }
+
+    /// Whether the rules let this caller do all of it.
     pub(crate) fn admit(&self, action: &Action<'_>) -> Result<(), Error> {
         match self.kernel.policy.admit(self.who(), action) {
             Verdict::Yes => Ok(()),
-            Verdict::No(denied) => Err(denied.into()),
+            Verdict::Part(denied) | Verdict::No(denied) => Err(denied.into()),
         }
     }
 

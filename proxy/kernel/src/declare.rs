@@ -1,8 +1,10 @@
 //! Making, changing and removing what exists.
 
-use fairlead_canon::{Class, RealmId};
+use fairlead_canon::{Class, Pattern, RealmId};
 use fairlead_ports::Action;
-use fairlead_topology::{Change, Configure, Declared, Destination, Lifetime, Match, StreamKey};
+use fairlead_topology::{
+    Change, Configure, Declared, Destination, Family, Lifetime, Match, StreamKey,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::registrar::{Proviso, Request};
@@ -67,12 +69,24 @@ impl Caller {
             Change::CreateRealm(new) => self.admit(&Action::Declare(&new.name)),
             Change::Bind(binding) => {
                 if let Match::Pattern(pattern) = &binding.on {
-                    self.admit(&Action::Subscribe(pattern))?;
+                    self.may_fill(&binding.to, pattern)?;
                 }
                 self.may_lead_to(&binding.to)
             }
             Change::Unbind(binding) => self.may_lead_to(&binding.to),
             Change::RemoveRealm(_) | Change::PutEntry { .. } => Ok(()),
+        }
+    }
+
+    /// A part of a pattern is enough for a mailbox, whose one reader asks about each message.
+    fn may_fill(&self, to: &Destination, pattern: &Pattern) -> Result<(), Error> {
+        match to {
+            Destination::Stream(key) if key.family == Family::Mailbox => {
+                self.may_subscribe(pattern).map(drop)
+            }
+            Destination::Stream(_) | Destination::Realm(_) => {
+                self.admit(&Action::Subscribe(pattern))
+            }
         }
     }
 

@@ -83,7 +83,7 @@ pub use translator::{
 };
 pub use txn::{Hold, Holder, Phase as TxnPhase, TxnError, TxnView};
 pub use verb::{
-    Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Displaced, Event, FetchAt,
+    Attach, AttachmentId, Content, Delivery, DeliveryId, Depth, Displaced, Event, Extent, FetchAt,
     FetchLimits, Fetched, Later, Live, Pending, Position, Publish, PutDocument, Receipt, Settle,
     Settled, Settling, Source, Taken, To, Transacted, Transaction,
 };

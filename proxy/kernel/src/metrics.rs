@@ -117,7 +117,7 @@ pub enum DropReason {
     Inexpressible,
     /// It has no key, and the log keeps the newest message of each.
     Keyless,
-    /// Its reader has lost the grant under which it asked for it.
+    /// Its reader may not have it: what it asked for is granted in part, or no more.
     NotGranted,
 }
 
@@ -430,9 +430,11 @@ impl Meters {
         }
     }
 
-    /// Messages dropped, for whatever reason.
+    /// Messages dropped that somebody was to have, for whatever reason.
     pub fn dropped_count(&self) -> u64 {
-        self.dropped.iter().map(IntCounter::get).sum()
+        let all = DropReason::ALL.iter().zip(&self.dropped);
+        let lost = all.filter(|(reason, _)| **reason != DropReason::NotGranted);
+        lost.map(|(_, counter)| counter.get()).sum()
     }
 
     /// Counts a dropped message.

@@ -62,7 +62,7 @@ impl Roll {
         for (caller, inbox) in inboxes {
             match self.policy.admit(&inbox.who, &Action::Stay) {
                 Verdict::Yes => self.tell_of_edition(caller, &inbox),
-                Verdict::No(denied) => {
+                Verdict::Part(denied) | Verdict::No(denied) => {
                     tracing::info!(user = %inbox.who.name, %denied, "a connection ends");
                     inbox.displace(Displaced::Revoked);
                 }

@@ -138,8 +138,18 @@ pub struct Attach {
 pub enum Source {
     /// A queue or mailbox.
     Stream(StreamKey),
-    /// Whatever is published at matching addresses from this moment on; nothing is stored.
+    /// Whatever is published at matching addresses from this moment on; nothing is stored. Where the caller
+    /// may read a part of it, it asks about each message by [`Caller::may_receive`](crate::Caller::may_receive).
     Live(Pattern),
+}
+
+/// How much of what a pattern matches a caller may read, when it may read any of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// What [`Caller::may_receive`](crate::Caller::may_receive) says yes to.
+    Part,
 }
 
 /// How deliveries are settled.

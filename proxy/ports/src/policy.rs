@@ -11,8 +11,8 @@ use crate::{ConnInfo, Login};
 pub trait Policy: Debug + Send + Sync {
     /// Its word in metric labels and logs.
     fn name(&self) -> &'static str;
-    /// Whether `who` may do this. The first `No` of a stack wins. Follows from the two and the
-    /// directory alone: a `Yes` to a publish is remembered until the directory changes.
+    /// Whether `who` may do this. The first `No` of a stack wins, then the first `Part`. Follows from the two
+    /// and the directory alone: a `Yes` to a publish is remembered until the directory changes.
     fn admit(&self, who: &Principal, action: &Action<'_>) -> Verdict;
     /// The SASL mechanisms it can check, best first. Only a rule about logins has any.
     fn mechanisms(&self, _: &ConnInfo) -> &'static [&'static str] {
@@ -35,6 +35,13 @@ pub enum Action<'a> {
     Publish(&'a Address),
     /// Read what a pattern matches.
     Subscribe(&'a Pattern),
+    /// Be given what comes from an address, because of a pattern of which a part was granted.
+    Receive {
+        /// What was subscribed to. It matches the address.
+        by: &'a Pattern,
+        /// Where the message was published.
+        from: &'a Address,
+    },
     /// Read a named stream.
     Consume(&'a str),
     /// Create, alter or remove the named thing.
@@ -46,6 +53,9 @@ pub enum Action<'a> {
 pub enum Verdict {
     /// As far as this rule is concerned.
     Yes,
+    /// Some of it, and why not all. Only of a [`Action::Subscribe`] to a pattern with wildcards; whoever goes on
+    /// with the part asks about each message, by [`Action::Receive`].
+    Part(Denied),
     /// No, and why.
     No(Denied),
 }

@@ -49,9 +49,11 @@ impl Policy for Notes {
         let note = match action {
             Action::Subscribe(_) => Note::NobodySubscribes,
             Action::Stay => Note::NobodyStays,
-            Action::Connect(_) | Action::Publish(_) | Action::Consume(_) | Action::Declare(_) => {
-                return Verdict::Yes;
-            }
+            Action::Connect(_)
+            | Action::Publish(_)
+            | Action::Receive { .. }
+            | Action::Consume(_)
+            | Action::Declare(_) => return Verdict::Yes,
         };
         match self.0.get("notes", note.name().as_bytes()) {
             None => Verdict::Yes,

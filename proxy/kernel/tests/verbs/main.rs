@@ -21,6 +21,7 @@ mod groups;
 mod handing;
 mod leaving;
 mod moving;
+mod narrowing;
 mod publishing;
 mod queues;
 mod reading;

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use fairlead_canon::{LossCode, Message, Outcome, Promise, Timestamp};
+use fairlead_canon::{LossCode, Message, Outcome, Pattern, Promise, Timestamp};
 use fairlead_kernel::{
-    Content, Delivery as Delivered, DropReason, Io, Live, Publish as Publication, Run, Settle,
-    Settled, To, Transaction,
+    AttachmentId, Content, Delivery as Delivered, DropReason, Io, Live, Publish as Publication,
+    Run, Settle, Settled, To, Transaction,
 };
 
 use super::Session;
@@ -49,10 +49,12 @@ impl<I: Io> Session<I> {
         let message = &delivered.message;
         let via = delivered.id.attachment;
         let is_own = self.mailbox == Some(via);
+        let (caller, path) = (&self.caller, &message.address.path);
+        let may = |pattern: &Pattern| caller.may_receive(pattern, &message.address);
         let grant = match is_own {
-            true if map::is_shared(message) => self.subscriptions.grant_shared(message),
-            true => self.subscriptions.grant_at(&message.address.path),
-            false => self.subscriptions.grant_via(&[via]),
+            true if map::is_shared(message) => self.subscriptions.grant_shared(path, &may),
+            true => self.subscriptions.grant_at(path, &may),
+            false => self.subscriptions.grant_by(&[via], path, &may),
         };
         let Some(grant) = grant else {
             // That of a group is with others since its member left.
@@ -123,23 +125,43 @@ impl<I: Io> Session<I> {
         let now = self.now();
         for Live { run, via } in lives {
             let Some(grant) = self.subscriptions.grant_via(via) else {
-                let meters = self.caller.meters();
-                let messages = run.messages().iter();
-                messages.for_each(|_| meters.dropped(DropReason::NotGranted));
+                self.deliver_granted(run, via, now)?;
                 continue;
             };
             if self.send_as_to_others(run, &grant) {
                 continue;
             }
             for message in run.messages() {
-                let sending = Sending {
-                    retain: grant.retain_as_published && message.terms.latest,
-                    ..Sending::at_most_once(now)
-                };
-                self.send(message, &grant, sending)?;
+                self.send_live(message, &grant, now)?;
             }
         }
         Ok(())
+    }
+
+    /// The messages of a run that are granted, where that is not all of them.
+    fn deliver_granted(
+        &mut self,
+        run: &Run,
+        via: &[AttachmentId],
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        for message in run.messages() {
+            let (caller, path) = (&self.caller, &message.address.path);
+            let may = |pattern: &Pattern| caller.may_receive(pattern, &message.address);
+            match self.subscriptions.grant_by(via, path, &may) {
+                Some(grant) => self.send_live(message, &grant, now)?,
+                None => self.caller.meters().dropped(DropReason::NotGranted),
+            }
+        }
+        Ok(())
+    }
+
+    fn send_live(&mut self, message: &Message, grant: &Grant, now: Timestamp) -> Result<(), Fault> {
+        let sending = Sending {
+            retain: grant.retain_as_published && message.terms.latest,
+            ..Sending::at_most_once(now)
+        };
+        self.send(message, grant, sending).map(drop)
     }
 
     /// Queues messages in the words in which others are told them; `false` when this client is told them in

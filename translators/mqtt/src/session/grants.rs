@@ -1,15 +1,19 @@
-//! Subscriptions whose grants are taken back and given back, while the client is here or away.
+//! How much of a subscription is granted, and what becomes of it when that changes while the client is here or
+//! away.
 //!
 //! ```text
-//! Granted    --looked at before a delivery, once for each change of the directory--> Suspended
-//! Suspended  --told that the directory has changed, or the client is back--> Granted
+//! Granted <--> Narrowed   looked at before a delivery, once for each change of the directory
+//!    |            |       the same
+//!    v            v
+//!      Suspended          told that the directory has changed, or the client is back --> one of the two
 //! ```
 //!
-//! A subscription that is suspended stays: nothing comes by it, and the client is not told, as no packet
-//! could say it. Where its messages are bound to the mailbox they go on to be kept there, and are dropped
-//! when it is their turn.
+//! Of one that is narrowed each message is asked about, and what is not granted is left out. One that is suspended
+//! stays: nothing comes by it. The client is told of neither, as no packet could say it. Where messages
+//! are bound to the mailbox they go on to be kept there, and are dropped when it is their turn.
 
-use fairlead_kernel::{Caller, Io, Reason};
+use fairlead_canon::{Message, Pattern};
+use fairlead_kernel::{Caller, Error, Extent, Io, Reason};
 use smallvec::SmallVec;
 
 use super::Session;
@@ -17,9 +21,11 @@ use super::subscribe::listen;
 use super::subscriptions::{Entry, Standing};
 use crate::errors::Fault;
 
+const IN_PART: &str = "a part of it is granted, and it is needed whole";
+
 impl<I: Io> Session<I> {
-    /// Suspends what is not granted any more. To be called before anything is delivered; costs nothing while the
-    /// directory stays as it is.
+    /// Narrows or suspends what is not granted any more. To be called before anything is delivered; costs nothing
+    /// while the directory stays as it is.
     pub(super) fn look_at_grants(&mut self) {
         let edition = self.caller.edition();
         if self.granted_at == edition {
@@ -30,7 +36,11 @@ impl<I: Io> Session<I> {
         let caller = &mut self.caller;
         let mut lost = 0;
         for entry in self.subscriptions.iter_mut() {
-            if entry.is_suspended() || is_granted(caller, entry) {
+            if entry.is_suspended() {
+                continue;
+            }
+            if let Ok(standing) = standing(caller, entry) {
+                entry.standing = standing;
                 continue;
             }
             entry.standing = Standing::Suspended;
@@ -49,9 +59,12 @@ impl<I: Io> Session<I> {
     pub(super) async fn go_on_granted(&mut self) -> Result<(), Fault> {
         let room = self.room();
         for entry in self.subscriptions.iter_mut() {
-            if !entry.is_suspended() || !is_granted(&self.caller, entry) {
+            if !entry.is_suspended() {
                 continue;
             }
+            let Ok(standing) = standing(&self.caller, entry) else {
+                continue;
+            };
             if !entry.fills_mailbox() {
                 entry.attachments = match listen(&mut self.caller, entry, &room).await {
                     Ok(attachments) => attachments,
@@ -62,10 +75,18 @@ impl<I: Io> Session<I> {
                     Err(error) => return Err(error.into()),
                 };
             }
-            entry.standing = Standing::Granted;
+            entry.standing = standing;
         }
         self.await_grants();
         Ok(())
+    }
+
+    /// Whether the client may have a message because of this subscription, which asks for it.
+    pub(super) fn is_heard(&self, entry: &Entry, message: &Message) -> bool {
+        let address = &message.address;
+        entry.lets_through(&address.path, &|pattern| {
+            self.caller.may_receive(pattern, address)
+        })
     }
 
     /// Sees to it that whoever waits for a grant is told of the next change.
@@ -76,7 +97,32 @@ impl<I: Io> Session<I> {
     }
 }
 
-fn is_granted(caller: &Caller, entry: &Entry) -> bool {
-    let mut patterns = entry.patterns.iter();
-    patterns.all(|pattern| caller.may_subscribe(pattern).is_ok())
+/// The patterns of a subscription of which anything is granted: of two that may be one.
+pub(super) fn heard<'a>(caller: &Caller, entry: &'a Entry) -> SmallVec<[&'a Pattern; 2]> {
+    let is_whole = entry.standing == Standing::Granted;
+    let patterns = entry.patterns.iter();
+    patterns
+        .filter(|pattern| is_whole || caller.may_subscribe(pattern).is_ok())
+        .collect()
+}
+
+/// How much of a subscription is granted; `Denied` where that is nothing.
+pub(super) fn standing(caller: &Caller, entry: &Entry) -> Result<Standing, Error> {
+    let (mut has_some, mut refusal) = (false, None);
+    for pattern in &entry.patterns {
+        match caller.may_subscribe(pattern) {
+            Ok(Extent::Whole) => has_some = true,
+            Ok(Extent::Part) => {
+                has_some = true;
+                refusal.get_or_insert_with(|| Error::peer(Reason::Denied, IN_PART));
+            }
+            Err(error) => refusal = Some(error),
+        }
+    }
+    match refusal {
+        None => Ok(Standing::Granted),
+        // What a member of a group may not have would be lost to the others.
+        Some(_) if has_some && !entry.has_queue() => Ok(Standing::Narrowed),
+        Some(refusal) => Err(refusal),
+    }
 }

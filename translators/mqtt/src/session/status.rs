@@ -134,6 +134,8 @@ impl<I: Io> Session<I> {
             let is_wanted = entry.matches(&address.path);
             is_wanted.then(|| Message::new(address, value.into(), terms))
         });
-        wanted.collect()
+        wanted
+            .filter(|message| self.is_heard(entry, message))
+            .collect()
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{Class, Kind, Message, Overflow, Promise, SizeLimits, Text};
+use fairlead_canon::{Class, Kind, Message, Overflow, Pattern, Promise, SizeLimits, Text};
 use fairlead_kernel::{
     Attach, AttachmentId, Binding, Caller, Change, ClosedReason, Content, Destination, Error, Io,
     Lifetime, Match, NewStream, Publish as Publication, Reason, Source, StreamKey, To,
@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use super::Session;
 use super::client::Expiry;
 use super::ending::End;
+use super::grants::{heard, standing};
 use super::link::Gate;
 use super::share::{self, Room};
 use super::subscriptions::{Entry, Subscriptions};
@@ -170,10 +171,7 @@ impl<I: Io> Session<I> {
             return Err(Denial::new(ReasonCode::QUOTA_EXCEEDED, why));
         }
         let mut entry = Entry::new(&asked, id);
-        for pattern in &entry.patterns {
-            let allowed = self.caller.may_subscribe(pattern);
-            allowed.map_err(Denial::from)?;
-        }
+        entry.standing = standing(&self.caller, &entry)?;
         if !entry.fills_mailbox() {
             let room = self.room();
             let listening = listen(&mut self.caller, &entry, &room).await;
@@ -192,7 +190,8 @@ impl<I: Io> Session<I> {
         if let Some(before) = &before {
             self.leave(before, changes);
         }
-        changes.extend(bindings(&entry, &self.client.mailbox).map(Change::Bind));
+        let heard = heard(&self.caller, &entry);
+        changes.extend(bindings(&entry, heard, &self.client.mailbox).map(Change::Bind));
         self.subscriptions.put(entry.clone());
         Ok((entry, before.is_none()))
     }
@@ -204,7 +203,8 @@ impl<I: Io> Session<I> {
             .iter()
             // What a member of a group holds it may still acknowledge.
             .for_each(|attachment| self.caller.stop(*attachment));
-        changes.extend(bindings(entry, &self.client.mailbox).map(Change::Unbind));
+        let all = entry.patterns.iter();
+        changes.extend(bindings(entry, all, &self.client.mailbox).map(Change::Unbind));
     }
 
     /// Declares what subscriptions need, all at once, and keeps them if the session is kept.
@@ -250,6 +250,9 @@ impl<I: Io> Session<I> {
             loop {
                 let (page, next) = self.caller.latest(pattern, after).await?;
                 for message in &page {
+                    if !self.is_heard(entry, message) {
+                        continue;
+                    }
                     if entry.fills_mailbox() {
                         self.replay_to_mailbox(message)?;
                     } else {
@@ -296,7 +299,7 @@ pub(super) async fn listen(
         live.push(share::join(caller, entry, room).await?);
         return Ok(live);
     }
-    for pattern in &entry.patterns {
+    for pattern in heard(caller, entry) {
         let source = Source::Live(pattern.clone());
         let attach = Attach {
             no_local: entry.no_local,
@@ -351,9 +354,10 @@ fn inbox(key: &StreamKey, connection: u64, settings: &Settings) -> NewStream {
 /// written differently and mean the same.
 fn bindings<'a>(
     entry: &'a Entry,
+    patterns: impl IntoIterator<Item = &'a Pattern>,
     mailbox: &'a StreamKey,
-) -> impl Iterator<Item = Binding> + use<'a> {
-    let patterns = entry.patterns.iter().filter(|_| entry.fills_mailbox());
+) -> impl Iterator<Item = Binding> {
+    let patterns = patterns.into_iter().filter(|_| entry.fills_mailbox());
     patterns.map(|pattern| Binding {
         from: pattern.realm,
         on: Match::Pattern(pattern.clone()),

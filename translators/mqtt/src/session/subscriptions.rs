@@ -1,7 +1,7 @@
 //! The subscriptions of one session, and their stored form.
 
 use bytes::{Bytes, BytesMut};
-use fairlead_canon::{Message, Path, Pattern, Text};
+use fairlead_canon::{Path, Pattern, RealmId, Text};
 use fairlead_kernel::AttachmentId;
 use fairlead_wire::{Reader, WireError, Writer};
 use smallvec::SmallVec;
@@ -39,6 +39,8 @@ pub(super) struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     Granted,
+    /// In part: each message is asked about.
+    Narrowed,
     /// It waits for its grant. Nothing comes by it.
     Suspended,
 }
@@ -51,6 +53,9 @@ pub(super) struct Grant {
     pub(super) retain_as_published: bool,
     pub(super) ids: SmallVec<[SubscriptionId; 1]>,
 }
+
+/// Whether the client may have the message in question because of a pattern that matches it.
+pub(super) type May<'a> = &'a dyn Fn(&Pattern) -> bool;
 
 const REVISION: u8 = 1;
 const NO_LOCAL: u8 = 1 << 2;
@@ -106,13 +111,13 @@ impl Subscriptions {
 
     /// How a message from the mailbox is delivered. A message that no subscription asks for any
     /// more is delivered as it was published: its delivery may have begun on another connection.
-    /// `None`: those that ask for it are suspended, and it is not delivered.
-    pub(super) fn grant_at(&mut self, path: &Path) -> Option<Grant> {
+    /// `None`: it is not granted.
+    pub(super) fn grant_at(&mut self, path: &Path, may: May<'_>) -> Option<Grant> {
         if let Some((_, grant)) = self.last.as_deref().filter(|(last, _)| last == path) {
             return grant.clone();
         }
         let fills = |entry: &&Entry| entry.fills_mailbox() && entry.matches(path);
-        let grant = Grant::of(self.entries.iter().filter(fills));
+        let grant = Grant::of(self.entries.iter().filter(fills), path, may);
         // A copy of the path: a slice would keep the whole stored message in memory.
         let path = Path::from_segments(path.segments()).ok();
         self.last = path.map(|path| Box::new((path, grant.clone())));
@@ -120,24 +125,46 @@ impl Subscriptions {
     }
 
     /// The same for a message of a group that was taken into the mailbox.
-    pub(super) fn grant_shared(&self, message: &Message) -> Option<Grant> {
-        let path = &message.address.path;
+    pub(super) fn grant_shared(&self, path: &Path, may: May<'_>) -> Option<Grant> {
         let matching = self
             .entries
             .iter()
             .filter(|entry| entry.has_queue() && entry.matches(path));
-        Grant::of(matching)
+        Grant::of(matching, path, may)
     }
 
-    /// The same for a message from an attachment other than the mailbox.
+    /// The same for a message from attachments other than the mailbox.
+    pub(super) fn grant_by(
+        &self,
+        via: &[AttachmentId],
+        path: &Path,
+        may: May<'_>,
+    ) -> Option<Grant> {
+        Grant::of(self.via(via), path, may)
+    }
+
+    /// How all messages from these attachments are delivered; `None` where it is to be asked about each.
     pub(super) fn grant_via(&self, via: &[AttachmentId]) -> Option<Grant> {
+        let mut grant = None;
+        for entry in self.via(via) {
+            if entry.standing != Standing::Granted {
+                return None;
+            }
+            grant
+                .get_or_insert_with(|| Grant::up_to(Qos::AtMostOnce))
+                .add(entry);
+        }
+        grant
+    }
+
+    fn via(&self, via: &[AttachmentId]) -> impl Iterator<Item = &Entry> {
         let is_via = |entry: &&Entry| {
             entry
                 .attachments
                 .iter()
                 .any(|attachment| via.contains(attachment))
         };
-        Grant::of(self.entries.iter().filter(is_via))
+        self.entries.iter().filter(is_via)
     }
 
     /// For the session's document, with the name of the principal that it belongs to.
@@ -226,6 +253,16 @@ impl Entry {
         self.standing == Standing::Suspended
     }
 
+    /// Whether the client may have a message from a path that this subscription asks for.
+    pub(super) fn lets_through(&self, path: &Path, may: May<'_>) -> bool {
+        let mut matching = self.patterns.iter().filter(|pattern| pattern.matches(path));
+        match self.standing {
+            Standing::Granted => true,
+            Standing::Narrowed => matching.any(may),
+            Standing::Suspended => false,
+        }
+    }
+
     pub(super) fn matches(&self, path: &Path) -> bool {
         self.patterns.iter().any(|pattern| pattern.matches(path))
     }
@@ -241,20 +278,26 @@ impl Grant {
         }
     }
 
-    fn of<'a>(matching: impl Iterator<Item = &'a Entry>) -> Option<Self> {
+    fn of<'a>(
+        matching: impl Iterator<Item = &'a Entry>,
+        path: &Path,
+        may: May<'_>,
+    ) -> Option<Self> {
         let mut grant = Self::up_to(Qos::AtMostOnce);
         let (mut is_any, mut is_granted) = (false, false);
         for entry in matching {
             is_any = true;
-            if !entry.is_suspended() {
+            if entry.lets_through(path, may) {
                 is_granted = true;
                 grant.add(entry);
             }
         }
-        match is_any {
-            true => is_granted.then_some(grant),
-            false => Some(Self::up_to(Qos::ExactlyOnce)),
+        if !is_any {
+            // Otherwise what a subscription was not granted would be had by ending it.
+            is_granted = may(&Pattern::exact(RealmId::SHARED, path));
+            grant = Self::up_to(Qos::ExactlyOnce);
         }
+        is_granted.then_some(grant)
     }
 
     fn add(&mut self, entry: &Entry) {
@@ -280,7 +323,8 @@ mod tests {
         all.put(entry("a/+", Qos::ExactlyOnce, 2));
         all.put(entry("b", Qos::ExactlyOnce, 3));
         all.put(entry("a/b", Qos::AtMostOnce, 4));
-        let grant = all.grant_at(&names::path_of(b"a/b").unwrap()).unwrap();
+        let path = names::path_of(b"a/b").unwrap();
+        let grant = all.grant_at(&path, &|_| false).unwrap();
         assert_eq!(grant.qos, Qos::ExactlyOnce);
         assert_eq!(
             grant.ids.iter().map(|id| id.get()).collect::<Vec<_>>(),
@@ -292,12 +336,13 @@ mod tests {
     fn what_was_granted_is_not_remembered_beyond_a_change() {
         let path = names::path_of(b"a/b").unwrap();
         let mut all = Subscriptions::default();
-        let qos_at = |all: &mut Subscriptions| all.grant_at(&path).map(|grant| grant.qos);
+        let grant_at = |all: &mut Subscriptions| all.grant_at(&path, &|_| false);
+        let qos_at = |all: &mut Subscriptions| grant_at(all).map(|grant| grant.qos);
         all.put(entry("a/#", Qos::AtLeastOnce, 1));
         assert_eq!(qos_at(&mut all), Some(Qos::AtLeastOnce));
         all.put(entry("a/b", Qos::ExactlyOnce, 2));
         assert_eq!(qos_at(&mut all), Some(Qos::ExactlyOnce));
-        assert_eq!(all.grant_at(&path), all.grant_at(&path));
+        assert_eq!(grant_at(&mut all), grant_at(&mut all));
         assert!(all.remove("a/b").is_some());
         assert_eq!(qos_at(&mut all), Some(Qos::AtLeastOnce));
         for entry in all.iter_mut() {
@@ -306,6 +351,28 @@ mod tests {
         assert_eq!(qos_at(&mut all), None);
         all.put(entry("a/+", Qos::AtLeastOnce, 3));
         assert_eq!(qos_at(&mut all), Some(Qos::AtLeastOnce));
+    }
+
+    #[test]
+    fn a_message_is_granted_by_the_subscriptions_that_let_it_through() {
+        let path = names::path_of(b"a/b").unwrap();
+        let mut all = Subscriptions::default();
+        all.put(entry("a/+", Qos::AtLeastOnce, 1));
+        all.put(Entry {
+            standing: Standing::Narrowed,
+            ..entry("#", Qos::ExactlyOnce, 2)
+        });
+        let may_have = |all: &mut Subscriptions, may: bool| {
+            all.iter_mut().for_each(drop);
+            all.grant_at(&path, &|_| may).map(|grant| grant.qos)
+        };
+        assert_eq!(may_have(&mut all, true), Some(Qos::ExactlyOnce));
+        assert_eq!(may_have(&mut all, false), Some(Qos::AtLeastOnce));
+        assert!(all.remove("a/+").is_some());
+        assert_eq!(may_have(&mut all, false), None);
+        assert!(all.remove("#").is_some());
+        assert_eq!(may_have(&mut all, false), None, "nobody asks for it");
+        assert_eq!(may_have(&mut all, true), Some(Qos::ExactlyOnce));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod connect;
 mod damaged;
 mod gone;
 mod grants;
+mod narrowed;
 mod peer;
 mod publish;
 mod qos2;

@@ -137,7 +137,7 @@ async fn a_delivery_that_has_begun_is_completed_after_unsubscribing() {
     reader.expect_nothing().await;
 }
 
-fn unsubscribe(number: u16, filters: &[&'static str]) -> Packet {
+pub(crate) fn unsubscribe(number: u16, filters: &[&'static str]) -> Packet {
     Packet::Unsubscribe(Unsubscribe {
         packet_id: id(number),
         properties: Properties::NONE,
