@@ -98,7 +98,7 @@ impl World {
         for op in unit.ops {
             match (&lone, op) {
                 (Lone::Append(placed, weight), Op::Append { batch, .. }) => {
-                    self.append(&[*placed], batch, *weight, told);
+                    self.append_at(placed, batch, *weight, told);
                     committed.placed.push(*placed);
                 }
                 (_, op) => self.apply(op),
@@ -226,28 +226,31 @@ impl World {
     }
 
     fn append(&mut self, placed: &[Placed], batch: Batch, weight: u64, told: &mut Told) {
-        let now = self.now().unwrap_or(batch.time);
-        let opens = batch.flags.transactional && !batch.flags.control;
-        let opener = batch.stamp.filter(|_| opens);
-        let is_single = batch.codec == Codec::Envelope && batch.span == 1;
-        let (span, body) = (batch.span, is_single.then(|| batch.bytes.clone()));
         let new = || placed.iter().filter(|placed| placed.how == Placement::New);
         for (placed, batch) in new().zip(repeat_n(batch, new().count())) {
-            let (entity, base) = (placed.entity, placed.base);
-            if let Some(stamp) = opener {
-                self.open.insert((stamp.producer, entity));
-            }
-            let append = |kept: &mut Entity| kept.append(base, batch, weight, now);
-            if let Some((bytes, deadline)) = self.change(entity, append) {
-                told.appended.push(Appended {
-                    entity,
-                    base,
-                    span,
-                    bytes,
-                    deadline,
-                });
-                told.bodies.push(body.clone());
-            }
+            self.append_at(placed, batch, weight, told);
+        }
+    }
+
+    fn append_at(&mut self, placed: &Placed, batch: Batch, weight: u64, told: &mut Told) {
+        let now = self.now().unwrap_or(batch.time);
+        let (entity, base, span) = (placed.entity, placed.base, batch.span);
+        let opens = batch.flags.transactional && !batch.flags.control;
+        if let Some(stamp) = batch.stamp.filter(|_| opens) {
+            self.open.insert((stamp.producer, entity));
+        }
+        let is_single = batch.codec == Codec::Envelope && span == 1;
+        let body = is_single.then(|| batch.bytes.clone());
+        let append = |kept: &mut Entity| kept.append(base, batch, weight, now);
+        if let Some((bytes, deadline)) = self.change(entity, append) {
+            told.appended.push(Appended {
+                entity,
+                base,
+                span,
+                bytes,
+                deadline,
+            });
+            told.bodies.push(body);
         }
     }
 

@@ -263,8 +263,8 @@ impl Caller {
                 self.meters.failed(error);
             }
         }
-        let places: Vec<_> = assigned.iter().map(|one| one.place).collect();
+        let places = assigned.iter().map(|one| one.place);
         // Ended for this queue alone: what is staged for the store is nothing.
-        drop(self.end(attachment, &places, Outcome::Done));
+        drop(self.end(attachment, places, Outcome::Done));
     }
 }

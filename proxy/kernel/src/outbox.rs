@@ -260,26 +260,37 @@ impl Outbox {
         );
     }
 
-    /// Hands over what is staged.
-    pub(crate) fn flush(&mut self, store: &dyn Store, undertaker: &Arc<Undertaker>) {
+    /// Hands over what is staged. What has kept its promise by then, with nothing under way before it, adds its
+    /// receipts to `events`.
+    pub(crate) fn flush(
+        &mut self,
+        store: &dyn Store,
+        undertaker: &Arc<Undertaker>,
+        (events, meters): (&mut VecDeque<Event>, &Meters),
+    ) {
         let units = std::mem::take(&mut self.units);
         self.usual = units.len().min(Self::USUAL_MAX);
         let turns = std::mem::take(&mut self.turns);
         let bytes = std::mem::take(&mut self.staged_bytes);
         let aftermath = self.aftermath.take();
-        let commit = (!units.is_empty()).then(|| {
+        let mut commit = (!units.is_empty()).then(|| {
             let commit = store.commit(units);
-            Solo::new(match aftermath {
+            match aftermath {
                 Some(aftermath) => aftermath.follow(commit, undertaker),
                 None => commit,
-            })
+            }
         });
-        if commit.is_none() && turns.is_empty() {
-            return;
+        let ended = match &mut commit {
+            _ if self.is_flying() => None,
+            Some(commit) => commit.take_ended(),
+            None => Some(Outcomes::new()),
+        };
+        if let Some(outcomes) = ended {
+            return give_receipts(turns, &outcomes, (events, meters));
         }
         self.flying_bytes += bytes;
         self.flights.push_back(Flight {
-            commit,
+            commit: commit.map(Solo::new),
             turns,
             bytes,
         });
@@ -307,15 +318,21 @@ impl Outbox {
                 None => Outcomes::new(),
             };
             let turns = std::mem::take(&mut flight.turns);
-            count_unheard(&turns, &results, meters);
-            // What is settled has mostly nobody who waits for it.
-            for turn in turns {
-                events.push_back(turn.finish(&results));
-            }
+            give_receipts(turns, &results, (events, meters));
             self.flying_bytes -= flight.bytes;
             self.flights.pop_front();
         }
     }
+}
+
+/// Tells of what has ended. What is settled has mostly nobody who waits for it.
+fn give_receipts(
+    turns: Turns,
+    results: &[Result<Committed, StoreError>],
+    (events, meters): (&mut VecDeque<Event>, &Meters),
+) {
+    count_unheard(&turns, results, meters);
+    events.extend(turns.into_iter().map(|turn| turn.finish(results)));
 }
 
 /// Failures that no receipt tells anybody of.

@@ -155,7 +155,8 @@ impl Caller {
         self.show();
         if self.outbox.is_staged() {
             let store = &*self.kernel.backing.store;
-            self.outbox.flush(store, &self.kernel.undertaker);
+            let told = (&mut *self.ready, &*self.meters);
+            self.outbox.flush(store, &self.kernel.undertaker, told);
         }
     }
 

@@ -37,8 +37,9 @@ impl Caller {
         let pending = self.outbox.next();
         let mut ops = documents(self.space, with);
         let is_awaited = promise == Promise::Durable;
-        for (attachment, places) in by_attachment(ids) {
-            for ended in self.end(attachment, &places, outcome) {
+        for (attachment, ids) in by_attachment(&in_order(ids)) {
+            let places = ids.iter().map(|id| id.place());
+            for ended in self.end(attachment, places, outcome) {
                 if ops.is_empty() && !is_awaited {
                     self.stage_ended(ended);
                 } else {
@@ -85,7 +86,7 @@ impl Caller {
     pub(crate) fn end(
         &mut self,
         attachment: AttachmentId,
-        places: &[Place],
+        places: impl Iterator<Item = Place>,
         outcome: Outcome,
     ) -> SmallVec<[Ended; 1]> {
         let member = self.member(attachment);
@@ -99,18 +100,18 @@ impl Caller {
         let end = |queue: &mut Queue| {
             for place in places {
                 let end = match outcome {
-                    Outcome::Returned => queue.put_back(member, *place),
-                    Outcome::Done | Outcome::Dead(_) => queue.done(member, *place),
+                    Outcome::Returned => queue.put_back(member, place),
+                    Outcome::Done | Outcome::Dead(_) => queue.done(member, place),
                 };
                 match end {
                     End::NotHeld => {}
-                    End::Done | End::Ready => attached.gather(*place, outcome, &mut ended),
-                    End::Spent => attached.gather(*place, SPENT, &mut ended),
+                    End::Done | End::Ready => attached.gather(place, outcome, &mut ended),
+                    End::Spent => attached.gather(place, SPENT, &mut ended),
                     // He is through with it: it is dead for nobody else.
                     End::Doomed if outcome == Outcome::Done => {
-                        attached.gather(*place, outcome, &mut ended);
+                        attached.gather(place, outcome, &mut ended);
                     }
-                    End::Doomed => doomed.push(*place),
+                    End::Doomed => doomed.push(place),
                 }
             }
         };
@@ -180,17 +181,18 @@ impl Ended {
     }
 }
 
-/// Places of one attachment; mostly as many as one read of a socket acknowledges.
-pub(crate) type Places = SmallVec<[Place; 8]>;
-
-/// Groups deliveries by attachment, places sorted.
-pub(crate) fn by_attachment(ids: &[DeliveryId]) -> SmallVec<[(AttachmentId, Places); 1]> {
-    let mut sorted: SmallVec<[DeliveryId; 8]> = SmallVec::from_slice(ids);
+/// Deliveries in the order of their places, those of one attachment side by side; mostly as many as one read of
+/// a socket acknowledges.
+pub(crate) fn in_order(ids: &[DeliveryId]) -> SmallVec<[DeliveryId; 8]> {
+    let mut sorted = SmallVec::from_slice(ids);
     sorted.sort_unstable();
-    let groups = sorted.chunk_by(|one, next| one.attachment == next.attachment);
-    let group = |group: &[DeliveryId]| {
-        let attachment = group.first()?.attachment;
-        Some((attachment, group.iter().map(|id| id.place()).collect()))
-    };
-    groups.filter_map(group).collect()
+    sorted
+}
+
+/// Those of each attachment, of deliveries in order.
+pub(crate) fn by_attachment(
+    ids: &[DeliveryId],
+) -> impl Iterator<Item = (AttachmentId, &[DeliveryId])> {
+    let groups = ids.chunk_by(|one, next| one.attachment == next.attachment);
+    groups.filter_map(|group| Some((group.first()?.attachment, group)))
 }

@@ -8,8 +8,10 @@ use fairlead_ports::Unit;
 use smallvec::SmallVec;
 
 use crate::consume::Attached;
-use crate::settle::{Ended, by_attachment};
-use crate::verb::{AttachmentId, Event, Pending, Publish, Settled, Transacted, Transaction};
+use crate::settle::{Ended, by_attachment, in_order};
+use crate::verb::{
+    AttachmentId, DeliveryId, Event, Pending, Publish, Settled, Transacted, Transaction,
+};
 use crate::{Caller, Error, Reason};
 
 /// Transactions whose receipt is awaited, oldest first.
@@ -66,8 +68,8 @@ impl Caller {
     ) -> Vec<(AttachmentId, Vec<Place>, Outcome)> {
         let mut deliveries = Vec::new();
         for Settled { ids, outcome } in settled {
-            for (attachment, places) in by_attachment(&ids) {
-                let (held, ending) = self.held_of(attachment, &places, outcome);
+            for (attachment, ids) in by_attachment(&in_order(&ids)) {
+                let (held, ending) = self.held_of(attachment, ids, outcome);
                 for ended in ending {
                     self.note_dead(&ended);
                     self.outbox.stage_op(ended.into_op());
@@ -82,7 +84,7 @@ impl Caller {
     fn held_of(
         &self,
         attachment: AttachmentId,
-        places: &[Place],
+        ids: &[DeliveryId],
         outcome: Outcome,
     ) -> (Vec<Place>, SmallVec<[Ended; 1]>) {
         let member = self.member(attachment);
@@ -92,7 +94,7 @@ impl Caller {
         };
         let held: Vec<Place> = attached.hot.with(|queue| {
             let held = queue.held_by(member);
-            held.filter(|place| places.binary_search(place).is_ok())
+            held.filter(|place| ids.binary_search_by_key(place, |id| id.place()).is_ok())
                 .collect()
         });
         for place in &held {
@@ -116,7 +118,8 @@ impl Caller {
             for (attachment, places, outcome) in ending.deliveries {
                 // The store knows already; only the queue in memory has to learn it. It alone knows
                 // what was returned too often.
-                let spent = self.end(attachment, &places, outcome).into_iter();
+                let places = places.into_iter();
+                let spent = self.end(attachment, places, outcome).into_iter();
                 spent
                     .filter(|ended| ended.differs_from(outcome))
                     .for_each(|ended| self.stage_ended(ended));

@@ -1,13 +1,39 @@
 //! Publishing: live readers, several targets, latest values, documents, refusals.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use fairlead_canon::codec::envelope;
 use fairlead_canon::{EntityId, Text};
 use fairlead_canon::{HeadersBuilder, Value};
+use fairlead_kernel::testing::{Manner, Over};
 use fairlead_kernel::{
     Binding, Destination, HeaderMatch, Live, Match, NewRealm, PutDocument, Reason, Rule, Version,
 };
+use fairlead_ports::{Commit, Units};
+use tokio::sync::Semaphore;
 
 use crate::*;
+
+/// While it is held, commits are answered once they are let go; otherwise in the call.
+#[derive(Debug)]
+struct Holding {
+    is_held: AtomicBool,
+    gate: Arc<Semaphore>,
+}
+
+impl Manner for Holding {
+    fn commit(&self, below: &dyn Store, units: Units) -> Commit {
+        let commit = below.commit(units);
+        if !self.is_held.load(Ordering::Relaxed) {
+            return commit;
+        }
+        let gate = Arc::clone(&self.gate);
+        Commit::steps(async move {
+            drop(gate.acquire().await);
+            commit.await
+        })
+    }
+}
 
 async fn live(caller: &mut Caller) -> Vec<Live> {
     match event(caller).await {
@@ -53,6 +79,29 @@ async fn a_publish_that_reaches_nobody_says_so() {
         0
     );
     assert_eq!(caller.meters().unrouted.get(), 1);
+}
+
+#[tokio::test]
+async fn a_receipt_that_is_known_at_once_comes_behind_those_of_what_was_published_before() {
+    let holding = Holding {
+        is_held: AtomicBool::new(false),
+        gate: Arc::new(Semaphore::new(0)),
+    };
+    let store = Arc::new(Over::new(Arc::new(Memory::new(1 << 30)), holding));
+    let clock = Arc::new(ManualClock::at(1_000_000));
+    let kernel = kernel(Arc::clone(&store), clock).await.unwrap();
+    let mut caller = enter(&kernel);
+    declare_queue(&mut caller, "jobs").await;
+    store.manner.is_held.store(true, Ordering::Relaxed);
+    let first = publish(&mut caller, &to_queue("jobs"), "1");
+    store.manner.is_held.store(false, Ordering::Relaxed);
+    let second = publish(&mut caller, &to_queue("jobs"), "2");
+    assert_quiet(&mut caller);
+    assert!(!caller.is_settled());
+    store.manner.gate.add_permits(1);
+    receipt(&mut caller, first).await;
+    receipt(&mut caller, second).await;
+    assert!(caller.is_settled());
 }
 
 #[tokio::test]

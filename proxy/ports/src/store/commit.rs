@@ -49,6 +49,14 @@ impl Commit {
     pub fn steps(steps: impl Future<Output = Outcomes> + Send + 'static) -> Self {
         Self(Way::Steps(Box::pin(steps)))
     }
+
+    /// What it came to in the call itself, and then nobody need wait for it; given once.
+    pub fn take_ended(&mut self) -> Option<Outcomes> {
+        match &mut self.0 {
+            Way::Ended(outcomes) => Some(std::mem::take(outcomes)),
+            Way::Called(_) | Way::Steps(_) => None,
+        }
+    }
 }
 
 impl Future for Commit {
