@@ -9,6 +9,7 @@
 mod auth;
 mod connect;
 mod damaged;
+mod dup;
 mod gone;
 mod grants;
 mod peer;
