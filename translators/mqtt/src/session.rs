@@ -27,6 +27,7 @@ mod received;
 mod rest;
 mod resume;
 mod share;
+mod source;
 mod status;
 mod subscribe;
 mod subscriptions;

@@ -249,7 +249,8 @@ impl<I: Io> Session<I> {
             let mut after = None;
             loop {
                 let (page, next) = self.caller.latest(pattern, after).await?;
-                for message in &page {
+                let page = page.iter();
+                for message in page.filter(|message| self.is_vouched_for(message)) {
                     if entry.fills_mailbox() {
                         self.replay_to_mailbox(message)?;
                     } else {

@@ -15,6 +15,7 @@ mod grants;
 mod peer;
 mod publish;
 mod qos2;
+mod retain_source;
 mod retained;
 mod revoked;
 mod rewrite;
