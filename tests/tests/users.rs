@@ -205,15 +205,37 @@ fn a_session_is_shown_and_its_connection_ended() {
     let node = Node::new();
     let mesh = node.start();
     let subscribe = [
-        "-V", "5", "-c", "-x", "600", "-i", "pump", "-q", "1", "-t", "a/+", "-E",
+        "-V",
+        "5",
+        "-c",
+        "-x",
+        "600",
+        "-i",
+        "pump",
+        "-q",
+        "1",
+        "-t",
+        "a/+",
+        "-t",
+        "$share/g/b",
+        "-E",
     ];
     let subscribed = mosquitto("mosquitto_sub", &mesh, &subscribe);
     assert!(subscribed.status.success(), "{subscribed:?}");
     mosquitto("mosquitto_pub", &mesh, &["-q", "1", "-t", "a/1", "-m", "x"]);
     let (_, shown) = node.run(&["sessions", "show", "pump"]);
-    for part in ["\"a/+\"", "\"ready\": 1", "\"connected\": false", "600000"] {
+    for part in [
+        "\"a/+\"",
+        "\"$share/g/b\"",
+        "\"QoS 1\"",
+        "\"user\": \"anonymous\"",
+        "\"ready\": 1",
+        "\"connected\": false",
+        "600000",
+    ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+    assert_eq!(mesh.metric("fairlead_sessions", &[]), 1.0);
     let (status, _) = node.run(&["sessions", "kick", "pump"]);
     assert!(!status.success(), "it is not connected");
 
@@ -232,6 +254,7 @@ fn a_session_is_shown_and_its_connection_ended() {
     assert!(status.success(), "{said}");
     let (status, _) = node.run(&["sessions", "show", "pump"]);
     assert!(!status.success(), "the session is gone");
+    assert_eq!(mesh.metric("fairlead_sessions", &[]), 0.0);
     listens.kill().expect("it can be stopped");
     listens.wait().expect("it stops");
 }

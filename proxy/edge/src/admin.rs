@@ -20,7 +20,7 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post, put};
 use axum::{Router, middleware};
-use fairlead_kernel::DrainWatch;
+use fairlead_kernel::{DrainWatch, Translator};
 use tokio::net::TcpListener;
 
 use crate::gate::Gate;
@@ -44,17 +44,26 @@ struct Inner {
     drain: DrainWatch,
     token: Token,
     hosts: Vec<String>,
+    /// Those who read what they keep for their clients.
+    translators: Vec<Arc<dyn Translator>>,
 }
 
 impl Admin {
     /// A page for this node. `hosts` are names under which it may be asked for, besides
     /// `localhost` and plain addresses.
-    pub fn new(gate: Gate, drain: DrainWatch, token: Token, hosts: Vec<String>) -> Self {
+    pub fn new(
+        gate: Gate,
+        drain: DrainWatch,
+        token: Token,
+        hosts: Vec<String>,
+        translators: Vec<Arc<dyn Translator>>,
+    ) -> Self {
         let inner = Inner {
             gate,
             drain,
             token,
             hosts,
+            translators,
         };
         Self {
             inner: Arc::new(inner),

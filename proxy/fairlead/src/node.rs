@@ -107,7 +107,9 @@ fn run(
     )
     .map_err(Failure::of("cannot listen"))?;
     let background = background().map_err(Failure::of("cannot start threads"))?;
-    let admin = Admin::new(gate, edge.drain(), token, config.admin.hosts.clone());
+    let hosts = config.admin.hosts.clone();
+    let translators = fairlead_translators::all();
+    let admin = Admin::new(gate, edge.drain(), token, hosts, translators);
     background.spawn(async move {
         if let Err(error) = admin.serve(admin_socket).await {
             tracing::error!(%error, "the admin page ended");

@@ -12,6 +12,7 @@ use fairlead_ports::{
     Store,
 };
 use fairlead_topology::{Change, Family, NewStream, Stream, StreamKey, Topology};
+use prometheus::IntGauge;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -32,6 +33,7 @@ use crate::metrics::{Meters, Metrics};
 use crate::moving::Moving;
 use crate::registrar::{Registrar, Request, restore};
 use crate::roll::Roll;
+use crate::tally;
 use crate::txn::Transactions;
 use crate::undertaker::Undertaker;
 use crate::{Depth, Error, Reason};
@@ -68,6 +70,7 @@ pub struct Kernel {
     pub(crate) policy: Arc<dyn Policy>,
     pub(crate) roll: Arc<Roll>,
     pub(crate) metrics: Metrics,
+    sessions: IntGauge,
     pub(crate) registrar: mpsc::Sender<Request>,
     pub(crate) ground: Ground,
     /// Holds the latest value of every address.
@@ -131,8 +134,10 @@ impl Kernel {
         let conditions = Arc::clone(hub.conditions());
         let janitor = Janitor::start(Arc::clone(&atlas), Arc::clone(&hub), registrar.clone());
         let subscriptions = Arc::new(Subscriptions::default());
-        let metrics =
-            Metrics::new().map_err(|error| Error::us(Reason::Unavailable, error.to_string()))?;
+        let unmeasured =
+            |error: prometheus::Error| Error::us(Reason::Unavailable, error.to_string());
+        let metrics = Metrics::new().map_err(unmeasured)?;
+        let sessions = tally::sessions(metrics.registry()).map_err(unmeasured)?;
         let house = House {
             atlas: Arc::clone(&atlas),
             hub: Arc::clone(&hub),
@@ -143,9 +148,7 @@ impl Kernel {
             latest,
             buried: metrics.buried(),
             displaced: metrics.displaced().clone(),
-            meters: metrics
-                .meters("node", "tasks")
-                .map_err(|error| Error::us(Reason::Unavailable, error.to_string()))?,
+            meters: metrics.meters("node", "tasks").map_err(unmeasured)?,
             keyless: Keyless::default(),
         };
         house.start(&delays).await?;
@@ -167,6 +170,7 @@ impl Kernel {
             policy,
             roll,
             metrics,
+            sessions,
             registrar,
             ground,
             latest,
@@ -229,6 +233,8 @@ impl Kernel {
 
     /// All metrics, in the text format of Prometheus.
     pub fn metrics_page(&self) -> String {
+        let sessions = i64::try_from(self.kept_mailboxes());
+        self.sessions.set(sessions.unwrap_or(i64::MAX));
         self.metrics
             .page(self.condition())
             .unwrap_or_else(|error| format!("# {error}\n"))

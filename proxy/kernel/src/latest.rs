@@ -1,7 +1,8 @@
 //! The latest value of each address.
 
 use bytes::Bytes;
-use fairlead_canon::{Address, Message, Part, Path, Pattern, RealmId};
+use fairlead_canon::{Address, Message, Part, Path, Pattern, Principal, RealmId};
+use fairlead_ports::{Action, Verdict};
 
 use crate::reach::latest_key;
 use crate::{Caller, Error};
@@ -44,6 +45,11 @@ impl Caller {
             }
         }
         Ok((messages, next))
+    }
+
+    /// Whether the rules let somebody publish to an address: whose value is the latest there may have lost the grant.
+    pub fn may_publish(&self, who: &Principal, to: &Address) -> bool {
+        self.kernel.policy.admit(who, &Action::Publish(to)) == Verdict::Yes
     }
 }
 

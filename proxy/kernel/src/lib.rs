@@ -79,7 +79,8 @@ pub use registrar::defined;
 pub use resting::{Awake, Resting, Served, Sign};
 pub use showing::Run;
 pub use translator::{
-    BadSetting, Carrier, Closed, ClosedReason, Conn, Door, DrainWatch, Translator,
+    BadSetting, Carrier, Closed, ClosedReason, Conn, Door, DrainWatch, KeptSession,
+    KeptSubscription, Translator,
 };
 pub use txn::{Hold, Holder, Phase as TxnPhase, TxnError, TxnView};
 pub use verb::{

@@ -1,6 +1,18 @@
 //! How much there is and was, for those who tell it to others.
 
+use prometheus::{IntGauge, Registry};
+
 use crate::Kernel;
+
+/// The gauge of kept mailboxes, which is set when it is looked at.
+pub(crate) fn sessions(registry: &Registry) -> Result<IntGauge, prometheus::Error> {
+    let gauge = IntGauge::new(
+        "fairlead_sessions",
+        "Sessions that outlive their connections, whether their clients are connected or away.",
+    )?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
 
 impl Kernel {
     /// Mailboxes that outlive connections.

@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_canon::Origin;
+use fairlead_canon::{Origin, Text};
 use fairlead_ports::{BoxFuture, ConnInfo, Io};
+use fairlead_topology::Stream;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -35,6 +36,10 @@ pub trait Translator: Debug + Send + Sync {
             why: "there is nothing to set",
         })
     }
+    /// What a stream says that this protocol keeps for a client; `None` for every other stream.
+    fn session(&self, _kept: &Stream) -> Option<KeptSession> {
+        None
+    }
     /// Serves one connection until the peer, the drain or an error ends it.
     fn serve(&self, conn: Conn, kernel: Arc<Kernel>) -> BoxFuture<'static, Closed>;
     /// The same for a connection that may rest after so much quiet. A protocol whose connections never do
@@ -48,6 +53,24 @@ pub trait Translator: Debug + Send + Sync {
         let closed = self.serve(conn, kernel);
         Box::pin(async { Served::Closed(closed.await) })
     }
+}
+
+/// What a protocol keeps of a client that may be away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSession {
+    /// Whose session it is.
+    pub user: Text,
+    /// What it asked for.
+    pub subscriptions: Vec<KeptSubscription>,
+}
+
+/// One subscription of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSubscription {
+    /// As the client wrote it.
+    pub filter: Text,
+    /// On which terms, in the words of the protocol.
+    pub terms: String,
 }
 
 /// A setting that a protocol does not take.

@@ -27,12 +27,24 @@ pub(crate) struct Census {
     connected_max: AtomicU64,
     /// Those of them whose session outlives the connection.
     kept: AtomicU64,
+    /// Of sessions that end with their connections.
     subscriptions: AtomicU64,
     shared: AtomicU64,
     received: Flow,
     sent: Flow,
+    /// Of sessions that outlive their connections, and when they were counted.
+    kept_subscriptions: Mutex<Option<(Instant, Subscribed)>>,
     is_sampled: AtomicBool,
     sampled: Mutex<Sampled>,
+}
+
+/// How many subscriptions there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Subscribed {
+    /// Those that a client has for itself.
+    pub(crate) own: u64,
+    /// Those that it has in groups.
+    pub(crate) shared: u64,
 }
 
 /// Packets in one direction.
@@ -73,8 +85,7 @@ pub(crate) struct Status {
     /// Sessions that ended because their client did not come back in time.
     pub(crate) expired: u64,
     pub(crate) connected_max: u64,
-    pub(crate) subscriptions: u64,
-    pub(crate) shared: u64,
+    pub(crate) subscribed: Subscribed,
     pub(crate) retained: u64,
     pub(crate) memory: u64,
     pub(crate) memory_max: u64,
@@ -125,8 +136,26 @@ impl Census {
         self.sent.add(traffic);
     }
 
-    /// How it is now.
-    pub(crate) fn status(&self, kernel: &Kernel) -> Status {
+    /// What `count` finds of sessions that outlive their connections, unless that was found within so long.
+    pub(crate) fn kept_subscriptions(
+        &self,
+        within: Duration,
+        count: impl FnOnce() -> Subscribed,
+    ) -> Subscribed {
+        let mut kept = self.kept_subscriptions.lock();
+        let now = Instant::now();
+        match *kept {
+            Some((at, found)) if now < at + within => found,
+            Some(_) | None => {
+                let found = count();
+                *kept = Some((now, found));
+                found
+            }
+        }
+    }
+
+    /// How it is now, when sessions that outlive their connections have these subscriptions.
+    pub(crate) fn status(&self, kernel: &Kernel, kept_subscriptions: Subscribed) -> Status {
         let sampled = self.sampled.lock().clone();
         let (connected, kept) = (get(&self.connected), get(&self.kept));
         Status {
@@ -136,8 +165,10 @@ impl Census {
             disconnected: kernel.kept_mailboxes().saturating_sub(kept),
             expired: kernel.expired_mailboxes(),
             connected_max: get(&self.connected_max),
-            subscriptions: get(&self.subscriptions),
-            shared: get(&self.shared),
+            subscribed: Subscribed {
+                own: get(&self.subscriptions) + kept_subscriptions.own,
+                shared: get(&self.shared) + kept_subscriptions.shared,
+            },
             retained: sampled.retained,
             memory: sampled.memory,
             memory_max: sampled.memory_max,
@@ -265,8 +296,12 @@ impl Presence {
         }
     }
 
-    /// It has so many subscriptions of its own, and so many in groups.
+    /// It has so many subscriptions of its own, and so many in groups. Those of a session that outlives the
+    /// connection are counted where they are kept.
     pub(crate) fn subscribed(&mut self, own: u16, shared: u16) {
+        if self.is_kept {
+            return;
+        }
         add(&self.census.subscriptions, own.into());
         add(&self.census.shared, shared.into());
         self.census.leave(self.subscriptions, self.shared);

@@ -7,6 +7,7 @@ mod emit;
 mod headers;
 mod ingest;
 mod reply;
+mod source;
 
 use bytes::Bytes;
 use fairlead_canon::{Home, Message, Origin, Promise};
@@ -14,13 +15,14 @@ use fairlead_canon::{Home, Message, Origin, Promise};
 pub(crate) use emit::{Emitter, Refusal, Target};
 pub(crate) use ingest::{Inbound, ingest};
 pub(crate) use reply::address_of;
+pub(crate) use source::{sign, source};
 
 use crate::codec::Qos;
 
 /// The number of this translator in stored envelopes.
 pub const ORIGIN: Origin = Origin(1);
 
-/// What only MQTT says of a message, as one byte of its home.
+/// What only MQTT says of a message, as the first byte of its home.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Mark(u8);
 
@@ -34,13 +36,19 @@ impl Mark {
     const SHARED: Self = Self(1 << 2);
 
     fn of(message: &Message) -> Self {
+        let first = Self::bytes(message).and_then(|bytes| bytes.first());
+        first.map_or(Self::default(), |mark| Self(*mark))
+    }
+
+    /// The home of a message, if it is one of ours.
+    fn bytes(message: &Message) -> Option<&Bytes> {
         match &message.home {
             Some(Home {
                 origin: ORIGIN,
                 revision: Self::REVISION,
                 bytes,
-            }) => Self(bytes.first().copied().unwrap_or_default()),
-            _ => Self::default(),
+            }) => Some(bytes),
+            _ => None,
         }
     }
 

@@ -19,6 +19,7 @@ mod frames;
 mod grants;
 mod handshake;
 mod inbound;
+mod kept;
 mod link;
 mod login;
 mod output;
@@ -27,6 +28,7 @@ mod received;
 mod rest;
 mod resume;
 mod share;
+mod source;
 mod status;
 mod subscribe;
 mod subscriptions;
@@ -64,6 +66,8 @@ use subscriptions::Subscriptions;
 use topics::Topics;
 use vigil::Vigil;
 use window::Window;
+
+pub(crate) use kept::told;
 
 /// A client that publishes after such a silence lets others go first; one in the middle of its work does not,
 /// since that costs it a tenth of its rate.

@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) rewrite: Rules,
     /// Whether a payload that says that it is text has to be.
     pub(crate) checks_payload: bool,
+    /// Whether a retained message is held back while who published it may not publish there.
+    pub(crate) checks_retain_source: bool,
     /// Between two reports of how the server is.
     pub(crate) sys_interval: Duration,
 }
@@ -88,6 +90,7 @@ impl Default for Settings {
             sticky_groups: Groups::default(),
             rewrite: Rules::default(),
             checks_payload: false,
+            checks_retain_source: true,
             sys_interval: SYS_INTERVAL,
         }
     }
@@ -126,9 +129,8 @@ impl Settings {
             "ban_seconds" => self.limit_connects().ban = seconds(value)?,
             "sticky_groups" => self.sticky_groups = Groups::read(value)?,
             "rewrite" => self.rewrite = value.parse()?,
-            "checks_payload" => {
-                self.checks_payload = value.parse().map_err(|_word| "is neither true nor false")?;
-            }
+            "checks_payload" => self.checks_payload = flag(value)?,
+            "checks_retain_source" => self.checks_retain_source = flag(value)?,
             "sys_interval" => self.sys_interval = seconds(value)?,
             _ => return Err("is no setting of this protocol"),
         }
@@ -171,6 +173,10 @@ fn number<N: std::str::FromStr + PartialOrd>(
 ) -> Result<N, &'static str> {
     let number = value.parse().map_err(|_text| "is not a whole number")?;
     bounds.contains(&number).then_some(number).ok_or(TOO_LARGE)
+}
+
+fn flag(value: &str) -> Result<bool, &'static str> {
+    value.parse().map_err(|_word| "is neither true nor false")
 }
 
 /// It goes into packets that even a small client has to take.
@@ -235,5 +241,9 @@ mod tests {
             assert!(read(key, &"s".repeat(257)).is_err() && read(key, "").is_err());
         }
         assert!(read("colour", "blue").is_err());
+        for key in ["checks_payload", "checks_retain_source"] {
+            assert!(read(key, "true").is_ok() && read(key, "false").is_ok());
+            assert!(read(key, "yes").is_err() && read(key, "").is_err());
+        }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use fairlead_canon::Origin;
 use fairlead_kernel::{
-    BadSetting, BoxFuture, Carrier, Closed, Conn, ConnInfo, Door, Kernel, Served, Translator,
+    BadSetting, BoxFuture, Carrier, Closed, Conn, ConnInfo, Door, KeptSession, Kernel, Served,
+    Stream, Translator,
 };
 
 use crate::census::Census;
@@ -74,6 +75,10 @@ impl Translator for Mqtt {
         let settings = Arc::new(Settings::read(settings)?);
         let census = Arc::clone(&self.census);
         Ok(Arc::new(Self { settings, census }))
+    }
+
+    fn session(&self, kept: &Stream) -> Option<KeptSession> {
+        session::told(kept)
     }
 
     fn serve(&self, conn: Conn, kernel: Arc<Kernel>) -> BoxFuture<'static, Closed> {

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use fairlead_canon::{Part, Pattern};
-use fairlead_kernel::{
-    Change, Destination, Family, Kernel, Lifetime, Match, Overview, Stream, StreamKey,
-};
+use fairlead_kernel::{Change, Family, KeptSession, Kernel, Lifetime, Overview, Stream, StreamKey};
 use serde::Serialize;
 
 use super::Admin;
@@ -17,6 +14,8 @@ use super::reply::Refusal;
 #[derive(Debug, Serialize)]
 pub(super) struct Session {
     name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
     connected: bool,
     ready: u64,
     unsettled: u64,
@@ -24,8 +23,13 @@ pub(super) struct Session {
     /// How long it outlives its connection; absent: for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_after_ms: Option<u64>,
-    /// Patterns that fill its mailbox. What is only listened to while connected is not kept, and not here.
-    subscriptions: Vec<String>,
+    subscriptions: Vec<Subscription>,
+}
+
+#[derive(Debug, Serialize)]
+struct Subscription {
+    filter: String,
+    terms: String,
 }
 
 pub(super) async fn show(
@@ -34,15 +38,12 @@ pub(super) async fn show(
 ) -> Result<Json<Session>, Refusal> {
     let kernel = kernel(&admin)?;
     let key = key(&name);
-    let wants = |stream: &Stream| stream.key == key;
+    let wants = |stream: &Stream| stream.key == key && stream.is_kept_mailbox();
     let found = kernel.overview(wants, None, 1).await.pop();
     let found = found.ok_or_else(unknown)?;
-    let to = Destination::Stream(key);
-    let subscriptions = kernel.topology(|topology| {
-        let bindings = topology.bindings_to(&to);
-        bindings.map(|binding| pattern(&binding.on)).collect()
-    });
-    Ok(Json(Session::of(&found, subscriptions)))
+    let mut translators = admin.inner.translators.iter();
+    let kept = translators.find_map(|translator| translator.session(&found.stream));
+    Ok(Json(Session::of(&found, kept)))
 }
 
 /// Ends its connection; the session stays.
@@ -77,9 +78,16 @@ pub(super) async fn forget(
 }
 
 impl Session {
-    fn of(found: &Overview, subscriptions: Vec<String>) -> Self {
+    fn of(found: &Overview, kept: Option<KeptSession>) -> Self {
+        let user = kept.as_ref().map(|kept| kept.user.to_string());
+        let subscriptions = kept.map(|kept| kept.subscriptions).unwrap_or_default();
+        let subscriptions = subscriptions.into_iter().map(|one| Subscription {
+            filter: one.filter.to_string(),
+            terms: one.terms,
+        });
         Self {
             name: found.stream.key.name.to_string(),
+            user,
             connected: found.depth.consumers > 0,
             ready: found.depth.ready,
             unsettled: found.depth.unsettled,
@@ -89,29 +97,13 @@ impl Session {
                 Lifetime::LastConsumer | Lifetime::Connection(_) => Some(0),
                 Lifetime::Forever => None,
             },
-            subscriptions,
+            subscriptions: subscriptions.collect(),
         }
     }
 }
 
 fn key(name: &str) -> StreamKey {
     StreamKey::new(Family::Mailbox, name.to_owned())
-}
-
-/// For people: segments between slashes, `+` for one and `#` for any number.
-fn pattern(on: &Match) -> String {
-    let Match::Pattern(Pattern { parts, .. }) = on else {
-        return "(headers)".to_owned();
-    };
-    let parts: Vec<_> = parts
-        .iter()
-        .map(|part| match part {
-            Part::Literal(segment) => String::from_utf8_lossy(segment),
-            Part::One => "+".into(),
-            Part::Many => "#".into(),
-        })
-        .collect();
-    parts.join("/")
 }
 
 fn unknown() -> Refusal {

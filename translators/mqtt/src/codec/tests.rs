@@ -369,9 +369,6 @@ fn a_body_of_127_bytes_has_a_length_of_one_byte_and_one_of_128_has_two() {
     }
 }
 
-//= MQTT-1.5.4-2
-//= MQTT-2.1.3-1
-//= MQTT-2.2.1-3
 //= MQTT-3.1.2-1
 //= MQTT-3.1.2-3
 //= MQTT-3.1.2-11
@@ -383,13 +380,11 @@ fn a_body_of_127_bytes_has_a_length_of_one_byte_and_one_of_128_has_two() {
 //= MQTT-3.6.1-1
 //= MQTT-3.8.1-1
 //= MQTT-3.8.3-2
-//= MQTT-3.8.3-5
 //= MQTT-3.10.1-1
 //= MQTT-3.10.3-2
 //= MQTT-3.14.1-1
 //= MQTT-4.7.0-1
 //= MQTT-4.7.3-1
-//= MQTT-4.7.3-2
 //= MQTT-3.15.1-1
 //= MQTT-3.15.2-1
 //= MQTT-1.5.5-1
@@ -614,7 +609,75 @@ fn what_is_not_a_packet_is_refused() {
     }
 }
 
+//= MQTT-2.1.3-1
+#[test]
+fn every_other_value_of_the_reserved_flags_is_refused() {
+    for (version, packet) in [
+        (Version::V311, "10 0f 0004 4d515454 04 02 003c 0003 646576"),
+        (Version::V311, "40 02 0001"),
+        (Version::V311, "50 02 0001"),
+        (Version::V311, "62 02 0001"),
+        (Version::V311, "70 02 0001"),
+        (Version::V311, "82 06 0001 0001 61 00"),
+        (Version::V311, "a2 05 0001 0001 61"),
+        (Version::V311, "c0 00"),
+        (Version::V311, "e0 00"),
+        (Version::V5, "f0 00"),
+    ] {
+        let good = hex(packet);
+        for flags in 0..16 {
+            let mut frame = good.clone();
+            frame[0] = good[0] & 0xf0 | flags;
+            let read = decode_one(&frame, version);
+            match frame == good {
+                true => assert!(matches!(read, Ok(Some(_))), "{packet}: {read:?}"),
+                false => {
+                    let refusal = DecodeError::Malformed("reserved flags of the fixed header");
+                    assert_eq!(read, Err(refusal), "{packet} with flags {flags}");
+                }
+            }
+        }
+    }
+}
+
+//= MQTT-2.2.1-3
+#[test]
+fn packet_identifier_0_is_refused_wherever_one_stands() {
+    for packet in [
+        "32 05 0001 61 XX",
+        "34 05 0001 61 XX",
+        "40 02 XX",
+        "50 02 XX",
+        "62 02 XX",
+        "70 02 XX",
+        "82 06 XX 0001 61 00",
+        "a2 05 XX 0001 61",
+    ] {
+        let read = |id| decode_one(&hex(&packet.replace("XX", id)), Version::V311);
+        assert!(matches!(read("0001"), Ok(Some(_))), "{packet}");
+        let refusal = DecodeError::Protocol("packet identifier 0");
+        assert_eq!(read("0000"), Err(refusal), "{packet}");
+    }
+}
+
+//= MQTT-3.8.3-5
+#[test]
+fn every_reserved_bit_of_the_subscription_options_is_refused() {
+    for (version, packet, reserved) in [
+        (Version::V311, "82 06 0001 0001 61 XX", 2..8),
+        (Version::V5, "82 07 0001 00 0001 61 XX", 6..8),
+    ] {
+        for bit in reserved {
+            let options = format!("{:02x}", 1_u8 << bit);
+            let read = decode_one(&hex(&packet.replace("XX", &options)), version);
+            let refusal = DecodeError::Malformed("reserved subscription options");
+            assert_eq!(read, Err(refusal), "bit {bit} in {version:?}");
+        }
+    }
+}
+
 //= MQTT-1.5.4-1
+//= MQTT-1.5.4-2
 //= MQTT-1.5.7-1
 //= MQTT-3.1.3-4
 //= MQTT-3.1.3-11
@@ -624,6 +687,7 @@ fn what_is_not_a_packet_is_refused() {
 //= MQTT-3.3.2-19
 //= MQTT-3.8.3-1
 //= MQTT-3.10.3-1
+//= MQTT-4.7.3-2
 #[test]
 fn text_that_is_not_utf_8_is_refused_wherever_it_stands() {
     for (text, field) in [
@@ -650,6 +714,11 @@ fn text_that_is_not_utf_8_is_refused_wherever_it_stands() {
         ("30 08 0001 61 04 03 0001 XX", "content type"),
         ("30 0b 0001 61 07 26 0001 XX 0001 61", "name of a pair"),
         ("30 0b 0001 61 07 26 0001 61 0001 XX", "value of a pair"),
+        (
+            "10 12 0004 4d515454 05 02 003c 04 15 0001 XX 0001 61",
+            "authentication method",
+        ),
+        ("40 08 0001 00 04 1f 0001 XX", "reason string"),
     ] {
         refuses_bad_text(Version::V5, text, field);
     }
@@ -657,12 +726,15 @@ fn text_that_is_not_utf_8_is_refused_wherever_it_stands() {
     assert!(matches!(surrogate, Err(DecodeError::Wire(_))));
 }
 
-/// A frame is read with a letter in the place of `XX`, and not with a byte that no text has.
+/// A frame is read with a letter in the place of `XX`, and not with a byte that no text has, or with the null character.
 fn refuses_bad_text(version: Version, frame: &str, field: &str) {
     let good = decode_one(&hex(&frame.replace("XX", "7a")), version);
     assert!(matches!(good, Ok(Some(_))), "{field}: {good:?}");
     let bad = decode_one(&hex(&frame.replace("XX", "ff")), version);
     assert!(matches!(bad, Err(DecodeError::Wire(_))), "{field}: {bad:?}");
+    let null = decode_one(&hex(&frame.replace("XX", "00")), version);
+    let refusal = DecodeError::Malformed("U+0000 in a string");
+    assert_eq!(null, Err(refusal), "{field}");
 }
 
 //= MQTT-1.5.4-3

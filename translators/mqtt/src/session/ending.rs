@@ -297,7 +297,8 @@ fn message(caller: &Caller, will: &Will) -> Result<Message, Fault> {
         properties: &will.properties,
         payload: will.payload.clone(),
     };
-    let (message, loss) = map::ingest(inbound, caller.kernel().clock().wall())?;
+    let (mut message, loss) = map::ingest(inbound, caller.kernel().clock().wall())?;
+    map::sign(&mut message, caller.who());
     caller.meters().lost(map::ORIGIN, loss);
     Ok(message)
 }

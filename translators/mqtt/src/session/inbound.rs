@@ -133,7 +133,8 @@ impl<I: Io> Session<I> {
             properties: &publish.properties,
             payload: publish.payload,
         };
-        let (message, loss) = map::ingest(inbound, now)?;
+        let (mut message, loss) = map::ingest(inbound, now)?;
+        map::sign(&mut message, self.caller.who());
         self.caller.meters().lost(map::ORIGIN, loss);
         if let Some(delay) = delay {
             return Ok(self.caller.publish_later(Later {

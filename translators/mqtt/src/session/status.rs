@@ -1,14 +1,15 @@
 //! `$SYS/broker/...`: what the server says of itself, under the names that mosquitto's monitoring tools
 //! read. Nothing of it is stored or routed: whoever has subscribed gets it from its own session.
 
+use bytes::Bytes;
 use fairlead_canon::{Address, Message, Promise, RealmId, Terms};
-use fairlead_kernel::Io;
+use fairlead_kernel::{Io, Kernel};
 use tokio::time::Instant;
 
 use super::Session;
 use super::share;
-use super::subscriptions::Entry;
-use crate::census::{LOADS, SPANS, Status};
+use super::subscriptions::{Entry, Subscriptions};
+use crate::census::{LOADS, SPANS, Status, Subscribed};
 use crate::errors::Fault;
 use crate::names;
 
@@ -53,8 +54,10 @@ const VALUES: &[(&str, Find)] = &[
     }),
     ("bytes/received", |of| of.counts.bytes_received.to_string()),
     ("bytes/sent", |of| of.counts.bytes_sent.to_string()),
-    ("subscriptions/count", |of| of.subscriptions.to_string()),
-    ("shared_subscriptions/count", |of| of.shared.to_string()),
+    ("subscriptions/count", |of| of.subscribed.own.to_string()),
+    ("shared_subscriptions/count", |of| {
+        of.subscribed.shared.to_string()
+    }),
     ("retained messages/count", |of| of.retained.to_string()),
     ("heap/current", |of| of.memory.to_string()),
     ("heap/maximum", |of| of.memory_max.to_string()),
@@ -65,6 +68,20 @@ impl Entry {
     fn asks_for_status(&self) -> bool {
         self.filter.starts_with(ROOT)
     }
+}
+
+/// Subscriptions of all sessions that outlive their connections.
+fn kept_subscriptions(kernel: &Kernel) -> Subscribed {
+    // Copies, so that nobody who declares something waits until all are read.
+    let documents: Vec<Bytes> = kernel.topology(|topology| {
+        let kept = topology.streams().filter(|stream| stream.is_kept_mailbox());
+        kept.map(|stream| stream.document.clone()).collect()
+    });
+    let counts = documents.iter().filter_map(Subscriptions::count_in);
+    counts.fold(Subscribed::default(), |all, one| Subscribed {
+        own: all.own + one.own,
+        shared: all.shared + one.shared,
+    })
 }
 
 /// Every name and what is told under it.
@@ -127,7 +144,10 @@ impl<I: Io> Session<I> {
         }
         let kernel = self.caller.kernel();
         let terms = Terms::accepted(kernel.clock().wall(), Promise::Nothing);
-        let status = self.presence.census().status(kernel);
+        let census = self.presence.census();
+        let within = self.settings.sys_interval;
+        let kept = census.kept_subscriptions(within, || kept_subscriptions(kernel));
+        let status = census.status(kernel, kept);
         let wanted = values(&status).filter_map(|(topic, value)| {
             let path = names::path_of(topic.as_bytes()).ok()?;
             let address = Address::new(RealmId::SHARED, path);

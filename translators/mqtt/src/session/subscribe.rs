@@ -250,7 +250,7 @@ impl<I: Io> Session<I> {
             loop {
                 let (page, next) = self.caller.latest(pattern, after).await?;
                 for message in &page {
-                    if !self.is_heard(entry, message) {
+                    if !self.is_heard(entry, message) || !self.is_vouched_for(message) {
                         continue;
                     }
                     if entry.fills_mailbox() {

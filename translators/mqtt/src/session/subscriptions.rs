@@ -7,6 +7,7 @@ use fairlead_wire::{Reader, WireError, Writer};
 use smallvec::SmallVec;
 
 use super::share;
+use crate::census::Subscribed;
 use crate::codec::{Qos, RetainHandling, Subscription, SubscriptionId};
 use crate::names;
 
@@ -187,16 +188,14 @@ impl Subscriptions {
 
     /// Owner and subscriptions of a session's document, all suspended; `None` when it is not one of ours.
     pub(super) fn from_document(document: &Bytes) -> Option<(Text, Self)> {
-        let mut r = Reader::new(document);
-        if r.u8("revision").ok()? != REVISION {
-            return None;
-        }
-        let owner = Text::try_from(r.bytes16("owner").ok()?).ok()?;
+        let (owner, mut r) = opened(document)?;
         let mut entries = Vec::new();
         while !r.is_empty() {
-            let options = r.u8("options").ok()?;
-            let id = SubscriptionId::new(r.u32("identifier").ok()?);
-            let filter = Text::try_from(r.bytes16("filter").ok()?).ok()?;
+            let Noted {
+                options,
+                id,
+                filter,
+            } = Noted::read(&mut r)?;
             let qos = Qos::from_bits(options & 3).ok()?;
             let asked = Subscription {
                 no_local: options & NO_LOCAL != 0,
@@ -212,6 +211,44 @@ impl Subscriptions {
         }
         let last = None;
         Some((owner, Self { entries, last }))
+    }
+
+    /// How many a session's document holds; `None` when it is not one of ours.
+    pub(super) fn count_in(document: &Bytes) -> Option<Subscribed> {
+        let (_, mut r) = opened(document)?;
+        let mut found = Subscribed::default();
+        while !r.is_empty() {
+            match share::is_shared(&Noted::read(&mut r)?.filter) {
+                true => found.shared += 1,
+                false => found.own += 1,
+            }
+        }
+        Some(found)
+    }
+}
+
+/// The owner that a session's document names, and what follows: its subscriptions.
+fn opened(document: &Bytes) -> Option<(Text, Reader<'_>)> {
+    let mut r = Reader::new(document);
+    let is_ours = r.u8("revision").ok()? == REVISION;
+    let owner = is_ours.then(|| r.bytes16("owner").ok())??;
+    Some((Text::try_from(owner).ok()?, r))
+}
+
+/// A subscription as a document says it.
+struct Noted {
+    options: u8,
+    id: Option<SubscriptionId>,
+    filter: Text,
+}
+
+impl Noted {
+    fn read(r: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            options: r.u8("options").ok()?,
+            id: SubscriptionId::new(r.u32("identifier").ok()?),
+            filter: Text::try_from(r.bytes16("filter").ok()?).ok()?,
+        })
     }
 }
 
@@ -392,8 +429,12 @@ mod tests {
         let read = Subscriptions::from_document(&all.to_document("alice").unwrap()).unwrap();
         assert_eq!(
             format!("{read:?}"),
-            format!("{:?}", (Text::from_static("alice"), all))
+            format!("{:?}", (Text::from_static("alice"), &all))
         );
+        all.put(entry("$share/shift/a", Qos::AtLeastOnce, 0));
+        let found = Subscriptions::count_in(&all.to_document("alice").unwrap());
+        assert_eq!(found, Some(Subscribed { own: 2, shared: 1 }));
+        assert!(Subscriptions::count_in(&Bytes::from_static(&[1, 0, 0, 1])).is_none());
         assert!(Subscriptions::from_document(&Bytes::from_static(&[9])).is_none());
         assert!(Subscriptions::from_document(&Bytes::from_static(&[1, 1])).is_none());
     }

@@ -169,3 +169,56 @@ fn packet_id(offset: Offset) -> PacketId {
         .and_then(PacketId::new)
         .unwrap_or(PacketId::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use fairlead_canon::{Address, Message, Path, Promise, Terms, Timestamp};
+
+    use super::*;
+
+    const MAILBOX: AttachmentId = AttachmentId(1);
+    const GROUP: AttachmentId = AttachmentId(2);
+
+    fn delivery(attachment: AttachmentId, offset: u64) -> Delivery {
+        let terms = Terms::accepted(Timestamp(0), Promise::Durable);
+        Delivery {
+            id: DeliveryId {
+                attachment,
+                lane: 0,
+                offset: Offset(offset),
+            },
+            message: Message::new(Address::shared(Path::EMPTY), Bytes::new(), terms),
+            is_redelivered: false,
+            returned: 0,
+        }
+    }
+
+    /// The identifier of the next message, which is sent.
+    fn sent(window: &mut Window) -> Option<u16> {
+        let (delivery, id) = window.next(Some(MAILBOX))?;
+        window.sent(id, delivery.id, Expects::PubAck);
+        Some(id.get())
+    }
+
+    //= MQTT-2.2.1-4
+    #[test]
+    fn an_identifier_in_use_is_given_to_no_other_message() {
+        let mut window = Window::new(u16::MAX);
+        window.push(vec![delivery(MAILBOX, 65_534), delivery(GROUP, 7)]);
+        window.push(vec![delivery(GROUP, 8), delivery(MAILBOX, 65_535)]);
+        window.push(vec![delivery(MAILBOX, 2 * 65_535)]);
+        let first: Vec<_> = std::iter::from_fn(|| sent(&mut window)).collect();
+        // The last one has to wait for the identifier of the one before.
+        assert_eq!(first, [65_535, 65_534, 65_533, 1]);
+        assert!(
+            window
+                .acknowledged(PacketId::MAX, Expects::PubAck)
+                .is_some()
+        );
+        assert_eq!(sent(&mut window), None);
+        let one = PacketId::new(1).unwrap();
+        assert!(window.acknowledged(one, Expects::PubAck).is_some());
+        assert_eq!(sent(&mut window), Some(1));
+    }
+}

@@ -9,12 +9,14 @@
 mod auth;
 mod connect;
 mod damaged;
+mod dup;
 mod gone;
 mod grants;
 mod narrowed;
 mod peer;
 mod publish;
 mod qos2;
+mod retain_source;
 mod retained;
 mod revoked;
 mod rewrite;

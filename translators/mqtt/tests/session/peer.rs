@@ -70,12 +70,15 @@ impl Mesh {
 
     /// A mesh whose listener has these settings.
     pub(crate) async fn set(settings: &[(&str, &str)]) -> Self {
+        Self::start().await.with(settings)
+    }
+
+    /// The same mesh, with these settings.
+    pub(crate) fn with(self, settings: &[(&str, &str)]) -> Self {
         let words = settings.iter();
         let words = words.map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        Self {
-            mqtt: Mqtt::default().configured(&words.collect()).unwrap(),
-            ..Self::start().await
-        }
+        let mqtt = Mqtt::default().configured(&words.collect()).unwrap();
+        Self { mqtt, ..self }
     }
 
     /// A mesh under other rules.

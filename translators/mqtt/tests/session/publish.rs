@@ -340,6 +340,30 @@ async fn a_message_larger_than_the_client_accepts_is_left_out() {
     small.expect_nothing().await;
 }
 
+//= MQTT-3.1.2-24
+#[tokio::test]
+async fn what_is_written_once_for_all_is_left_out_for_a_client_that_it_is_too_large_for() {
+    let mesh = Mesh::start().await;
+    let mut readers = Vec::new();
+    for (name, size_max, count) in [("large", 100, 2), ("small", 18, 1), ("alone", 17, 0)] {
+        let mut hello = crate::peer::hello(Version::V5, name);
+        hello.properties = with([Property::MaximumPacketSize(size_max.try_into().unwrap())]);
+        let mut reader = mesh.accepted(hello).await.0;
+        reader.subscribe("t", Qos::AtMostOnce).await;
+        readers.push((reader, count));
+    }
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos0("t", &[0; 12])).await;
+    writer.send(qos0("t", &[0; 13])).await;
+    writer.expect_nothing().await;
+    for (mut reader, count) in readers {
+        for size in [12, 13].into_iter().take(count) {
+            assert_eq!(reader.next_publish().await.payload.len(), size);
+        }
+        reader.expect_nothing().await;
+    }
+}
+
 //= MQTT-3.3.2-14
 #[tokio::test]
 async fn a_response_topic_with_a_wildcard_is_a_protocol_error() {

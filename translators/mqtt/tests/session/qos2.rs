@@ -79,6 +79,7 @@ async fn a_repeated_message_is_answered_again_and_published_once() {
 //= MQTT-4.3.3-5
 //= MQTT-4.3.3-6
 //= MQTT-4.4.0-1
+//= MQTT-3.2.0-1
 #[tokio::test]
 async fn a_released_identifier_is_released_again_on_the_next_connection() {
     let mesh = Mesh::start().await;

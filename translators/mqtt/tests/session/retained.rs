@@ -135,6 +135,13 @@ async fn the_retain_flag_of_a_fresh_message_is_kept_only_where_that_was_asked_fo
             ..Subscription::new("t", qos)
         };
         reader.subscribe_as(wanted, Properties::NONE).await;
+        // What two are told in the same words is written once.
+        let mut other = mesh.client(Version::V5, "other").await;
+        let plain = Subscription {
+            retain_handling: RetainHandling::Never,
+            ..Subscription::new("t", qos)
+        };
+        other.subscribe_as(plain, Properties::NONE).await;
         let mut writer = mesh.client(Version::V5, "writer").await;
         for retain in [true, false] {
             let publish = message("t", Delivery::AtMostOnce, b"x");
@@ -142,6 +149,7 @@ async fn the_retain_flag_of_a_fresh_message_is_kept_only_where_that_was_asked_fo
                 .send(Packet::Publish(Publish { retain, ..publish }))
                 .await;
             assert_eq!(reader.next_publish().await.retain, keeps && retain);
+            assert!(!other.next_publish().await.retain);
         }
     }
 }

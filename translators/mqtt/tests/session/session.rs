@@ -298,7 +298,6 @@ async fn what_was_acknowledged_before_a_goodbye_in_the_same_write_is_settled() {
     reader.expect_nothing().await;
 }
 
-//= MQTT-2.2.1-4
 //= MQTT311-2.3.1-4
 //= MQTT-3.3.4-9
 //= MQTT-3.3.4-10

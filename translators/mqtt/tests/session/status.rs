@@ -167,6 +167,39 @@ async fn subscriptions_and_retained_messages_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn subscriptions_of_a_kept_session_are_counted_while_its_client_is_away() {
+    let mesh = Mesh::start().await;
+    let mut pump = mesh.accepted(kept_a_minute("pump")).await.0;
+    pump.subscribe("a/#", Qos::AtLeastOnce).await;
+    pump.subscribe("b", Qos::AtMostOnce).await;
+    pump.subscribe("$share/shift/c", Qos::AtLeastOnce).await;
+    pump.goodbye().await;
+    let mesh = mesh.restarted().await;
+    let mut watcher = mesh.client(Version::V5, "watcher").await;
+    let filter = "$SYS/broker/+/count";
+    watcher.subscribe(filter, Qos::AtMostOnce).await;
+    let three = async |watcher: &mut Peer| {
+        let (own, shared) = (value(watcher).await, value(watcher).await);
+        value(watcher).await;
+        (own.1, shared.1)
+    };
+    let both = |own: &str, shared: &str| (own.to_owned(), shared.to_owned());
+    assert_eq!(three(&mut watcher).await, both("2", "1"));
+
+    let mut pump = mesh.accepted(kept_a_minute("pump")).await.0;
+    pump.subscribe("d", Qos::AtMostOnce).await;
+    interval().await;
+    assert_eq!(three(&mut watcher).await, both("4", "1"), "with its own");
+    pump.goodbye().await;
+    for _ in 0..7 {
+        interval().await;
+        three(&mut watcher).await;
+    }
+    interval().await;
+    assert_eq!(three(&mut watcher).await, both("1", "0"), "it has expired");
+}
+
+#[tokio::test(start_paused = true)]
 async fn packets_and_bytes_are_counted_and_averaged() {
     let mesh = Mesh::start().await;
     let mut watcher = mesh.client(Version::V311, "watcher").await;

@@ -44,9 +44,13 @@ async fn the_will_of_a_client_that_vanishes_is_published() {
     let mesh = Mesh::start().await;
     let mut watcher = watcher(&mesh).await;
     for version in [Version::V311, Version::V5] {
-        let peer = mesh.accepted(mortal(hello(version, "mortal"))).await.0;
-        peer.vanish().await;
-        assert_eq!(watcher.next_publish().await.payload, "gone");
+        // Between two packets, and in the middle of one.
+        for last in [&[][..], &[0x30, 5]] {
+            let mut peer = mesh.accepted(mortal(hello(version, "mortal"))).await.0;
+            peer.send_bytes(last).await;
+            peer.vanish().await;
+            assert_eq!(watcher.next_publish().await.payload, "gone");
+        }
     }
 }
 

@@ -28,7 +28,7 @@ impl Page {
         let any = "127.0.0.1:0".parse().unwrap();
         let socket = Socket::open(&"admin".into(), any, &mut Vec::new()).unwrap();
         let hosts = vec!["broker.example".to_owned()];
-        let admin = Admin::new(gate, DrainWatch::new(draining), token, hosts);
+        let admin = Admin::new(gate, DrainWatch::new(draining), token, hosts, Vec::new());
         bench.runtime.spawn(admin.serve(socket.share().unwrap()));
         Self {
             bench,
