@@ -1,11 +1,9 @@
 //! mosquitto_pub, mosquitto_sub and mosquitto_rr, as their man pages have them.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
-use fairlead_tests::{Node, PATIENCE, Relay, tools};
+use fairlead_tests::{Node, Relay, Running, tools};
 
 /// Runs one of the programs to its end, and gives back what it printed.
 fn run(program: &str, port: &str, arguments: &[&str]) -> String {
@@ -27,46 +25,9 @@ fn command(program: &str, port: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// A program that goes on, and what it prints. Dropping it kills it.
-struct Running {
-    child: Child,
-    printed: Receiver<String>,
-}
-
-impl Running {
-    fn start(program: &str, port: &str, arguments: &[&str]) -> Self {
-        let mut command = command(program, port, arguments);
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("mosquitto's clients are installed");
-        let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
-        let (sender, printed) = channel();
-        let read = move || {
-            // The test may have heard enough.
-            lines
-                .map_while(Result::ok)
-                .try_for_each(|line| sender.send(line))
-                .ok();
-        };
-        thread::Builder::new()
-            .name("mosquitto output".into())
-            .spawn(read)
-            .expect("a thread starts");
-        Self { child, printed }
-    }
-
-    fn line(&self) -> String {
-        self.printed.recv_timeout(PATIENCE).expect("it goes on")
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself; both calls then say so and nothing is lost.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+/// The same of a program that goes on.
+fn start(program: &str, port: &str, arguments: &[&str]) -> Running {
+    Running::start(command(program, port, arguments))
 }
 
 /// A retained message, a session by wildcard over `kill -9` of the server, and a will, in one version.
@@ -101,7 +62,7 @@ fn lives(version: &str, expiry: &[&str]) {
         "--will-retain",
     ];
     let format = ["-F", "%t %q %r %p"];
-    let pump = Running::start(
+    let pump = start(
         "mosquitto_sub",
         &relay.port(),
         &[&session[..], &will, &format].concat(),
@@ -175,7 +136,7 @@ fn mosquitto_rr_gets_the_answer_to_its_request() {
         &["-D", "publish", "correlation-data", "forty-two"],
     ]
     .concat();
-    let mut asks = Running::start("mosquitto_rr", &port, &ask);
+    let asks = start("mosquitto_rr", &port, &ask);
 
     let request = run(
         "mosquitto_sub",
@@ -194,7 +155,7 @@ fn mosquitto_rr_gets_the_answer_to_its_request() {
         .concat(),
     );
     assert_eq!(asks.line(), "21.5");
-    assert!(asks.child.wait().expect("it ends").success());
+    assert!(asks.ended().success());
 }
 
 #[test]

@@ -2,17 +2,9 @@
 //! stands below with a reason; and the same clients are counted as it counts them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::process::Command;
 
-use fairlead_tests::{Node, PATIENCE, tools};
-use tempfile::TempDir;
-
-const SERVER: &str = "/usr/sbin/mosquitto";
+use fairlead_tests::{Mosquitto, Node, Running, tools};
 
 /// What is not told, and why.
 const UNTOLD: [(&str, &str); 3] = [
@@ -45,80 +37,18 @@ const LINES_MAX: usize = 30 * NAMES;
 /// As many names as it tells while nothing happens; all of them lie retained once it has looked twice.
 const NAMES: usize = 53;
 
-/// A mosquitto of the test's own, at a socket in a directory of its own. Dropping it kills it.
-struct Mosquitto {
-    child: Child,
-    home: TempDir,
-}
-
-impl Mosquitto {
-    fn start() -> Self {
-        let home = TempDir::new().expect("a temporary directory");
-        let configuration = home.path().join("mosquitto.conf");
-        let socket = home.path().join("socket");
-        let user = rustix::process::getuid().is_root();
-        // Otherwise it would become another user, who may not use the directory.
-        let user = if user { "user root\n" } else { "" };
-        let text = format!(
-            "{user}listener 0 {}\nallow_anonymous true\nsys_interval 1\n",
-            socket.display()
-        );
-        fs::write(&configuration, text).expect("the configuration is written");
-        let mut child = Command::new(SERVER)
-            .arg("-c")
-            .arg(&configuration)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("mosquitto is installed");
-        let said = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        let mut lines = said.lines().map_while(Result::ok);
-        lines
-            .find(|line| line.ends_with(" running"))
-            .expect("mosquitto starts");
-        Self { child, home }
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.home.path().join("socket")
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        // It may have ended by itself; both calls then say so and nothing is lost.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// A `mosquitto_sub` of everything under `$SYS`, and what it prints. Dropping it kills it.
-struct Watcher {
-    child: Child,
-    lines: Receiver<String>,
-}
+/// A `mosquitto_sub` of everything under `$SYS`.
+struct Watcher(Running);
 
 impl Watcher {
     fn start(mut command: Command) -> Self {
-        let mut child = command
-            .args(["-t", "$SYS/#", "-F", "%t|%p"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("mosquitto's clients are installed");
-        let printed = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
-        let (sender, lines) = channel();
-        let read = move || {
-            let mut printed = printed.map_while(Result::ok);
-            // The test may have heard enough.
-            printed.try_for_each(|line| sender.send(line)).ok();
-        };
-        let reader = thread::Builder::new().name("mosquitto output".into());
-        reader.spawn(read).expect("a thread starts");
-        Self { child, lines }
+        command.args(["-t", "$SYS/#", "-F", "%t|%p"]);
+        Self(Running::start(command))
     }
 
     /// The next name and value.
     fn next(&self) -> (String, String) {
-        let line = self.lines.recv_timeout(PATIENCE).expect("it goes on");
+        let line = self.0.line();
         let (name, value) = line.split_once('|').expect("name and value");
         (name.to_owned(), value.to_owned())
     }
@@ -147,13 +77,6 @@ impl Watcher {
     }
 }
 
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
 fn mosquitto_sub(arguments: &[&str]) -> Command {
     let mut command = Command::new("mosquitto_sub");
     command.args(arguments);
@@ -162,14 +85,10 @@ fn mosquitto_sub(arguments: &[&str]) -> Command {
 
 #[test]
 fn every_name_that_mosquitto_tells_is_told_or_stands_in_the_list() {
-    if !tools::ready() {
+    if !tools::ready() || !Mosquitto::is_installed() {
         return;
     }
-    if !Path::new(SERVER).exists() {
-        eprintln!("skipped: no mosquitto here; tests/tools installs it");
-        return;
-    }
-    let mosquitto = Mosquitto::start();
+    let mosquitto = Mosquitto::start("allow_anonymous true\nsys_interval 1\n");
     let socket = mosquitto.socket().display().to_string();
     let theirs = Watcher::start(mosquitto_sub(&["--unix", &socket])).values(NAMES);
 
@@ -205,14 +124,10 @@ fn form(value: &str) -> String {
 
 #[test]
 fn the_same_clients_are_counted_as_mosquitto_counts_them() {
-    if !tools::ready() {
+    if !tools::ready() || !Mosquitto::is_installed() {
         return;
     }
-    if !Path::new(SERVER).exists() {
-        eprintln!("skipped: no mosquitto here; tests/tools installs it");
-        return;
-    }
-    let mosquitto = Mosquitto::start();
+    let mosquitto = Mosquitto::start("allow_anonymous true\nsys_interval 1\n");
     let socket = mosquitto.socket().display().to_string();
     expect_told(&["--unix", &socket]);
 

@@ -139,7 +139,13 @@ impl Origin {
             .spawn(copy)?;
         let copied = copied.await;
         let copied = copied.map_err(|_gone| io::Error::other("the copy was not finished"))?;
-        copied.map_err(io::Error::other)
+        copied.map_err(|error| match error {
+            // Who asked sees one line of it.
+            OpenError::Io { file, source } => {
+                io::Error::new(source.kind(), format!("{}: {source}", file.display()))
+            }
+            error => io::Error::other(error),
+        })
     }
 }
 
@@ -150,7 +156,8 @@ impl Copy<'_> {
         let names = self.vfs.list(self.to).map_err(failed)?;
         let logs = self.vfs.list(&self.to.join("wal")).map_err(failed)?;
         if names.iter().any(|name| name != "wal") || !logs.is_empty() {
-            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+            let what = "a copy goes into a directory that is empty, or not there yet";
+            return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, what)));
         }
         let superblock = SuperblockFile::open(self.vfs.as_ref(), self.from)?;
         let missing = || OpenError::Missing {

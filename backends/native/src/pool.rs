@@ -197,17 +197,18 @@ impl Pool {
     /// Prepares one file if one is wanted, or removes one that is not. On an error nothing changed,
     /// but a file that was to be used again may be gone.
     pub(crate) fn fill(&self) -> io::Result<Filled> {
-        let count_max = if self.space.is_short() {
-            0
+        // A short disk needs the room of spare files more than the log needs them.
+        let (count_max, spare_max) = if self.space.is_short() {
+            (0, 0)
         } else {
-            self.count_max
+            (self.count_max, SPARE_MAX)
         };
         let is_held = self.holds.any();
         let mut shelf = self.shelf.lock();
         let task = if is_held {
             shelf.task_while_held(count_max)
         } else {
-            shelf.task(count_max, self.mould.file_bytes)
+            shelf.task(count_max, spare_max, self.mould.file_bytes)
         };
         drop(shelf);
         let made = match task {
@@ -275,13 +276,14 @@ impl Shelf {
         self.count >= count_max && self.spare.is_empty() && !self.is_at_work
     }
 
-    fn task(&mut self, count_max: u64, file_bytes: u64) -> Task {
+    fn task(&mut self, count_max: u64, spare_max: usize, file_bytes: u64) -> Task {
         self.has_changed = false;
         if self.is_closed {
             return Task::Nothing(Filled::Enough);
         }
         let is_foreign = |file: &LogFile| file.bytes != file_bytes;
-        let has_too_many = self.spare.len() > SPARE_MAX;
+        let wanted = AHEAD.saturating_sub(self.ready.len());
+        let has_too_many = self.spare.len() > spare_max.max(wanted);
         if let Some(file) = self.unused(|file| has_too_many || is_foreign(file)) {
             self.count = self.count.saturating_sub(1);
             return Task::Remove(file);
@@ -343,7 +345,7 @@ mod tests {
             is_closed: false,
         };
         assert!(!shelf.has_no_more(3));
-        let task = shelf.task(3, 1);
+        let task = shelf.task(3, SPARE_MAX, 1);
         assert!(matches!(task, Task::Make(FileNo(3))));
         assert!(!shelf.has_no_more(3), "the last one is on its way");
         shelf.is_at_work = false;

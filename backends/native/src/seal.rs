@@ -39,6 +39,8 @@ use crate::sites::Sites;
 use crate::state::State;
 
 pub(crate) use bench::Bench;
+#[cfg(test)]
+pub(crate) use grave::Grave;
 pub(crate) use moved::Moved;
 pub(crate) use restless::Restless;
 #[cfg(test)]

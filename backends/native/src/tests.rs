@@ -81,7 +81,10 @@ fn world(fs: &SimFs, seed: u64) -> World {
 fn settings() -> Settings {
     Settings {
         file_bytes: 64 * 1024,
-        spare: Spare::NOTHING,
+        spare: Spare {
+            bytes: 1,
+            ..Spare::NOTHING
+        },
         ..Settings::new("data")
     }
 }

@@ -117,7 +117,11 @@ impl Requests {
     ) -> Result<(), SegmentError> {
         let path = self.path(log, id);
         let get = || async { self.store.get(&path).await?.bytes().await };
-        let there = self.patience.ask(get).await?;
+        let there = match self.patience.ask(get).await {
+            // Some stores refuse a name that is about to be taken before they show what takes it.
+            Err(SegmentError::Missing) => return Err(SegmentError::Exists),
+            there => there?,
+        };
         let mut rest = there.as_ref();
         let is_ours = parts.iter().all(|part| {
             let tail = rest.strip_prefix(part.as_ref());

@@ -75,6 +75,16 @@ fn a_read_past_the_end_is_damage() {
 }
 
 #[test]
+fn a_name_is_taken_although_what_took_it_is_not_shown_yet() {
+    let stub = Stub::start(Creates::Atomic);
+    let objects = objects(&stub);
+    objects.create(LOG, ID, &parts()).unwrap();
+    stub.inject(&[Fault::None, Fault::Hidden]);
+    let other = [Bytes::from_static(b"other")];
+    assert_eq!(objects.create(LOG, ID, &other), Err(SegmentError::Exists));
+}
+
+#[test]
 fn a_name_that_is_taken_stays_what_it_was() {
     let stub = Stub::start(Creates::Atomic);
     let objects = objects(&stub);

@@ -140,6 +140,8 @@ pub(crate) struct Kick {
 pub(crate) enum Grants {
     /// Set those of a user, or with the name '*' those of everybody, from a JSON file
     Set(SetGrants),
+    /// Set those of all users in an ACL file with lines `topic`, `user` and `pattern`, and those of everybody
+    Import(Import),
     /// Remove those of a user, or '*'
     Remove(Named),
     /// List whose there are

@@ -1,4 +1,6 @@
-//! `grants set`, `grants remove`, `grants list`.
+//! `grants set`, `grants import`, `grants remove`, `grants list`.
+
+mod acl_file;
 
 use std::fs;
 
@@ -7,7 +9,7 @@ use fairlead_authn::is_user_name;
 use hyper::Method;
 
 use crate::ask::Node;
-use crate::cli::{Grants, Named, SetGrants};
+use crate::cli::{Grants, Import, Named, SetGrants};
 use crate::exit::Failure;
 use crate::lists::in_url;
 use crate::say;
@@ -16,6 +18,7 @@ use crate::users;
 pub(crate) fn run(verb: Grants) -> Result<(), Failure> {
     match verb {
         Grants::Set(set) => self::set(&set),
+        Grants::Import(import) => self::import(&import),
         Grants::Remove(named) => remove(&named),
         Grants::List(list) => users::print("grants", &list),
     }
@@ -33,6 +36,19 @@ fn set(set: &SetGrants) -> Result<(), Failure> {
     let node = Node::of(home)?;
     node.ask(Method::PUT, &path(name), document)?;
     say(&format!("grants of {name} are in force"))
+}
+
+/// All lines are understood before the first grant is set.
+fn import(import: &Import) -> Result<(), Failure> {
+    let what = format!("cannot read {}", import.file.display());
+    let text = fs::read_to_string(&import.file).map_err(Failure::of(what))?;
+    let documents = acl_file::documents(&text)?;
+    let node = Node::of(&import.home)?;
+    let count = documents.len();
+    for (name, document) in documents {
+        node.ask(Method::PUT, &path(&name), document)?;
+    }
+    say(&format!("{count} grants are in force"))
 }
 
 fn remove(named: &Named) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use crate::sites::Sites;
 
 /// Segments on their way out.
 #[derive(Debug, Default)]
-pub(super) struct Grave {
+pub(crate) struct Grave {
     /// What the last checkpoint referred to.
     known: BTreeSet<Home>,
     /// When each may be deleted: readers may be about to look into it until then.
@@ -22,7 +22,7 @@ pub(super) struct Grave {
 
 impl Grave {
     /// Knows what is referred to when a store is opened.
-    pub(super) fn knowing(homes: &Homes) -> Self {
+    pub(crate) fn knowing(homes: &Homes) -> Self {
         Self {
             known: homes.segments(),
             due: BTreeMap::new(),
@@ -53,8 +53,9 @@ impl Grave {
         }
     }
 
-    /// Deletes segments that were made long ago and that nothing refers to.
-    pub(super) fn sweep(&self, sites: &Sites, now: Timestamp) {
+    /// Deletes segments that were made long ago and that nothing refers to: no checkpoint that is durable, and not
+    /// `named`, what the log says. The clock may have jumped, so that age alone says nothing.
+    pub(crate) fn sweep(&self, sites: &Sites, named: &BTreeSet<Home>, now: Timestamp) {
         for site in Site::ALL.into_iter().filter(|site| sites.has(*site)) {
             let listed = sites
                 .reader(site)
@@ -65,7 +66,8 @@ impl Grave {
             });
             let known = |id| {
                 let is_it = |home: &Home| home.site == site && home.stamp.id == id;
-                self.known.iter().chain(self.due.keys()).any(is_it)
+                let known = self.known.iter().chain(self.due.keys());
+                known.chain(named).any(is_it)
             };
             for id in ids {
                 let is_old = id.made.saturating_add(ORPHAN_AGE_MS) <= now.0;

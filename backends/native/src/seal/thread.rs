@@ -81,7 +81,9 @@ impl SealThread {
             self.grave.bury(&self.sealer.sites);
             self.verify();
             if sweep <= Instant::now() {
-                self.grave.sweep(&self.sealer.sites, self.sealer.wall());
+                let named = self.shared.state.ground.homes.lock().segments();
+                let (sites, now) = (&self.sealer.sites, self.sealer.wall());
+                self.grave.sweep(sites, &named, now);
                 sweep = Instant::now() + ORPHANS_EVERY;
             }
         }

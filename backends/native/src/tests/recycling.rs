@@ -181,3 +181,17 @@ fn a_log_that_has_shrunk_gives_files_back() {
         "the current one, two ready and four spare"
     );
 }
+
+#[test]
+fn a_log_that_has_shrunk_on_a_short_disk_keeps_none_to_be_used_again() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    store.commit(durable(vec![create(A, Kind::Log)])).unwrap();
+    turn_to(&mut store, 9);
+    (1..9).for_each(|number| store.pool.release(FileNo(number)));
+    fs.set_free(0);
+    store.pool.space.look(false);
+    assert!(store.pool.space.is_short());
+    while store.pool.fill().unwrap() == Filled::More {}
+    assert_eq!(names(&fs).len(), 3, "the current one and two ready");
+}

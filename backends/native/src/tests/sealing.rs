@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fairlead_canon::{Batch, Class, EntityId, Kind, Offset, Outcome, Promise, Spec};
+use fairlead_canon::{Batch, Class, EntityId, Kind, Offset, Outcome, Promise, Spec, Timestamp};
 use fairlead_ports::{Op, Place, StoreError, Unit};
 use fairlead_segment::Segments;
 use fairlead_testkit::make::{A, B, append, create, message, settle};
@@ -16,10 +16,11 @@ use super::{Inline, Script, open};
 use crate::call::Job;
 use crate::entity::Location;
 use crate::homes::{Home, Sealed, Site};
+use crate::limits::ORPHAN_AGE_MS;
 use crate::lsn::{FileNo, file_of, position_of};
 use crate::pool::Filled;
 use crate::record;
-use crate::seal::{Scrub, View};
+use crate::seal::{Grave, Scrub, View};
 use crate::sequencer::{Press, Taken};
 use crate::sites::Directory;
 use crate::vfs::Vfs;
@@ -326,6 +327,30 @@ async fn what_was_sealed_behind_the_last_checkpoint_is_checked_and_checkpointed_
         files_of(&fs, "data/sealed").len() as u64
     );
     assert_eq!(report.begin, report.end, "nothing is left to be read");
+}
+
+#[tokio::test]
+async fn what_was_sealed_behind_the_last_checkpoint_is_no_orphan_however_the_clock_jumps() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    filled(&mut store);
+    store.checkpoint().unwrap();
+    let view = store.shared.bench.take().unwrap();
+    let grave = Grave::knowing(&view.homes);
+    for file in store.sealer.due(&view) {
+        let sealed = store.sealer.seal(&store.shared.state, file).unwrap();
+        store.commit_sealed(sealed).unwrap();
+    }
+    let sealed = files_of(&fs, "data/sealed");
+    assert!(!sealed.is_empty());
+    let (sites, later) = (&store.sealer.sites, Timestamp(10 * ORPHAN_AGE_MS));
+    grave.sweep(sites, &store.segments(), later);
+    assert_eq!(files_of(&fs, "data/sealed"), sealed);
+    grave.sweep(sites, &BTreeSet::new(), later);
+    assert!(
+        files_of(&fs, "data/sealed").is_empty(),
+        "nothing names them"
+    );
 }
 
 #[tokio::test]

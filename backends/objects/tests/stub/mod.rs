@@ -21,6 +21,10 @@ use tokio::runtime::Runtime;
 /// What happens to one request instead of being answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
+    /// Nothing: it is answered.
+    None,
+    /// 404, whatever is there.
+    Hidden,
     /// 503, and nothing is done.
     Busy,
     /// Nothing is done or said, for ever.
@@ -109,12 +113,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> io::Result<A
     let fault = shared.faults.lock().pop_front();
     match fault {
         Some(Fault::Busy) => Ok(status(StatusCode::SERVICE_UNAVAILABLE)),
+        Some(Fault::Hidden) => Ok(status(StatusCode::NOT_FOUND)),
         Some(Fault::Silence) => std::future::pending().await,
         Some(Fault::Lost) => {
             act(&shared, request).await.ok();
             Err(io::ErrorKind::ConnectionReset.into())
         }
-        None => Ok(act(&shared, request)
+        Some(Fault::None) | None => Ok(act(&shared, request)
             .await
             .unwrap_or_else(|never| match never {})),
     }
