@@ -24,7 +24,9 @@ pub(crate) struct Space {
 
 impl Space {
     pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, spare: Spare, index: Arc<Shortage>) -> Self {
-        let has_ballast = vfs.open(&dir.join(NAME)).is_ok();
+        // A crash may have left one that has nothing in it yet.
+        let length = vfs.open(&dir.join(NAME)).and_then(|file| file.length());
+        let has_ballast = length.is_ok_and(|length| length >= spare.ballast_bytes);
         Self {
             vfs,
             dir,
@@ -52,11 +54,8 @@ impl Space {
         let mark = self.spare.mark(room.total);
         let was_short = self.is_short.load(Ordering::Relaxed);
         // What giving up the ballast gains must not look like an end of the need.
-        let enough = mark.saturating_add(if was_short {
-            self.spare.ballast_bytes.saturating_mul(2)
-        } else {
-            0
-        });
+        let ended = mark.saturating_add(self.spare.ballast_bytes.saturating_mul(2));
+        let enough = if was_short { ended } else { mark };
         // Some file systems have no size, and say that they have no room.
         let is_short = room.free < enough && room.total > 0;
         self.is_short.store(is_short, Ordering::Relaxed);
@@ -71,7 +70,12 @@ impl Space {
         }
         if is_short || is_refusing || self.index.is_short() {
             self.give_up_ballast();
-        } else if room.free >= mark.saturating_mul(2) {
+        } else if room.free
+            >= ended
+                .saturating_add(self.spare.ballast_bytes)
+                .max(mark.saturating_mul(2))
+        {
+            // Not where the need would then begin anew.
             self.take_ballast();
         }
     }
@@ -106,6 +110,45 @@ mod tests {
     use super::*;
     use crate::vfs::Room;
     use crate::vfs::sim::SimFs;
+
+    fn space(fs: &SimFs) -> Space {
+        let spare = Spare {
+            bytes: 1,
+            ballast_bytes: 200,
+            ..Spare::NOTHING
+        };
+        let vfs = Arc::new(fs.clone());
+        vfs.make_dir("data".as_ref()).unwrap();
+        Space::new(vfs, "data".into(), spare, Arc::default())
+    }
+
+    fn length(fs: &SimFs) -> Option<u64> {
+        let ballast = fs.open("data/ballast".as_ref()).ok()?;
+        Some(ballast.length().unwrap())
+    }
+
+    #[test]
+    fn a_disk_that_has_no_room_for_the_ballast_is_left_without_one() {
+        let fs = SimFs::default();
+        let space = space(&fs);
+        fs.set_free(600);
+        space.look(false);
+        assert_eq!(length(&fs), None);
+        fs.set_free(601);
+        space.look(false);
+        assert_eq!(length(&fs), Some(200));
+    }
+
+    #[test]
+    fn a_ballast_that_a_crash_has_left_empty_is_made_anew() {
+        let fs = SimFs::default();
+        space(&fs);
+        fs.create("data/ballast".as_ref()).unwrap();
+        let space = space(&fs);
+        fs.set_free(601);
+        space.look(false);
+        assert_eq!(length(&fs), Some(200));
+    }
 
     #[test]
     fn a_disk_that_does_not_know_its_size_is_not_taken_for_a_full_one() {
