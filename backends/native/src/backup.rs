@@ -139,12 +139,13 @@ impl Origin {
             .spawn(copy)?;
         let copied = copied.await;
         let copied = copied.map_err(|_gone| io::Error::other("the copy was not finished"))?;
-        copied.map_err(|error| match error {
+        copied.map_err(|error| {
             // Who asked sees one line of it.
-            OpenError::Io { file, source } => {
+            if let OpenError::Io { file, source } = &error {
                 io::Error::new(source.kind(), format!("{}: {source}", file.display()))
+            } else {
+                io::Error::other(error)
             }
-            error => io::Error::other(error),
         })
     }
 }

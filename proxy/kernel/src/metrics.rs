@@ -432,9 +432,16 @@ impl Meters {
 
     /// Messages dropped that somebody was to have, for whatever reason.
     pub fn dropped_count(&self) -> u64 {
-        let all = DropReason::ALL.iter().zip(&self.dropped);
-        let lost = all.filter(|(reason, _)| **reason != DropReason::NotGranted);
-        lost.map(|(_, counter)| counter.get()).sum()
+        let reasons = DropReason::ALL.into_iter();
+        let lost = reasons.filter(|reason| *reason != DropReason::NotGranted);
+        lost.map(|reason| self.dropped_for(reason)).sum()
+    }
+
+    /// Messages dropped for this reason.
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        let counters = DropReason::ALL.iter().zip(&self.dropped);
+        let one = counters.filter(|(one, _)| **one == reason);
+        one.map(|(_, counter)| counter.get()).sum()
     }
 
     /// Counts a dropped message.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fairlead_edge::{Cause, Edge, Keeper, Listener, Settings, Socket, gate, path_in, take};
 use fairlead_kernel::testing::{CountingEntropy, RuntimeClock};
-use fairlead_kernel::{Backing, Carrier, Kernel, Meters};
+use fairlead_kernel::{Backing, Carrier, DropReason, Kernel, Meters};
 use fairlead_memory::Memory;
 use fairlead_mqtt::Mqtt;
 use fairlead_mqtt::codec::Qos;
@@ -116,9 +116,11 @@ impl House {
         self.wait(count, |meters| meters.resting.get());
     }
 
-    /// Waits until so many messages were dropped.
-    pub(crate) fn dropped(&self, count: i64) {
-        self.wait(count, |meters| meters.dropped_count() as i64);
+    /// Waits until so many messages were left out that are not granted.
+    pub(crate) fn withheld(&self, count: i64) {
+        self.wait(count, |meters| {
+            meters.dropped_for(DropReason::NotGranted) as i64
+        });
     }
 
     /// Waits until nobody is connected.

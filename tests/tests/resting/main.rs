@@ -111,7 +111,7 @@ fn a_sleeper_hears_nothing_without_its_grant_and_goes_on_with_it() {
     house.note(Note::NobodySubscribes, Some(()));
     tell(&mut publisher, "lamp", b"unheard");
     assert!(matches!(publisher.next(), Packet::PubAck(_)));
-    house.dropped(2);
+    house.withheld(2);
     house.rest(3);
     house.note(Note::NobodySubscribes, None);
     for device in &mut devices {
