@@ -51,31 +51,29 @@ impl Space {
                 return;
             }
         };
+        // Some file systems have no size, and say that they have no room.
+        let free = if room.total > 0 { room.free } else { u64::MAX };
         let mark = self.spare.mark(room.total);
         let was_short = self.is_short.load(Ordering::Relaxed);
         // What giving up the ballast gains must not look like an end of the need.
         let ended = mark.saturating_add(self.spare.ballast_bytes.saturating_mul(2));
         let enough = if was_short { ended } else { mark };
-        // Some file systems have no size, and say that they have no room.
-        let is_short = room.free < enough && room.total > 0;
+        // To take it must not look like a need.
+        let plenty = mark
+            .saturating_mul(2)
+            .max(ended.saturating_add(self.spare.ballast_bytes));
+        let is_short = free < enough;
         self.is_short.store(is_short, Ordering::Relaxed);
         match (was_short, is_short) {
-            (false, true) => tracing::error!(
-                free = room.free,
-                mark,
-                "the disk is nearly full: nothing new is taken"
-            ),
-            (true, false) => tracing::info!(free = room.free, "the disk has room again"),
+            (false, true) => {
+                tracing::error!(free, mark, "the disk is nearly full: nothing new is taken")
+            }
+            (true, false) => tracing::info!(free, "the disk has room again"),
             (false, false) | (true, true) => {}
         }
         if is_short || is_refusing || self.index.is_short() {
             self.give_up_ballast();
-        } else if room.free
-            >= ended
-                .saturating_add(self.spare.ballast_bytes)
-                .max(mark.saturating_mul(2))
-        {
-            // Not where the need would then begin anew.
+        } else if free >= plenty {
             self.take_ballast();
         }
     }
