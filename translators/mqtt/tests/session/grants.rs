@@ -28,7 +28,7 @@ pub(crate) async fn grant(mesh: &Mesh, grants: &'static str) {
     grant_to(mesh, "*", grants).await;
 }
 
-async fn grant_to(mesh: &Mesh, name: &'static str, grants: &'static str) {
+pub(crate) async fn grant_to(mesh: &Mesh, name: &'static str, grants: &'static str) {
     let change = Change::PutEntry {
         namespace: Text::from_static("grants"),
         key: Bytes::from_static(name.as_bytes()),

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use fairlead_canon::Text;
-use fairlead_kernel::Change;
 use fairlead_kernel::testing::CountingEntropy;
 use fairlead_mqtt::codec::{Connect, Delivery, Packet, Publish, Qos, Version, Will};
 use fairlead_policy::{Anonymous, Rules};
 
+use crate::grants::grant_to;
 use crate::peer::{Mesh, Peer, hello, id, last_words, message};
 
 const PLANT: &str = r##"{"rules":[{"allow":"publish","at":"plant/#"}]}"##;
@@ -21,24 +20,14 @@ async fn mesh(settings: &[(&str, &str)]) -> Mesh {
     let rules = Rules::start(Anonymous::Loopback, entropy, None).unwrap();
     let mesh = Mesh::under(|directory| rules.over(directory)).await;
     let mesh = mesh.with(settings);
-    grant(
+    grant_to(
         &mesh,
         "reader",
         r##"{"rules":[{"allow":"both","at":"#"}]}"##,
     )
     .await;
-    grant(&mesh, "bob", PLANT).await;
+    grant_to(&mesh, "bob", PLANT).await;
     mesh
-}
-
-async fn grant(mesh: &Mesh, name: &'static str, grants: &'static str) {
-    let change = Change::PutEntry {
-        namespace: Text::from_static("grants"),
-        key: Bytes::from_static(name.as_bytes()),
-        value: Some(Bytes::from_static(grants.as_bytes())),
-    };
-    let mut operator = mesh.kernel.operator().unwrap();
-    operator.declare(vec![change]).await.unwrap();
 }
 
 /// A client of this name's certificate.
@@ -108,9 +97,9 @@ async fn what_is_retained_is_held_back_while_who_published_it_may_not() {
     retain_all(&mesh).await;
     for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
         assert_eq!(heard(&mesh, qos, 5).await, ALL);
-        grant(&mesh, "bob", NOTHING).await;
+        grant_to(&mesh, "bob", NOTHING).await;
         assert_eq!(heard(&mesh, qos, 1).await, ["plant/operator"]);
-        grant(&mesh, "bob", OWN).await;
+        grant_to(&mesh, "bob", OWN).await;
         assert_eq!(heard(&mesh, qos, 5).await, ALL, "under the name it had");
     }
 }
@@ -119,6 +108,6 @@ async fn what_is_retained_is_held_back_while_who_published_it_may_not() {
 async fn a_listener_may_deliver_what_is_retained_whoever_published_it() {
     let mesh = mesh(&[("checks_retain_source", "false")]).await;
     retain_all(&mesh).await;
-    grant(&mesh, "bob", NOTHING).await;
+    grant_to(&mesh, "bob", NOTHING).await;
     assert_eq!(heard(&mesh, Qos::AtMostOnce, 5).await, ALL);
 }
