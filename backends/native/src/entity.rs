@@ -363,13 +363,7 @@ impl Content {
                 self.consume(self.floor.0..to.0, None);
                 self.bury(self.floor.0..to.0);
             }
-            Kind::Log => {
-                while let Some(kept) = self.batches.next(&self.source, 0)
-                    && kept.after() <= to.0
-                {
-                    self.remove(kept.base);
-                }
-            }
+            Kind::Log => self.remove_oldest(to.0),
             Kind::Latest => {
                 for key in self.keys.below(&self.source, to.0) {
                     if let Some(at) = self.keys.remove(&self.source, &key) {
@@ -416,7 +410,7 @@ impl Content {
 
     pub(crate) fn marks(&mut self) -> Marks {
         let start = self.start().min(self.visible);
-        let open = self.first_open();
+        let open = self.source.first_open();
         let open = open.filter(|_| !is_on(Mutation::StableTooHigh));
         let stable = open.unwrap_or(self.visible);
         Marks {

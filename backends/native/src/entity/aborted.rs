@@ -123,15 +123,17 @@ impl Content {
         self.reschedule();
     }
 
-    /// Where the oldest open transaction began.
-    pub(super) fn first_open(&self) -> Option<Offset> {
-        let Source { ground, entity } = &self.source;
-        ground.open_txns.lock().first_in(*entity)
-    }
-
     /// The record whose durability makes the end of every transaction durable that has ended.
     pub(crate) fn txn_ended_at(&self) -> Lsn {
         self.txn_ended_at
+    }
+}
+
+impl Source {
+    /// Where the oldest open transaction of the entity began.
+    pub(super) fn first_open(&self) -> Option<Offset> {
+        let open = self.ground.open_txns.lock();
+        open.first_in(self.entity)
     }
 }
 

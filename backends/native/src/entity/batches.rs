@@ -152,6 +152,15 @@ impl Batches {
         None
     }
 
+    /// From the oldest one on, as far as they are within reach.
+    pub(crate) fn oldest(&mut self, source: &Source) -> impl Iterator<Item = Kept> {
+        let Self { slots, reach, .. } = self;
+        let chunks = slots
+            .iter_mut()
+            .map_while(move |slot| slot.load(source, reach));
+        chunks.flat_map(|chunk| chunk.batches.iter().copied())
+    }
+
     /// Where the first batch lies that ends behind an offset.
     fn slot_of(&self, offset: u64) -> usize {
         // Mostly it is the oldest: that is where a log forgets and a queue is settled.
@@ -259,13 +268,33 @@ impl Batches {
             .change(source, &mut self.changed)
             .batches
             .remove(place)?;
+        self.shortened(at);
+        Some(removed)
+    }
+
+    /// Removes the oldest batch if it ends at or before `to`.
+    pub(crate) fn remove_oldest(&mut self, source: &Source, to: u64) -> Option<Kept> {
+        let slot = self.slots.front_mut()?;
+        let chunk = slot.load(source, &mut self.reach)?;
+        chunk.batches.front().filter(|kept| kept.after() <= to)?;
+        let chunk = slot.change(source, &mut self.changed);
+        let removed = chunk.batches.pop_front()?;
+        self.shortened(0);
+        Some(removed)
+    }
+
+    /// A batch of this chunk was removed: without any, it goes, if it is not the last one.
+    fn shortened(&mut self, at: usize) {
+        let is_last = at + 1 == self.slots.len();
+        let Some(slot) = self.slots.get_mut(at) else {
+            return;
+        };
         slot.len -= 1;
-        if slot.len == 0 && at + 1 < self.slots.len() {
+        if slot.len == 0 && !is_last {
             let slot = self.slots.remove(at);
             let row = slot.filter(|slot| slot.has_row);
             self.gone.extend(row.map(|slot| slot.first));
         }
-        Some(removed)
     }
 
     /// Takes the first chunk away; what was in it.

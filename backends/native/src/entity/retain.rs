@@ -40,20 +40,22 @@ impl Content {
             let age = retention.age_ms;
             age.is_some_and(|age| time.0.saturating_add(age) < now.0)
         };
-        let open = self.first_open().unwrap_or(self.end);
         let mut bytes = self.bytes;
-        let (mut at, mut to) = (0, None);
-        while let Some(kept) = self.batches.next(&self.source, at)
-            && kept.base < open.0
-        {
+        let (mut end, mut to) = (self.end.0, None);
+        for kept in self.batches.oldest(&self.source) {
             let is_newest = kept.after() >= self.end.0;
             let is_too_much = retention.bytes.is_some_and(|most| bytes > most) && !is_newest;
             if !is_old(kept.time) && !is_too_much {
                 break;
             }
+            if to.is_none() {
+                end = self.source.first_open().map_or(end, |open| open.0);
+            }
+            if kept.base >= end {
+                break;
+            }
             bytes = bytes.saturating_sub(u64::from(kept.bytes));
-            at = kept.after();
-            to = Some(Offset(at));
+            to = Some(Offset(kept.after()));
         }
         to
     }

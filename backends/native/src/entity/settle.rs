@@ -130,17 +130,27 @@ impl Content {
     }
 
     pub(super) fn remove(&mut self, base: u64) {
-        let Some(kept) = self.batches.remove(&self.source, base) else {
-            return;
-        };
+        if let Some(kept) = self.batches.remove(&self.source, base) {
+            self.removed(&kept);
+        }
+    }
+
+    /// Removes batches from the oldest on, as far as they end at or before `to`.
+    pub(super) fn remove_oldest(&mut self, to: u64) {
+        while let Some(kept) = self.batches.remove_oldest(&self.source, to) {
+            self.removed(&kept);
+        }
+    }
+
+    fn removed(&mut self, kept: &Kept) {
         // Without living messages, it does not count any more.
         if kept.live > 0 {
             self.count = self.count.saturating_sub(u64::from(kept.live));
             self.bytes = self.bytes.saturating_sub(u64::from(kept.bytes));
         }
-        self.let_go(&kept);
+        self.let_go(kept);
         for cursor in self.cursors.values_mut() {
-            cursor.forget(base..kept.after());
+            cursor.forget(kept.base..kept.after());
         }
     }
 

@@ -97,7 +97,7 @@ impl Content {
             .age_ms
             .filter(|_| self.spec.kind == Kind::Log)?;
         let first = self.batches.next(&self.source, 0)?;
-        let open = self.first_open().unwrap_or(self.end);
+        let open = self.source.first_open().unwrap_or(self.end);
         let due = first.time.0.saturating_add(age).saturating_add(1);
         (first.base < open.0).then_some(Timestamp(due))
     }
