@@ -151,13 +151,12 @@ impl FileWal {
             synced: self.chain.synced,
         };
         let head = header.seal(self.current.salt, &frame.records);
-        let parts = [&head, &frame.records[..]];
         // One call writes and syncs what it is given, and nothing that was written before.
         let is_at_once = flush == Flush::Now && self.written == self.chain.synced;
         if is_at_once {
-            self.write_durably(position_of(frame.lsn), &parts)?;
+            self.write_durably(frame, &head)?;
         } else {
-            self.write(position_of(frame.lsn), parts)?;
+            self.write(position_of(frame.lsn), [&head, &frame.records])?;
         }
         self.chain.previous = frame.lsn;
         self.chain.previous_crc = header.crc;
@@ -179,14 +178,15 @@ impl FileWal {
         self.current.file.write_at(position, &parts)
     }
 
-    fn write_durably(&mut self, position: u64, parts: &[&[u8]]) -> io::Result<()> {
+    fn write_durably(&mut self, frame: &Frame, head: &[u8; HEADER_BYTES]) -> io::Result<()> {
         let begin = Instant::now();
         let flush = match is_on(Mutation::SkipSync) {
             true => Flush::Later,
             false => Flush::Now,
         };
-        let pages = self.pages.of(parts);
-        let written = self.current.file.write_pages(position, &[pages], flush);
+        let (position, file) = (position_of(frame.lsn), &self.current.file);
+        let pages = self.pages.of_frame(head, &frame.records);
+        let written = file.write_pages(position, &pages, flush);
         if !is_on(Mutation::IgnoreSyncError) {
             written?;
         }

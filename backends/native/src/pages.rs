@@ -2,6 +2,9 @@
 
 use std::io;
 
+use smallvec::{SmallVec, smallvec};
+
+use crate::frame::HEADER_BYTES;
 use crate::lsn::PAGE_BYTES;
 use crate::vfs::{File, Flush};
 
@@ -29,6 +32,24 @@ impl Pages {
         parts.iter().for_each(|part| bytes.extend_from_slice(part));
         bytes.resize(begin + len, 0);
         bytes.get(begin..).unwrap_or_default()
+    }
+
+    /// A frame as whole pages. Of records behind the place of their header on a page only the ends are copied,
+    /// which share a page with the header and with the padding.
+    pub(crate) fn of_frame<'a>(
+        &'a mut self,
+        head: &[u8; HEADER_BYTES],
+        records: &'a [u8],
+    ) -> SmallVec<[&'a [u8]; 3]> {
+        let begin = records.as_ptr().addr() % PAGE_BYTES;
+        let ends = records.split_at_checked(PAGE_BYTES - HEADER_BYTES);
+        let Some((first, rest)) = ends.filter(|_| begin == HEADER_BYTES) else {
+            return smallvec![self.of(&[head, records])];
+        };
+        let (middle, last) = rest.split_at(rest.len() / PAGE_BYTES * PAGE_BYTES);
+        let (first, last) = self.of(&[head, first, last]).split_at(PAGE_BYTES);
+        let parts = [first, middle, last].into_iter();
+        parts.filter(|part| !part.is_empty()).collect()
     }
 }
 
@@ -81,6 +102,36 @@ mod tests {
         let mut bytes = vec![0; expected.len()];
         file.read_at(0, &mut bytes).unwrap();
         assert!(bytes == expected);
+    }
+
+    #[test]
+    fn a_frame_is_whole_pages_wherever_its_records_lie() {
+        let mut pages = Pages::default();
+        let memory: Vec<u8> = (0..5 * PAGE_BYTES).map(|at| at as u8).collect();
+        let page = memory.as_ptr().align_offset(PAGE_BYTES);
+        for begin in [page + HEADER_BYTES, page + 1] {
+            for len in [0, 1, 4_032, 4_033, 8_128, 8_129, 12_224, 14_000] {
+                let records = &memory[begin..begin + len];
+                let parts = pages.of_frame(&[1; HEADER_BYTES], records);
+                for part in &parts {
+                    assert_eq!(part.as_ptr().addr() % PAGE_BYTES, 0);
+                    assert_eq!(part.len() % PAGE_BYTES, 0);
+                }
+                let mut expected = [&[1; HEADER_BYTES], records].concat();
+                expected.resize(expected.len().next_multiple_of(PAGE_BYTES), 0);
+                assert!(parts.concat() == expected, "{len} bytes at {begin}");
+            }
+        }
+    }
+
+    #[test]
+    fn records_behind_the_place_of_their_header_are_not_copied() {
+        let memory = vec![2; 5 * PAGE_BYTES];
+        let begin = memory.as_ptr().align_offset(PAGE_BYTES) + HEADER_BYTES;
+        let mut pages = Pages::default();
+        let parts = pages.of_frame(&[1; HEADER_BYTES], &memory[begin..begin + 12_000]);
+        assert_eq!(parts[1].as_ptr(), memory[begin + 4_032..].as_ptr());
+        assert_eq!(parts[1].len(), PAGE_BYTES);
     }
 
     #[test]

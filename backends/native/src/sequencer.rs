@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::backup::Holds;
-use crate::buffer::{Buffers, Records};
+use crate::buffer::{Buffer, Buffers, Records};
 use crate::call::{Job, Work};
 use crate::checkpoint::Desk;
 use crate::condition::Told;
@@ -116,7 +116,7 @@ struct Open {
     room: Room,
     /// When the first record was added: the time of everything in it.
     wall: Timestamp,
-    records: Vec<u8>,
+    records: Buffer,
     count: u32,
     units: u32,
     /// There are batches in it, which somebody may read.

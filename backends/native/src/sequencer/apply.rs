@@ -101,12 +101,11 @@ impl Sequencer {
             open.wall = self.clock.wall();
             self.shared.state.ground.set_now(open.wall);
         }
-        let start = open.records.len();
-        encode(&mut open.records);
+        let place = open.records.add(encode);
         open.count += 1;
         Location {
-            lsn: Lsn(open.lsn.0 + (HEADER_BYTES + start) as u64),
-            len: u32::try_from(open.records.len() - start).unwrap_or(u32::MAX),
+            lsn: Lsn(open.lsn.0 + (HEADER_BYTES + place.start) as u64),
+            len: u32::try_from(place.len()).unwrap_or(u32::MAX),
         }
     }
 
