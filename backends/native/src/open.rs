@@ -16,6 +16,7 @@ use crate::inbox::{Inbox, Resting, Wants};
 use crate::keeper::Keeper;
 use crate::limits::CHECKPOINT_AFTER;
 use crate::lsn::{PAGE, at};
+use crate::plan::Room;
 use crate::reader::Reads;
 use crate::recovery::{Recovered, recover};
 use crate::seal::{Bench, SealThread, Sealer};
@@ -115,8 +116,12 @@ fn start(settings: &Settings, world: &World, recovered: Recovered) -> io::Result
         files: vec![spawn("log-files", move || {
             let (pool, shared) = filling;
             pool.run(&mut || {
-                shared.tell_room(pool.room());
+                let room = pool.room();
+                shared.tell_room(room);
                 shared.inbox.nudge();
+                if matches!(room, Room::Full(_)) {
+                    shared.bench.nudge();
+                }
             });
         })?],
         shared: Arc::clone(&shared),

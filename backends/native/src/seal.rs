@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! the log exceeds its budget ─▶ oldest file: live records ─▶ a segment per site ─▶ Sealed ─▶ checkpoint ─▶ file released
+//! the store is full ─▶ the file of which least is alive, likewise
 //! a segment under half alive ─▶ its live records, with those of others ─▶ new segments ─▶ Sealed ─▶ checkpoint ─▶ 60 s ─▶ deleted
 //! ```
 //!
@@ -112,6 +113,21 @@ impl Sealer {
             .into_iter()
             .filter(|file| !view.uses.is_free(*file) && view.homes.of(*file).is_empty());
         rest.take(usize::try_from(excess).unwrap_or(0)).collect()
+    }
+
+    /// Files of the log that give a quarter of their room back or more when they are sealed, the
+    /// emptiest first. None while one that was sealed is not released: its room is for the next segment.
+    pub(crate) fn sparse(&self, view: &View) -> Vec<FileNo> {
+        let below = self.files.below(file_of(view.applied));
+        if below.iter().any(|file| !view.homes.of(*file).is_empty()) {
+            return Vec::new();
+        }
+        let used = |file| (view.uses.of(file).bytes, file);
+        let mut sparse: Vec<_> = below.into_iter().map(used).collect();
+        sparse
+            .retain(|(bytes, file)| !view.uses.is_free(*file) && *bytes <= self.file_bytes / 4 * 3);
+        sparse.sort_unstable();
+        sparse.into_iter().map(|(_, file)| file).collect()
     }
 
     /// Moves the records of a file that are needed into new segments.

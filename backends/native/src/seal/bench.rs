@@ -15,6 +15,7 @@ pub(crate) struct Bench {
 struct Content {
     /// The newest checkpoint that was not looked at.
     view: Option<View>,
+    is_nudged: bool,
     is_closed: bool,
 }
 
@@ -23,7 +24,7 @@ struct Content {
 pub(super) enum News {
     /// A checkpoint.
     View(View),
-    /// The time has come.
+    /// The time has come, or somebody has nudged.
     Due,
     Closed,
 }
@@ -32,6 +33,12 @@ impl Bench {
     /// A checkpoint is durable.
     pub(crate) fn put(&self, view: View) {
         self.content.lock().view = Some(view);
+        self.changed.notify_one();
+    }
+
+    /// There may be something to be done although there is no checkpoint.
+    pub(crate) fn nudge(&self) {
+        self.content.lock().is_nudged = true;
         self.changed.notify_one();
     }
 
@@ -44,7 +51,7 @@ impl Bench {
         self.content.lock().is_closed
     }
 
-    /// Waits for a checkpoint, or until some time.
+    /// Waits for a checkpoint or a nudge, or until some time.
     pub(super) fn wait(&self, until: Instant) -> News {
         let mut content = self.content.lock();
         loop {
@@ -54,7 +61,7 @@ impl Bench {
             if let Some(view) = content.view.take() {
                 return News::View(view);
             }
-            if until <= Instant::now() {
+            if std::mem::take(&mut content.is_nudged) || until <= Instant::now() {
                 return News::Due;
             }
             self.changed.wait_until(&mut content, until.into_std());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fairlead_ports::Condition;
 use fairlead_segment::SegmentId;
 use tokio::time::Instant;
 
@@ -79,6 +80,9 @@ impl SealThread {
                 continue;
             }
             self.grave.bury(&self.sealer.sites);
+            if self.relieve().is_err() {
+                return;
+            }
             self.verify();
             if sweep <= Instant::now() {
                 let named = self.shared.state.ground.homes.lock().segments();
@@ -131,15 +135,8 @@ impl SealThread {
             if self.shared.bench.is_closed() {
                 return Err(Closed);
             }
-            if self.damaged.contains(&file) {
-                continue;
-            }
-            match self.sealer.seal(&self.shared.state, file) {
-                Ok(sealed) => self.commit(sealed)?,
-                Err(error) => {
-                    self.failed(&error, &file.name());
-                    self.damaged.extend(error.is_final().then_some(file));
-                }
+            if !self.damaged.contains(&file) {
+                self.seal(file)?;
             }
         }
         let emptied = self.sealer.emptied(view);
@@ -148,6 +145,33 @@ impl SealThread {
             return self.commit(emptied);
         }
         self.rewrite(view)
+    }
+
+    /// While the store is full, moves what is still needed out of a file that has little of it.
+    fn relieve(&mut self) -> Result<(), Closed> {
+        let is_full = self.shared.told.get() == Condition::Full;
+        let Some(view) = self.view.as_ref().filter(|_| is_full) else {
+            return Ok(());
+        };
+        // The checkpoint may be older than what was sealed last.
+        let homes = self.shared.state.ground.homes.lock().clone();
+        let sparse = self.sealer.sparse(&View {
+            homes,
+            ..view.clone()
+        });
+        let sound = sparse.into_iter().find(|file| !self.damaged.contains(file));
+        sound.map_or(Ok(()), |file| self.seal(file))
+    }
+
+    fn seal(&mut self, file: FileNo) -> Result<(), Closed> {
+        match self.sealer.seal(&self.shared.state, file) {
+            Ok(sealed) => self.commit(sealed)?,
+            Err(error) => {
+                self.failed(&error, &file.name());
+                self.damaged.extend(error.is_final().then_some(file));
+            }
+        }
+        Ok(())
     }
 
     fn rewrite(&mut self, view: &View) -> Result<(), Closed> {

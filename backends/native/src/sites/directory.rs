@@ -3,7 +3,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,12 +41,20 @@ impl Directory {
             self.vfs.sync_dir(parent)?;
         }
         let unfinished = self.unfinished(id);
-        let file = self.vfs.create_paged(&unfinished)?;
-        let slices: Vec<&[u8]> = parts.iter().map(Bytes::as_ref).collect();
-        pages::write(file.as_ref(), &slices)?;
-        file.sync()?;
+        if let Err(error) = self.fill(&unfinished, parts) {
+            // A full disk needs the room. What cannot be removed is an orphan, which goes later.
+            self.vfs.remove(&unfinished).ok();
+            return Err(error);
+        }
         self.vfs.rename(&unfinished, &self.path(id))?;
         self.vfs.sync_dir(&self.dir)
+    }
+
+    fn fill(&self, path: &Path, parts: &[Bytes]) -> io::Result<()> {
+        let file = self.vfs.create_paged(path)?;
+        let slices: Vec<&[u8]> = parts.iter().map(Bytes::as_ref).collect();
+        pages::write(file.as_ref(), &slices)?;
+        file.sync()
     }
 
     fn names(&self) -> io::Result<Vec<String>> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fairlead_canon::{EntityId, Kind, Outcome, Promise};
 use fairlead_ports::{Appended, Condition, Op, Space, Store, StoreError, Unit, Watcher};
+use fairlead_segment::{LogId, SegmentError, SegmentId, Segments};
 use fairlead_testkit::Subject;
 use fairlead_testkit::make::{A, B, append, create, message, put, settle, stamped, trim};
 use parking_lot::Mutex;
@@ -14,6 +15,7 @@ use super::failure::ready;
 use super::{open, settings, world};
 use crate::limits::PRODUCERS_MAX;
 use crate::settings::{Settings, Spare};
+use crate::sites::Directory;
 use crate::store::Native;
 use crate::vfs::Vfs;
 use crate::vfs::sim::{Loss, SimFs};
@@ -264,6 +266,50 @@ async fn one_producer_too_many_is_refused_until_there_is_room() {
     subject.done(vec![append(A, message("of nobody"))]).await;
     subject.done(vec![Op::Delete { entity: B }]).await;
     subject.done(one_more()).await;
+}
+
+/// Files of a log of which all but one message in each has been consumed, on a disk that is then short.
+async fn worn(fs: &SimFs) -> Subject {
+    let native = Arc::new(Native::open(&settings(), &world(fs, 1)).unwrap());
+    let subject = Subject::new(Arc::clone(&native), ());
+    subject
+        .done(vec![create(A, Kind::Queue), create(B, Kind::Log)])
+        .await;
+    for n in 0..100 {
+        subject.done(vec![append(A, message(vec![1; 3000]))]).await;
+        if n % 20 == 0 {
+            subject.done(vec![append(B, message("kept"))]).await;
+        }
+    }
+    subject.done(vec![settle(A, 0..100, Outcome::Done)]).await;
+    fs.set_free(0);
+    native.look_at_disk();
+    subject
+}
+
+#[tokio::test]
+async fn a_full_disk_gets_files_back_of_which_little_is_kept() {
+    let fs = SimFs::default();
+    let subject = worn(&fs).await;
+    let files = || fs.list(Path::new("data/wal")).unwrap().len();
+    until(|| files() == 3).await;
+    assert_eq!(subject.bodies(B).await.len(), 5);
+    drop(subject);
+    let subject = open(&fs).unwrap();
+    assert_eq!(subject.bodies(B).await.len(), 5);
+}
+
+#[test]
+fn a_segment_for_which_the_disk_has_no_room_leaves_nothing_there() {
+    let fs = SimFs::default();
+    let directory = Directory::new(Arc::new(fs.clone()), "sealed".into());
+    let log = LogId([0; 16]);
+    let id = SegmentId { made: 1, random: 2 };
+    fs.set_full(true);
+    let parts = [Bytes::from(vec![1; 5_000])];
+    let refused = directory.create(log, id, &parts);
+    assert!(matches!(refused, Err(SegmentError::Unavailable { .. })));
+    assert_eq!(directory.list(log).unwrap(), []);
 }
 
 async fn until(is_so: impl Fn() -> bool) {

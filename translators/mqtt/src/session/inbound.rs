@@ -217,7 +217,8 @@ impl<I: Io> Session<I> {
 
     fn not_kept(&mut self, error: Error, answer: Answer) -> Result<(), End> {
         self.caller.meters().failed(&error);
-        tracing::warn!(client = %self.client.id, %error, "a promise was not kept");
+        // A full disk refuses everything: each refusal is counted, and the store says once why.
+        tracing::debug!(client = %self.client.id, %error, "a promise was not kept");
         match answer {
             Answer::PubAck(id) => self.refused(Delivery::AtLeastOnce(id), error.into()),
             Answer::PubRec(id) => {
