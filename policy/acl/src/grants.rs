@@ -91,7 +91,9 @@ impl Grants {
         let path = path(to);
         let mut rules = self.0.iter().filter(|rule| rule.about != About::Subscribe);
         let holds = |rule: &&Rule| match &rule.place {
-            Place::At(pieces) => speaks(&parts(pieces, who), to.realm, &path),
+            Place::At(pieces) => {
+                parts(pieces, who).is_some_and(|place| speaks(&place, to.realm, &path))
+            }
             Place::Is(_) => false,
         };
         rules.find(holds).map(|rule| rule.says)
@@ -107,8 +109,10 @@ impl Grants {
         let path = path(from);
         let mut rules = self.0.iter().filter(|rule| rule.about != About::Publish);
         let holds = |rule: &&Rule| match &rule.place {
-            Place::At(pieces) => speaks(&parts(pieces, who), from.realm, &path),
-            Place::Is(pieces) => *parts(pieces, who) == *by.parts,
+            Place::At(pieces) => {
+                parts(pieces, who).is_some_and(|place| speaks(&place, from.realm, &path))
+            }
+            Place::Is(pieces) => parts(pieces, who).is_some_and(|filter| *filter == *by.parts),
         };
         rules.find(holds).map(|rule| rule.says)
     }
@@ -117,8 +121,10 @@ impl Grants {
     pub(crate) fn weigh(&self, who: &Principal, on: &mut Weighing<'_>) -> bool {
         let mut rules = self.0.iter().filter(|rule| rule.about != About::Publish);
         rules.any(|rule| match &rule.place {
-            Place::At(pieces) => on.at(rule.says, parts(pieces, who)),
-            Place::Is(pieces) => on.literally(rule.says, &parts(pieces, who)),
+            Place::At(pieces) => parts(pieces, who).is_some_and(|place| on.at(rule.says, place)),
+            Place::Is(pieces) => {
+                parts(pieces, who).is_some_and(|filter| on.literally(rule.says, &filter))
+            }
         })
     }
 }
@@ -159,21 +165,23 @@ fn piece(segment: &str) -> Piece {
     }
 }
 
-/// The pattern for one user. A name is one segment whatever is in it: it brings no wildcard.
-fn parts(pieces: &[Piece], who: &Principal) -> Vec<Part> {
+/// The pattern for one user. A name is one segment whatever is in it: it brings no wildcard. `None`: it names the
+/// user, and who proved nothing is none.
+fn parts(pieces: &[Piece], who: &Principal) -> Option<Vec<Part>> {
     let parts = pieces.iter().map(|piece| match piece {
-        Piece::Part(part) => part.clone(),
-        Piece::Named(text) => literal(named(text, who).as_bytes()),
+        Piece::Part(part) => Some(part.clone()),
+        Piece::Named(text) => named(text, who).map(|name| literal(name.as_bytes())),
     });
     parts.collect()
 }
 
-fn named(text: &str, who: &Principal) -> String {
+fn named(text: &str, who: &Principal) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, from)) = rest.split_once('%') {
         out.push_str(before);
         let (name, after) = match from.chars().next() {
+            Some('u') if who.is_anonymous() => return None,
             Some('u') => (&*who.name, from.strip_prefix('u')),
             Some('c') => (&*who.client, from.strip_prefix('c')),
             Some(_) | None => ("%", Some(from)),
@@ -182,7 +190,7 @@ fn named(text: &str, who: &Principal) -> String {
         rest = after.unwrap_or_default();
     }
     out.push_str(rest);
-    out
+    Some(out)
 }
 
 /// Whether a rule for this place speaks of an address.
@@ -221,7 +229,7 @@ mod tests {
     fn filter(text: &str) -> Pattern {
         Pattern {
             realm: RealmId::SHARED,
-            parts: parts(&pieces(text).unwrap(), &who()).into(),
+            parts: parts(&pieces(text).unwrap(), &who()).unwrap().into(),
             hides_dollar: true,
         }
     }
@@ -250,6 +258,32 @@ mod tests {
         assert_eq!(weight(&own, "u/ada/+"), Weight::All);
         assert_eq!(weight(&own, "u/+/1"), Weight::Part);
         assert_eq!(weight(&own, "u/bob/+"), Weight::Nothing);
+    }
+
+    #[test]
+    fn a_rule_that_names_the_user_does_not_speak_of_who_proved_nothing() {
+        let nobody = Principal {
+            client: Text::from_static("pump"),
+            ..Principal::anonymous()
+        };
+        let own = grants(
+            r##"{"deny":"both","at":"%u/secret"},{"deny":"subscribe","is":"%u/#"},
+                {"allow":"both","at":"%u/%c/#"},{"allow":"both","at":"c/%c"},
+                {"allow":"publish","at":"anonymous/secret"}"##,
+        );
+        let publish = |to| own.judge_publish(&nobody, &address(to));
+        assert_eq!(publish("anonymous/secret"), Some(Says::Yes));
+        assert_eq!(publish("anonymous/pump/1"), None);
+        assert_eq!(publish("c/pump"), Some(Says::Yes));
+        let receive = |from| own.judge_receive(&nobody, &filter("anonymous/#"), &address(from));
+        assert_eq!(receive("anonymous/secret"), None);
+        assert_eq!(receive("anonymous/pump/1"), None);
+        assert_eq!(receive("c/pump"), Some(Says::Yes));
+        let filter = filter("anonymous/#");
+        let mut weighing = Weighing::of(&filter);
+        assert!(!own.weigh(&nobody, &mut weighing));
+        weighing.silence();
+        assert_eq!(weighing.weight(), Weight::Nothing);
     }
 
     #[test]

@@ -45,14 +45,22 @@ pub struct Principal {
     pub proof: Proof,
 }
 
+/// The name of a client that proved nothing.
+const ANONYMOUS: &str = "anonymous";
+
 impl Principal {
     /// The principal of a client that proved nothing.
     pub fn anonymous() -> Self {
         Self {
             client: Text::new(),
-            name: Text::from_static("anonymous"),
+            name: Text::from_static(ANONYMOUS),
             proof: Proof::Anonymous,
         }
+    }
+
+    /// Whether it has no name but that of all who proved nothing.
+    pub fn is_anonymous(&self) -> bool {
+        self.name == ANONYMOUS
     }
 
     /// The token that proved it, if one did.

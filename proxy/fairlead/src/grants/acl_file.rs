@@ -4,7 +4,8 @@
 //! topic [read|write|readwrite|deny] ADDRESSES     of clients without a login
 //! user NAME
 //! topic ...                                       of that user
-//! pattern [read|write|readwrite|deny] ADDRESSES   of everybody, with %u and %c; asked after those of the user
+//! pattern [read|write|readwrite|deny] ADDRESSES   of everybody, with %u and %c; asked after those of the user, and
+//!                                                 with %u not of clients without a login
 //! ```
 //! Of one owner what denies goes first, wherever it stands.
 
