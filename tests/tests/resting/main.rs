@@ -120,9 +120,35 @@ fn a_sleeper_hears_nothing_without_its_grant_and_goes_on_with_it() {
     }
     tell(&mut publisher, "lamp", b"heard");
     for device in &mut devices {
-        match device.next() {
-            Packet::Publish(publish) => assert_eq!(publish.payload, "heard"),
-            other => panic!("instead of a message: {other:?}"),
+        assert_eq!(told(device), "heard");
+    }
+}
+
+#[test]
+fn a_sleeper_hears_the_part_of_its_filter_that_is_granted() {
+    let house = House::open(QUIET);
+    let mut devices = [Qos::AtMostOnce, Qos::AtLeastOnce].map(|qos| {
+        let mut device = house.client(&format!("{qos:?}"));
+        device.subscribe("+", qos);
+        device
+    });
+    let mut publisher = house.client("switch");
+    let mut withheld = 0;
+    for (note, is_granted) in [(None, true), (Some(()), false), (None, true)] {
+        house.rest(3);
+        house.note(Note::NobodyHearsSecrets, note);
+        for topic in ["secret", "lamp", "secret"] {
+            tell(&mut publisher, topic, topic.as_bytes());
+            assert!(matches!(publisher.next(), Packet::PubAck(_)));
+            if is_granted || topic == "lamp" {
+                for device in &mut devices {
+                    assert_eq!(told(device), topic);
+                }
+            } else {
+                withheld += devices.len() as i64;
+                house.withheld(withheld);
+            }
+            house.rest(3);
         }
     }
 }
@@ -183,16 +209,27 @@ fn tell(publisher: &mut Device, topic: &str, payload: &[u8]) {
     publisher.send([Packet::Publish(publish(topic, delivery, payload))]);
 }
 
-/// The payload of the next message, which is acknowledged.
+/// The payload of the next message, which has QoS 1 and is acknowledged.
 fn heard(device: &mut Device) -> Bytes {
+    let (delivery, payload) = next_message(device);
+    assert!(matches!(delivery, Delivery::AtLeastOnce(_)), "{delivery:?}");
+    payload
+}
+
+/// The payload of the next message of any QoS, which is acknowledged as that asks.
+fn told(device: &mut Device) -> Bytes {
+    next_message(device).1
+}
+
+fn next_message(device: &mut Device) -> (Delivery, Bytes) {
     match device.next() {
         Packet::Publish(Publish {
-            delivery: Delivery::AtLeastOnce(id),
-            payload,
-            ..
+            delivery, payload, ..
         }) => {
-            device.send([Packet::PubAck(Ack::new(id, ReasonCode::SUCCESS))]);
-            payload
+            if let Delivery::AtLeastOnce(id) = delivery {
+                device.send([Packet::PubAck(Ack::new(id, ReasonCode::SUCCESS))]);
+            }
+            (delivery, payload)
         }
         other => panic!("instead of a message: {other:?}"),
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fairlead_canon::{Principal, Text};
+use fairlead_canon::{Address, Principal, Text};
 use fairlead_kernel::testing::OpenHouse;
 use fairlead_kernel::{Change, ConnInfo, Kernel, Login};
 use fairlead_ports::{Action, Denied, Directory, Policy, Verdict};
@@ -16,6 +16,7 @@ pub(crate) struct Notes(pub(crate) Arc<dyn Directory>);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Note {
     NobodySubscribes,
+    NobodyHearsSecrets,
     NobodyStays,
 }
 
@@ -23,6 +24,7 @@ impl Note {
     fn name(self) -> &'static str {
         match self {
             Self::NobodySubscribes => "nobody subscribes",
+            Self::NobodyHearsSecrets => "nobody hears secrets",
             Self::NobodyStays => "nobody stays",
         }
     }
@@ -40,27 +42,35 @@ impl Note {
     }
 }
 
+fn is_secret(from: &Address) -> bool {
+    from.path.segments().next() == Some(b"secret")
+}
+
 impl Policy for Notes {
     fn name(&self) -> &'static str {
         "notes"
     }
 
     fn admit(&self, _: &Principal, action: &Action<'_>) -> Verdict {
-        let note = match action {
-            Action::Subscribe(_) => Note::NobodySubscribes,
-            Action::Stay => Note::NobodyStays,
+        let holds = |note: Note| self.0.get("notes", note.name().as_bytes()).is_some();
+        let denied = Denied {
+            policy: "notes",
+            why: "it is noted",
+        };
+        match action {
+            Action::Subscribe(_) if holds(Note::NobodySubscribes) => Verdict::No(denied),
+            Action::Subscribe(_) if holds(Note::NobodyHearsSecrets) => Verdict::Part(denied),
+            Action::Receive { from, .. } if is_secret(from) && holds(Note::NobodyHearsSecrets) => {
+                Verdict::No(denied)
+            }
+            Action::Stay if holds(Note::NobodyStays) => Verdict::No(denied),
             Action::Connect(_)
+            | Action::Stay
             | Action::Publish(_)
+            | Action::Subscribe(_)
             | Action::Receive { .. }
             | Action::Consume(_)
-            | Action::Declare(_) => return Verdict::Yes,
-        };
-        match self.0.get("notes", note.name().as_bytes()) {
-            None => Verdict::Yes,
-            Some(_) => Verdict::No(Denied {
-                policy: "notes",
-                why: "it is noted",
-            }),
+            | Action::Declare(_) => Verdict::Yes,
         }
     }
 
