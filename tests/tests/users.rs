@@ -228,6 +228,7 @@ fn a_session_is_shown_and_its_connection_ended() {
         "\"a/+\"",
         "\"$share/g/b\"",
         "\"QoS 1\"",
+        "\"granted\": \"all\"",
         "\"user\": \"anonymous\"",
         "\"ready\": 1",
         "\"connected\": false",

@@ -195,12 +195,7 @@ impl Caller {
     /// How much of what a pattern matches the rules let this caller read; `Denied` where that is nothing.
     /// Attaching and binding ask it too; this is for a reader of a stream that somebody else has bound.
     pub fn may_subscribe(&self, pattern: &Pattern) -> Result<Extent, Error> {
-        let action = Action::Subscribe(pattern);
-        match self.kernel.policy.admit(self.who(), &action) {
-            Verdict::Yes => Ok(Extent::Whole),
-            Verdict::Part(_) => Ok(Extent::Part),
-            Verdict::No(denied) => Err(denied.into()),
-        }
+        self.kernel.may_subscribe(self.who(), pattern)
     }
 
     /// Whether this caller may have a message from there by a pattern that matches it and of which it may read a part.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fairlead_canon::{Class, EntityId, Kind, Origin, Principal, SizeLimits, Text};
+use fairlead_canon::{Class, EntityId, Kind, Origin, Pattern, Principal, SizeLimits, Text};
 use fairlead_ports::{
     Action, BoxFuture, Clock, ConnInfo, Directory, Documents, Entropy, Login, Policy, Progress,
-    Store,
+    Store, Verdict,
 };
 use fairlead_topology::{Change, Family, NewStream, Stream, StreamKey, Topology};
 use prometheus::IntGauge;
@@ -36,7 +36,7 @@ use crate::roll::Roll;
 use crate::tally;
 use crate::txn::Transactions;
 use crate::undertaker::Undertaker;
-use crate::{Depth, Error, Reason};
+use crate::{Depth, Error, Extent, Reason};
 
 /// What a kernel stands on.
 #[derive(Clone, Debug)]
@@ -192,6 +192,15 @@ impl Kernel {
                 format!("login mechanism {mechanism:?}"),
             )
         })
+    }
+
+    /// How much of what a pattern matches the rules let somebody read; `Denied` where that is nothing.
+    pub fn may_subscribe(&self, who: &Principal, pattern: &Pattern) -> Result<Extent, Error> {
+        match self.policy.admit(who, &Action::Subscribe(pattern)) {
+            Verdict::Yes => Ok(Extent::Whole),
+            Verdict::Part(_) => Ok(Extent::Part),
+            Verdict::No(denied) => Err(denied.into()),
+        }
     }
 
     /// Lets a principal in. `protocol` and `origin` are those of its translator, whose name space

@@ -12,7 +12,7 @@ use fairlead_topology::Stream;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::{Kernel, Served};
+use crate::{Extent, Kernel, Served};
 
 /// A protocol. One value serves every connection of every listener that speaks it.
 pub trait Translator: Debug + Send + Sync {
@@ -36,8 +36,9 @@ pub trait Translator: Debug + Send + Sync {
             why: "there is nothing to set",
         })
     }
-    /// What a stream says that this protocol keeps for a client; `None` for every other stream.
-    fn session(&self, _kept: &Stream) -> Option<KeptSession> {
+    /// What a stream says that this protocol keeps for a client, and what is granted of it; `None` for every other
+    /// stream.
+    fn session(&self, _kept: &Stream, _kernel: &Kernel) -> Option<KeptSession> {
         None
     }
     /// Serves one connection until the peer, the drain or an error ends it.
@@ -71,6 +72,8 @@ pub struct KeptSubscription {
     pub filter: Text,
     /// On which terms, in the words of the protocol.
     pub terms: String,
+    /// How much of it is granted to its user, whatever a token grants besides; `None`: nothing.
+    pub granted: Option<Extent>,
 }
 
 /// A setting that a protocol does not take.

@@ -77,8 +77,8 @@ impl Translator for Mqtt {
         Ok(Arc::new(Self { settings, census }))
     }
 
-    fn session(&self, kept: &Stream) -> Option<KeptSession> {
-        session::told(kept)
+    fn session(&self, kept: &Stream, kernel: &Kernel) -> Option<KeptSession> {
+        session::told(kept, kernel)
     }
 
     fn serve(&self, conn: Conn, kernel: Arc<Kernel>) -> BoxFuture<'static, Closed> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use fairlead_kernel::{Change, Family, KeptSession, Kernel, Lifetime, Overview, Stream, StreamKey};
+use fairlead_kernel::{
+    Change, Extent, Family, KeptSession, Kernel, Lifetime, Overview, Stream, StreamKey,
+};
 use serde::Serialize;
 
 use super::Admin;
@@ -30,6 +32,16 @@ pub(super) struct Session {
 struct Subscription {
     filter: String,
     terms: String,
+    granted: Granted,
+}
+
+/// How much of a subscription its user may hear.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Granted {
+    All,
+    Part,
+    Nothing,
 }
 
 pub(super) async fn show(
@@ -42,7 +54,7 @@ pub(super) async fn show(
     let found = kernel.overview(wants, None, 1).await.pop();
     let found = found.ok_or_else(unknown)?;
     let mut translators = admin.inner.translators.iter();
-    let kept = translators.find_map(|translator| translator.session(&found.stream));
+    let kept = translators.find_map(|translator| translator.session(&found.stream, &kernel));
     Ok(Json(Session::of(&found, kept)))
 }
 
@@ -84,6 +96,11 @@ impl Session {
         let subscriptions = subscriptions.into_iter().map(|one| Subscription {
             filter: one.filter.to_string(),
             terms: one.terms,
+            granted: match one.granted {
+                Some(Extent::Whole) => Granted::All,
+                Some(Extent::Part) => Granted::Part,
+                None => Granted::Nothing,
+            },
         });
         Self {
             name: found.stream.key.name.to_string(),

@@ -39,7 +39,7 @@ impl<I: Io> Session<I> {
             if entry.is_suspended() {
                 continue;
             }
-            if let Ok(standing) = standing(caller, entry) {
+            if let Ok(standing) = standing(entry, |pattern| caller.may_subscribe(pattern)) {
                 entry.standing = standing;
                 continue;
             }
@@ -62,7 +62,8 @@ impl<I: Io> Session<I> {
             if !entry.is_suspended() {
                 continue;
             }
-            let Ok(standing) = standing(&self.caller, entry) else {
+            let caller = &self.caller;
+            let Ok(standing) = standing(entry, |pattern| caller.may_subscribe(pattern)) else {
                 continue;
             };
             if !entry.fills_mailbox() {
@@ -106,11 +107,14 @@ pub(super) fn heard<'a>(caller: &Caller, entry: &'a Entry) -> SmallVec<[&'a Patt
         .collect()
 }
 
-/// How much of a subscription is granted; `Denied` where that is nothing.
-pub(super) fn standing(caller: &Caller, entry: &Entry) -> Result<Standing, Error> {
+/// How much of a subscription is granted, by what is granted of its patterns; `Denied` where that is nothing.
+pub(super) fn standing(
+    entry: &Entry,
+    granted: impl Fn(&Pattern) -> Result<Extent, Error>,
+) -> Result<Standing, Error> {
     let (mut has_some, mut refusal) = (false, None);
     for pattern in &entry.patterns {
-        match caller.may_subscribe(pattern) {
+        match granted(pattern) {
             Ok(Extent::Whole) => has_some = true,
             Ok(Extent::Part) => {
                 has_some = true;

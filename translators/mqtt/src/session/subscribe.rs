@@ -171,7 +171,7 @@ impl<I: Io> Session<I> {
             return Err(Denial::new(ReasonCode::QUOTA_EXCEEDED, why));
         }
         let mut entry = Entry::new(&asked, id);
-        entry.standing = standing(&self.caller, &entry)?;
+        entry.standing = standing(&entry, |pattern| self.caller.may_subscribe(pattern))?;
         if !entry.fills_mailbox() {
             let room = self.room();
             let listening = listen(&mut self.caller, &entry, &room).await;

@@ -2,6 +2,8 @@
 
 use bytes::BytesMut;
 use fairlead_canon::Text;
+use fairlead_kernel::{Extent, Family, StreamKey, Translator};
+use fairlead_mqtt::Mqtt;
 use fairlead_mqtt::codec::{
     Connect, Delivery, Packet, Properties, Property, Publish, Qos, ReasonCode, Subscription,
     SubscriptionId, Version, Will,
@@ -283,6 +285,28 @@ async fn a_session_that_comes_back_hears_the_part_that_it_is_granted_then() {
             reader.goodbye().await;
         }
     }
+}
+
+#[tokio::test]
+async fn operators_are_told_how_much_of_each_subscription_is_granted() {
+    let mesh = mesh(ALL).await;
+    let mut reader = mesh.accepted(kept(Version::V5, "c")).await.0;
+    for filter in ["open/1", "#", "devices/d/#", "$share/g/open/#"] {
+        reader.subscribe(filter, Qos::AtLeastOnce).await;
+    }
+    let told = || {
+        let key = StreamKey::new(Family::Mailbox, "c");
+        let stream = mesh.kernel.topology(|all| all.stream(&key).cloned());
+        let session = Mqtt::default().session(&stream.unwrap(), &mesh.kernel);
+        let subscriptions = session.unwrap().subscriptions.into_iter();
+        subscriptions.map(|one| one.granted).collect::<Vec<_>>()
+    };
+    let (all, part) = (Some(Extent::Whole), Some(Extent::Part));
+    assert_eq!(told(), [all; 4]);
+    grant(&mesh, PART).await;
+    assert_eq!(told(), [all, part, None, None]);
+    reader.goodbye().await;
+    assert_eq!(told(), [all, part, None, None], "it is away");
 }
 
 #[tokio::test]
