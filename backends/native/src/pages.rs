@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_frame_is_whole_pages_wherever_its_records_lie() {
         let mut pages = Pages::default();
-        let memory: Vec<u8> = (0..5 * PAGE_BYTES).map(|at| at as u8).collect();
+        let memory: Vec<u8> = (0..=250).cycle().take(5 * PAGE_BYTES).collect();
         let page = memory.as_ptr().align_offset(PAGE_BYTES);
         for begin in [page + HEADER_BYTES, page + 1] {
             for len in [0, 1, 4_032, 4_033, 8_128, 8_129, 12_224, 14_000] {
