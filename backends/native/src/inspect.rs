@@ -13,6 +13,7 @@ mod report;
 mod rows;
 mod sealed;
 mod segments;
+mod start;
 mod truncate;
 mod walk;
 
@@ -137,6 +138,12 @@ impl Inspection {
             segments::check(self.home(), &sites, &homes, &mut report);
         }
         Ok(report)
+    }
+
+    /// Whether a node refuses to start here. Damage below the last checkpoint is refused to whoever asks
+    /// for what was there, and not before.
+    pub fn is_refused(&self) -> Result<bool, OpenError> {
+        start::is_refused(self)
     }
 
     /// Reads the whole log once, oldest record first.

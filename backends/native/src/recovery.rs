@@ -173,7 +173,13 @@ pub(crate) fn state(dir: &Path, index: Index) -> Result<State, OpenError> {
     state.map_err(|error| refused(dir.join(index::NAME), error))
 }
 
-fn replay(dir: &Path, files: &[LogFile], begin: Begin, state: &State) -> Result<Tail, OpenError> {
+/// Brings the state up to the end of the log.
+pub(crate) fn replay(
+    dir: &Path,
+    files: &[LogFile],
+    begin: Begin,
+    state: &State,
+) -> Result<Tail, OpenError> {
     let mut progress = Progress::new(files, &begin);
     let tail = scan::replay(dir, files, begin, &mut |wall, at, record| {
         state.ground.set_now(wall);

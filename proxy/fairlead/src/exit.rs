@@ -36,14 +36,14 @@ pub(crate) enum Failure {
     },
     /// A data directory is not what was durable there.
     #[error("{places} damaged places in {dir}")]
-    #[diagnostic(help(
-        "a node refuses to start there; restore a copy that `fairlead store check` finds whole"
-    ))]
+    #[diagnostic(help("{outlook}; restore a copy that `fairlead store check` finds whole"))]
     Damaged {
         /// How many.
         places: usize,
         /// Where.
         dir: String,
+        /// What a node does there.
+        outlook: &'static str,
     },
     /// A write or sync of the log failed.
     #[error("the log is poisoned: a write or sync failed, and nothing is acknowledged any more")]

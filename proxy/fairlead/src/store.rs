@@ -100,11 +100,20 @@ fn unread(out: &mut impl Write, report: &Report, what: &str) -> io::Result<()> {
 }
 
 /// Damage that was met, as the end of a command.
-fn verdict(report: &Report, dir: String) -> Result<(), Failure> {
-    match report.damages.len() {
-        0 => Ok(()),
-        places => Err(Failure::Damaged { places, dir }),
+fn verdict(inspection: &Inspection, report: &Report, dir: String) -> Result<(), Failure> {
+    let places = report.damages.len();
+    if places == 0 {
+        return Ok(());
     }
+    let outlook = match inspection.is_refused().map_err(unreadable)? {
+        true => "a node refuses to start there",
+        false => "a node starts there, and refuses what is damaged to whoever asks for it",
+    };
+    Err(Failure::Damaged {
+        places,
+        dir,
+        outlook,
+    })
 }
 
 fn unreadable(error: OpenError) -> Failure {

@@ -173,14 +173,7 @@ fn damage_is_named_by_file_byte_and_entity_with_status_3() {
     let home = Home::stopped();
     let second = appends(&home)[1]["byte"].as_u64().unwrap();
     let path = home.first_file();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, second + 70).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], second + 70).unwrap();
+    flip(&path, second + 70);
 
     let check = home.store(&["check"]);
     assert_eq!(check.status.code(), Some(3));
@@ -201,11 +194,39 @@ fn damage_is_named_by_file_byte_and_entity_with_status_3() {
     assert_eq!(dump.status.code(), Some(3));
     assert!(text(&dump).contains("third order"), "{}", text(&dump));
 
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(frame + 100).unwrap();
     let cut = home.store(&["check"]);
     assert_eq!(cut.status.code(), Some(3));
     assert!(text(&cut).contains(&place), "{}", text(&cut));
     assert!(text(&cut).contains("the file ends"), "{}", text(&cut));
+}
+
+#[test]
+fn it_is_said_whether_a_node_starts_in_spite_of_the_damage() {
+    let home = Home::stopped();
+    let second = appends(&home)[1]["byte"].as_u64().unwrap();
+    flip(&home.first_file(), second + 70);
+    // A stop in order ends with a checkpoint, so no start reads this again.
+    let below = text(&home.store(&["check"]));
+    assert!(
+        below.contains("a node starts there, and refuses"),
+        "{below}"
+    );
+    drop(home.open());
+
+    flip(&home.0.path().join("index.redb"), 0);
+    for command in ["check", "stat", "dump"] {
+        let said = text(&home.store(&[command]));
+        assert!(said.contains("a node refuses to start there"), "{said}");
+    }
+}
+
+fn flip(path: &Path, at: u64) {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let (file, mut byte) = (file.unwrap(), [0]);
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub struct Report {
     /// Whether a write was cut off at the end. The next start drops what is left of it; it was never
     /// acknowledged, unless the disk rotted in exactly the last frame.
     pub is_torn: bool,
-    /// What a start would refuse, in the order of the log.
+    /// What a start refuses, or whoever asks for it later, in the order of the log.
     pub damages: Vec<Damage>,
     /// What it would take to start all the same, if cutting off the end of the log is enough.
     pub cut: Option<Cut>,

@@ -38,7 +38,7 @@ pub(super) fn run(check: &Check) -> Result<(), Failure> {
             .map_or(Ok(()), |cut| gone(&mut out, &cut, &names))
             .and_then(|()| readable(&mut out, &report, &names))
     })?;
-    verdict(&report, dir)
+    verdict(&inspection, &report, dir)
 }
 
 fn truncate(list: &List, lsn: Lsn, records: u64) -> Result<Cut, Failure> {

@@ -45,7 +45,7 @@ pub(super) fn run(dump: &Dump) -> Result<(), Failure> {
         result = result.and_then(|()| unread(&mut out, &report, "records in segments"));
     }
     printed(result.and_then(|()| out.flush()))?;
-    verdict(&report, dir)
+    verdict(&inspection, &report, dir)
 }
 
 fn is_about(said: &Said, only: EntityId) -> bool {

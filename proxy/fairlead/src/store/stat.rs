@@ -25,7 +25,7 @@ pub(super) fn run(list: &List) -> Result<(), Failure> {
     } else {
         readable(&mut out, &report, &measures, &names)
     })?;
-    verdict(&report, dir)
+    verdict(&inspection, &report, dir)
 }
 
 fn readable(
