@@ -49,10 +49,11 @@ enum Fate {
     Refused,
 }
 
+/// Copies of a disk share the bytes that neither of them changes.
 #[derive(Debug, Default)]
 struct SimFile {
-    content: Vec<u8>,
-    durable: Vec<u8>,
+    content: Arc<Vec<u8>>,
+    durable: Arc<Vec<u8>>,
     unsynced: Vec<Change>,
 }
 
@@ -122,12 +123,12 @@ impl SimFs {
         let content = self.0.lock();
         let mut luck = Luck::new(loss);
         let survivor = |file: &SimFile| {
-            let mut durable = file.durable.clone();
+            let mut durable = Arc::clone(&file.durable);
             for change in &file.unsynced {
                 luck.keep(&mut durable, change);
             }
             SimFile {
-                content: durable.clone(),
+                content: Arc::clone(&durable),
                 durable,
                 unsynced: Vec::new(),
             }
@@ -153,6 +154,18 @@ impl SimFs {
         self.after_crash(Loss::Nothing)
     }
 
+    /// Whether both have the same files with the same bytes in them.
+    pub fn holds_the_same(&self, other: &Self) -> bool {
+        self.files() == other.files()
+    }
+
+    fn files(&self) -> Vec<(PathBuf, Arc<Vec<u8>>)> {
+        let content = self.0.lock();
+        let bytes = |id: &usize| content.files.get(*id).map(|file| Arc::clone(&file.content));
+        let named = |(path, id): (&PathBuf, &usize)| Some((path.clone(), bytes(id)?));
+        content.names.iter().filter_map(named).collect()
+    }
+
     /// Names of all files.
     pub fn paths(&self) -> Vec<PathBuf> {
         self.0.lock().names.keys().cloned().collect()
@@ -165,8 +178,8 @@ impl SimFs {
             return;
         };
         if let Some(file) = content.files.get_mut(id) {
-            change(&mut file.content);
-            file.durable = file.content.clone();
+            change(Arc::make_mut(&mut file.content));
+            file.durable = Arc::clone(&file.content);
             file.unsynced.clear();
         }
     }
@@ -438,7 +451,7 @@ impl Handle {
             match fate {
                 Fate::Done => {
                     for change in file.unsynced.extract_if(.., |change| is_kept(change)) {
-                        change.apply(&mut file.durable);
+                        change.apply(Arc::make_mut(&mut file.durable));
                     }
                     Ok(())
                 }
@@ -455,7 +468,7 @@ impl Handle {
 
 impl SimFile {
     fn change(&mut self, change: Change) {
-        change.apply(&mut self.content);
+        change.apply(Arc::make_mut(&mut self.content));
         self.unsynced.push(change);
     }
 }

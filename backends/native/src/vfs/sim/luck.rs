@@ -1,5 +1,7 @@
 //! What a crash leaves of what was not synced.
 
+use std::sync::Arc;
+
 use super::{Change, write};
 
 /// A write becomes durable in pieces of this size.
@@ -41,10 +43,10 @@ impl Luck {
         }
     }
 
-    pub(super) fn keep(&mut self, durable: &mut Vec<u8>, change: &Change) {
+    pub(super) fn keep(&mut self, durable: &mut Arc<Vec<u8>>, change: &Change) {
         let Change::Write(at, bytes) = change else {
             if self.has_kept() {
-                change.apply(durable);
+                change.apply(Arc::make_mut(durable));
             }
             return;
         };
@@ -54,7 +56,7 @@ impl Luck {
         };
         for (n, piece_bytes) in bytes.chunks(piece).enumerate() {
             if self.has_kept() {
-                write(durable, at + n * piece, piece_bytes);
+                write(Arc::make_mut(durable), at + n * piece, piece_bytes);
             }
         }
     }
