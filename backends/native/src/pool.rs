@@ -149,7 +149,7 @@ impl Pool {
 
     fn files_beyond(&self, reserved: usize) -> Room {
         let shelf = self.shelf.lock();
-        let limit = if shelf.has_failed || self.space.is_short() {
+        let limit = if shelf.has_failed || self.space.is_short() || self.is_tight() {
             Some(DISK)
         } else {
             shelf.has_no_more(self.count_max).then_some(LOG)
@@ -158,6 +158,12 @@ impl Pool {
             Some(limit) => Room::Full(limit),
             None => Room::Free,
         }
+    }
+
+    /// Whether one more file would leave too little of the disk: it is for segments, by which a full
+    /// log gets smaller, and for the index.
+    fn is_tight(&self) -> bool {
+        !self.space.has_room_for(self.mould.file_bytes)
     }
 
     /// Files in the log, and files that are ready for it or can be used again.
@@ -205,6 +211,11 @@ impl Pool {
         };
         let is_held = self.holds.any();
         let mut shelf = self.shelf.lock();
+        // What frees space may have its file all the same.
+        let count_max = match self.is_tight() && shelf.ready.len() >= RESERVED {
+            true => count_max.min(shelf.count),
+            false => count_max,
+        };
         let task = if is_held {
             shelf.task_while_held(count_max)
         } else {
@@ -256,7 +267,8 @@ impl Pool {
             if shelf.has_changed {
                 continue;
             }
-            if matches!(filled, Ok(Filled::Enough)) && !self.space.is_short() {
+            let is_watched = self.space.is_short() || self.is_tight();
+            if matches!(filled, Ok(Filled::Enough)) && !is_watched {
                 self.changed.wait(&mut shelf);
             } else {
                 self.changed.wait_for(&mut shelf, RETRY_AFTER);

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::index::Shortage;
 use crate::settings::Spare;
@@ -19,6 +19,8 @@ pub(crate) struct Space {
     spare: Spare,
     index: Arc<Shortage>,
     is_short: AtomicBool,
+    /// Bytes that are free beyond what must be.
+    beyond: AtomicU64,
     has_ballast: AtomicBool,
 }
 
@@ -33,6 +35,7 @@ impl Space {
             spare,
             index,
             is_short: AtomicBool::new(false),
+            beyond: AtomicU64::new(u64::MAX),
             has_ballast: AtomicBool::new(has_ballast),
         }
     }
@@ -40,6 +43,11 @@ impl Space {
     /// Whether the disk has less room than it must, or the index none to grow.
     pub(crate) fn is_short(&self) -> bool {
         self.is_short.load(Ordering::Relaxed) || self.index.is_short()
+    }
+
+    /// Whether the disk has so many bytes more than must stay free.
+    pub(crate) fn has_room_for(&self, bytes: u64) -> bool {
+        self.beyond.load(Ordering::Relaxed) >= bytes
     }
 
     /// Looks at the disk. `is_refusing`: it did not take a file.
@@ -54,6 +62,8 @@ impl Space {
         // Some file systems have no size, and say that they have no room.
         let free = if room.total > 0 { room.free } else { u64::MAX };
         let mark = self.spare.mark(room.total);
+        self.beyond
+            .store(free.saturating_sub(mark), Ordering::Relaxed);
         let was_short = self.is_short.load(Ordering::Relaxed);
         // What giving up the ballast gains must not look like an end of the need.
         let ended = mark.saturating_add(self.spare.ballast_bytes.saturating_mul(2));

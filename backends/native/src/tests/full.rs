@@ -104,7 +104,7 @@ async fn a_full_disk_refuses_appends_until_it_has_room_again() {
 #[tokio::test]
 async fn a_disk_that_is_nearly_full_gives_up_its_ballast_and_takes_nothing_new_until_it_has_room() {
     let fs = SimFs::default();
-    fs.set_free(10_000);
+    fs.set_free(100_000);
     let spare = Spare {
         bytes: 1_000,
         ballast_bytes: 200,
@@ -145,11 +145,35 @@ async fn a_disk_that_is_nearly_full_gives_up_its_ballast_and_takes_nothing_new_u
         full,
         "the ballast's own room"
     );
-    fs.set_free(2_000);
+    fs.set_free(100_000);
     until(|| native.stats().condition == Condition::Well).await;
     commit(create(B, Kind::Log)).await.unwrap();
     until(has_ballast).await;
     assert_eq!(*moods.0.lock(), [Condition::Full, Condition::Well]);
+}
+
+#[tokio::test]
+async fn a_log_file_is_not_made_where_it_leaves_too_little_of_the_disk() {
+    let fs = SimFs::default();
+    let settings = settings();
+    let room = settings.spare.bytes + settings.file_bytes;
+    fs.set_free(room - 1);
+    let native = Native::open(&settings, &world(&fs, 1)).unwrap();
+    let subject = Subject::new(Arc::new(native), ());
+    let put_one = async || subject.commit(vec![put(7, "a", "of no entity")]).await;
+    let create = async || subject.commit(vec![create(A, Kind::Log)]).await;
+    let files = || fs.list(Path::new("data/wal")).unwrap().len();
+    until(|| files() == 2).await;
+    while create().await.is_ok() {
+        subject.done(vec![Op::Delete { entity: A }]).await;
+    }
+    assert_eq!(create().await, Err(StoreError::Full { limit: "disk" }));
+    put_one().await.unwrap();
+    assert_eq!(files(), 2, "the current one, and one for what frees space");
+    fs.set_free(room);
+    while create().await.is_err() {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// A disk that has no room for the index to grow, and what was put before that showed.
