@@ -89,6 +89,8 @@ pub(crate) const ORPHAN_AGE_MS: u64 = 24 * 60 * 60 * 1000;
 pub(crate) const ORPHANS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often everything that is kept is read and verified.
 pub(crate) const SCRUB_EVERY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// When that begins after a start, so that a node which is restarted often is read too.
+pub(crate) const SCRUB_AFTER: Duration = Duration::from_secs(10 * 60);
 /// Between two files or segments of that, each at most 64 MiB or so: about 16 MiB a second.
 pub(crate) const SCRUB_PAUSE: Duration = Duration::from_secs(4);
 /// Longest unit, in bytes: below the longest frame, so that every unit fits one.

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use super::{SealError, Sealer, View, survey};
 use crate::homes::{Home, Site};
-use crate::limits::{SCRUB_EVERY, SCRUB_PAUSE};
+use crate::limits::{SCRUB_AFTER, SCRUB_EVERY, SCRUB_PAUSE};
 use crate::lsn::FileNo;
+use crate::mould::random;
 use crate::record;
 use crate::state::State;
 
@@ -27,11 +28,11 @@ enum Piece {
 }
 
 impl Scrub {
-    /// The first round begins after a while.
+    /// The first round begins soon.
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             rest: Vec::new(),
-            next: now + SCRUB_EVERY,
+            next: now + SCRUB_AFTER,
         }
     }
 
@@ -54,7 +55,7 @@ impl Scrub {
         if self.rest.is_empty() {
             self.rest = pieces(view);
         }
-        let piece = self.rest.pop();
+        let piece = self.draw(sealer);
         let is_done = self.rest.is_empty();
         self.next = now + if is_done { SCRUB_EVERY } else { SCRUB_PAUSE };
         match piece {
@@ -62,6 +63,13 @@ impl Scrub {
             Some(Piece::Segment(home)) => check_segment(sealer, &home),
             None => Ok(()),
         }
+    }
+
+    /// Any of them: rounds that are cut short by a restart must not leave out the same ones each time.
+    fn draw(&mut self, sealer: &Sealer) -> Option<Piece> {
+        let count = u64::try_from(self.rest.len()).ok()?;
+        let at = random(sealer.entropy.as_ref()).checked_rem(count)?;
+        Some(self.rest.swap_remove(usize::try_from(at).ok()?))
     }
 }
 

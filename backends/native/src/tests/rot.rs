@@ -1,4 +1,6 @@
-//! What a reader meets where a record below the checkpoint has rotted.
+//! What a reader, or the scrubber, meets where a record below the checkpoint has rotted.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_canon::{Batch, Key, Kind, Offset, Promise};
@@ -6,8 +8,11 @@ use fairlead_ports::{Log, Op, StoreError, Unit, Want};
 use fairlead_testkit::Subject;
 use fairlead_testkit::make::{A, append, create, message};
 
+use tokio::time::Instant;
+
 use super::{Inline, open};
-use crate::lsn::{file_of, position_of};
+use crate::lsn::{FileNo, file_of, position_of};
+use crate::seal::{Scrub, View};
 use crate::vfs::sim::SimFs;
 
 const COUNT: u64 = 10;
@@ -120,4 +125,43 @@ async fn the_latest_values_are_listed_up_to_the_damage_and_behind_it() {
         (listed(&behind), behind.is_cut, behind.damaged),
         (numbers(ROTTEN + 1..COUNT), false, None)
     );
+}
+
+/// What the scrubber of a process comes to that is restarted after the first file of its round.
+fn first_of_a_round(fs: &SimFs) -> Result<(), String> {
+    let store = Inline::open(fs).unwrap();
+    let ground = &store.shared.state.ground;
+    let view = View {
+        uses: ground.uses.lock().clone(),
+        homes: ground.homes.lock().clone(),
+        applied: store.shared.desk.last(),
+    };
+    let start = Instant::now();
+    let mut scrub = Scrub::new(start);
+    let begin = scrub.next();
+    assert!(begin - start < Duration::from_secs(3_600));
+    let read = scrub.step(begin, &store.sealer, &store.shared.state, &view);
+    store.close().unwrap();
+    read.map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_node_that_never_ends_a_round_still_finds_what_has_rotted() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    let mut done = |op: Op| {
+        let (ops, promise) = ([op].into(), Promise::Durable);
+        let outcomes = store.commit(Unit { ops, promise }).unwrap();
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    };
+    done(create(A, Kind::Log));
+    (0..100).for_each(|_| done(append(A, message(vec![1; 3_000]))));
+    store.write_checkpoint(store.begin_checkpoint()).unwrap();
+    store.close().unwrap();
+    let oldest = FileNo(1).name();
+    fs.damage(format!("data/wal/{oldest}").as_ref(), |bytes| {
+        bytes[20_000] ^= 1
+    });
+    let found = (0..100).find_map(|_| first_of_a_round(&fs).err());
+    assert!(found.unwrap().contains(&oldest));
 }
