@@ -97,11 +97,14 @@ mod s3 {
             .with_retry(asked_once);
         for (name, value) in options {
             let name = name.to_ascii_lowercase();
-            if let Ok(key) = name.parse::<AmazonS3ConfigKey>() {
-                builder = builder.with_config(key, value);
-            }
+            let Ok(key) = name.parse::<AmazonS3ConfigKey>() else {
+                continue;
+            };
+            builder = builder.with_config(key, value);
+            let is_endpoint =
+                key == AmazonS3ConfigKey::Endpoint || key == AmazonS3ConfigKey::S3Endpoint;
             // An endpoint without TLS is somebody's express choice.
-            if name == "aws_endpoint" && value.starts_with("http://") {
+            if is_endpoint && value.starts_with("http://") {
                 builder = builder.with_allow_http(true);
             }
         }

@@ -60,6 +60,17 @@ fn a_segment_is_created_read_listed_and_deleted() {
 }
 
 #[test]
+fn an_endpoint_without_tls_is_taken_by_each_of_its_names() {
+    let stub = Stub::start(Creates::Atomic);
+    for name in ["aws_endpoint", "AWS_ENDPOINT_URL", "aws_endpoint_url_s3"] {
+        let mut place = place(stub.address);
+        name.clone_into(&mut place.options[0].0);
+        let objects = Objects::open(&place).unwrap();
+        assert_eq!(objects.list(LOG).unwrap(), [], "{name}");
+    }
+}
+
+#[test]
 fn a_read_past_the_end_is_damage() {
     let stub = Stub::start(Creates::Atomic);
     let objects = objects(&stub);
