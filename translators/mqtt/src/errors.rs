@@ -218,6 +218,7 @@ impl From<std::io::Error> for Fault {
 mod tests {
     use super::*;
 
+    //= MQTT-3.2.2-8
     #[test]
     fn a_refused_connect_is_never_told_a_code_that_connack_does_not_have() {
         for code in [code_of(Reason::Unknown), code_of(Reason::ShuttingDown)] {
@@ -231,6 +232,7 @@ mod tests {
         assert_eq!(connack_code(Version::V5, full), full);
     }
 
+    //= MQTT-3.9.3-2
     #[test]
     fn a_refused_filter_is_never_told_a_code_that_suback_does_not_have() {
         for reason in [Reason::Unknown, Reason::BadName, Reason::Unavailable] {
@@ -243,6 +245,7 @@ mod tests {
         assert_eq!(suback_code(Version::V5, denied), denied);
     }
 
+    //= MQTT-3.14.2-1
     #[test]
     fn the_last_word_is_never_a_code_that_disconnect_does_not_have() {
         let unknown = code_of(Reason::Unknown);

@@ -202,11 +202,13 @@ fn connack_of_both_versions() {
         })
     };
     golden(Version::V311, "20 02 01 00", answer(Properties::NONE));
+    golden(Version::V5, "20 03 01 00 00", answer(Properties::NONE));
     let properties = Properties::of([Property::ServerKeepAlive(30)]).unwrap();
     golden(Version::V5, "20 06 01 00 03 13 001e", answer(properties));
 }
 
 //= MQTT-2.2.1-2
+//= MQTT-2.2.2-1
 #[test]
 fn publish_of_both_versions() {
     let qos1 = publish(Delivery::AtLeastOnce(id(1)), "a/b", b"hi");
@@ -226,7 +228,12 @@ fn publish_of_both_versions() {
         Packet::Publish(with_correlation),
     );
     let empty = publish(Delivery::AtMostOnce, "a", b"");
-    golden(Version::V311, "30 03 0001 61", Packet::Publish(empty));
+    golden(
+        Version::V311,
+        "30 03 0001 61",
+        Packet::Publish(empty.clone()),
+    );
+    golden(Version::V5, "30 04 0001 61 00", Packet::Publish(empty));
 }
 
 #[test]
@@ -286,14 +293,16 @@ fn subscribe_and_its_answer() {
         "82 08 000a 0003 612f23 01",
         Packet::Subscribe(plain),
     );
-    let answer = SubAck {
+    let answer = Packet::SubAck(SubAck {
         packet_id: id(10),
         properties: Properties::NONE,
         codes: vec![ReasonCode(1), ReasonCode::UNSPECIFIED],
-    };
-    golden(Version::V311, "90 04 000a 01 80", Packet::SubAck(answer));
+    });
+    golden(Version::V311, "90 04 000a 01 80", answer.clone());
+    golden(Version::V5, "90 05 000a 00 01 80", answer);
 }
 
+//= MQTT-2.2.2-1
 #[test]
 fn unsubscribe_and_its_answer() {
     let unsubscribe = Unsubscribe {
@@ -388,6 +397,13 @@ fn a_body_of_127_bytes_has_a_length_of_one_byte_and_one_of_128_has_two() {
 //= MQTT-3.15.1-1
 //= MQTT-3.15.2-1
 //= MQTT-1.5.5-1
+//= MQTT-3.4.2-1
+//= MQTT-3.5.2-1
+//= MQTT-3.6.2-1
+//= MQTT-3.7.2-1
+//= MQTT-3.8.3-5
+//= MQTT-3.14.2-1
+//= MQTT-4.13.1-1
 //= MQTT311-3.1.2-22
 #[test]
 fn what_is_not_a_packet_is_refused() {
@@ -395,6 +411,11 @@ fn what_is_not_a_packet_is_refused() {
     let refusals: &[(Version, &str, DecodeError)] = &[
         (Version::V311, "00 00", Malformed("packet type 0")),
         (Version::V311, "f0 00", Malformed("packet type 15")),
+        (
+            Version::V311,
+            "c0 01 00",
+            DecodeError::Wire(WireError::Trailing { at: 0, left: 1 }),
+        ),
         // A will whose topic is empty.
         (
             Version::V311,
@@ -414,6 +435,16 @@ fn what_is_not_a_packet_is_refused() {
         (
             Version::V5,
             "40 03 0001 92",
+            Protocol("a reason code that is not of this packet"),
+        ),
+        (
+            Version::V5,
+            "50 03 0001 92",
+            Protocol("a reason code that is not of this packet"),
+        ),
+        (
+            Version::V5,
+            "70 03 0001 10",
             Protocol("a reason code that is not of this packet"),
         ),
         (
@@ -472,7 +503,9 @@ fn what_is_not_a_packet_is_refused() {
             Malformed("remaining length above 4 bytes"),
         ),
         (Version::V311, "38 03 0001 61", Malformed("DUP on QoS 0")),
+        (Version::V5, "38 04 0001 61 00", Malformed("DUP on QoS 0")),
         (Version::V311, "36 05 0001 61 0001", Malformed("QoS 3")),
+        (Version::V5, "36 06 0001 61 0001 00", Malformed("QoS 3")),
         (
             Version::V311,
             "32 05 0001 61 0000",
@@ -484,8 +517,18 @@ fn what_is_not_a_packet_is_refused() {
             DecodeError::TopicName("text with a wildcard"),
         ),
         (
+            Version::V311,
+            "30 03 0001 2b",
+            DecodeError::TopicName("text with a wildcard"),
+        ),
+        (
             Version::V5,
             "30 06 0003 612f2b 00",
+            DecodeError::TopicName("text with a wildcard"),
+        ),
+        (
+            Version::V5,
+            "30 06 0003 612f23 00",
             DecodeError::TopicName("text with a wildcard"),
         ),
         (
@@ -504,6 +547,13 @@ fn what_is_not_a_packet_is_refused() {
             Protocol("SUBSCRIBE without a filter"),
         ),
         (
+            Version::V5,
+            "82 03 0001 00",
+            Protocol("SUBSCRIBE without a filter"),
+        ),
+        (Version::V311, "82 06 0001 0001 61 03", Malformed("QoS 3")),
+        (Version::V5, "82 07 0001 00 0001 61 03", Malformed("QoS 3")),
+        (
             Version::V311,
             "82 06 0001 0001 61 04",
             Malformed("reserved subscription options"),
@@ -521,6 +571,11 @@ fn what_is_not_a_packet_is_refused() {
         (
             Version::V311,
             "a2 02 0001",
+            Protocol("UNSUBSCRIBE without a filter"),
+        ),
+        (
+            Version::V5,
+            "a2 03 0001 00",
             Protocol("UNSUBSCRIBE without a filter"),
         ),
         (
@@ -544,6 +599,11 @@ fn what_is_not_a_packet_is_refused() {
             Malformed("reserved connect flag"),
         ),
         (
+            Version::V5,
+            "10 0d 0004 4d515454 05 03 003c 00 0000",
+            Malformed("reserved connect flag"),
+        ),
+        (
             Version::V311,
             "10 0c 0004 4d515454 04 0a 003c 0000",
             Malformed("will flags without a will"),
@@ -554,8 +614,23 @@ fn what_is_not_a_packet_is_refused() {
             Malformed("will flags without a will"),
         ),
         (
+            Version::V5,
+            "10 0d 0004 4d515454 05 0a 003c 00 0000",
+            Malformed("will flags without a will"),
+        ),
+        (
+            Version::V5,
+            "10 0d 0004 4d515454 05 22 003c 00 0000",
+            Malformed("will flags without a will"),
+        ),
+        (
             Version::V311,
             "10 11 0004 4d515454 04 1e 003c 0000 0001 61 0000",
+            Malformed("QoS 3"),
+        ),
+        (
+            Version::V5,
+            "10 13 0004 4d515454 05 1e 003c 00 0000 00 0001 61 0000",
             Malformed("QoS 3"),
         ),
         (
@@ -643,17 +718,25 @@ fn every_other_value_of_the_reserved_flags_is_refused() {
 //= MQTT-2.2.1-3
 #[test]
 fn packet_identifier_0_is_refused_wherever_one_stands() {
-    for packet in [
-        "32 05 0001 61 XX",
-        "34 05 0001 61 XX",
-        "40 02 XX",
-        "50 02 XX",
-        "62 02 XX",
-        "70 02 XX",
-        "82 06 XX 0001 61 00",
-        "a2 05 XX 0001 61",
+    for (version, packet) in [
+        (Version::V311, "32 05 0001 61 XX"),
+        (Version::V311, "34 05 0001 61 XX"),
+        (Version::V311, "40 02 XX"),
+        (Version::V311, "50 02 XX"),
+        (Version::V311, "62 02 XX"),
+        (Version::V311, "70 02 XX"),
+        (Version::V311, "82 06 XX 0001 61 00"),
+        (Version::V311, "a2 05 XX 0001 61"),
+        (Version::V5, "32 06 0001 61 XX 00"),
+        (Version::V5, "34 06 0001 61 XX 00"),
+        (Version::V5, "40 03 XX 10"),
+        (Version::V5, "50 03 XX 10"),
+        (Version::V5, "62 03 XX 92"),
+        (Version::V5, "70 03 XX 92"),
+        (Version::V5, "82 07 XX 00 0001 61 00"),
+        (Version::V5, "a2 06 XX 00 0001 61"),
     ] {
-        let read = |id| decode_one(&hex(&packet.replace("XX", id)), Version::V311);
+        let read = |id| decode_one(&hex(&packet.replace("XX", id)), version);
         assert!(matches!(read("0001"), Ok(Some(_))), "{packet}");
         let refusal = DecodeError::Protocol("packet identifier 0");
         assert_eq!(read("0000"), Err(refusal), "{packet}");

@@ -356,8 +356,8 @@ mod tests {
     #[test]
     fn a_message_is_granted_the_highest_qos_and_all_identifiers() {
         let mut all = Subscriptions::default();
-        all.put(entry("a/#", Qos::AtLeastOnce, 1));
-        all.put(entry("a/+", Qos::ExactlyOnce, 2));
+        all.put(entry("a/#", Qos::ExactlyOnce, 1));
+        all.put(entry("a/+", Qos::AtLeastOnce, 2));
         all.put(entry("b", Qos::ExactlyOnce, 3));
         all.put(entry("a/b", Qos::AtMostOnce, 4));
         let path = names::path_of(b"a/b").unwrap();

@@ -242,6 +242,7 @@ async fn nothing_but_auth_and_disconnect_is_heard_in_the_middle_of_a_login() {
     }
 }
 
+//= MQTT-4.12.0-3
 //= MQTT-4.12.0-5
 //= MQTT-4.12.1-1
 #[tokio::test]
@@ -251,11 +252,13 @@ async fn auth_that_was_not_agreed_ends_the_connection() {
     peer.send(auth(ReasonCode::CONTINUE_AUTHENTICATION, "x"))
         .await;
     peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
-    let mut peer = logged_in(&mesh).await;
     let properties = words("PLAIN", "\0ada\0pencil");
-    let reason = ReasonCode::REAUTHENTICATE;
-    peer.send(Packet::Auth(Auth { reason, properties })).await;
-    peer.expect_end(Some(ReasonCode::BAD_AUTH_METHOD)).await;
+    for properties in [properties, Properties::NONE] {
+        let mut peer = logged_in(&mesh).await;
+        let reason = ReasonCode::REAUTHENTICATE;
+        peer.send(Packet::Auth(Auth { reason, properties })).await;
+        peer.expect_end(Some(ReasonCode::BAD_AUTH_METHOD)).await;
+    }
 }
 
 #[tokio::test]

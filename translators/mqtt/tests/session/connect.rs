@@ -4,6 +4,7 @@ use bytes::Bytes;
 use fairlead_canon::Text;
 use fairlead_kernel::ClosedReason;
 use fairlead_mqtt::codec::{Connect, Packet, Property, Qos, ReasonCode, Version};
+use tokio::time::Instant;
 
 use crate::peer::{Mesh, hello, kept, qos0, qos1, with};
 
@@ -29,6 +30,7 @@ fn with_password(version: Version, password: &'static [u8]) -> Connect {
 //= MQTT-3.2.2-6
 //= MQTT-3.2.2-7
 //= MQTT-3.2.2-8
+//= MQTT-3.14.0-1
 #[tokio::test]
 async fn a_right_password_lets_in_and_a_wrong_one_does_not() {
     let mesh = Mesh::start().await;
@@ -44,12 +46,29 @@ async fn a_right_password_lets_in_and_a_wrong_one_does_not() {
 #[tokio::test]
 async fn the_terms_of_the_server_are_told() {
     let mesh = Mesh::start().await;
-    let (_, answer) = mesh.accepted(hello(Version::V5, "c")).await;
+    let (mut peer, answer) = mesh.accepted(hello(Version::V5, "c")).await;
+    peer.expect_nothing().await;
     let has = |wanted: &Property| answer.properties.iter().any(|property| property == *wanted);
     assert!(has(&Property::ReceiveMaximum(1024.try_into().unwrap())));
     assert!(has(&Property::TopicAliasMaximum(64)));
     let (_, answer) = mesh.accepted(hello(Version::V311, "d")).await;
     assert!(answer.properties.is_empty());
+}
+
+//= MQTT-3.2.2-22
+#[tokio::test(start_paused = true)]
+async fn a_keep_alive_within_the_limit_of_the_listener_holds() {
+    let mesh = Mesh::set(&[("keep_alive_max", "60")]).await;
+    let modest = Connect {
+        keep_alive: 10,
+        ..hello(Version::V5, "c")
+    };
+    let (peer, answer) = mesh.accepted(modest).await;
+    let is_told = |one: Property| matches!(one, Property::ServerKeepAlive(_));
+    assert!(!answer.properties.iter().any(is_told));
+    let started = Instant::now();
+    peer.expect_end(Some(ReasonCode::KEEP_ALIVE_TIMEOUT)).await;
+    assert_eq!(started.elapsed(), Duration::from_secs(15));
 }
 
 //= MQTT-3.1.3-5
@@ -134,6 +153,7 @@ async fn an_unknown_protocol_is_told_in_its_own_words() {
 }
 
 //= MQTT-3.1.0-1
+//= MQTT-3.1.2-1
 //= MQTT-3.1.4-1
 //= MQTT-3.14.0-1
 #[tokio::test]
@@ -143,6 +163,7 @@ async fn what_is_not_connect_is_closed_without_a_word() {
         &b"GET / HTTP/1.1\r\n\r\n"[..],
         b"\xc0\x00",
         b"\x10\xff\xff\xff\x7f",
+        b"\x10\x0c\x00\x04MQTX\x04\x02\x00\x3c\x00\x00",
         b"\x00\x00",
     ] {
         let mut peer = mesh.dial(Version::V5);
@@ -209,6 +230,25 @@ async fn reserved_flags_of_another_value_end_the_connection() {
         let word = (version == Version::V5).then_some(ReasonCode::MALFORMED_PACKET);
         let closed = peer.expect_end(word).await;
         assert_eq!(closed.reason, ClosedReason::Malformed);
+    }
+}
+
+//= MQTT-4.13.1-1
+#[tokio::test]
+async fn a_packet_that_breaks_a_rule_ends_the_connection_with_its_reason() {
+    let mesh = Mesh::start().await;
+    for (bytes, reason) in [
+        // SUBSCRIBE without a filter, a property twice, and a topic name with a wildcard.
+        (&b"\x82\x03\x00\x01\x00"[..], ReasonCode::PROTOCOL_ERROR),
+        (
+            b"\x30\x08\x00\x01a\x04\x01\x01\x01\x01",
+            ReasonCode::PROTOCOL_ERROR,
+        ),
+        (b"\x30\x04\x00\x01#\x00", ReasonCode::TOPIC_NAME_INVALID),
+    ] {
+        let mut peer = mesh.client(Version::V5, "c").await;
+        peer.send_bytes(bytes).await;
+        peer.expect_end(Some(reason)).await;
     }
 }
 

@@ -202,6 +202,7 @@ async fn a_session_that_is_to_end_with_the_connection_does_not_end_before_it_is_
 }
 
 //= MQTT311-4.8.0-2
+//= MQTT-3.4.2-1
 #[tokio::test]
 async fn a_store_that_is_away_ends_the_connection_that_publishes() {
     let (mesh, store) = Mesh::held().await;

@@ -6,6 +6,7 @@
     reason = "a test names what it expects"
 )]
 
+mod alias;
 mod auth;
 mod connect;
 mod damaged;

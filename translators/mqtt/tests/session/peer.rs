@@ -12,7 +12,7 @@ use fairlead_memory::Memory;
 use fairlead_mqtt::Mqtt;
 use fairlead_mqtt::codec::{
     self, Ack, ConnAck, Connect, Delivery, Disconnect, Packet, PacketId, Properties, Property,
-    Publish, Qos, ReasonCode, SubAck, Subscribe, Subscription, Version, Will,
+    Publish, Qos, ReasonCode, Subscribe, Subscription, Version, Will,
 };
 use fairlead_ports::{Clock, Directory, Documents, Policy, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -284,7 +284,7 @@ impl Peer {
         }))
         .await;
         match self.next().await {
-            Packet::SubAck(SubAck { codes, .. }) => codes[0],
+            Packet::SubAck(answer) if answer.packet_id == packet_id => answer.codes[0],
             other => panic!("a grant, not {other:?}"),
         }
     }

@@ -4,10 +4,13 @@ use bytes::Bytes;
 use fairlead_canon::Text;
 use fairlead_kernel::ClosedReason;
 use fairlead_mqtt::codec::{
-    Delivery, Packet, Property, Publish, Qos, ReasonCode, SubscriptionId, UserProperty, Version,
+    Connect, Delivery, Packet, Property, Publish, Qos, ReasonCode, SubscriptionId, UserProperty,
+    Version,
 };
 
-use crate::peer::{Mesh, id, kept, message, puback, pubrec, qos0, qos1, qos2, with};
+use crate::peer::{
+    Mesh, id, kept, message, puback, pubcomp, pubrec, pubrel, qos0, qos1, qos2, with,
+};
 
 //= MQTT-3.3.2-3
 //= MQTT-4.3.1-1
@@ -23,13 +26,18 @@ async fn a_message_of_qos_0_reaches_a_subscriber_of_the_other_version() {
 }
 
 //= MQTT-3.4.2-1
+//= MQTT-3.5.2-1
 #[tokio::test]
-async fn puback_says_no_matching_subscribers_when_nothing_is_bound() {
+async fn puback_and_pubrec_say_no_matching_subscribers_when_nothing_is_bound() {
     let mesh = Mesh::start().await;
     let mut writer = mesh.client(Version::V5, "writer").await;
     writer.send(qos1(7, "orders/eu", b"42")).await;
     writer
         .expect(puback(7, ReasonCode::NO_MATCHING_SUBSCRIBERS))
+        .await;
+    writer.send(qos2(8, "orders/eu", b"42")).await;
+    writer
+        .expect(pubrec(8, ReasonCode::NO_MATCHING_SUBSCRIBERS))
         .await;
     let mut old = mesh.client(Version::V311, "old").await;
     old.send(qos1(8, "orders/eu", b"42")).await;
@@ -80,6 +88,22 @@ async fn a_message_is_acknowledged_when_it_is_kept_and_not_before() {
     store.manner.commits.send_replace(false);
     writer.expect(puback(1, ReasonCode::SUCCESS)).await;
     writer.expect(pubrec(2, ReasonCode::SUCCESS)).await;
+}
+
+//= MQTT-4.6.0-2
+#[tokio::test]
+async fn a_refusal_waits_for_the_answers_before_it() {
+    let (mesh, store) = Mesh::held().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    store.manner.commits.send_replace(true);
+    writer.send(qos1(1, "t", b"x")).await;
+    writer.send(qos1(2, "$SYS/x", b"x")).await;
+    writer.expect_nothing().await;
+    store.manner.commits.send_replace(false);
+    writer.expect(puback(1, ReasonCode::SUCCESS)).await;
+    assert_eq!(writer.code_of(2).await, ReasonCode::TOPIC_NAME_INVALID);
 }
 
 //= MQTT-3.3.1-3
@@ -147,10 +171,12 @@ async fn every_property_of_a_message_comes_home() {
         pair("b", "3"),
         pair("content-type", "not mine"),
     ]);
-    for delivery in [
-        Delivery::AtMostOnce,
-        Delivery::AtLeastOnce(id(1)),
-        Delivery::ExactlyOnce(id(1)),
+    let bytes = with([Property::PayloadFormat(false)]);
+    for (delivery, properties) in [
+        (Delivery::AtMostOnce, &properties),
+        (Delivery::AtLeastOnce(id(1)), &properties),
+        (Delivery::ExactlyOnce(id(1)), &properties),
+        (Delivery::AtMostOnce, &bytes),
     ] {
         let mut peer = mesh.client(Version::V5, "peer").await;
         peer.subscribe("t", delivery.qos()).await;
@@ -232,35 +258,6 @@ async fn an_expiry_goes_on_while_there_is_no_process() {
     reader.expect_nothing().await;
 }
 
-//= MQTT-3.2.2-17
-//= MQTT-3.3.2-8
-//= MQTT-3.3.2-9
-//= MQTT-3.3.2-12
-#[tokio::test]
-async fn a_topic_alias_stands_for_the_topic_that_it_came_with() {
-    let mesh = Mesh::start().await;
-    let mut peer = mesh.client(Version::V5, "peer").await;
-    peer.subscribe("long/#", Qos::AtMostOnce).await;
-    let aliased = |topic, alias| {
-        let properties = with([Property::TopicAlias(alias)]);
-        Packet::Publish(Publish {
-            properties,
-            ..message(topic, Delivery::AtMostOnce, b"x")
-        })
-    };
-    peer.send(aliased("long/topic", 64)).await;
-    peer.expect(qos0("long/topic", b"x")).await;
-    peer.send(aliased("", 64)).await;
-    peer.expect(qos0("long/topic", b"x")).await;
-    peer.send(aliased("", 63)).await;
-    peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
-    for alias in [0, 65] {
-        let mut peer = mesh.client(Version::V5, "peer").await;
-        peer.send(aliased("long/topic", alias)).await;
-        peer.expect_end(Some(ReasonCode::TOPIC_ALIAS_INVALID)).await;
-    }
-}
-
 #[tokio::test]
 async fn nobody_publishes_below_reserved_roots() {
     let mesh = Mesh::start().await;
@@ -324,20 +321,50 @@ async fn more_than_the_receive_maximum_is_refused_in_5_and_read_later_in_3_1_1()
         .await;
 }
 
+//= MQTT-3.3.4-7
+#[tokio::test]
+async fn a_message_of_qos_2_counts_until_it_is_completed() {
+    let mesh = Mesh::set(&[("receive_maximum", "2")]).await;
+    let mut peer = mesh.client(Version::V5, "peer").await;
+    for number in 1..=5 {
+        peer.send(qos2(number, "nowhere", b"")).await;
+        peer.code_of(number).await;
+        if number < 4 {
+            peer.send(pubrel(number)).await;
+            peer.expect(pubcomp(number)).await;
+        }
+    }
+    peer.send(qos2(6, "nowhere", b"")).await;
+    peer.expect_end(Some(ReasonCode::RECEIVE_MAXIMUM_EXCEEDED))
+        .await;
+}
+
 //= MQTT-3.1.2-24
 //= MQTT-3.1.2-25
 #[tokio::test]
 async fn a_message_larger_than_the_client_accepts_is_left_out() {
     let mesh = Mesh::start().await;
-    let mut hello = crate::peer::hello(Version::V5, "small");
-    hello.properties = with([Property::MaximumPacketSize(20.try_into().unwrap())]);
-    let mut small = mesh.accepted(hello).await.0;
-    small.subscribe("t", Qos::AtLeastOnce).await;
+    let accepting = |size_max: u32| Connect {
+        properties: with([
+            Property::SessionExpiry(3600),
+            Property::MaximumPacketSize(size_max.try_into().unwrap()),
+        ]),
+        ..kept(Version::V5, "reader")
+    };
+    let mut reader = mesh.accepted(accepting(20)).await.0;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
     let mut writer = mesh.client(Version::V5, "writer").await;
     writer.send(qos1(1, "t", &[0; 13])).await;
     writer.send(qos1(2, "t", &[0; 12])).await;
-    assert_eq!(small.next_publish().await.payload.len(), 12);
-    small.expect_nothing().await;
+    let fitting = reader.next_publish().await;
+    assert_eq!(fitting.payload.len(), 12);
+    let packet_id = fitting.delivery.packet_id().unwrap().get();
+    reader.send(puback(packet_id, ReasonCode::SUCCESS)).await;
+    reader.expect_nothing().await;
+    reader.goodbye().await;
+    // It counts as delivered, also where it would fit.
+    let mut reader = mesh.accepted(accepting(1_000)).await.0;
+    reader.expect_nothing().await;
 }
 
 //= MQTT-3.1.2-24
@@ -368,35 +395,16 @@ async fn what_is_written_once_for_all_is_left_out_for_a_client_that_it_is_too_la
 #[tokio::test]
 async fn a_response_topic_with_a_wildcard_is_a_protocol_error() {
     let mesh = Mesh::start().await;
-    let mut peer = mesh.client(Version::V5, "peer").await;
-    let properties = with([Property::ResponseTopic(Text::from_static("a/#"))]);
-    peer.send(Packet::Publish(Publish {
-        properties,
-        ..message("t", Delivery::AtMostOnce, b"")
-    }))
-    .await;
-    peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
-}
-
-//= MQTT-3.3.2-7
-#[tokio::test]
-async fn an_alias_belongs_to_its_connection() {
-    let mesh = Mesh::start().await;
-    let mut first = mesh.client(Version::V5, "first").await;
-    let properties = with([Property::TopicAlias(1)]);
-    let aliased = |topic| {
-        let properties = properties.clone();
-        Packet::Publish(Publish {
+    for topic in ["a/#", "+/a"] {
+        let mut peer = mesh.client(Version::V5, "peer").await;
+        let properties = with([Property::ResponseTopic(Text::from_static(topic))]);
+        peer.send(Packet::Publish(Publish {
             properties,
-            ..message(topic, Delivery::AtMostOnce, b"x")
-        })
-    };
-    first.send(aliased("t")).await;
-    first.expect_nothing().await;
-    first.goodbye().await;
-    let mut second = mesh.client(Version::V5, "first").await;
-    second.send(aliased("")).await;
-    second.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
+            ..message("t", Delivery::AtMostOnce, b"")
+        }))
+        .await;
+        peer.expect_end(Some(ReasonCode::PROTOCOL_ERROR)).await;
+    }
 }
 
 //= MQTT-3.3.4-6

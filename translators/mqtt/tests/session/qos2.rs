@@ -1,6 +1,21 @@
-use fairlead_mqtt::codec::{Ack, Delivery, Packet, Property, Publish, Qos, ReasonCode, Version};
+use fairlead_mqtt::codec::{
+    Ack, Connect, Delivery, Packet, Property, Publish, Qos, ReasonCode, Version,
+};
 
-use crate::peer::{Mesh, id, kept, message, puback, pubcomp, pubrec, pubrel, qos2};
+use crate::peer::{
+    Mesh, id, kept, message, puback, pubcomp, pubrec, pubrel, qos0, qos1, qos2, with,
+};
+
+/// A reader with a kept session that takes one unacknowledged message.
+fn one_at_a_time() -> Connect {
+    Connect {
+        properties: with([
+            Property::SessionExpiry(3600),
+            Property::ReceiveMaximum(1.try_into().unwrap()),
+        ]),
+        ..kept(Version::V5, "reader")
+    }
+}
 
 //= MQTT-2.2.1-5
 //= MQTT-3.3.4-1
@@ -74,6 +89,27 @@ async fn a_repeated_message_is_answered_again_and_published_once() {
     writer.expect(pubrec(5, ReasonCode::SUCCESS)).await;
     assert_eq!(reader.next_publish().await.payload, "x");
     assert_eq!(reader.next_publish().await.payload, "y");
+}
+
+//= MQTT-4.3.3-10
+#[tokio::test]
+async fn until_it_is_released_an_identifier_is_one_message_whatever_its_dup() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("t", Qos::AtMostOnce).await;
+    for version in [Version::V311, Version::V5] {
+        let mut writer = mesh.client(version, "writer").await;
+        for dup in [false, false, true] {
+            let publish = Publish {
+                dup,
+                ..message("t", Delivery::ExactlyOnce(id(5)), b"x")
+            };
+            writer.send(Packet::Publish(publish)).await;
+            writer.expect(pubrec(5, ReasonCode::SUCCESS)).await;
+        }
+        reader.expect(qos0("t", b"x")).await;
+        reader.expect_nothing().await;
+    }
 }
 
 //= MQTT-4.3.3-5
@@ -153,6 +189,10 @@ async fn an_exchange_goes_on_on_the_connection_that_takes_over() {
     reader.expect(pubrel(1)).await;
     reader.expect(Packet::Publish(again)).await;
     reader.expect_nothing().await;
+    // What was released on this connection is free for another message.
+    writer.send(qos2(1, "t", b"z")).await;
+    writer.expect(pubrec(1, ReasonCode::SUCCESS)).await;
+    reader.expect(qos2(3, "t", b"z")).await;
 }
 
 //= MQTT-3.6.2-1
@@ -172,15 +212,44 @@ async fn unknown_identifiers_are_said_to_be_unknown() {
 #[tokio::test]
 async fn a_pubrec_that_says_no_ends_the_delivery() {
     let mesh = Mesh::start().await;
-    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    let mut reader = mesh.accepted(one_at_a_time()).await.0;
     reader.subscribe("t", Qos::ExactlyOnce).await;
     let mut writer = mesh.client(Version::V5, "writer").await;
-    writer.send(qos2(1, "t", b"x")).await;
-    reader.expect(qos2(1, "t", b"x")).await;
-    reader.send(pubrec(1, ReasonCode::UNSPECIFIED)).await;
+    for (number, payload) in [(1, b"x"), (2, b"y")] {
+        writer.send(qos2(number, "t", payload)).await;
+        writer.expect(pubrec(number, ReasonCode::SUCCESS)).await;
+    }
+    // There is room for the second when the first is refused.
+    for (number, payload) in [(1, b"x"), (2, b"y")] {
+        reader.expect(qos2(number, "t", payload)).await;
+        reader.expect_nothing().await;
+        reader.send(pubrec(number, ReasonCode::UNSPECIFIED)).await;
+    }
     reader.expect_nothing().await;
     reader.vanish().await;
-    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    let mut reader = mesh.accepted(one_at_a_time()).await.0;
+    reader.expect_nothing().await;
+}
+
+//= MQTT-4.4.0-2
+#[tokio::test]
+async fn a_puback_that_says_no_ends_the_delivery() {
+    let mesh = Mesh::start().await;
+    let mut reader = mesh.accepted(one_at_a_time()).await.0;
+    reader.subscribe("t", Qos::AtLeastOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for (number, payload) in [(1, b"x"), (2, b"y")] {
+        writer.send(qos1(number, "t", payload)).await;
+        writer.expect(puback(number, ReasonCode::SUCCESS)).await;
+    }
+    for (number, payload) in [(1, b"x"), (2, b"y")] {
+        reader.expect(qos1(number, "t", payload)).await;
+        reader.expect_nothing().await;
+        reader.send(puback(number, ReasonCode::UNSPECIFIED)).await;
+    }
+    reader.expect_nothing().await;
+    reader.vanish().await;
+    let mut reader = mesh.accepted(one_at_a_time()).await.0;
     reader.expect_nothing().await;
 }
 
@@ -228,6 +297,48 @@ async fn answers_leave_in_the_order_of_what_they_answer() {
         reader.send(pubrec(number, ReasonCode::SUCCESS)).await;
     }
     for number in [2, 1, 3] {
+        reader.expect(pubrel(number)).await;
+    }
+}
+
+//= MQTT-4.6.0-3
+#[tokio::test]
+async fn a_repeated_pubrec_waits_for_those_before_it() {
+    let (mesh, store) = Mesh::held().await;
+    let mut reader = mesh.client(Version::V5, "reader").await;
+    reader.subscribe("t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    writer.send(qos2(5, "t", b"x")).await;
+    writer.expect(pubrec(5, ReasonCode::SUCCESS)).await;
+    store.manner.commits.send_replace(true);
+    writer.send(qos2(6, "t", b"y")).await;
+    writer.send(qos2(5, "t", b"x")).await;
+    writer.expect_nothing().await;
+    store.manner.commits.send_replace(false);
+    for number in [6, 5] {
+        writer.expect(pubrec(number, ReasonCode::SUCCESS)).await;
+    }
+}
+
+//= MQTT-4.6.0-4
+#[tokio::test]
+async fn a_repeated_pubrel_waits_for_those_before_it() {
+    let (mesh, store) = Mesh::held().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for number in [1, 2] {
+        writer.send(qos2(number, "t", b"x")).await;
+        reader.expect(qos2(number, "t", b"x")).await;
+    }
+    reader.send(pubrec(1, ReasonCode::SUCCESS)).await;
+    reader.expect(pubrel(1)).await;
+    store.manner.commits.send_replace(true);
+    reader.send(pubrec(2, ReasonCode::SUCCESS)).await;
+    reader.send(pubrec(1, ReasonCode::SUCCESS)).await;
+    reader.expect_nothing().await;
+    store.manner.commits.send_replace(false);
+    for number in [2, 1] {
         reader.expect(pubrel(number)).await;
     }
 }

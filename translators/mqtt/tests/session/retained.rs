@@ -48,6 +48,7 @@ async fn a_retained_message_replaces_the_one_before_whatever_its_qos() {
     }
 }
 
+//= MQTT-3.3.1-9
 #[tokio::test]
 async fn a_new_subscription_gets_what_is_retained() {
     let mesh = mesh_with_retained().await;

@@ -5,7 +5,9 @@ use fairlead_mqtt::codec::{
     Connect, Delivery, Disconnect, Packet, Property, Publish, Qos, ReasonCode, Version,
 };
 
-use crate::peer::{Mesh, hello, id, kept, message, puback, qos0, qos1, with};
+use crate::peer::{
+    Mesh, hello, id, kept, message, puback, pubcomp, pubrec, pubrel, qos0, qos1, qos2, with,
+};
 
 //= MQTT-3.1.2-5
 //= MQTT-3.1.2-6
@@ -95,6 +97,7 @@ async fn an_unacknowledged_message_comes_again_with_its_identifier_and_dup() {
 }
 
 //= MQTT-3.1.2-23
+//= MQTT-3.1.2-5
 #[tokio::test]
 async fn subscriptions_of_both_kinds_survive_the_connection() {
     let mesh = Mesh::start().await;
@@ -117,6 +120,9 @@ async fn a_clean_start_ends_the_session_before_it() {
     let mesh = Mesh::start().await;
     let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
     reader.subscribe("t", Qos::AtLeastOnce).await;
+    let unheard = ReasonCode::NO_MATCHING_SUBSCRIBERS;
+    reader.send(qos2(7, "u", b"x")).await;
+    assert_eq!(reader.code_of(7).await, unheard);
     reader.vanish().await;
     let mut writer = mesh.client(Version::V5, "writer").await;
     writer.send(qos1(1, "t", b"x")).await;
@@ -124,10 +130,26 @@ async fn a_clean_start_ends_the_session_before_it() {
     let (mut reader, answer) = mesh.accepted(hello(Version::V5, "reader")).await;
     assert!(!answer.session_present);
     reader.expect_nothing().await;
+    reader.send(qos2(7, "u", b"x")).await;
+    assert_eq!(reader.code_of(7).await, unheard, "it is another message");
     writer.send(qos1(2, "t", b"x")).await;
     writer
         .expect(puback(2, ReasonCode::NO_MATCHING_SUBSCRIBERS))
         .await;
+}
+
+//= MQTT-3.14.4-1
+//= MQTT-3.14.4-2
+#[tokio::test]
+async fn a_goodbye_ends_the_connection() {
+    let mesh = Mesh::start().await;
+    for version in [Version::V311, Version::V5] {
+        let mut peer = mesh.client(version, "c").await;
+        let goodbye = Packet::Disconnect(Disconnect::new(ReasonCode::SUCCESS));
+        peer.send(goodbye).await;
+        let closed = peer.expect_end(None).await;
+        assert_eq!(closed.reason, ClosedReason::Goodbye);
+    }
 }
 
 #[tokio::test]
@@ -141,6 +163,7 @@ async fn a_clean_session_ends_with_its_connection() {
 }
 
 //= MQTT-4.1.0-2
+//= MQTT-3.1.2-23
 #[tokio::test(start_paused = true)]
 async fn a_session_ends_when_its_expiry_is_over() {
     let mesh = Mesh::start().await;
@@ -160,6 +183,7 @@ async fn a_session_ends_when_its_expiry_is_over() {
     assert!(!answer.session_present);
 }
 
+//= MQTT-4.1.0-2
 #[tokio::test]
 async fn a_goodbye_may_shorten_the_session_and_not_prolong_it() {
     let mesh = Mesh::start().await;
@@ -311,6 +335,7 @@ async fn the_window_of_the_client_is_not_exceeded() {
     hello.properties = with([Property::ReceiveMaximum(2.try_into().unwrap())]);
     let mut reader = mesh.accepted(hello).await.0;
     reader.subscribe("t", Qos::AtLeastOnce).await;
+    reader.subscribe("live", Qos::AtMostOnce).await;
     let mut writer = mesh.client(Version::V5, "writer").await;
     for number in 1..=4 {
         writer.send(qos1(number, "t", &[0])).await;
@@ -321,8 +346,35 @@ async fn the_window_of_the_client_is_not_exceeded() {
     let second = number_of(reader.next_publish().await);
     assert_ne!(first, second);
     reader.expect_nothing().await;
+    writer.send(qos0("live", b"x")).await;
+    reader.expect(qos0("live", b"x")).await;
     reader.send(puback(first, ReasonCode::SUCCESS)).await;
     assert_ne!(number_of(reader.next_publish().await), second);
+    reader.expect_nothing().await;
+}
+
+//= MQTT-3.3.4-9
+//= MQTT-4.9.0-2
+//= MQTT-4.9.0-1
+#[tokio::test]
+async fn a_message_of_qos_2_takes_its_place_until_it_is_completed() {
+    let mesh = Mesh::start().await;
+    let mut hello = hello(Version::V5, "narrow");
+    hello.properties = with([Property::ReceiveMaximum(1.try_into().unwrap())]);
+    let mut reader = mesh.accepted(hello).await.0;
+    reader.subscribe("t", Qos::ExactlyOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    for number in 1..=2 {
+        writer.send(qos2(number, "t", b"x")).await;
+        writer.expect(pubrec(number, ReasonCode::SUCCESS)).await;
+    }
+    for number in 1..=2 {
+        reader.expect(qos2(number, "t", b"x")).await;
+        reader.send(pubrec(number, ReasonCode::SUCCESS)).await;
+        reader.expect(pubrel(number)).await;
+        reader.expect_nothing().await;
+        reader.send(pubcomp(number)).await;
+    }
     reader.expect_nothing().await;
 }
 

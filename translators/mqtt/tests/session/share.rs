@@ -273,6 +273,7 @@ async fn a_filter_of_a_share_names_a_group_and_a_filter() {
         "$exclusive/",
         "$exclusive/a#",
         "$share/g+/a",
+        "$share/g#/a",
         "$share/g/a#",
     ] {
         let wanted = Subscription::new(filter, Qos::AtLeastOnce);

@@ -64,6 +64,7 @@ async fn filters_are_answered_one_by_one() {
         let Packet::SubAck(answer) = peer.next().await else {
             panic!("SUBACK")
         };
+        assert_eq!(answer.packet_id, id(3));
         assert_eq!(answer.codes, codes(version).map(ReasonCode));
         peer.expect_nothing().await;
     }
@@ -161,7 +162,9 @@ async fn nothing_comes_after_unsubscribing() {
         peer.subscribe("a", qos).await;
         let never = ReasonCode::NO_SUBSCRIPTION_EXISTED;
         for (number, filters, codes) in [
-            (9, &["a", "never"][..], vec![ReasonCode::SUCCESS, never]),
+            // Equal is what is the same byte for byte.
+            (8, &["A", "a/", "+"][..], vec![never; 3]),
+            (9, &["a", "never"], vec![ReasonCode::SUCCESS, never]),
             (10, &["a"], vec![never]),
         ] {
             peer.send(unsubscribe(number, filters)).await;
@@ -213,6 +216,27 @@ async fn a_subscription_with_no_local_does_not_hear_itself() {
         };
         peer.subscribe_as(wanted, Properties::NONE).await;
         peer.send(qos0("a", b"own")).await;
+        let mut other = mesh.client(Version::V5, "other").await;
+        other.send(qos0("a", b"other")).await;
+        assert_eq!(peer.next_publish().await.payload, "other");
+    }
+}
+
+//= MQTT-3.8.3-3
+#[tokio::test]
+async fn no_local_outlives_the_connection() {
+    let mesh = Mesh::start().await;
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce] {
+        let mut peer = mesh.accepted(kept(Version::V5, "peer")).await.0;
+        let wanted = Subscription {
+            no_local: true,
+            ..Subscription::new("a", qos)
+        };
+        peer.subscribe_as(wanted, Properties::NONE).await;
+        peer.goodbye().await;
+        let mut peer = mesh.accepted(kept(Version::V5, "peer")).await.0;
+        peer.send(qos0("a", b"own")).await;
+        peer.expect_nothing().await;
         let mut other = mesh.client(Version::V5, "other").await;
         other.send(qos0("a", b"other")).await;
         assert_eq!(peer.next_publish().await.payload, "other");

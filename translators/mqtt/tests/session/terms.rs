@@ -89,6 +89,7 @@ async fn an_alias_that_was_never_told_is_not_used() {
 }
 
 //= MQTT-4.3.3-7
+//= MQTT-4.3.3-13
 #[tokio::test]
 async fn a_message_that_was_sent_does_not_expire_while_its_reader_is_away() {
     let mesh = Mesh::start().await;

@@ -41,6 +41,7 @@ async fn hears(reader: &mut Peer, wanted: impl IntoIterator<Item = Publish>) {
     reader.expect_nothing().await;
 }
 
+//= MQTT-3.3.4-3
 #[tokio::test]
 async fn each_reader_of_a_message_is_told_it_in_words_that_fit() {
     let mesh = Mesh::start().await;

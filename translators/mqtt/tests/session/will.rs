@@ -54,6 +54,23 @@ async fn the_will_of_a_client_that_vanishes_is_published() {
     }
 }
 
+//= MQTT-3.1.2-8
+#[tokio::test]
+async fn a_will_has_the_qos_that_was_asked_for() {
+    let mesh = Mesh::start().await;
+    for qos in [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce] {
+        let mut watcher = mesh.client(Version::V5, "watcher").await;
+        watcher.subscribe("wills/#", Qos::ExactlyOnce).await;
+        let mortal = Connect {
+            will: Some(last_words(qos)),
+            ..hello(Version::V5, "mortal")
+        };
+        mesh.accepted(mortal).await.0.vanish().await;
+        assert_eq!(watcher.next_publish().await.delivery.qos(), qos);
+        watcher.goodbye().await;
+    }
+}
+
 //= MQTT-3.1.2-10
 //= MQTT-3.14.4-3
 #[tokio::test]
@@ -78,7 +95,8 @@ async fn a_goodbye_counts_although_the_client_is_seen_to_come_back_before() {
 #[tokio::test]
 async fn a_client_without_a_will_leaves_in_silence() {
     let mesh = Mesh::start().await;
-    let mut watcher = watcher(&mesh).await;
+    let mut watcher = mesh.client(Version::V5, "watcher").await;
+    watcher.subscribe("#", Qos::AtMostOnce).await;
     let peer = mesh.client(Version::V311, "mortal").await;
     peer.vanish().await;
     watcher.expect_nothing().await;
@@ -267,11 +285,11 @@ async fn a_retained_will_is_retained_and_another_is_not() {
 async fn a_will_keeps_the_order_of_its_user_properties() {
     let mesh = Mesh::start().await;
     let mut watcher = watcher(&mesh).await;
-    let pair = |name| {
-        let (name, value) = (Text::from_static(name), Text::from_static("1"));
+    let pair = |name, value| {
+        let (name, value) = (Text::from_static(name), Text::from_static(value));
         Property::User(UserProperty { name, value })
     };
-    let properties = with([pair("b"), pair("a"), pair("b")]);
+    let properties = with([pair("b", "1"), pair("a", "2"), pair("b", "3")]);
     let will = Will {
         properties: properties.clone(),
         ..last_words(Qos::AtMostOnce)
