@@ -1,7 +1,9 @@
 //! From a message to what a PUBLISH says.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use fairlead_canon::{BodyFormat, Loss, LossCode, Message, Path, Text, Timestamp};
+use fairlead_canon::{BodyFormat, Loss, LossCode, Message, Path, Text};
 
 use super::alias::{Alias, Aliases};
 use super::{headers, reply};
@@ -19,7 +21,8 @@ pub(crate) struct Emitter {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
     pub(crate) version: Version,
-    pub(crate) now: Timestamp,
+    /// Until the message expires; `None`: it never does.
+    pub(crate) left: Option<Duration>,
     /// Of the subscriptions that asked for it.
     pub(crate) ids: &'a [SubscriptionId],
     /// It was sent before: then its expiry no longer counts.
@@ -76,7 +79,7 @@ impl Emitter {
         target: Target<'_>,
     ) -> Result<Emitted, Refusal> {
         //= MQTT-4.3.3-7: what was sent once does not expire.
-        if message.terms.is_expired(target.now) && !target.is_resent {
+        if target.left == Some(Duration::ZERO) && !target.is_resent {
             return Err(Refusal::Expired);
         }
         let topic = self.topic(&message.address.path)?;
@@ -129,7 +132,7 @@ fn properties(
         && message.headers.is_empty()
         && message.key.is_none()
         && message.body.is_some()
-        && message.terms.deadline.is_none()
+        && target.left.is_none()
         && message.terms.event_at.is_none()
         && message.terms.priority.is_none();
     if is_plain && target.ids.is_empty() && alias.is_none() {
@@ -140,8 +143,8 @@ fn properties(
     if let Some(Alias::Known(alias) | Alias::New(alias)) = alias {
         list.push(Property::TopicAlias(alias));
     }
-    if let Some(deadline) = message.terms.deadline {
-        let seconds = deadline.since(target.now).as_millis().div_ceil(1000).max(1);
+    if let Some(left) = target.left {
+        let seconds = left.as_millis().div_ceil(1000).max(1);
         list.push(Property::MessageExpiry(
             u32::try_from(seconds).unwrap_or(u32::MAX),
         ));

@@ -4,6 +4,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use fairlead_canon::{
@@ -136,7 +137,7 @@ fn shown(message: &Message) -> BTreeMap<String, String> {
 fn wire_of(message: &Message, like: &Publish) -> Vec<u8> {
     let target = Target {
         version: Version::V5,
-        now: EPOCH,
+        left: message.terms.deadline.map(|at| at.since(EPOCH)),
         ids: &[],
         is_resent: false,
     };
@@ -236,7 +237,7 @@ fn dead() -> Message {
 fn what_3_1_1_cannot_say_is_counted_under_the_name_in_the_mapping() {
     let target = Target {
         version: Version::V311,
-        now: EPOCH,
+        left: dead().terms.deadline.map(|at| at.since(EPOCH)),
         ids: &[],
         is_resent: false,
     };
@@ -261,7 +262,7 @@ fn what_3_1_1_cannot_say_is_counted_under_the_name_in_the_mapping() {
 fn where_a_message_died_is_in_user_properties_of_mqtt_5() {
     let target = Target {
         version: Version::V5,
-        now: EPOCH,
+        left: dead().terms.deadline.map(|at| at.since(EPOCH)),
         ids: &[],
         is_resent: false,
     };
@@ -303,11 +304,10 @@ fn a_message_with_every_field_goes_through_mqtt_5_and_back() {
 #[test]
 fn what_is_left_of_a_life_is_rounded_up_and_never_0() {
     let seconds = |left| {
-        let mut message = full();
-        message.terms.deadline = Some(Timestamp(10_000 + left));
+        let message = full();
         let target = Target {
             version: Version::V5,
-            now: Timestamp(10_000),
+            left: Some(Duration::from_millis(left)),
             ids: &[],
             is_resent: false,
         };

@@ -19,33 +19,45 @@ use crate::map::{self, Refusal, Target};
 
 impl<I: Io> Session<I> {
     /// Messages from the mailbox, or from the queue of a group.
-    pub(super) fn deliver(&mut self, deliveries: Vec<Delivered>) -> Result<(), End> {
+    pub(super) fn deliver(&mut self, mut deliveries: Vec<Delivered>) -> Result<(), End> {
         for delivery in &deliveries {
             if self.mailbox == Some(delivery.id.attachment) && map::is_shared(&delivery.message) {
                 self.window.adopted();
             }
         }
-        self.window.push(deliveries);
-        self.send_waiting()
-    }
-
-    /// Sends what the window has room for.
-    pub(super) fn send_waiting(&mut self) -> Result<(), End> {
-        self.look_at_grants();
-        let mut now = None;
-        while let Some((delivery, id)) = self.window.next(self.mailbox) {
-            let now = *now.get_or_insert_with(|| self.now());
-            self.send_stored(&delivery, id, now)?;
+        self.send_waiting()?;
+        // Mostly nothing waits, and what has come is sent from where it lies.
+        let sent = match self.window.has_waiting() {
+            true => 0,
+            false => self.send_at_once(&deliveries)?,
+        };
+        if sent < deliveries.len() {
+            self.window.push(deliveries.drain(sent..));
         }
         Ok(())
     }
 
-    fn send_stored(
-        &mut self,
-        delivered: &Delivered,
-        id: PacketId,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
+    /// Sends what the window has room for; how many these are.
+    fn send_at_once(&mut self, deliveries: &[Delivered]) -> Result<usize, End> {
+        for (sent, delivery) in deliveries.iter().enumerate() {
+            let Some(id) = self.window.admit(delivery.id, self.mailbox) else {
+                return Ok(sent);
+            };
+            self.send_stored(delivery, id)?;
+        }
+        Ok(deliveries.len())
+    }
+
+    /// Sends what the window has room for of what waits.
+    pub(super) fn send_waiting(&mut self) -> Result<(), End> {
+        self.look_at_grants();
+        while let Some((delivery, id)) = self.window.next(self.mailbox) {
+            self.send_stored(&delivery, id)?;
+        }
+        Ok(())
+    }
+
+    fn send_stored(&mut self, delivered: &Delivered, id: PacketId) -> Result<(), Fault> {
         let message = &delivered.message;
         let via = delivered.id.attachment;
         let is_own = self.mailbox == Some(via);
@@ -80,7 +92,6 @@ impl<I: Io> Session<I> {
             dup: delivered.is_redelivered && qos > Qos::AtMostOnce,
             retain,
             delivery,
-            now,
         };
         let is_sent = self.send(message, &grant, sending)?;
         match expects {
@@ -122,44 +133,38 @@ impl<I: Io> Session<I> {
     /// Messages for subscriptions of QoS 0.
     pub(super) fn deliver_live(&mut self, lives: &[Live]) -> Result<(), End> {
         self.look_at_grants();
-        let now = self.now();
         for Live { run, via } in lives {
             let Some(grant) = self.subscriptions.grant_via(via) else {
-                self.deliver_granted(run, via, now)?;
+                self.deliver_granted(run, via)?;
                 continue;
             };
             if self.send_as_to_others(run, &grant) {
                 continue;
             }
             for message in run.messages() {
-                self.send_live(message, &grant, now)?;
+                self.send_live(message, &grant)?;
             }
         }
         Ok(())
     }
 
     /// The messages of a run that are granted, where that is not all of them.
-    fn deliver_granted(
-        &mut self,
-        run: &Run,
-        via: &[AttachmentId],
-        now: Timestamp,
-    ) -> Result<(), Fault> {
+    fn deliver_granted(&mut self, run: &Run, via: &[AttachmentId]) -> Result<(), Fault> {
         for message in run.messages() {
             let (caller, path) = (&self.caller, &message.address.path);
             let may = |pattern: &Pattern| caller.may_receive(pattern, &message.address);
             match self.subscriptions.grant_by(via, path, &may) {
-                Some(grant) => self.send_live(message, &grant, now)?,
+                Some(grant) => self.send_live(message, &grant)?,
                 None => self.caller.meters().dropped(DropReason::NotGranted),
             }
         }
         Ok(())
     }
 
-    fn send_live(&mut self, message: &Message, grant: &Grant, now: Timestamp) -> Result<(), Fault> {
+    fn send_live(&mut self, message: &Message, grant: &Grant) -> Result<(), Fault> {
         let sending = Sending {
             retain: grant.retain_as_published && message.terms.latest,
-            ..Sending::at_most_once(now)
+            ..Sending::AT_MOST_ONCE
         };
         self.send(message, grant, sending).map(drop)
     }
@@ -183,24 +188,25 @@ impl<I: Io> Session<I> {
 
     /// A message that nobody published, for a subscription of any QoS.
     pub(super) fn send_fresh(&mut self, message: &Message, grant: &Grant) -> Result<(), Fault> {
-        let sending = Sending::at_most_once(self.now());
-        self.send(message, grant, sending).map(drop)
+        self.send(message, grant, Sending::AT_MOST_ONCE).map(drop)
     }
 
     /// A retained message for a subscription of QoS 0.
     pub(super) fn send_retained(&mut self, message: &Message, grant: &Grant) -> Result<(), Fault> {
         let sending = Sending {
             retain: true,
-            ..Sending::at_most_once(self.now())
+            ..Sending::AT_MOST_ONCE
         };
         self.send(message, grant, sending).map(drop)
     }
 
     /// Queues a PUBLISH; `false` when the message cannot be delivered to this client.
     fn send(&mut self, message: &Message, grant: &Grant, how: Sending) -> Result<bool, Fault> {
+        let deadline = message.terms.deadline;
         let target = Target {
             version: self.link.version,
-            now: how.now,
+            // Few messages have a deadline, and only they need a look at the clock.
+            left: deadline.map(|deadline| deadline.since(self.now())),
             ids: &grant.ids,
             is_resent: how.dup,
         };
@@ -266,16 +272,12 @@ struct Sending {
     dup: bool,
     retain: bool,
     delivery: Delivery,
-    now: Timestamp,
 }
 
 impl Sending {
-    fn at_most_once(now: Timestamp) -> Self {
-        Self {
-            dup: false,
-            retain: false,
-            delivery: Delivery::AtMostOnce,
-            now,
-        }
-    }
+    const AT_MOST_ONCE: Self = Self {
+        dup: false,
+        retain: false,
+        delivery: Delivery::AtMostOnce,
+    };
 }

@@ -49,7 +49,7 @@ impl Frames {
             }
             let target = Target {
                 version,
-                now: message.terms.accepted_at,
+                left: None,
                 ids: &[],
                 is_resent: false,
             };

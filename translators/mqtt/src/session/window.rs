@@ -71,12 +71,14 @@ impl Window {
     }
 
     /// Queues messages behind those that wait.
-    pub(super) fn push(&mut self, deliveries: Vec<Delivery>) {
-        let waiting = &mut self.flow().waiting;
-        match waiting.is_empty() {
-            true => *waiting = VecDeque::from(deliveries),
-            false => waiting.extend(deliveries),
-        }
+    pub(super) fn push(&mut self, deliveries: impl IntoIterator<Item = Delivery>) {
+        self.flow().waiting.extend(deliveries);
+    }
+
+    /// Whether something waits.
+    pub(super) fn has_waiting(&self) -> bool {
+        let flow = self.flow.as_ref();
+        flow.is_some_and(|flow| !flow.waiting.is_empty())
     }
 
     /// A message of a group goes into the mailbox.
@@ -91,28 +93,26 @@ impl Window {
         flow.adopting = flow.adopting.saturating_sub(1);
     }
 
-    /// The next message, if it can be sent as one that is acknowledged, and its packet id.
+    /// The next message that waits, if it can be sent as one that is acknowledged, and its packet id.
     pub(super) fn next(&mut self, mailbox: Option<AttachmentId>) -> Option<(Delivery, PacketId)> {
         let flow = self.flow.as_deref_mut()?;
-        let first = flow.waiting.front()?;
-        //= MQTT-3.3.4-9: no more than the client's Receive Maximum is unacknowledged.
-        if flow.in_flight.len() + usize::from(flow.adopting) >= usize::from(self.max) {
-            return None;
-        }
-        let is_free = |id: &PacketId| !flow.in_flight.contains_key(id);
-        let id = match mailbox == Some(first.id.attachment) {
-            true => Some(packet_id(first.id.offset)).filter(is_free)?,
-            false => (1..=u16::MAX)
-                .rev()
-                .filter_map(PacketId::new)
-                .find(is_free)?,
-        };
+        let id = flow.admit(flow.waiting.front()?.id, (mailbox, self.max))?;
         let first = flow.waiting.pop_front()?;
         if flow.waiting.is_empty() {
             // An idle connection keeps no queue.
             flow.waiting = VecDeque::new();
         }
         Some((first, id))
+    }
+
+    /// The packet id of a message, if it can be sent as one that is acknowledged.
+    pub(super) fn admit(
+        &mut self,
+        delivery: DeliveryId,
+        mailbox: Option<AttachmentId>,
+    ) -> Option<PacketId> {
+        let max = self.max;
+        self.flow().admit(delivery, (mailbox, max))
     }
 
     /// A message was sent with this packet id.
@@ -161,6 +161,24 @@ impl Window {
     }
 }
 
+impl Flow {
+    fn admit(
+        &self,
+        delivery: DeliveryId,
+        (mailbox, max): (Option<AttachmentId>, u16),
+    ) -> Option<PacketId> {
+        //= MQTT-3.3.4-9: no more than the client's Receive Maximum is unacknowledged.
+        if self.in_flight.len() + usize::from(self.adopting) >= usize::from(max) {
+            return None;
+        }
+        let is_free = |id: &PacketId| !self.in_flight.contains_key(id);
+        match mailbox == Some(delivery.attachment) {
+            true => Some(packet_id(delivery.offset)).filter(is_free),
+            false => (1..=u16::MAX).rev().filter_map(PacketId::new).find(is_free),
+        }
+    }
+}
+
 fn packet_id(offset: Offset) -> PacketId {
     let id = offset.0 % u64::from(u16::MAX) + 1;
     // 1 to 65,535 by construction.
@@ -205,9 +223,9 @@ mod tests {
     #[test]
     fn an_identifier_in_use_is_given_to_no_other_message() {
         let mut window = Window::new(u16::MAX);
-        window.push(vec![delivery(MAILBOX, 65_534), delivery(GROUP, 7)]);
-        window.push(vec![delivery(GROUP, 8), delivery(MAILBOX, 65_535)]);
-        window.push(vec![delivery(MAILBOX, 2 * 65_535)]);
+        window.push([delivery(MAILBOX, 65_534), delivery(GROUP, 7)]);
+        window.push([delivery(GROUP, 8), delivery(MAILBOX, 65_535)]);
+        window.push([delivery(MAILBOX, 2 * 65_535)]);
         let first: Vec<_> = std::iter::from_fn(|| sent(&mut window)).collect();
         // The last one has to wait for the identifier of the one before.
         assert_eq!(first, [65_535, 65_534, 65_533, 1]);
