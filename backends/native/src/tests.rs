@@ -23,21 +23,23 @@ mod syncing;
 mod traces;
 mod worn;
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use fairlead_canon::SyncMode;
+use fairlead_canon::{EntityId, Promise, SyncMode};
 use fairlead_memory::Memory;
-use fairlead_ports::{Commit, Entropy, Outcomes, Unit};
+use fairlead_ports::{Commit, Entropy, Op, Outcomes, Unit, Writers};
 use fairlead_segment::Segments;
-use fairlead_testkit::trace::{Trace, digest};
+use fairlead_testkit::trace::{ENTITIES, Trace, digest};
 use fairlead_testkit::{Subject, Time};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::call::Job;
@@ -52,12 +54,17 @@ use crate::recovery::{Recovered, recover};
 use crate::seal::{Bench, Restless, Sealer};
 use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
 use crate::settings::{Settings, Spare, World};
+use crate::sites::Directory;
 use crate::state::Progress;
 use crate::store::Native;
 use crate::superblock::SuperblockFile;
 use crate::tail::Tail;
 use crate::vfs::Lock;
 use crate::vfs::sim::SimFs;
+use crate::{Inspection, Report};
+
+/// Commits between two that put back what was known of writers.
+const RESTORE_EVERY: usize = 25;
 
 #[derive(Debug)]
 struct Seeded(Mutex<StdRng>);
@@ -89,9 +96,23 @@ fn settings() -> Settings {
     }
 }
 
+/// Class object has a directory of its own on the same disk.
+fn objects(fs: &SimFs) -> Arc<dyn Segments> {
+    Arc::new(Directory::new(Arc::new(fs.clone()), "objects".into()))
+}
+
 fn open(fs: &SimFs) -> Result<Subject, OpenError> {
-    let native = Native::open(&settings(), &world(fs, fs.operations() + 1_000))?;
+    let settings = Settings {
+        objects: Some(objects(fs)),
+        ..settings()
+    };
+    let native = Native::open(&settings, &world(fs, fs.operations() + 1_000))?;
     Ok(Subject::new(Arc::new(native), ()))
+}
+
+fn check(fs: &SimFs) -> Result<Report, OpenError> {
+    let inspection = Inspection::open(Path::new("data"), fs)?;
+    inspection.reaching(objects(fs)).check(&mut |_| {})
 }
 
 /// A store without threads: each commit is written and synced before it returns, and every file
@@ -111,7 +132,7 @@ struct Inline {
 
 impl Inline {
     fn open(fs: &SimFs) -> Result<Self, OpenError> {
-        Self::open_with(fs, None)
+        Self::open_with(fs, Some(objects(fs)))
     }
 
     fn open_with(fs: &SimFs, objects: Option<Arc<dyn Segments>>) -> Result<Self, OpenError> {
@@ -223,6 +244,8 @@ struct Script {
     units: Vec<Unit>,
     /// Commits between two checkpoints.
     checkpoint_every: usize,
+    /// Checkpoints between two times that full files are sealed, and one entity changes its class.
+    seal_every: usize,
     digests: Vec<Vec<String>>,
 }
 
@@ -232,10 +255,18 @@ impl Script {
         let reference = Subject::new(Arc::new(memory), ());
         let mut trace = Trace::new(seed);
         let (mut units, mut digests) = (Vec::new(), vec![digest(&reference).await]);
-        for unit in std::iter::once(Trace::creation())
-            .chain(std::iter::repeat_with(|| trace.unit()))
-            .take(commits)
-        {
+        let mut known = None;
+        for at in 0..commits {
+            let unit = match (at, at % RESTORE_EVERY) {
+                (0, _) => Trace::creation(),
+                (_, 0) => {
+                    let entity = EntityId(at as u64 / RESTORE_EVERY as u64 % ENTITIES);
+                    let writers = reference.log(entity).writers().await;
+                    let before = known.replace((entity, writers.unwrap_or_default()));
+                    before.map_or_else(|| trace.unit(), restoring)
+                }
+                _ => trace.unit(),
+            };
             now(reference.store.commit([unit.clone()].into()));
             units.push(unit);
             digests.push(digest(&reference).await);
@@ -243,8 +274,13 @@ impl Script {
         Self {
             units,
             checkpoint_every: 9,
+            seal_every: usize::MAX,
             digests,
         }
+    }
+
+    fn sealing(self, seal_every: usize) -> Self {
+        Self { seal_every, ..self }
     }
 
     /// Plays the script; returns how many commits were answered before the disk failed.
@@ -254,9 +290,14 @@ impl Script {
 
     /// Plays the script and counts what is answered.
     fn play_counting(&self, fs: &SimFs, count: &AtomicUsize) -> usize {
-        let Ok(mut store) = Inline::open(fs) else {
-            return 0;
-        };
+        match Inline::open(fs) {
+            Ok(store) => self.play_in(store, count),
+            Err(_failed) => 0,
+        }
+    }
+
+    /// The same in a store that is open.
+    fn play_in(&self, mut store: Inline, count: &AtomicUsize) -> usize {
         let (mut answered, mut begun) = (0, None);
         for unit in &self.units {
             if store.commit(unit.clone()).is_err() {
@@ -268,8 +309,15 @@ impl Script {
             match answered % self.checkpoint_every {
                 0 => begun = Some(store.begin_checkpoint()),
                 3 => {
-                    let written = begun.take().map(|begun| store.write_checkpoint(begun));
-                    if written.is_some_and(|written| written.is_err()) {
+                    let Some(begun) = begun.take() else { continue };
+                    let checkpoints = answered / self.checkpoint_every;
+                    let mut written = store.write_checkpoint(begun);
+                    if written.is_ok() && checkpoints.is_multiple_of(self.seal_every) {
+                        let turn = (checkpoints / self.seal_every) as u64;
+                        written = store.change_class(EntityId(turn % ENTITIES));
+                        written = written.and_then(|()| store.seal());
+                    }
+                    if written.is_err() {
                         return answered;
                     }
                 }
@@ -294,6 +342,19 @@ impl Script {
         let possible = self.digests.iter().skip(answered).take(2);
         possible.into_iter().any(|known| known == digest)
     }
+}
+
+/// A unit that puts back what was known of those who wrote to an entity.
+fn restoring((entity, writers): (EntityId, Writers)) -> Unit {
+    let writers = Box::new(writers);
+    Unit {
+        ops: [Op::Restore { entity, writers }].into(),
+        promise: Promise::Durable,
+    }
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().unwrap()
 }
 
 /// The result of a future that is never pending.

@@ -18,7 +18,8 @@ use rand::{Rng, SeedableRng};
 use crate::Subject;
 use crate::make::{append_at, append_to, messages, settle_for, spec, stamped, trim};
 
-pub(crate) const ENTITIES: u64 = 8;
+/// Entities that a trace works on: their numbers are those below this.
+pub const ENTITIES: u64 = 8;
 const KEYS: [&str; 4] = ["a", "a/1", "a/2", "b"];
 /// How much is shown of what is the same before a difference.
 const AROUND: usize = 100;

@@ -4,6 +4,7 @@ mod objects;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fairlead_canon::Promise;
 use fairlead_ports::{Space, Unit};
@@ -13,8 +14,8 @@ use rand::rngs::StdRng;
 use rand::seq::IteratorRandom;
 use rand::{Rng, SeedableRng};
 
-use super::sealing::play as play_sealing;
-use super::{Inline, Script, open};
+use super::{Inline, Script, check, open, runtime};
+use crate::Inspection;
 use crate::call::Job;
 use crate::error::OpenError;
 use crate::file_wal::Flush;
@@ -26,8 +27,13 @@ use crate::sequencer::{Press, Taken};
 use crate::superblock::Epoch;
 use crate::vfs::Vfs;
 use crate::vfs::sim::SimFs;
-use crate::{Inspection, Report};
 
+/// Of so many harms to a small directory one is done, unless the environment asks for all of them.
+const HARMS_STEP: usize = 3;
+/// How many zeros there are to one that is flipped.
+const ZEROS_STEP: usize = 64;
+/// Bytes between two lengths at which a file is cut.
+const CUTS_STEP: usize = 251;
 const FIRST: &str = "data/wal/0000000000000001.wal";
 
 /// A log that was closed in order, so that all of it is proven.
@@ -44,13 +50,13 @@ async fn closed_without_checkpoint(seed: u64) -> (Script, SimFs) {
 
 /// A log that was closed in order, of which much is in segments, and files that are used again.
 async fn sealed(seed: u64) -> (Script, SimFs) {
-    let script = Script::new(seed, 250).await;
+    let script = Script::new(seed, 250).await.sealing(2);
     let fs = SimFs::default();
-    assert_eq!(play_sealing(&script, &fs, 30), 250);
+    assert_eq!(script.play(&fs), 250);
     let paths = fs.paths();
     let count = |dir: &str| paths.iter().filter(|path| path.starts_with(dir)).count();
     assert!(
-        count("data/sealed") > 1 && count("data/wal") > 1,
+        count("data/sealed") + count("objects") > 1 && count("data/wal") > 1,
         "{paths:?}"
     );
     assert!(
@@ -60,18 +66,38 @@ async fn sealed(seed: u64) -> (Script, SimFs) {
     (script, fs)
 }
 
+/// A short log that was closed in order, with an index, segments in both places, and what follows them.
+async fn small(seed: u64) -> (Script, SimFs) {
+    let script = Script::new(seed, 30).await.sealing(1);
+    let fs = SimFs::default();
+    assert_eq!(script.play(&fs), 30);
+    let paths = fs.paths();
+    for dir in ["data/sealed", "objects", "data/wal"] {
+        assert!(paths.iter().any(|path| path.starts_with(dir)), "{paths:?}");
+    }
+    (script, fs)
+}
+
 /// What a store shows whose files are as they are, or why it refuses.
 async fn shown(fs: &SimFs) -> Result<Vec<String>, OpenError> {
     Ok(digest(&open(fs)?).await)
 }
 
-/// Nothing but what there was is seen; what is missing is named, by whoever asks for it and by a check.
+/// Nothing but what there was is seen; what is missing is named, by whoever asks for it and by a check, which
+/// knows whether a node starts.
 fn assert_honest(
     seen: Result<Vec<String>, OpenError>,
     all: &[String],
     before: &SimFs,
     place: &str,
 ) {
+    let inspection = Inspection::open(Path::new("data"), before);
+    let is_refused_there =
+        inspection.and_then(|inspection| inspection.reaching(super::objects(before)).is_refused());
+    match is_refused_there {
+        Ok(is_refused) => assert_eq!(is_refused, seen.is_err(), "{place}"),
+        Err(error) => assert!(is_refused(&error) && seen.is_err(), "{place}: {error}"),
+    }
     match seen {
         Ok(seen) if seen == all => {}
         Ok(seen) => {
@@ -81,10 +107,6 @@ fn assert_honest(
         }
         Err(error) => assert!(is_refused(&error), "{place}: {error}"),
     }
-}
-
-fn check(fs: &SimFs) -> Result<Report, OpenError> {
-    Inspection::open(Path::new("data"), fs)?.check(&mut |_| {})
 }
 
 /// Whether what is seen is all there was, or says that it is damaged. What the index has of the log
@@ -149,6 +171,63 @@ pub(super) async fn a_flipped_bit_changes_nothing_that_is_seen_or_is_refused() {
         let both = found[Path::new(dir)];
         assert!(both[0] + both[1] > 10, "{dir}: {both:?}");
     }
+}
+
+/// One change of one file. All of them, and not every third, are tried by
+/// `FAIRLEAD_EVERY_HARM=1 cargo test -p fairlead-native --lib -- no_flipped_byte`.
+#[derive(Clone, Debug)]
+enum Harm {
+    Flip(PathBuf, usize),
+    Cut(PathBuf, usize),
+}
+
+impl Harm {
+    /// Every byte that is not zero is flipped, and some of those that are; every file is cut at many lengths.
+    fn all(fs: &SimFs) -> Vec<Self> {
+        let mut all = Vec::new();
+        for path in fs.paths() {
+            fs.damage(&path, |bytes| {
+                let places = bytes.iter().enumerate();
+                let flipped = places.filter(|(at, byte)| **byte != 0 || at % ZEROS_STEP == 0);
+                all.extend(flipped.map(|(at, _)| Self::Flip(path.clone(), at)));
+                let cut = (0..bytes.len()).step_by(CUTS_STEP);
+                all.extend(cut.map(|end| Self::Cut(path.clone(), end)));
+            });
+        }
+        all
+    }
+
+    fn done_to(&self, fs: &SimFs) -> SimFs {
+        let copy = fs.copy();
+        match self {
+            Self::Flip(path, at) => copy.damage(path, |bytes| bytes[*at] ^= 1 << (at % 8)),
+            Self::Cut(path, end) => copy.damage(path, |bytes| bytes.truncate(*end)),
+        }
+        copy
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a longer run")]
+fn no_flipped_byte_and_no_cut_of_a_small_directory_is_passed_over() {
+    let (script, fs) = runtime().block_on(small(19));
+    let step = std::env::var("FAIRLEAD_EVERY_HARM").map_or(HARMS_STEP, |_| 1);
+    let harms: Vec<Harm> = Harm::all(&fs).into_iter().step_by(step).collect();
+    let (all, next) = (script.digests.last(), AtomicUsize::new(0));
+    let work = || {
+        let runtime = runtime();
+        while let Some(harm) = harms.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let harmed = harm.done_to(&fs);
+            let before = harmed.copy();
+            let seen = runtime.block_on(shown(&harmed));
+            assert_honest(seen, all.unwrap(), &before, &format!("{harm:?}"));
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        work();
+    });
+    println!("{} of {:?}", harms.len(), fs.paths());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use fairlead_canon::{Class, Spec};
@@ -16,7 +17,6 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 
-use super::super::sealing::play_in;
 use super::super::{Inline, Script, settings, world};
 use crate::vfs::sim::SimFs;
 use crate::{Inspection, Native, Settings};
@@ -47,12 +47,12 @@ impl Far {
 
     /// A log that was closed in order, half of whose entities have what was sealed of them in objects.
     async fn sealed(seed: u64) -> (Script, Self) {
-        let mut script = Script::new(seed, 250).await;
+        let mut script = Script::new(seed, 250).await.sealing(2);
         let ops = script.units.iter_mut().flat_map(|unit| &mut unit.ops);
         ops.for_each(send_away);
         let far = Self::empty();
         let store = Inline::open_with(&far.fs, Some(far.objects())).unwrap();
-        assert_eq!(play_in(store, &script, 30), 250);
+        assert_eq!(script.play_in(store, &AtomicUsize::new(0)), 250);
         assert!(far.paths().len() > 1, "{:?}", far.paths());
         (script, far)
     }
