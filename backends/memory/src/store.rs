@@ -55,14 +55,14 @@ impl Store for Memory {
         "memory"
     }
 
-    fn commit(&self, units: Units) -> Commit {
+    fn commit(&self, mut units: Units) -> Commit {
         // Held until the watcher knows, so that it hears of offsets in their order.
         let mut watched = self.watched.lock();
         let Watched { watcher, told } = &mut *watched;
         let mut world = self.world.lock();
         world.begin();
         let outcomes = units
-            .into_iter()
+            .iter_mut()
             .map(|unit| world.take(unit, told))
             .collect();
         drop(world);

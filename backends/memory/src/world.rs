@@ -86,37 +86,37 @@ impl World {
         }
     }
 
-    /// Takes a unit, or leaves everything as it was. What is to be told is added to `told`.
-    pub(crate) fn take(&mut self, unit: Unit, told: &mut Told) -> Result<Committed, StoreError> {
-        let Some(lone) = judge_lone(self, &unit) else {
+    /// Takes the operations of a unit, or leaves everything as it was. What is to be told is added to `told`.
+    pub(crate) fn take(
+        &mut self,
+        unit: &mut Unit,
+        told: &mut Told,
+    ) -> Result<Committed, StoreError> {
+        let Some(lone) = judge_lone(self, unit) else {
             return self.take_judged(unit, told);
         };
-        let mut committed = Committed {
-            lsn: Lsn(0),
-            placed: SmallVec::new(),
-        };
-        for op in unit.ops {
-            match (&lone, op) {
-                (Lone::Append(placed, weight), Op::Append { batch, .. }) => {
-                    self.append_at(placed, batch, *weight, told);
-                    committed.placed.push(*placed);
-                }
-                (_, op) => self.apply(op),
+        let mut placed = SmallVec::new();
+        match (lone, unit.ops.pop()) {
+            (Lone::Append(at, weight), Some(Op::Append { batch, .. })) => {
+                self.append_at(&at, batch, weight, told);
+                placed.push(at);
             }
+            (Lone::Append(..) | Lone::Plain, op) => op.into_iter().for_each(|op| self.apply(op)),
         }
-        Ok(committed)
+        let lsn = Lsn(0);
+        Ok(Committed { lsn, placed })
     }
 
-    fn take_judged(&mut self, unit: Unit, told: &mut Told) -> Result<Committed, StoreError> {
+    fn take_judged(&mut self, unit: &mut Unit, told: &mut Told) -> Result<Committed, StoreError> {
         let mut draft = mem::take(&mut self.draft);
-        let effects = judge(self, &mut draft, &unit);
+        let effects = judge(self, &mut draft, unit);
         self.draft = draft;
         let effects = effects?;
         let mut committed = Committed {
             lsn: Lsn(0),
             placed: SmallVec::new(),
         };
-        for (op, effect) in unit.ops.into_iter().zip(effects) {
+        for (op, effect) in unit.ops.drain(..).zip(effects) {
             match effect {
                 Effect::Plain => self.apply(op),
                 Effect::Version(version) => self.write(op, version),
