@@ -1,7 +1,7 @@
 //! The arguments of a queue as limits, life and settings of its stream.
 
 use bytes::Bytes;
-use fairlead_canon::{Overflow, Retention, SizeLimits, Text};
+use fairlead_canon::{Overflow, Retention, SizeLimits, SyncMode, Text};
 use fairlead_kernel::{AtFull, DeadLetter, Settings};
 
 use crate::arguments::{QueueArguments, text_bytes};
@@ -12,7 +12,7 @@ use crate::map::queue_address;
 use crate::names::path_of;
 
 /// Arguments that two declarations of a queue have to agree on; others are the client's own.
-pub(crate) const COMPARED: [&str; 15] = [
+pub(crate) const COMPARED: [&str; 16] = [
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",
@@ -28,6 +28,7 @@ pub(crate) const COMPARED: [&str; 15] = [
     "x-queue-version",
     "x-single-active-consumer",
     "x-delivery-limit",
+    "x-fairlead-sync",
 ];
 
 /// The longest time that an argument may name, in milliseconds: ten years of 365 days.
@@ -110,6 +111,7 @@ pub(crate) fn asked(declare: &queue::Declare) -> Result<Asked, Refusal> {
     let limits = limits(&arguments, overflow)?;
     check_without_effect(&arguments)?;
     let settings = Settings {
+        sync: sync(&arguments)?,
         retention,
         priority_max: priority_max(&arguments)?,
         dead_letter: strategy(&arguments, overflow, dead_letter)?.map(|dead_letter| DeadLetter {
@@ -254,6 +256,20 @@ fn time(arguments: &QueueArguments<'_>, name: &str) -> Result<Option<u64>, Refus
             Err(arguments.invalid(name, format!("{{value_too_large,{ms}}}")))
         }
         ms => Ok(ms),
+    }
+}
+
+//= queue.declare.x-fairlead-sync: with interval, messages are confirmed once they are written; the sync
+//= queue.declare.x-fairlead-sync: follows soon. Otherwise, or with always, they are synced first.
+fn sync(arguments: &QueueArguments<'_>) -> Result<SyncMode, Refusal> {
+    const NAME: &str = "x-fairlead-sync";
+    match arguments.text(NAME)?.as_deref() {
+        None | Some(b"always") => Ok(SyncMode::Always),
+        Some(b"interval") => Ok(SyncMode::Interval),
+        Some(other) => {
+            let why = format!("\"unsupported sync mode '{}'\"", other.escape_ascii());
+            Err(arguments.invalid(NAME, why))
+        }
     }
 }
 

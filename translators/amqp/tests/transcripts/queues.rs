@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use fairlead_amqp::codec::{basic, queue};
-use fairlead_canon::Value;
+use fairlead_canon::{SyncMode, Value};
+use fairlead_kernel::{Family, StreamKey};
 
 use crate::{Mesh, declare, hear, short};
 
@@ -332,6 +333,7 @@ fn told(name: &str, arguments: &[(&'static str, Value)]) -> queue::Declare {
 }
 
 //= queue.declare.arguments
+//= queue.declare.x-fairlead-sync
 #[tokio::test]
 async fn bad_arguments_are_refused_in_the_words_that_clients_know() {
     let mesh = Mesh::new().await;
@@ -365,6 +367,16 @@ async fn bad_arguments_are_refused_in_the_words_that_clients_know() {
             "\"unsupported queue type 'other'\"",
         ),
         ("x-overflow", text("other"), "invalid_overflow"),
+        (
+            "x-fairlead-sync",
+            text("never"),
+            "\"unsupported sync mode 'never'\"",
+        ),
+        (
+            "x-fairlead-sync",
+            Value::Bool(true),
+            "{unacceptable_type,bool}",
+        ),
         ("x-queue-mode", text("x"), "\"unsupported queue mode 'x'\""),
         (
             "x-queue-version",
@@ -426,6 +438,31 @@ async fn a_queue_has_the_arguments_and_properties_of_its_type() {
     peer.send(1, told("odd", &[stream])).await;
     let text = peer.closes_connection(540).await;
     assert_eq!(text, "NOT_IMPLEMENTED - queues of type 'stream'");
+}
+
+//= queue.declare.x-fairlead-sync
+#[tokio::test]
+async fn a_queue_may_ask_to_be_synced_now_and_then() {
+    let mesh = Mesh::new().await;
+    let mut peer = mesh.connect().await;
+    let sync = |mode: &str| [("x-fairlead-sync", Value::Text(mode.into()))];
+    for (name, arguments, mode) in [
+        ("unsaid", &[][..], SyncMode::Always),
+        ("always", &sync("always"), SyncMode::Always),
+        ("interval", &sync("interval"), SyncMode::Interval),
+    ] {
+        peer.send(1, told(name, arguments)).await;
+        hear!(peer, 1, QueueDeclareOk);
+        let key = StreamKey::new(Family::Queue, name);
+        let queue = mesh.kernel.topology(|all| all.stream(&key).cloned());
+        assert_eq!(queue.unwrap().settings().sync, mode, "{name}");
+    }
+    peer.send(1, told("interval", &sync("always"))).await;
+    let text = peer.closes_channel(406).await;
+    assert!(
+        text.ends_with("received 'always' but current is 'interval'"),
+        "{text}"
+    );
 }
 
 //= queue.declare.without-effect
