@@ -1,6 +1,5 @@
 //! A session that is removed while its client comes back.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fairlead_canon::{Class, Kind, Origin, Principal, Text};
@@ -23,8 +22,8 @@ pub(crate) struct Held {
     pub(crate) commits: watch::Sender<bool>,
     /// Documents are not listed.
     pub(crate) lists: watch::Sender<bool>,
-    /// Nothing is kept.
-    pub(crate) is_away: AtomicBool,
+    /// Nothing is kept, and why.
+    pub(crate) refuses: watch::Sender<Option<StoreError>>,
 }
 
 async fn until_let_go(mut is_held: watch::Receiver<bool>) {
@@ -34,9 +33,8 @@ async fn until_let_go(mut is_held: watch::Receiver<bool>) {
 
 impl Manner for Held {
     fn commit(&self, below: &dyn Store, units: Units) -> Commit {
-        if self.is_away.load(Ordering::Relaxed) {
-            let refused = units.iter().map(|_| Err(StoreError::Unavailable)).collect();
-            return Commit::ended(refused);
+        if let Some(why) = &*self.refuses.borrow() {
+            return Commit::ended(units.iter().map(|_| Err(why.clone())).collect());
         }
         let (committed, is_held) = (below.commit(units), self.commits.subscribe());
         Commit::steps(async move {
@@ -203,6 +201,7 @@ async fn a_session_that_is_to_end_with_the_connection_does_not_end_before_it_is_
 
 //= MQTT311-4.8.0-2
 //= MQTT-3.4.2-1
+//= MQTT-3.5.2-1
 #[tokio::test]
 async fn a_store_that_is_away_ends_the_connection_that_publishes() {
     let (mesh, store) = Mesh::held().await;
@@ -212,12 +211,32 @@ async fn a_store_that_is_away_ends_the_connection_that_publishes() {
     ] {
         let mut reader = mesh.accepted(kept(version, "reader")).await.0;
         reader.subscribe("kept", Qos::AtLeastOnce).await;
-        let mut writer = mesh.client(version, "writer").await;
-        store.manner.is_away.store(true, Ordering::Relaxed);
-        writer.send(qos1(1, "kept", b"x")).await;
-        writer.expect_end(word).await;
-        store.manner.is_away.store(false, Ordering::Relaxed);
+        for publish in [qos1(1, "kept", b"x"), qos2(1, "kept", b"x")] {
+            let mut writer = mesh.client(version, "writer").await;
+            let away = Some(StoreError::Unavailable);
+            store.manner.refuses.send_replace(away);
+            writer.send(publish).await;
+            writer.expect_end(word).await;
+            store.manner.refuses.send_replace(None);
+        }
         reader.expect_nothing().await;
         reader.goodbye().await;
     }
+}
+
+//= MQTT-4.3.3-9
+#[tokio::test]
+async fn an_identifier_is_free_again_when_its_message_was_not_kept() {
+    let (mesh, store) = Mesh::held().await;
+    let mut reader = mesh.accepted(kept(Version::V5, "reader")).await.0;
+    reader.subscribe("kept", Qos::AtLeastOnce).await;
+    let mut writer = mesh.client(Version::V5, "writer").await;
+    let full = Some(StoreError::Full { limit: "room" });
+    store.manner.refuses.send_replace(full);
+    writer.send(qos2(1, "kept", b"x")).await;
+    assert_eq!(writer.code_of(1).await, ReasonCode::QUOTA_EXCEEDED);
+    store.manner.refuses.send_replace(None);
+    writer.send(qos2(1, "kept", b"y")).await;
+    writer.expect(pubrec(1, ReasonCode::SUCCESS)).await;
+    assert_eq!(reader.next_publish().await.payload, "y");
 }
