@@ -44,9 +44,12 @@ impl Shared {
 
     /// Tells how it is with this room.
     pub(crate) fn tell_room(&self, room: Room) {
-        self.tell_condition(match room {
-            Room::Free => Condition::Well,
-            Room::Full(_) => Condition::Full,
-        });
+        let Room::Full(limit) = room else {
+            return self.tell_condition(Condition::Well);
+        };
+        if self.told.get() == Condition::Well {
+            tracing::warn!(limit, "the store is full: nothing new is taken");
+        }
+        self.tell_condition(Condition::Full);
     }
 }
