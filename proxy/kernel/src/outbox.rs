@@ -268,18 +268,18 @@ impl Outbox {
         undertaker: &Arc<Undertaker>,
         (events, meters): (&mut VecDeque<Event>, &Meters),
     ) {
-        let units = std::mem::take(&mut self.units);
-        self.usual = units.len().min(Self::USUAL_MAX);
+        self.usual = self.units.len().min(Self::USUAL_MAX);
         let turns = std::mem::take(&mut self.turns);
         let bytes = std::mem::take(&mut self.staged_bytes);
         let aftermath = self.aftermath.take();
-        let mut commit = (!units.is_empty()).then(|| {
-            let commit = store.commit(units);
-            match aftermath {
-                Some(aftermath) => aftermath.follow(commit, undertaker),
-                None => commit,
-            }
-        });
+        let mut commit = None;
+        if !self.units.is_empty() {
+            let kept = store.commit(std::mem::take(&mut self.units));
+            commit = Some(match aftermath {
+                Some(aftermath) => aftermath.follow(kept, undertaker),
+                None => kept,
+            });
+        }
         let ended = match &mut commit {
             _ if self.is_flying() => None,
             Some(commit) => commit.take_ended(),
@@ -332,7 +332,9 @@ fn give_receipts(
     (events, meters): (&mut VecDeque<Event>, &Meters),
 ) {
     count_unheard(&turns, results, meters);
-    events.extend(turns.into_iter().map(|turn| turn.finish(results)));
+    for turn in turns {
+        events.push_back(turn.finish(results));
+    }
 }
 
 /// Failures that no receipt tells anybody of.

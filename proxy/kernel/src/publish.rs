@@ -96,16 +96,16 @@ impl Caller {
     pub fn publish(&mut self, publish: Publish<'_>) -> Result<Pending, Error> {
         let Publish {
             to,
-            content,
+            ref content,
             promise,
-            with,
             own_mailbox,
+            ..
         } = publish;
-        let headers = match &content {
+        let headers = match content {
             Content::Message(message) => Some(&message.headers),
             Content::Batch(_) => None,
         };
-        let is_alone = with.is_empty() && headers.is_some() && !self.outbox.is_joint();
+        let is_alone = publish.with.is_empty() && headers.is_some() && !self.outbox.is_joint();
         let place = if is_alone { Place::IfRoom } else { Place::Next };
         let aim = Aim {
             place,
@@ -113,10 +113,10 @@ impl Caller {
         };
         check_size(content.len())?;
         let mut staged = Staged::default();
-        if !with.is_empty() {
-            staged.ops = documents(self.space, with);
+        if !publish.with.is_empty() {
+            staged.ops = documents(self.space, publish.with);
         }
-        match content {
+        match publish.content {
             Content::Message(mut message) => {
                 message.origin = self.origin;
                 self.publish_message(message, &aim, &mut staged)?;
@@ -131,11 +131,11 @@ impl Caller {
         let matched = u32::try_from(staged.matched).unwrap_or(u32::MAX);
         let receipt = (promise != Promise::Nothing).then_some((pending, matched));
         let promise = promise.max(Promise::Accepted);
-        let ops = staged.ops;
         if !staged.admitted.is_empty() {
             self.outbox.note_admitted(staged.admitted);
         }
-        if !ops.is_empty() {
+        if !staged.ops.is_empty() {
+            let ops = staged.ops;
             let unit = Unit { ops, promise };
             self.outbox.stage(unit, staged.bytes, receipt);
         } else if receipt.is_some() {
@@ -310,7 +310,8 @@ impl Caller {
         reached.send_on(&message, &self.kernel.undertaker);
         let time = message.terms.accepted_at;
         (staged.bytes, staged.admitted) = reached.stage(&message, time, &mut staged.ops);
-        if let Some(plan) = &aim.plan {
+        let plan = aim.plan.as_ref();
+        if let Some(plan) = plan.filter(|plan| !plan.listeners.is_empty()) {
             staged.matched += self.serve_live(message, plan);
         }
         if staged.matched == 0 {

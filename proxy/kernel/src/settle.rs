@@ -1,8 +1,10 @@
 //! Ending deliveries.
 
+use std::borrow::Cow;
+
 use fairlead_canon::{DeadReason, EntityId, Outcome, Promise};
 use fairlead_delivery::{End, Left, Place, Queue};
-use fairlead_ports::{CursorId, Op, Unit};
+use fairlead_ports::{CursorId, Op, Ops, Unit};
 use smallvec::SmallVec;
 
 use crate::consume::{Attached, QueueAttachment};
@@ -35,7 +37,10 @@ impl Caller {
             with,
         } = settle;
         let pending = self.outbox.next();
-        let mut ops = documents(self.space, with);
+        let mut ops = match with.is_empty() {
+            true => Ops::new(),
+            false => documents(self.space, with),
+        };
         let is_awaited = promise == Promise::Durable;
         for (attachment, ids) in by_attachment(&in_order(ids)) {
             let places = ids.iter().map(|id| id.place());
@@ -114,15 +119,19 @@ impl Caller {
                     End::Doomed => doomed.push(place),
                 }
             }
+            queue.lacks_load()
         };
-        match allowance {
+        // What is lacked once the room is given to somebody is asked for by the queue.
+        let lacks_load = match allowance {
             None => attached.hot.with(end),
             // Its room is for all that share it, this queue in turn.
             Some(_) => attached.hot.quietly(end),
-        }
+        };
         attached.mourn(&doomed, &self.kernel.undertaker);
         self.share_room(allowance.as_ref());
-        self.look_for_loads(attachment);
+        if lacks_load {
+            self.look_for_loads(attachment);
+        }
         self.forget_if_left(attachment);
         ended
     }
@@ -181,12 +190,14 @@ impl Ended {
     }
 }
 
-/// Deliveries in the order of their places, those of one attachment side by side; mostly as many as one read of
-/// a socket acknowledges.
-pub(crate) fn in_order(ids: &[DeliveryId]) -> SmallVec<[DeliveryId; 8]> {
-    let mut sorted = SmallVec::from_slice(ids);
+/// Deliveries in the order of their places, those of one attachment side by side. Clients mostly acknowledge in it.
+pub(crate) fn in_order(ids: &[DeliveryId]) -> Cow<'_, [DeliveryId]> {
+    if ids.is_sorted() {
+        return Cow::Borrowed(ids);
+    }
+    let mut sorted = ids.to_vec();
     sorted.sort_unstable();
-    sorted
+    Cow::Owned(sorted)
 }
 
 /// Those of each attachment, of deliveries in order.
