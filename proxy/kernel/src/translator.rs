@@ -162,6 +162,12 @@ impl DrainWatch {
         *self.0.borrow()
     }
 
+    /// Whether it may have begun since this watch was made: one look, where [`DrainWatch::has_begun`]
+    /// takes a lock. Whoever hears yes asks that.
+    pub fn may_have_begun(&self) -> bool {
+        self.0.has_changed().unwrap_or(true)
+    }
+
     /// Waits until it begins; for ever if it never does. Cancel-safe.
     pub async fn begun(&mut self) {
         if self.0.wait_for(|begun| *begun).await.is_err() {

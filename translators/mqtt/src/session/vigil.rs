@@ -52,7 +52,7 @@ impl<'a, D: Future<Output = ()>> Vigil<'a, D> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let known = self.known.as_ref();
         let is_known = known.is_some_and(|known| known.will_wake(cx.waker()));
-        if is_known && !self.alarm.is_elapsed() && !self.begun.has_begun() {
+        if is_known && !self.alarm.is_elapsed() && !self.begun.may_have_begun() {
             return Poll::Pending;
         }
         // Who is busy all the time gets here without budget, and then the two have us polled again, remember nobody and
