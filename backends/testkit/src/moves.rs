@@ -31,9 +31,10 @@ struct Moves {
     done: u64,
 }
 
-/// Runs `steps` random commits on both stores, and every few of them moves an entity of the tested one
-/// between memory and disk, while others follow; at times, and at the end, that is taken through `restart`, everything in
-/// memory having been moved to disk. Returns how many moves there were. Panics with the seed where the stores differ.
+/// Runs `steps` random commits on both stores, and every few of them changes the class of an entity of the
+/// tested one, while others follow; at times, and at the end, that is taken through `restart`, everything in
+/// memory having been moved to disk. Returns how many changes there were. Panics with the seed where the
+/// stores differ.
 pub async fn run(
     seed: u64,
     steps: usize,
@@ -179,15 +180,17 @@ impl Moves {
         Unit { ops, ..*unit }
     }
 
-    /// Moves an entity, if what is in it can be moved, and commits some more meanwhile.
+    /// Changes the class of an entity, if what is in it can be moved, and commits some more meanwhile.
     async fn switch(&mut self, at: usize, entity: EntityId, meanwhile: Vec<Unit>) -> bool {
         let Some(spec) = self.specs.get(&entity).copied() else {
             return false;
         };
-        let class = match spec.class {
-            Class::Memory => Class::Local,
-            Class::Local | Class::Object => Class::Memory,
+        let [one, other] = match spec.class {
+            Class::Memory => [Class::Local, Class::Object],
+            Class::Local => [Class::Object, Class::Memory],
+            Class::Object => [Class::Memory, Class::Local],
         };
+        let class = if self.random.random() { one } else { other };
         let spec = Spec { class, ..spec };
         let moves = Unit {
             ops: [Op::Alter { entity, spec }].into(),

@@ -1,5 +1,5 @@
-//! Entities move between memory and this store while traces run, and it is closed and opened again:
-//! the same answers and the same content as in memory alone.
+//! Entities change between the classes memory, local and object while traces run, and the store is closed
+//! and opened again: the same answers and the same content as in memory alone.
 //!
 //! One that fails is run again, alone, by
 //! `FAIRLEAD_TRACE_SEED=<seed> cargo test -p fairlead-native --lib switches`.
