@@ -19,6 +19,7 @@ arguments.add_argument("--exchange", nargs=3, metavar=("NAME", "TYPE", "ARGUMENT
 arguments.add_argument("--arguments", type=json.loads, help="of the queue, as JSON")
 arguments.add_argument("--reject", action="store_true", help="what arrives, for good")
 arguments.add_argument("--hold", action="store_true", help="acknowledges nothing")
+arguments.add_argument("--confirm", type=int, help="acknowledges so many at a time, in a transaction")
 arguments.add_argument("--login", default="guest:guest")
 asked = arguments.parse_args()
 
@@ -94,7 +95,13 @@ def arrived(channel, method, properties, body):
     )
     if asked.hold:
         return
-    if asked.reject:
+    if asked.confirm:
+        # Tags count from 1.
+        if method.delivery_tag % asked.confirm == 0:
+            channel.basic_ack(method.delivery_tag, multiple=True)
+            channel.tx_commit()
+            say(acked=method.delivery_tag - 1)
+    elif asked.reject:
         channel.basic_reject(method.delivery_tag, requeue=False)
     else:
         channel.basic_ack(method.delivery_tag)
@@ -115,6 +122,8 @@ def declare():
 def consume():
     channel = open_channel()
     channel.basic_qos(prefetch_count=200)
+    if asked.confirm:
+        channel.tx_select()
     channel.basic_consume(asked.queue, arrived)
     say(ready=True)
     channel.start_consuming()

@@ -15,6 +15,8 @@ arguments.add_argument("port", type=int)
 arguments.add_argument("topic", nargs="?")
 arguments.add_argument("--partitions", type=int, default=1)
 arguments.add_argument("--group")
+arguments.add_argument("--hold", action="store_true", help="commits nothing")
+arguments.add_argument("--confirm", type=int, help="commits after so many, and waits for the answer")
 arguments.add_argument("--from", type=int, default=OFFSET_BEGINNING, dest="first", help="an offset of each partition")
 arguments.add_argument("--compression", default="none")
 arguments.add_argument("--count", type=int)
@@ -90,7 +92,7 @@ def consume():
         | {
             "group.id": asked.group or "alone",
             "auto.offset.reset": "earliest",
-            "enable.auto.commit": bool(asked.group),
+            "enable.auto.commit": bool(asked.group) and not (asked.hold or asked.confirm),
             "auto.commit.interval.ms": 100,
         }
     )
@@ -100,6 +102,7 @@ def consume():
         known = consumer.list_topics(asked.topic, timeout=10).topics[asked.topic]
         consumer.assign([TopicPartition(asked.topic, number, asked.first) for number in known.partitions])
         say(ready=True)
+    count = 0
     while True:
         message = consumer.poll(1.0)
         if message is None:
@@ -115,6 +118,10 @@ def consume():
             body=pack(message.value()),
             headers=[[name, pack_value(value)] for name, value in message.headers() or []],
         )
+        count += 1
+        if asked.confirm and count % asked.confirm == 0:
+            consumer.commit(asynchronous=False)
+            say(acked=count - 1)
 
 
 def large(number):

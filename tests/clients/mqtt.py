@@ -15,6 +15,7 @@ arguments.add_argument("filter", nargs="?")
 arguments.add_argument("--level", type=int, default=5)
 arguments.add_argument("--qos", type=int, default=1)
 arguments.add_argument("--session", default="")
+arguments.add_argument("--hold", action="store_true", help="acknowledges nothing")
 arguments.add_argument("--login")
 asked = arguments.parse_args()
 v5 = asked.level == 5
@@ -26,6 +27,7 @@ def connect(on_connect):
         client_id=asked.session,
         protocol=mqtt.MQTTv5 if v5 else mqtt.MQTTv311,
         reconnect_on_failure=False,
+        manual_ack=asked.hold,
         **({} if v5 else {"clean_session": not asked.session}),
     )
     if asked.login:

@@ -8,7 +8,7 @@ use crate::{Client, Line, Mesh, Program, Record};
 /// Lanes of the topic that the publisher with keys writes to; the two others have one.
 const LANES: u32 = 3;
 const KEYS: usize = 10;
-const MARKER: &[u8] = b"end of the load";
+pub(crate) const MARKER: &[u8] = b"end of the load";
 /// What a publisher sends in a round at most, so that what is kept does not grow with the speed of the machine.
 const MESSAGES_MAX: usize = 40_000;
 /// How long each client in turn is listened to.
@@ -25,7 +25,7 @@ pub struct Load {
 
 /// The three who publish, each to an address of its own that is a topic too, and all bound to one queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Publisher {
+pub(crate) enum Publisher {
     Mqtt,
     Kafka,
     Amqp,
@@ -35,8 +35,8 @@ const PUBLISHERS: [Publisher; 3] = [Publisher::Mqtt, Publisher::Kafka, Publisher
 
 /// What a publisher sent as its `number`-th message of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Sent {
-    publisher: Publisher,
+pub(crate) struct Sent {
+    pub(crate) publisher: Publisher,
     round: usize,
     number: usize,
 }
@@ -123,8 +123,20 @@ impl Load {
 
     /// Whether this could be a record of the load: one that it publishes, byte for byte.
     pub fn has_sent(&self, arrived: &Record) -> bool {
-        sent(arrived)
-            .is_some_and(|sent| sent.round < self.round && record(sent).body == arrived.body)
+        sent(arrived).is_some_and(|sent| sent.round < self.round && sent.is_whole(arrived))
+    }
+
+    pub(crate) fn acked(&self) -> &BTreeSet<Sent> {
+        &self.acked
+    }
+
+    /// How many markers an audit puts behind what these publish.
+    pub(crate) fn markers(of: impl Fn(Publisher) -> bool) -> u32 {
+        PUBLISHERS
+            .into_iter()
+            .filter(|from| of(*from))
+            .map(lanes)
+            .sum()
     }
 
     /// Everything acknowledged is in its topic, in the order of its key and without a gap in the offsets, and in the
@@ -166,6 +178,13 @@ impl Load {
     }
 }
 
+impl Sent {
+    /// Whether what arrived is what was sent, byte for byte.
+    pub(crate) fn is_whole(self, arrived: &Record) -> bool {
+        record(self).body == arrived.body
+    }
+}
+
 fn start(mesh: &Mesh, publisher: Publisher, round: usize) -> Client {
     let mut client = match publisher {
         Publisher::Mqtt => Client::start(Program::Paho, &["publish", &mesh.port("mqtt")]),
@@ -182,7 +201,7 @@ fn start(mesh: &Mesh, publisher: Publisher, round: usize) -> Client {
     client
 }
 
-fn assert_holds(place: &str, found: &BTreeSet<Sent>, acked: &BTreeSet<Sent>) {
+pub(crate) fn assert_holds(place: &str, found: &BTreeSet<Sent>, acked: &BTreeSet<Sent>) {
     let lost: Vec<&Sent> = acked.difference(found).collect();
     assert!(
         lost.is_empty(),
@@ -208,11 +227,17 @@ fn read_lanes(reader: &Client, count: u32) -> BTreeMap<u32, Vec<Record>> {
     lanes
 }
 
-/// What these records say was sent, after a check that each publisher's key came in the order it was sent.
+/// What these records say was sent, after a check that each is as it was, and that each publisher's key came in the order
+/// it was sent, once.
 fn in_order(records: impl Iterator<Item = Record>) -> BTreeSet<Sent> {
     let mut latest: BTreeMap<(Publisher, usize), Sent> = BTreeMap::new();
     let mut found = BTreeSet::new();
-    for sent in records.filter_map(|record| sent(&record)) {
+    for arrived in records {
+        let Some(sent) = sent(&arrived) else {
+            assert_eq!(arrived.body.as_deref(), Some(MARKER));
+            continue;
+        };
+        assert!(sent.is_whole(&arrived), "{sent:?} is not as it was");
         let key = if sent.publisher == Publisher::Kafka {
             sent.number % KEYS
         } else {
@@ -276,7 +301,7 @@ fn record(sent: Sent) -> Record {
 }
 
 /// The reverse of [`record`]; `None` for a marker.
-fn sent(record: &Record) -> Option<Sent> {
+pub(crate) fn sent(record: &Record) -> Option<Sent> {
     let body = String::from_utf8(record.body.clone()?).ok()?;
     let mut words = body.split(' ');
     let name = words.next()?;

@@ -6,13 +6,16 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fairlead_tests::{Client, Line, Load, Mesh, Node, Program, tools};
+use fairlead_tests::{Client, Line, Load, Manner, Mesh, Node, Program, Readers, tools};
 use serde_json::Value;
 
 /// Kills on one data directory: about two seconds each.
 const ROUNDS: usize = 200;
 /// Every so often the log may become warm before it is struck.
 const LONG_EVERY: usize = 25;
+
+/// Kills while somebody reads.
+const READ_ROUNDS: usize = 10;
 
 /// A topic of the load with one lane.
 const TOPIC: &str = "load.amqp";
@@ -52,6 +55,30 @@ fn what_was_acknowledged_survives_two_hundred_kills_under_load() {
         load.round(node.start(), enough, Mesh::kill);
     }
     load.audit(&node.start());
+}
+
+#[test]
+fn what_readers_did_not_acknowledge_comes_again_and_what_was_confirmed_does_not() {
+    if !tools::ready() {
+        return;
+    }
+    let node = Node::new();
+    let first = node.start();
+    let mut load = Load::prepare(&first);
+    let mut readers = Readers::prepare(&first);
+    load.round(first, 300, Mesh::kill);
+    for round in 1..READ_ROUNDS {
+        let manner = match round % 3 {
+            0 => Manner::Holds,
+            _ => Manner::Takes,
+        };
+        readers.read(node.start(), manner, |mesh| {
+            load.round(mesh, 50 * round, Mesh::kill)
+        });
+    }
+    let mesh = node.start();
+    load.audit(&mesh);
+    readers.audit(&mesh, &load);
 }
 
 #[test]
