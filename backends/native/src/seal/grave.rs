@@ -53,8 +53,9 @@ impl Grave {
         }
     }
 
-    /// Deletes segments that were made long ago and that nothing refers to: no checkpoint that is durable, and not
-    /// `named`, what the log says. The clock may have jumped, so that age alone says nothing.
+    /// Deletes segments that nothing refers to: no checkpoint that is durable, and not `named`, what the log says. In an
+    /// object store only those that were made long ago, as what an earlier process asked of it may come later; the
+    /// directory is this process's alone. The clock may have jumped, so that age alone says nothing.
     pub(crate) fn sweep(&self, sites: &Sites, named: &BTreeSet<Home>, now: Timestamp) {
         for site in Site::ALL.into_iter().filter(|site| sites.has(*site)) {
             let listed = sites
@@ -69,9 +70,13 @@ impl Grave {
                 let known = self.known.iter().chain(self.due.keys());
                 known.chain(named).any(is_it)
             };
+            let age = match site {
+                Site::Directory => 0,
+                Site::Objects => ORPHAN_AGE_MS,
+            };
             for id in ids {
-                let is_old = id.made.saturating_add(ORPHAN_AGE_MS) <= now.0;
-                if is_old && !known(id) {
+                let is_left = age == 0 || id.made.saturating_add(age) <= now.0;
+                if is_left && !known(id) {
                     let stamp = Stamp { id, bytes: 0 };
                     delete(sites, &Home { site, stamp });
                 }

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fairlead_canon::{Batch, Class, EntityId, Kind, Offset, Outcome, Promise, Spec, Timestamp};
 use fairlead_ports::{Op, Place, StoreError, Unit};
-use fairlead_segment::Segments;
+use fairlead_segment::{LogId, SegmentId, Segments};
 use fairlead_testkit::make::{A, B, append, create, message, settle};
 use fairlead_testkit::trace::digest;
 use tokio::time::Instant;
 
-use super::{Inline, Script, check, open};
+use super::{Inline, Script, check, objects, open};
 use crate::call::Job;
 use crate::entity::Location;
 use crate::homes::{Home, Sealed, Site};
@@ -316,6 +317,37 @@ async fn what_was_sealed_behind_the_last_checkpoint_is_no_orphan_however_the_clo
     assert!(
         files_of(&fs, "data/sealed").is_empty(),
         "nothing names them"
+    );
+}
+
+#[tokio::test]
+async fn what_a_process_left_behind_goes_at_once_from_the_directory_and_later_from_the_object_store()
+ {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    filled(&mut store);
+    store.seal().unwrap();
+    let (made, random) = (1_000, 7);
+    let (id, parts) = (SegmentId { made, random }, [Bytes::from("left")]);
+    let directory = Directory::new(Arc::new(fs.clone()), "data/sealed".into());
+    let places: [Arc<dyn Segments>; 2] = [Arc::new(directory), objects(&fs)];
+    for place in &places {
+        place.create(LogId([0; 16]), id, &parts).unwrap();
+    }
+    let are_left = || {
+        let listed = places.each_ref().map(|place| place.list(LogId([0; 16])));
+        listed.map(|ids| ids.unwrap().contains(&id))
+    };
+    let named = store.segments();
+    let grave = Grave::default();
+    grave.sweep(&store.sealer.sites, &named, Timestamp(made - 1));
+    assert_eq!(are_left(), [false, true]);
+    grave.sweep(&store.sealer.sites, &named, Timestamp(made + ORPHAN_AGE_MS));
+    assert_eq!(are_left(), [false, false]);
+    store.close().unwrap();
+    assert!(
+        check(&fs).unwrap().damages.is_empty(),
+        "what is named is there"
     );
 }
 
