@@ -126,10 +126,7 @@ impl Entities {
     pub(crate) fn delete(&self, id: EntityId) {
         if let Some(entity) = self.get(id) {
             self.touch(id, &entity, &mut entity.content.lock());
-            entity.delete();
-            if !entity.content.lock().is_empty() {
-                self.graves.add(id, entity);
-            }
+            self.graves.bury(id, entity);
         }
     }
 

@@ -33,8 +33,14 @@ impl Graves {
         Ok(Self(Mutex::new(graves)))
     }
 
-    pub(crate) fn add(&self, id: EntityId, entity: Arc<Entity>) {
-        self.0.lock().insert(id, entity);
+    /// Deletes an entity. What is left of it is here as soon as it is not found elsewhere: whoever does
+    /// not find it, and then sees that nothing is here, knows that it is given up.
+    pub(crate) fn bury(&self, id: EntityId, entity: Arc<Entity>) {
+        let mut graves = self.0.lock();
+        entity.delete();
+        if !entity.content.lock().is_empty() {
+            graves.insert(id, entity);
+        }
     }
 
     /// The one that is next; whether it is the last is known once it is gone to the end.

@@ -74,6 +74,9 @@ pub(crate) enum SealError {
     /// Records that are needed are not where they should be.
     #[error("damage in {what}: not every record that is needed was found whole")]
     Damaged { what: String },
+    /// Something that was deleted is still being given up, and its records count until it is.
+    #[error("what was deleted is not given up yet")]
+    Unsettled,
     #[error("a log file could not be read")]
     Io(#[from] io::Error),
     #[error("a segment could not be read or kept")]
@@ -87,7 +90,8 @@ impl SealError {
             Self::Damaged { .. } => true,
             Self::Io(error) => error.kind() == io::ErrorKind::InvalidData,
             Self::Segment(SegmentError::Damaged { .. } | SegmentError::Missing) => true,
-            Self::Segment(SegmentError::Unavailable { .. } | SegmentError::Exists) => false,
+            Self::Segment(SegmentError::Unavailable { .. } | SegmentError::Exists)
+            | Self::Unsettled => false,
         }
     }
 }

@@ -59,7 +59,14 @@ impl Scrub {
         let is_done = self.rest.is_empty();
         self.next = now + if is_done { SCRUB_EVERY } else { SCRUB_PAUSE };
         match piece {
-            Some(Piece::File(number)) => sealer.check_file(state, number).map(drop),
+            Some(Piece::File(number)) => match sealer.check_file(state, number) {
+                Err(SealError::Unsettled) => {
+                    self.rest.push(Piece::File(number));
+                    self.next = now + SCRUB_PAUSE;
+                    Ok(())
+                }
+                checked => checked.map(drop),
+            },
             Some(Piece::Segment(home)) => check_segment(sealer, &home),
             None => Ok(()),
         }
@@ -109,12 +116,18 @@ impl Sealer {
             return Ok(survey::Survey::default());
         };
         let survey = survey::of_file(state, &file)?;
+        // Asked before the count, so that what it does not find here has been given up in the count.
+        let is_settled = state.graves().len() == 0;
         // Counted after the survey: it can only have become less meanwhile.
         let needed = state.ground.uses.lock().of(number).references;
-        if survey.references < needed || state.ground.is_faulty() {
-            let what = number.name();
-            return Err(SealError::Damaged { what });
+        if survey.references >= needed && !state.ground.is_faulty() {
+            return Ok(survey);
         }
-        Ok(survey)
+        Err(match is_settled || state.ground.is_faulty() {
+            true => SealError::Damaged {
+                what: number.name(),
+            },
+            false => SealError::Unsettled,
+        })
     }
 }

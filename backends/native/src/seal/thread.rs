@@ -166,6 +166,8 @@ impl SealThread {
     fn seal(&mut self, file: FileNo) -> Result<(), Closed> {
         match self.sealer.seal(&self.shared.state, file) {
             Ok(sealed) => self.commit(sealed)?,
+            // A later look finds it settled.
+            Err(SealError::Unsettled) => {}
             Err(error) => {
                 self.failed(&error, &file.name());
                 self.damaged.extend(error.is_final().then_some(file));
@@ -221,7 +223,7 @@ impl SealThread {
         tracing::error!(
             error,
             what,
-            "not everything that is kept could be read; it stays where it is"
+            "not everything that is kept could be read or moved; it stays where it is"
         );
     }
 }

@@ -7,6 +7,7 @@ use fairlead_testkit::make::{A, B, append, create, message};
 use super::checkpoint::counted;
 use super::{Inline, open};
 use crate::limits::REAPED_CHUNKS;
+use crate::seal::SealError;
 use crate::vfs::sim::{Loss, SimFs};
 
 /// Batches in the large one: in tests a chunk has three.
@@ -55,6 +56,27 @@ fn others_are_served_between_the_parts_of_a_large_one() {
     // The deletion gave up a part, and so did the turn that it came in.
     assert_eq!(served, TURNS - 2);
     assert_eq!(*store.shared.state.ground.uses.lock(), counted(&store));
+}
+
+#[test]
+fn a_file_of_what_is_being_given_up_is_not_taken_for_damaged() {
+    let mut store = begin(&SimFs::default()).unwrap();
+    let file = *store
+        .shared
+        .state
+        .ground
+        .uses
+        .lock()
+        .0
+        .keys()
+        .next()
+        .unwrap();
+    let seal = |store: &Inline| store.sealer.seal(&store.shared.state, file);
+    assert!(matches!(seal(&store), Err(SealError::Unsettled)));
+    while graves(&store) > 0 {
+        store.commit(unit(append(B, message("m")))).unwrap();
+    }
+    assert!(seal(&store).is_ok());
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::limits::ORPHAN_AGE_MS;
 use crate::lsn::{FileNo, file_of, position_of};
 use crate::pool::Filled;
 use crate::record;
-use crate::seal::{Grave, Scrub, View};
+use crate::seal::{Grave, Scrub, SealError, View};
 use crate::sequencer::{Press, Taken};
 use crate::sites::Directory;
 use crate::vfs::Vfs;
@@ -52,8 +52,10 @@ impl Inline {
             return Ok(());
         };
         for file in self.sealer.due(&view) {
-            let sealed = self.sealer.seal(&self.shared.state, file);
-            self.commit_sealed(sealed.map_err(std::io::Error::other)?)?;
+            match self.sealer.seal(&self.shared.state, file) {
+                Err(SealError::Unsettled) => {}
+                sealed => self.commit_sealed(sealed.map_err(std::io::Error::other)?)?,
+            }
         }
         self.commit_sealed(self.sealer.emptied(&view))?;
         let homes = self.shared.state.ground.homes.lock().clone();

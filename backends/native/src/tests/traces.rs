@@ -1,5 +1,5 @@
-//! Random commits: the same answers and the same content as in memory, with checkpoints and restarts
-//! between them.
+//! Random commits: the same answers and the same content as in memory, with checkpoints, sealing and
+//! restarts between them.
 //!
 //! Each trace is a seed and a store of its own. One that fails is run again, alone, by
 //! `FAIRLEAD_TRACE_SEED=<seed> cargo test -p fairlead-native --lib traces`.
@@ -32,6 +32,8 @@ const SHORT: (Range<u64>, usize) = (0..97_000, 10);
 const LONG: (Range<u64>, usize) = (0..100, 1_000);
 /// Commits between two checkpoints at most, and how many come between its beginning and its end.
 const CHECKPOINT_EVERY_MAX: u64 = 50;
+/// Checkpoints between two times that full log files are sealed.
+const SEAL_EVERY: u64 = 3;
 
 /// A store that does everything as it is asked, behind the ports.
 pub(super) struct Single {
@@ -94,6 +96,9 @@ impl Turn {
             && let Some(begun) = self.begun.take()
         {
             self.inline.write_checkpoint(begun).expect("a checkpoint");
+            if (self.commits / every).is_multiple_of(SEAL_EVERY) {
+                self.inline.seal().expect("segments");
+            }
         }
         outcomes.remove(0)
     }
