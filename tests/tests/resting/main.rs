@@ -108,12 +108,12 @@ fn a_sleeper_hears_nothing_without_its_grant_and_goes_on_with_it() {
     });
     let mut publisher = house.client("switch");
     house.rest(3);
-    house.note(Note::NobodySubscribes, Some(()));
+    house.note(Note::Subscribing, Some(()));
     tell(&mut publisher, "lamp", b"unheard");
     assert!(matches!(publisher.next(), Packet::PubAck(_)));
     house.withheld(2);
     house.rest(3);
-    house.note(Note::NobodySubscribes, None);
+    house.note(Note::Subscribing, None);
     for device in &mut devices {
         // The first one may be answered as it lies, the next wakes it if it has not been called; then it has heard.
         (0..3).for_each(|_| device.ping());
@@ -136,7 +136,7 @@ fn a_sleeper_hears_the_part_of_its_filter_that_is_granted() {
     let mut withheld = 0;
     for (note, is_granted) in [(None, true), (Some(()), false), (None, true)] {
         house.rest(3);
-        house.note(Note::NobodyHearsSecrets, note);
+        house.note(Note::HearingSecrets, note);
         for topic in ["secret", "lamp", "secret"] {
             tell(&mut publisher, topic, topic.as_bytes());
             assert!(matches!(publisher.next(), Packet::PubAck(_)));
@@ -158,7 +158,7 @@ fn a_sleeper_is_sent_away_when_its_login_holds_no_more() {
     let house = House::open(QUIET);
     let mut device = house.client("lamp");
     house.rest(1);
-    house.note(Note::NobodyStays, Some(()));
+    house.note(Note::Staying, Some(()));
     ends(&mut device, ReasonCode::NOT_AUTHORIZED);
     house.empty();
 }

@@ -12,20 +12,20 @@ use fairlead_ports::{Action, Denied, Directory, Policy, Verdict};
 #[derive(Debug)]
 pub(crate) struct Notes(pub(crate) Arc<dyn Directory>);
 
-/// What can be noted.
+/// What can be noted that nobody does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Note {
-    NobodySubscribes,
-    NobodyHearsSecrets,
-    NobodyStays,
+    Subscribing,
+    HearingSecrets,
+    Staying,
 }
 
 impl Note {
     fn name(self) -> &'static str {
         match self {
-            Self::NobodySubscribes => "nobody subscribes",
-            Self::NobodyHearsSecrets => "nobody hears secrets",
-            Self::NobodyStays => "nobody stays",
+            Self::Subscribing => "nobody subscribes",
+            Self::HearingSecrets => "nobody hears secrets",
+            Self::Staying => "nobody stays",
         }
     }
 
@@ -58,12 +58,12 @@ impl Policy for Notes {
             why: "it is noted",
         };
         match action {
-            Action::Subscribe(_) if holds(Note::NobodySubscribes) => Verdict::No(denied),
-            Action::Subscribe(_) if holds(Note::NobodyHearsSecrets) => Verdict::Part(denied),
-            Action::Receive { from, .. } if is_secret(from) && holds(Note::NobodyHearsSecrets) => {
+            Action::Subscribe(_) if holds(Note::Subscribing) => Verdict::No(denied),
+            Action::Subscribe(_) if holds(Note::HearingSecrets) => Verdict::Part(denied),
+            Action::Receive { from, .. } if is_secret(from) && holds(Note::HearingSecrets) => {
                 Verdict::No(denied)
             }
-            Action::Stay if holds(Note::NobodyStays) => Verdict::No(denied),
+            Action::Stay if holds(Note::Staying) => Verdict::No(denied),
             Action::Connect(_)
             | Action::Stay
             | Action::Publish(_)
