@@ -15,8 +15,13 @@ use crate::bench::{Bench, all, append, cpu, durable, median};
 
 const ROUNDS: usize = 600;
 const WRITERS: usize = 256;
-/// One writer and all of them take turns, so that both meet the same disk and the same neighbours.
+/// One writer and all of them take turns, so that both meet the same disk and the same neighbours: so many
+/// pairs of turns in which the host left this machine its cores.
 const TURNS: usize = 7;
+/// Pairs that are tried for them.
+const TURNS_MAX: usize = 28;
+/// More stolen time than this, in percent, and a turn says nothing of the store.
+const STOLEN_MAX: f64 = 1.0;
 const TURN: Duration = Duration::from_millis(700);
 /// Before them, until log files are used again.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -44,15 +49,23 @@ pub(crate) fn run(bench: &Bench) {
 
 /// Lets one writer and all of them take turns, and says what they did in the turn in the middle.
 fn take_turns(bench: &Bench, store: &Arc<Native>) {
-    let pair = |_| [1, WRITERS].map(|writers| turn(bench, store, writers));
-    let mut turns: Vec<_> = (0..TURNS).map(pair).collect();
     let ratio = |[one, many]: &[Turn; 2]| many.rate / one.rate;
-    for pair in &turns {
-        let ([one, many], ratio) = (pair, ratio(pair));
+    let mut turns = Vec::new();
+    for _ in 0..TURNS_MAX {
+        let pair = [1, WRITERS].map(|writers| turn(bench, store, writers));
+        let ([one, many], ratio) = (&pair, ratio(&pair));
         println!(
             "    {:>6.0} and {:>8.0} /s: {ratio:>4.0} x, stolen {:.1} and {:.1} %",
             one.rate, many.rate, one.stolen, many.stolen
         );
+        turns.extend((one.stolen.max(many.stolen) <= STOLEN_MAX).then_some(pair));
+        if turns.len() == TURNS {
+            break;
+        }
+    }
+    if turns.len() < TURNS {
+        println!("  the host took too much of the cores: nothing is said of the rates");
+        return;
     }
     turns.sort_by(|a, b| ratio(a).total_cmp(&ratio(b)));
     let middle = turns.swap_remove(TURNS / 2);
