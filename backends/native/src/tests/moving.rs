@@ -15,6 +15,7 @@ use fairlead_testkit::trace::digest;
 use fairlead_testkit::{Subject, Time};
 use parking_lot::Mutex;
 
+use super::objects;
 use super::traces::Single;
 use crate::vfs::sim::{Loss, Observer, SimFs};
 
@@ -114,7 +115,7 @@ async fn crashes(script: &[Vec<Op>]) -> Vec<Crash> {
             });
         }
     })));
-    let durable = Arc::new(Single::open(&fs, SEED));
+    let durable = Arc::new(Single::open(&fs, SEED, Some(objects(&fs))));
     let store = ByClass::new(Arc::new(memory()), Arc::clone(&durable) as _);
     let subject = Subject::of(Arc::new(store), durable, ());
     for ops in script {
@@ -132,7 +133,7 @@ async fn what_moves_is_in_one_place_after_a_crash_at_any_operation() {
     let crashes = crashes(&script).await;
     assert!(crashes.len() > 100, "{}", crashes.len());
     for Crash { when, answered, fs } in crashes {
-        let durable = Arc::new(Single::open(&fs, SEED));
+        let durable = Arc::new(Single::open(&fs, SEED, Some(objects(&fs))));
         let store = ByClass::new(Arc::new(memory()), Arc::clone(&durable) as _);
         let swept = store.sweep(&*durable).await;
         swept.expect("what was on its way is removed");

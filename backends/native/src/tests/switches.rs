@@ -11,6 +11,7 @@ use fairlead_memory::Memory;
 use fairlead_placement::ByClass;
 use fairlead_testkit::{Slow, Subject, Time, moves};
 
+use super::objects;
 use super::traces::{Single, each_seed};
 use crate::vfs::sim::SimFs;
 
@@ -25,7 +26,7 @@ fn memory() -> Memory {
 async fn run(seed: u64, commits: usize) -> u64 {
     let fs = SimFs::default();
     let open = || {
-        let durable = Arc::new(Single::open(&fs, seed));
+        let durable = Arc::new(Single::open(&fs, seed, Some(objects(&fs))));
         // Both take their time, so that others do something while an entity moves.
         let slow = |store, seed| Arc::new(Slow::new(store, seed)) as _;
         let memory = slow(Arc::new(memory()), !seed);

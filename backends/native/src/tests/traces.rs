@@ -17,6 +17,7 @@ use fairlead_ports::{
     BoxFuture, Commit, Committed, Document, Documents, Log, Space, Store, StoreError, Unit, Units,
     Watcher,
 };
+use fairlead_segment::Segments;
 use fairlead_testkit::{Subject, Time, trace};
 use parking_lot::Mutex;
 
@@ -57,10 +58,10 @@ impl std::fmt::Debug for Single {
 }
 
 impl Single {
-    /// Opens what is there; the seed says how often there is a checkpoint.
-    pub(super) fn open(fs: &SimFs, seed: u64) -> Self {
+    /// Opens what is there, with another place for class object or none; the seed says how often there is a checkpoint.
+    pub(super) fn open(fs: &SimFs, seed: u64, objects: Option<Arc<dyn Segments>>) -> Self {
         let every = 1 + seed % CHECKPOINT_EVERY_MAX;
-        let inline = Inline::open(fs).expect("the directory opens");
+        let inline = Inline::open_with(fs, objects).expect("the directory opens");
         let (files, sites) = (&inline.files, &inline.sealer.sites);
         let shared = Arc::clone(&inline.shared);
         let reads = Reads::start(Path::new("data/wal"), files, sites, &shared);
@@ -96,7 +97,8 @@ impl Turn {
             && let Some(begun) = self.begun.take()
         {
             self.inline.write_checkpoint(begun).expect("a checkpoint");
-            if (self.commits / every).is_multiple_of(SEAL_EVERY) {
+            let is_one_full = self.inline.files.count() > 1;
+            if is_one_full && (self.commits / every).is_multiple_of(SEAL_EVERY) {
                 self.inline.seal().expect("segments");
             }
         }
@@ -155,10 +157,10 @@ async fn run(seed: u64, commits: usize) {
     let fs = SimFs::default();
     let memory = Memory::new(1 << 30).timed_by(Arc::new(Time::at(1)));
     let reference = Subject::new(Arc::new(memory), ());
-    let tested = Subject::new(Arc::new(Single::open(&fs, seed)), ());
+    let tested = Subject::new(Arc::new(Single::open(&fs, seed, None)), ());
     let restart = |subject| {
         drop(subject);
-        Subject::new(Arc::new(Single::open(&fs, seed)), ())
+        Subject::new(Arc::new(Single::open(&fs, seed, None)), ())
     };
     trace::run(seed, commits, reference, tested, restart).await;
 }
