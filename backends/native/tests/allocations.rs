@@ -25,6 +25,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Messages of a call: what one read of a busy socket gives.
 const TOGETHER: u64 = 1_000;
 const CALLS: u64 = 30;
+/// Calls of one message that are counted together: more time than a checkpoint takes.
+const ALONE: u64 = 100;
 /// Bytes of the log that stay in memory.
 const TAIL: usize = 64 << 20;
 /// So few that the tail is full after some calls, as that of a node is which has run for a while.
@@ -120,15 +122,17 @@ fn nothing_on_the_way_of_a_message_allocates_for_each() {
     let lone = Counted::open(&dir.path().join("lone"), SHORT_TAIL);
     let create_a = create(A, Kind::Queue);
     lone.commit(Promise::Durable, [create_a].into_iter());
-    let append = || lone.commit(Promise::Durable, appends().take(1));
-    let mut alone = vec![lone.count("append to a queue, alone in its call", 1, append)];
+    let append = || (0..ALONE).for_each(|_| lone.commit(Promise::Durable, appends().take(1)));
+    let mut alone = vec![lone.count("append to a queue, alone in its call", ALONE, append)];
     let mut settled = 0;
     let settle_next = || {
-        let settle = settle(A, settled..settled + 1, Outcome::Done);
-        lone.commit(Promise::Durable, std::iter::once(settle));
-        settled += 1;
+        for _ in 0..ALONE {
+            let settle = settle(A, settled..settled + 1, Outcome::Done);
+            lone.commit(Promise::Durable, std::iter::once(settle));
+            settled += 1;
+        }
     };
-    alone.push(lone.count("settle, alone in its call", 1, settle_next));
+    alone.push(lone.count("settle, alone in its call", ALONE, settle_next));
     drop(lone);
 
     let queue = Counted::open(&dir.path().join("queue"), TAIL);
