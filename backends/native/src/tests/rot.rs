@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fairlead_canon::{Batch, Key, Kind, Offset, Promise};
-use fairlead_ports::{Log, Op, StoreError, Unit, Want};
+use fairlead_canon::{Batch, Key, Kind, Offset};
+use fairlead_ports::{Log, StoreError, Want};
 use fairlead_testkit::Subject;
 use fairlead_testkit::make::{A, append, create, message};
 
@@ -22,12 +22,7 @@ const ROTTEN: u64 = 4;
 fn rotten(kind: Kind) -> (Subject, (String, u64)) {
     let fs = SimFs::default();
     let mut store = Inline::open(&fs).unwrap();
-    let mut done = |op: Op| {
-        let (ops, promise) = ([op].into(), Promise::Durable);
-        let outcomes = store.commit(Unit { ops, promise }).unwrap();
-        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
-    };
-    done(create(A, kind));
+    store.done(vec![create(A, kind)]);
     for n in 0..COUNT {
         let body = n.to_string();
         let batch = match kind {
@@ -40,7 +35,7 @@ fn rotten(kind: Kind) -> (Subject, (String, u64)) {
             },
             Kind::Log | Kind::Queue => message(body),
         };
-        done(append(A, batch));
+        store.done(vec![append(A, batch)]);
     }
     let entity = store.shared.state.entity(A).unwrap();
     let mut places: Vec<_> = entity.content.lock().places().collect();
@@ -149,13 +144,8 @@ fn first_of_a_round(fs: &SimFs) -> Result<(), String> {
 fn a_node_that_never_ends_a_round_still_finds_what_has_rotted() {
     let fs = SimFs::default();
     let mut store = Inline::open(&fs).unwrap();
-    let mut done = |op: Op| {
-        let (ops, promise) = ([op].into(), Promise::Durable);
-        let outcomes = store.commit(Unit { ops, promise }).unwrap();
-        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
-    };
-    done(create(A, Kind::Log));
-    (0..100).for_each(|_| done(append(A, message(vec![1; 3_000]))));
+    store.done(vec![create(A, Kind::Log)]);
+    (0..100).for_each(|_| store.done(vec![append(A, message(vec![1; 3_000]))]));
     store.write_checkpoint(store.begin_checkpoint()).unwrap();
     store.close().unwrap();
     let oldest = FileNo(1).name();

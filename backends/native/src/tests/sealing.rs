@@ -99,7 +99,7 @@ impl Inline {
         self.shared.state.ground.homes.lock().segments()
     }
 
-    fn done(&mut self, ops: Vec<Op>) {
+    pub(super) fn done(&mut self, ops: Vec<Op>) {
         let promise = Promise::Durable;
         let ops = ops.into();
         let outcomes = self.commit(Unit { ops, promise }).unwrap();
