@@ -1,5 +1,7 @@
-//! One call of `commit`, in one piece of memory: what it asks for, what became of it, and who waits
-//! for that. The engine has it as a [`Job`], and from when all of it is in order as a [`Receipt`].
+//! One call of `commit`. What it asks for lies in line as a [`Job`], and from when all of it is in order what became
+//! of it as a [`Receipt`], one behind the other: the engine mostly runs on another core than its callers, and what
+//! is read in the order of the memory comes before it is asked for. All that a caller shares with it is where the
+//! answer is put, a [`Call`].
 
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -9,42 +11,31 @@ use std::thread::{self, Thread};
 use bytes::Bytes;
 use fairlead_canon::{Promise, SyncMode};
 use fairlead_ports::{self as ports, Op, Outcomes, StoreError, Unit, Units};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::homes::Sealed;
 use crate::mutation::{Mutation, is_on};
 
-/// What the engine and whoever waits have in common.
+/// Where somebody waits for an answer.
 #[derive(Debug)]
-pub(crate) struct Call {
-    /// The engine's alone until it is answered.
-    work: Mutex<Work>,
-    answer: Mutex<Answer>,
-}
-
-/// What is asked for, and how far it came.
-#[derive(Debug)]
-pub(crate) struct Work {
-    pub(crate) units: Units,
-    /// How many of them are in order or refused.
-    pub(crate) taken: usize,
-    pub(crate) outcomes: Outcomes,
-}
+pub(crate) struct Call(Mutex<Answer>);
 
 #[derive(Debug)]
 enum Answer {
     /// Who is to be woken.
     Due(Option<Waker>),
     /// What was promised is kept.
-    Kept,
-    /// The store gave it up: what became of it is not known.
-    Lost,
+    Kept(Outcomes),
+    /// The store gave up so many units: what became of them is not known.
+    Lost(usize),
 }
 
 /// A call in line.
 #[derive(Debug)]
 pub(crate) struct Job {
-    receipt: Receipt,
+    /// What is asked for.
+    pub(crate) units: Units,
+    claim: Claim,
     /// What the store itself wants to be said, before the units.
     pub(crate) sealed: Option<Sealed>,
     /// Whether its receipt waits for durability.
@@ -55,11 +46,20 @@ pub(crate) struct Job {
     pub(crate) weight: Weight,
 }
 
-/// Answers a call when it is let go of: what was promised is kept, or else what was asked for was lost.
+/// That somebody is to be answered. Let go of before, it says that what was asked for is lost.
+#[derive(Debug)]
+struct Claim {
+    /// `None` when it is answered.
+    call: Option<Arc<Call>>,
+    /// Units that were asked for.
+    count: usize,
+}
+
+/// An answer that is due when what was promised is kept.
 #[derive(Debug)]
 pub(crate) struct Receipt {
-    call: Arc<Call>,
-    is_kept: bool,
+    claim: Claim,
+    outcomes: Outcomes,
 }
 
 /// Units, and bytes of them that are not of a fixed size.
@@ -77,25 +77,17 @@ impl Job {
         } else {
             units
         };
-        let is_durable = units.iter().any(|unit| unit.promise == Promise::Durable);
-        let weight = Weight::of(&units);
-        let call = Arc::new(Call {
-            work: Mutex::new(Work {
-                taken: 0,
-                outcomes: Outcomes::with_capacity(units.len()),
-                units,
-            }),
-            answer: Mutex::new(Answer::Due(None)),
-        });
+        let call = Arc::new(Call(Mutex::new(Answer::Due(None))));
         let job = Self {
-            receipt: Receipt {
-                call: Arc::clone(&call),
-                is_kept: false,
+            claim: Claim {
+                call: Some(Arc::clone(&call)),
+                count: units.len(),
             },
             sealed: None,
-            is_durable,
+            is_durable: units.iter().any(|unit| unit.promise == Promise::Durable),
             sync: SyncMode::Interval,
-            weight,
+            weight: Weight::of(&units),
+            units,
         };
         (job, call)
     }
@@ -108,14 +100,10 @@ impl Job {
         (job, call)
     }
 
-    /// What the engine has to do.
-    pub(crate) fn work(&self) -> MutexGuard<'_, Work> {
-        self.receipt.call.work.lock()
-    }
-
-    /// It is wholly in order.
-    pub(crate) fn into_receipt(self) -> Receipt {
-        self.receipt
+    /// It is wholly in order, and this became of it.
+    pub(crate) fn into_receipt(self, outcomes: Outcomes) -> Receipt {
+        let claim = self.claim;
+        Receipt { claim, outcomes }
     }
 }
 
@@ -134,22 +122,29 @@ fn apart(units: Units) -> Units {
 
 impl Receipt {
     /// What was promised is kept.
-    pub(crate) fn give(mut self) {
-        self.is_kept = true;
+    pub(crate) fn give(self) {
+        let Self {
+            mut claim,
+            outcomes,
+        } = self;
+        claim.answer(Answer::Kept(outcomes));
     }
 }
 
-impl Drop for Receipt {
-    fn drop(&mut self) {
-        let answer = match self.is_kept {
-            true => Answer::Kept,
-            false => Answer::Lost,
-        };
-        let before = std::mem::replace(&mut *self.call.answer.lock(), answer);
+impl Claim {
+    fn answer(&mut self, answer: Answer) {
+        let Some(call) = self.call.take() else { return };
+        let before = std::mem::replace(&mut *call.0.lock(), answer);
         // The caller may have gone; what it asked for is done.
         if let Answer::Due(Some(waker)) = before {
             waker.wake();
         }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.answer(Answer::Lost(self.count));
     }
 }
 
@@ -173,21 +168,17 @@ impl Call {
             }
         }
     }
-
-    fn lost(&self) -> Outcomes {
-        let count = self.work.lock().units.len();
-        Outcomes::from_elem(Err(StoreError::Poisoned), count)
-    }
 }
 
 impl ports::Call for Call {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Outcomes> {
-        let mut answer = self.answer.lock();
-        match &mut *answer {
+        match &mut *self.0.lock() {
             Answer::Due(Some(waker)) => waker.clone_from(cx.waker()),
             Answer::Due(none) => *none = Some(cx.waker().clone()),
-            Answer::Kept => return Poll::Ready(std::mem::take(&mut self.work.lock().outcomes)),
-            Answer::Lost => return Poll::Ready(self.lost()),
+            Answer::Kept(outcomes) => return Poll::Ready(std::mem::take(outcomes)),
+            Answer::Lost(count) => {
+                return Poll::Ready(Outcomes::from_elem(Err(StoreError::Poisoned), *count));
+            }
         }
         Poll::Pending
     }
@@ -252,8 +243,7 @@ mod tests {
     #[test]
     fn a_call_is_answered_once_its_receipt_is_given() {
         let (job, call) = call();
-        job.work().outcomes.push(Err(StoreError::Conflict));
-        let receipt = job.into_receipt();
+        let receipt = job.into_receipt([Err(StoreError::Conflict)].into());
         assert_eq!(call.ended(), None);
         receipt.give();
         assert_eq!(call.wait()[..], [Err(StoreError::Conflict)]);
@@ -264,7 +254,7 @@ mod tests {
         let (job, call) = call();
         let known = Arc::downgrade(&call);
         drop(call);
-        let receipt = job.into_receipt();
+        let receipt = job.into_receipt(Outcomes::new());
         assert_eq!(known.strong_count(), 1);
         receipt.give();
         assert_eq!(known.strong_count(), 0);

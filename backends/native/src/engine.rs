@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::call::{Job, Weight};
 use crate::file_wal::FileWal;
-use crate::inbox::{Back, End, First, News, Resting, Wants};
+use crate::inbox::{Back, End, News, Resting, Wants};
 use crate::sequencer::{Order, Press, Sequencer, Shared, Taken};
 use crate::state::Progress;
 use crate::superblock::SuperblockFile;
@@ -81,21 +81,20 @@ impl Engine {
     fn turn(mut self: Box<Self>, news: News) -> io::Result<Step> {
         if let Some(wal) = news.landed {
             self.wal = Some(wal?);
-            self.sequencer.landed();
+            self.sequencer.landed(self.jobs.len());
         }
         if news.is_hurried {
             self.sequencer.hurry();
         }
-        if let Some(First { since, runtime }) = news.first {
-            self.sequencer.shared().meter.waited(since.elapsed());
-            self.sequencer.callers = runtime;
+        if let Some(first) = news.first {
+            self.sequencer.begin(first);
         }
         // The disk does not wait while those who waited for it are told: the other thread does that.
         if let Some(order) = self.early() {
             return self.fly(order);
         }
         self.sequencer.settle();
-        let taken = self.take();
+        let taken = self.take_gathering();
         self.sequencer.reap();
         if self.sequencer.is_faulty() {
             return Err(io::Error::other("the index failed"));
@@ -113,15 +112,6 @@ impl Engine {
             return Ok(Step::End);
         }
         Ok(Step::Rest(self.rest(taken)))
-    }
-
-    /// Puts more jobs in line.
-    pub(crate) fn take_jobs(&mut self, jobs: &mut VecDeque<Job>) {
-        if self.jobs.is_empty() {
-            std::mem::swap(&mut self.jobs, jobs);
-        } else {
-            self.jobs.append(jobs);
-        }
     }
 
     fn fly(mut self: Box<Self>, order: Order) -> io::Result<Step> {
@@ -160,13 +150,28 @@ impl Engine {
         }
         // Once for all of them: those who put jobs in line count there too.
         self.sequencer.shared().inbox.done(done);
+        self.sequencer.came();
+        taken
+    }
+
+    /// Stays awake for those who were just told, if they are back at once: neither they nor this thread need anybody to
+    /// wake it then, and what they bring is put in order while the others come.
+    fn take_gathering(&mut self) -> Taken {
+        let mut taken = self.take();
+        while taken == Taken::All && self.wal.is_some() && self.sequencer.is_gathering() {
+            thread::yield_now();
+            if let Some(first) = self.sequencer.shared().inbox.more(&mut self.jobs) {
+                self.sequencer.begin(first);
+                taken = self.take();
+            }
+        }
         taken
     }
 
     /// Whether the disk is free, and there is a crowd for it.
     fn is_awaited(&self) -> bool {
         let is_free = self.wal.is_some() || self.sequencer.shared().inbox.has_landed();
-        is_free && self.sequencer.is_ready()
+        is_free && !self.sequencer.is_prompt() && self.sequencer.is_ready()
     }
 
     fn rest(self: Box<Self>, taken: Taken) -> Resting {

@@ -14,6 +14,9 @@ use crate::engine::Engine;
 use crate::file_wal::FileWal;
 use crate::limits::{LINE_BYTES_MAX, LINE_UNITS_MAX};
 
+/// Jobs for which a line that is empty keeps room.
+const ROOM_KEPT: usize = 1_024;
+
 /// Hands over to one taker, who takes everything at once.
 ///
 /// Commits have to be in line as soon as they are made, so this never refuses one. Beyond its
@@ -154,6 +157,17 @@ impl Inbox {
         self.has_landed.load(Ordering::Relaxed)
     }
 
+    /// Adds jobs that came to those of an engine at work.
+    pub(crate) fn more(&self, jobs: &mut VecDeque<Job>) -> Option<First> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut content = self.content.lock();
+        take_jobs(jobs, &mut content.jobs);
+        content.impatient = 0;
+        content.first.take()
+    }
+
     /// Makes the engine look again at what it could not do.
     pub(crate) fn nudge(&self) {
         self.change(|content| content.is_nudged = true);
@@ -211,7 +225,7 @@ impl Inbox {
             if (is_due || content.has_news())
                 && let Some(Resting { mut engine, .. }) = content.resting.take()
             {
-                engine.take_jobs(&mut content.jobs);
+                take_jobs(&mut engine.jobs, &mut content.jobs);
                 self.has_landed.store(false, Ordering::Relaxed);
                 return Some((engine, content.news()));
             }
@@ -223,6 +237,16 @@ impl Inbox {
             }
         }
         None
+    }
+}
+
+/// Adds what came to the jobs of the engine. Mostly it has none, and the two lines change places.
+fn take_jobs(jobs: &mut VecDeque<Job>, came: &mut VecDeque<Job>) {
+    if jobs.is_empty() {
+        jobs.shrink_to(ROOM_KEPT);
+        std::mem::swap(jobs, came);
+    } else {
+        jobs.append(came);
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fairlead_canon::{Promise, SyncMode, Timestamp};
-use fairlead_ports::{Appended, Clock, Committed, Lsn, Ops, StoreError, Unit, Watcher};
+use fairlead_ports::{Appended, Clock, Committed, Lsn, Ops, Outcomes, StoreError, Unit, Watcher};
 use smallvec::SmallVec;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -24,13 +24,13 @@ use tokio::time::Instant;
 
 use crate::backup::Holds;
 use crate::buffer::{Buffer, Buffers, Records};
-use crate::call::{Job, Work};
+use crate::call::Job;
 use crate::checkpoint::Desk;
 use crate::condition::Told;
 use crate::file_wal::{Flush, Frame, place};
 use crate::frame::{FRAME_BYTES_MAX, HEADER_BYTES};
 use crate::homes::Sealed;
-use crate::inbox::Inbox;
+use crate::inbox::{First, Inbox};
 use crate::limits::{FRAME_BYTES_TARGET, FRAME_UNITS_TARGET, LINGER_MAX, Limits, SYNC_WITHIN};
 use crate::lsn::{FileNo, file_of, padded, position_of};
 use crate::meter::Meter;
@@ -73,6 +73,7 @@ pub(crate) struct Sequencer {
     position: u64,
     draft: Draft,
     plan: Plan,
+    begun: Begun,
     open: Open,
     buffers: Buffers,
     flying: Option<Flying>,
@@ -84,7 +85,7 @@ pub(crate) struct Sequencer {
     spare: Stages,
     durable: Option<Lsn>,
     /// Where those who committed last are told.
-    pub(crate) callers: Option<Handle>,
+    callers: Option<Handle>,
     /// What the watcher is to be told; empty in between, and kept for its room.
     shown: Vec<Appended>,
     /// Somebody waits for the next sync who has nothing in a frame.
@@ -106,6 +107,15 @@ pub(crate) enum Press {
     Frame,
     /// The store is being closed.
     All,
+}
+
+/// The job that was begun and not answered.
+#[derive(Debug, Default)]
+struct Begun {
+    /// How many of its units are in order or refused.
+    taken: usize,
+    /// What became of these.
+    outcomes: Outcomes,
 }
 
 /// The frame that units are added to.
@@ -172,6 +182,7 @@ impl Sequencer {
             position,
             draft: Draft::default(),
             plan: Plan::default(),
+            begun: Begun::default(),
             open: Open::default(),
             buffers: Buffers::default(),
             flying: None,
@@ -190,34 +201,31 @@ impl Sequencer {
         &self.shared
     }
 
-    /// Takes as many units of a job as the open frame has room for.
+    /// Jobs came, this one first.
+    pub(crate) fn begin(&mut self, first: First) {
+        let First { since, runtime } = first;
+        self.shared.meter.waited(since.elapsed());
+        self.callers = runtime;
+    }
+
+    /// Takes as many units of a job as the open frame has room for. The next job is not begun before this one is
+    /// answered.
     pub(crate) fn take(&mut self, job: &mut Job) -> Taken {
         if self.take_sealed(job) == Taken::Part {
             return Taken::Part;
         }
-        let mut sync = job.sync;
-        let taken = self.take_units(&mut job.work(), &mut sync);
-        job.sync = sync;
-        taken
-    }
-
-    fn take_units(&mut self, work: &mut Work, sync: &mut SyncMode) -> Taken {
-        let Work {
-            units,
-            taken,
-            outcomes,
-        } = work;
-        while let Some(unit) = units.get_mut(*taken) {
+        self.begun.outcomes.reserve(job.units.len());
+        while let Some(unit) = job.units.get_mut(self.begun.taken) {
             if is_on(Mutation::SplitUnits) && self.open.count > 0 {
                 return Taken::Part;
             }
             let outcome = match self.fit_unit(unit) {
                 Fit::Later => return Taken::Part,
                 Fit::Never(error) => Err(error),
-                Fit::Now => self.sequence(unit, sync),
+                Fit::Now => self.sequence(unit, &mut job.sync),
             };
-            outcomes.push(outcome);
-            *taken += 1;
+            self.begun.outcomes.push(outcome);
+            self.begun.taken += 1;
         }
         Taken::All
     }
@@ -232,11 +240,11 @@ impl Sequencer {
                 job.sealed = Some(sealed);
                 return Taken::Part;
             }
-            Fit::Never(error) => job.work().outcomes.push(Err(error)),
+            Fit::Never(error) => self.begun.outcomes.push(Err(error)),
             Fit::Now => {
                 let committed = self.seal(sealed);
                 job.sync = SyncMode::Always;
-                job.work().outcomes.push(Ok(committed));
+                self.begun.outcomes.push(Ok(committed));
             }
         }
         Taken::All
@@ -261,11 +269,13 @@ impl Sequencer {
 
     /// Answers a job that was taken whole, at once or when what it waits for is there.
     pub(crate) fn answer(&mut self, job: Job) {
-        let waiting = match job.is_durable {
-            true => self.waiting(job.sync),
+        let Begun { outcomes, .. } = std::mem::take(&mut self.begun);
+        let (is_durable, sync) = (job.is_durable, job.sync);
+        let receipt = job.into_receipt(outcomes);
+        let waiting = match is_durable {
+            true => self.waiting(sync),
             false => None,
         };
-        let receipt = job.into_receipt();
         match waiting {
             Some(waiting) => waiting.receipts.add(receipt),
             None => receipt.give(),

@@ -211,7 +211,7 @@ impl Inline {
     fn work(&mut self, press: Press) -> std::io::Result<()> {
         while let Some(order) = self.sequencer.order(press) {
             self.carry_out(&order)?;
-            self.sequencer.landed();
+            self.sequencer.landed(0);
             self.sequencer.settle();
         }
         Ok(())

@@ -62,7 +62,8 @@ impl Receipts {
     /// system call, while the log goes on.
     pub(crate) fn give(&mut self, callers: Option<&Handle>) {
         if let Some(callers) = callers.filter(|_| self.0.len() >= CROWD) {
-            let due = Due(self.0.drain(..).collect());
+            let room = Vec::with_capacity(self.0.len());
+            let due = Due(std::mem::replace(&mut self.0, room));
             callers.spawn(async move { drop(due) });
         } else {
             self.0.drain(..).for_each(Receipt::give);

@@ -112,8 +112,8 @@ impl Sequencer {
         });
     }
 
-    /// What was ordered is done. [`Sequencer::settle`] tells those who waited for it.
-    pub(crate) fn landed(&mut self) {
+    /// What was ordered is done, while so many jobs are in line. [`Sequencer::settle`] tells those who waited for it.
+    pub(crate) fn landed(&mut self, in_line: usize) {
         let Some(Flying {
             records,
             end,
@@ -123,7 +123,8 @@ impl Sequencer {
         else {
             return;
         };
-        self.herd.landed(Instant::now());
+        let callers = (stages.callers(), self.open.stages.callers() + in_line);
+        self.herd.landed(callers, Instant::now());
         if let Some(records) = records {
             self.buffers.give_back(records);
         }

@@ -423,7 +423,7 @@ fn unsynced(store: &mut Inline, keys: [&'static str; 2]) -> Vec<u64> {
         let order = store.sequencer.order(Press::Frame).unwrap();
         assert_eq!(order.flush, Flush::Later);
         store.carry_out(&order).unwrap();
-        store.sequencer.landed();
+        store.sequencer.landed(0);
         store.sequencer.settle();
         position_of(order.frame.unwrap().lsn)
     };

@@ -6,6 +6,7 @@ use fairlead_canon::{Kind, Promise};
 use fairlead_ports::{Commit, StoreError, Unit};
 use fairlead_testkit::make::{A, append, create, message};
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::time::Instant;
 
 use super::{Inline, open};
 use crate::call::{Call, Job};
@@ -45,7 +46,7 @@ pub(super) fn commits_that_come_during_a_sync_share_the_next_one() {
         waiting.iter().all(|replied| replied.ended().is_none()),
         "nothing before the sync"
     );
-    store.sequencer.landed();
+    store.sequencer.landed(0);
     store.sequencer.settle();
     assert!(waiting.iter().all(|replied| replied.ended().is_some()));
     assert_eq!(fs.operations() - before, 2, "one write and one sync");
@@ -79,7 +80,10 @@ fn during_a_sync_the_engine_is_woken_once_for_all_that_the_next_frame_waits_for(
 fn told_in(runtime: &Handle) -> Vec<Arc<Call>> {
     let mut store = Inline::open(&SimFs::default()).unwrap();
     store.commit(durable(vec![create(A, Kind::Log)])).unwrap();
-    store.sequencer.callers = Some(runtime.clone());
+    store.sequencer.begin(First {
+        since: Instant::now(),
+        runtime: Some(runtime.clone()),
+    });
     let commit = |_| {
         let (mut job, replied) = Job::new([durable(vec![append(A, message("x"))])].into());
         assert_eq!(store.sequencer.take(&mut job), Taken::All);

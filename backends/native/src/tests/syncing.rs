@@ -34,7 +34,7 @@ fn ordered(store: &mut Inline, unit: Unit) -> (Flush, Outcomes) {
     store.sequencer.answer(job);
     let order = store.sequencer.order(Press::Frame).unwrap();
     store.carry_out(&order).unwrap();
-    store.sequencer.landed();
+    store.sequencer.landed(0);
     store.sequencer.settle();
     let outcomes = replied.ended().unwrap();
     (order.flush, outcomes)
@@ -87,7 +87,7 @@ fn what_nobody_waits_for_is_synced_later_and_a_reader_of_it_makes_that_sooner() 
     let order = store.sequencer.order(Press::Nothing).unwrap();
     assert!(order.frame.is_none() && order.flush == Flush::Now);
     store.carry_out(&order).unwrap();
-    store.sequencer.landed();
+    store.sequencer.landed(0);
     store.sequencer.settle();
     assert_eq!(
         store.sequencer.patience(),
@@ -165,10 +165,11 @@ async fn a_file_that_is_left_with_something_unsynced_is_synced() {
         let unit = accepted(vec![append(A, message(vec![1; 25_000]))]);
         let (mut job, _) = Job::new([unit].into());
         assert_eq!(store.sequencer.take(&mut job), Taken::All);
+        store.sequencer.answer(job);
         let order = store.sequencer.order(Press::Frame).unwrap();
         assert_eq!(order.flush, Flush::Later, "frame {frame}");
         store.carry_out(&order).unwrap();
-        store.sequencer.landed();
+        store.sequencer.landed(0);
         store.sequencer.settle();
     }
     assert_eq!(file_of(store.wal.synced()).0, 2);
