@@ -18,9 +18,9 @@ const ROUNDS: usize = 600;
 const WRITERS: usize = 256;
 /// One writer and all of them take turns, so that both meet the same disk and the same neighbours: so many
 /// pairs of turns in which the host left this machine its cores.
-const TURNS: usize = 7;
+const TURNS: usize = 15;
 /// Pairs that are tried for them.
-const TURNS_MAX: usize = 28;
+const TURNS_MAX: usize = 45;
 /// More stolen time than this, in percent, and a turn says nothing of the store.
 const STOLEN_MAX: f64 = 1.0;
 const TURN: Duration = Duration::from_millis(700);

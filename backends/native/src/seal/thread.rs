@@ -30,10 +30,15 @@ pub(crate) struct SealThread {
     /// What could not be read: it is not tried again by this process.
     damaged: BTreeSet<FileNo>,
     damaged_segments: BTreeSet<SegmentId>,
+    /// What was last said of what failed, and when.
+    said: Option<(String, Instant)>,
 }
 
 /// How long to wait before looking again at what somebody copies.
 const HELD_FOR: Duration = Duration::from_secs(1);
+
+/// How long what fails again in the same way is not said again.
+const SAID_FOR: Duration = Duration::from_secs(60);
 
 /// The store takes no more.
 struct Closed;
@@ -50,6 +55,7 @@ impl SealThread {
             restless: Restless::default(),
             damaged: BTreeSet::new(),
             damaged_segments: BTreeSet::new(),
+            said: None,
         }
     }
 
@@ -201,12 +207,15 @@ impl SealThread {
     }
 
     /// Puts it in the log, and waits until it is durable.
-    fn commit(&self, sealed: Sealed) -> Result<(), Closed> {
+    fn commit(&mut self, sealed: Sealed) -> Result<(), Closed> {
         let files = sealed.0.len();
         let (job, call) = Job::sealing(sealed);
         self.shared.inbox.push(job);
         match call.wait().into_iter().next() {
-            Some(Ok(_)) => tracing::info!(files, "log files were sealed"),
+            Some(Ok(_)) => {
+                self.said = None;
+                tracing::info!(files, "log files were sealed");
+            }
             Some(Err(error)) => {
                 tracing::warn!(%error, "what was sealed could not be recorded and is left alone");
             }
@@ -215,10 +224,16 @@ impl SealThread {
         Ok(())
     }
 
-    fn failed(&self, error: &SealError, what: &str) {
+    fn failed(&mut self, error: &SealError, what: &str) {
         if error.is_final() {
             self.shared.meter.corrupt();
         }
+        // While a disk is full it is tried again each second.
+        let (text, now) = (format!("{what}: {error:?}"), Instant::now());
+        if matches!(&self.said, Some((said, at)) if *said == text && now - *at < SAID_FOR) {
+            return;
+        }
+        self.said = Some((text, now));
         let error = error as &dyn std::error::Error;
         tracing::error!(
             error,
