@@ -11,7 +11,7 @@ use crate::limits::CROWD;
 use crate::state::Hidden;
 
 /// Of each, the room that is kept for the next frame.
-const ROOM_KEPT: usize = 4_096;
+const ROOM_KEPT: usize = 1_024;
 
 /// Receipts that wait.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! How much of what there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fairlead_canon::{EntityId, Spec};
 use fairlead_ports::{Lsn, Marks, Space};
@@ -9,10 +9,11 @@ use super::Inspection;
 use super::report::Report;
 use super::walk::Seen;
 use crate::error::OpenError;
-use crate::homes::{Homes, Site};
+use crate::homes::{Home, Homes, Site};
 use crate::index::{KvError, refused};
 use crate::lsn::file_of;
 use crate::record::Record;
+use crate::sites::Sites;
 use crate::state::State;
 
 /// How many, and their bytes.
@@ -48,6 +49,9 @@ pub struct SegmentSum {
     pub all: Sum,
     /// The records in them that somebody still keeps, before compression.
     pub live: Sum,
+    /// How many others are there that nothing names, which a node deletes: what a write that was cut off left, and what
+    /// was written anew. `None` when the place could not be listed.
+    pub unnamed: Option<u64>,
 }
 
 impl Sum {
@@ -93,6 +97,9 @@ pub(super) fn measure(inspection: &Inspection) -> Result<(Report, Measures), Ope
     if let Some(state) = state {
         let failed = |error| refused(inspection.index_path(), error);
         measures.add(&state).map_err(failed)?;
+        if let Some(sites) = inspection.sites() {
+            measures.count_unnamed(&sites, &state.ground.homes.lock().segments());
+        }
     }
     Ok((report, measures))
 }
@@ -129,6 +136,25 @@ impl Measures {
             let bytes = document.key.len() + document.value.len();
             self.documents.entry(space).or_default().add(bytes as u64);
         })
+    }
+}
+
+impl Measures {
+    fn count_unnamed(&mut self, sites: &Sites, named: &BTreeSet<Home>) {
+        for site in Site::ALL.into_iter().filter(|site| sites.has(*site)) {
+            let listed = sites
+                .reader(site)
+                .and_then(|reader| reader.place().list(sites.log));
+            let is_named = |id| {
+                let is_it = |home: &Home| home.site == site && home.stamp.id == id;
+                named.iter().any(is_it)
+            };
+            let count = |ids: Vec<_>| ids.into_iter().filter(|id| !is_named(*id)).count() as u64;
+            let unnamed = listed.ok().map(count);
+            if unnamed != Some(0) || self.segments.contains_key(&site) {
+                self.segments.entry(site).or_default().unnamed = unnamed;
+            }
+        }
     }
 }
 

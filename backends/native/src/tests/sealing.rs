@@ -26,7 +26,7 @@ use crate::sequencer::{Press, Taken};
 use crate::sites::Directory;
 use crate::vfs::Vfs;
 use crate::vfs::sim::SimFs;
-use crate::{Inspection, Kept, Said};
+use crate::{Inspection, Kept, Said, SegmentSum};
 
 impl Inline {
     fn checkpoint(&self) -> std::io::Result<()> {
@@ -296,6 +296,28 @@ async fn what_was_sealed_behind_the_last_checkpoint_is_checked_and_checkpointed_
         files_of(&fs, "data/sealed").len() as u64
     );
     assert_eq!(report.begin, report.end, "nothing is left to be read");
+}
+
+#[test]
+fn a_measure_counts_segments_that_nothing_names() {
+    let fs = SimFs::default();
+    let mut store = Inline::open(&fs).unwrap();
+    filled(&mut store);
+    store.seal().unwrap();
+    store.close().unwrap();
+    let unnamed = || {
+        let inspection = Inspection::open(Path::new("data"), &fs).unwrap();
+        let (_, measures) = inspection.measure().unwrap();
+        let SegmentSum { all, unnamed, .. } = measures.segments[&Site::Directory];
+        assert!(all.count > 0);
+        unnamed
+    };
+    assert_eq!(unnamed(), Some(0));
+    let (made, random) = (1_000, 7);
+    let (id, parts) = (SegmentId { made, random }, [Bytes::from("left")]);
+    let directory = Directory::new(Arc::new(fs.clone()), "data/sealed".into());
+    directory.create(LogId([0; 16]), id, &parts).unwrap();
+    assert_eq!(unnamed(), Some(1));
 }
 
 #[tokio::test]

@@ -62,7 +62,14 @@ fn readable(
     writeln!(out, "\n{:>10} {:>14}  SEGMENTS", "COUNT", "BYTES")?;
     for (at, of) in &measures.segments {
         let (live, bytes) = (of.live.count, of.live.bytes);
-        let name = format!("{}: {live} records of {bytes} bytes live", site(*at));
+        let mut name = format!("{}: {live} records of {bytes} bytes live", site(*at));
+        match of.unnamed {
+            Some(0) => {}
+            Some(more) => {
+                name += &format!("; {more} more that nothing names, which a node deletes")
+            }
+            None => name += "; what else is there could not be listed",
+        }
         row(out, of.all, &name)?;
     }
     let (live, dead) = live_and_dead(measures);
@@ -96,7 +103,7 @@ fn json(report: &Report, measures: &Measures, names: &Names) -> Value {
     let documents = measures.documents.iter();
     let segments = measures.segments.iter();
     let segment = |(at, of): (&Site, &SegmentSum)| {
-        let of = json!({ "segments": sum(of.all), "live": sum(of.live) });
+        let of = json!({ "segments": sum(of.all), "live": sum(of.live), "unnamed": of.unnamed });
         (site(*at).to_owned(), of)
     };
     let (live, dead) = live_and_dead(measures);
