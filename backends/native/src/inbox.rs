@@ -25,11 +25,21 @@ const ROOM_KEPT: usize = 1_024;
 pub(crate) struct Inbox {
     content: Mutex<Content>,
     changed: Condvar,
-    /// Of jobs that are not wholly in order.
-    units: AtomicUsize,
-    bytes: AtomicUsize,
+    /// Of all jobs that came.
+    came: Total,
+    /// Of those that are wholly in order.
+    done: Total,
     /// A write or sync has ended, which the engine was not told yet.
     has_landed: AtomicBool,
+}
+
+/// What jobs weigh in all. Changed by one thread at a time, in a line of the cache of its own: who looks at one
+/// does not hold up who changes the other.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Total {
+    units: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -122,11 +132,9 @@ impl First {
 impl Inbox {
     /// Puts a job in line; it is dropped when the engine takes no more.
     pub(crate) fn push(&self, job: Job) {
-        let Weight { units, bytes } = job.weight;
-        self.units.fetch_add(units, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.change(|content| {
             if content.end.is_none() {
+                self.came.add(job.weight);
                 content.first.get_or_insert_with(First::now);
                 content.impatient += usize::from(!job.is_durable);
                 content.jobs.push_back(job);
@@ -136,20 +144,29 @@ impl Inbox {
 
     /// Jobs of this weight are wholly in order, and take no more room in the line.
     pub(crate) fn done(&self, jobs: Weight) {
-        let Weight { units, bytes } = jobs;
-        self.units.fetch_sub(units, Ordering::Release);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.done.add(jobs);
     }
 
     /// Whether the line is longer than it should be.
     pub(crate) fn is_busy(&self) -> bool {
-        self.units.load(Ordering::Relaxed) > LINE_UNITS_MAX
-            || self.bytes.load(Ordering::Relaxed) > LINE_BYTES_MAX
+        let Weight { units, bytes } = self.line();
+        units > LINE_UNITS_MAX || bytes > LINE_BYTES_MAX
     }
 
     /// Whether nothing waits to be sequenced.
     pub(crate) fn is_empty(&self) -> bool {
-        self.units.load(Ordering::Acquire) == 0
+        self.line().units == 0
+    }
+
+    /// What jobs weigh that are not wholly in order.
+    fn line(&self) -> Weight {
+        // First: what is done has come before.
+        let done = self.done.get();
+        let came = self.came.get();
+        Weight {
+            units: came.units.wrapping_sub(done.units),
+            bytes: came.bytes.wrapping_sub(done.bytes),
+        }
     }
 
     /// Whether the disk is free again, for an engine that is at work.
@@ -237,6 +254,25 @@ impl Inbox {
             }
         }
         None
+    }
+}
+
+impl Total {
+    fn add(&self, weight: Weight) {
+        let Weight { units, bytes } = self.get();
+        let (units, bytes) = (
+            units.wrapping_add(weight.units),
+            bytes.wrapping_add(weight.bytes),
+        );
+        self.units.store(units, Ordering::Release);
+        self.bytes.store(bytes, Ordering::Release);
+    }
+
+    fn get(&self) -> Weight {
+        Weight {
+            units: self.units.load(Ordering::Acquire),
+            bytes: self.bytes.load(Ordering::Acquire),
+        }
     }
 }
 

@@ -32,8 +32,8 @@ pub(crate) const GATHER_MAX: Duration = Duration::from_micros(100);
 /// How long after a frame has landed most of a crowd is back which is waited for awake: what a runtime takes
 /// to be woken,
 pub(crate) const RETURN_MAX: Duration = Duration::from_micros(50);
-/// and this for each of those who were told: half of what a message takes of a disk that two groups share.
-pub(crate) const RETURN_EACH_MAX: Duration = Duration::from_nanos(500);
+/// and this for each of those who were told: about what a message takes of a disk that two groups share.
+pub(crate) const RETURN_EACH_MAX: Duration = Duration::from_micros(1);
 /// Units for which the next frame is written before those of the last are told that they are durable.
 pub(crate) const CROWD_IN_FRAME: u32 = 8;
 /// Transactions that are open at once, each in one entity: their beginnings are in memory.

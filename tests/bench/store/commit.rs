@@ -16,6 +16,8 @@ use crate::bench::{Bench, all, append, cpu, durable, median};
 
 const ROUNDS: usize = 600;
 const WRITERS: usize = 256;
+/// Bytes of a body: of the yard's messages, and of larger ones.
+const BODIES: [usize; 2] = [100, 256];
 /// One writer and all of them take turns, so that both meet the same disk and the same neighbours: so many
 /// pairs of turns in which the host left this machine its cores.
 const TURNS: usize = 15;
@@ -38,22 +40,25 @@ pub(crate) fn run(bench: &Bench) {
     spec.retention.bytes = Some(KEPT_BYTES);
     let entity = EntityId(1);
     bench.commit(&*store, vec![durable([Op::Create { entity, spec }])]);
-    write(bench, &store, (WRITERS, WARM_UP));
+    write(bench, &store, (WRITERS, BODIES[1], WARM_UP));
     let (lone, bare) = lone(bench, &store);
     let ratio = lone.as_secs_f64() / bare.as_secs_f64();
     println!("  fdatasync of one page, p50                  {bare:>10.1?}");
     println!(
         "  durable append, one writer, p50             {lone:>10.1?}   {ratio:.2} x (bar 1.3)"
     );
-    take_turns(bench, &store);
+    for body in BODIES {
+        take_turns(bench, &store, body);
+    }
 }
 
 /// Lets one writer and all of them take turns, and says what they did in the turn in the middle.
-fn take_turns(bench: &Bench, store: &Arc<Native>) {
+fn take_turns(bench: &Bench, store: &Arc<Native>, body: usize) {
+    println!("  bodies of {body} B");
     let ratio = |[one, many]: &[Turn; 2]| many.rate / one.rate;
     let mut turns = Vec::new();
     for _ in 0..TURNS_MAX {
-        let pair = [1, WRITERS].map(|writers| turn(bench, store, writers));
+        let pair = [1, WRITERS].map(|writers| turn(bench, store, (writers, body)));
         let ([one, many], ratio) = (&pair, ratio(&pair));
         println!(
             "    {:>6.0} and {:>8.0} /s: {ratio:>4.0} x, stolen {:.1} and {:.1} %",
@@ -101,9 +106,9 @@ struct Turn {
     stolen: f64,
 }
 
-fn turn(bench: &Bench, store: &Arc<Native>, writers: usize) -> Turn {
+fn turn(bench: &Bench, store: &Arc<Native>, (writers, body): (usize, usize)) -> Turn {
     let (before, begin, host) = (store.stats(), cpu(), host_time());
-    let (count, time) = write(bench, store, (writers, TURN));
+    let (count, time) = write(bench, store, (writers, body, TURN));
     let (after, spent, since) = (store.stats(), cpu() - begin, host_time());
     Turn {
         rate: count as f64 / time.as_secs_f64(),
@@ -131,7 +136,7 @@ fn host_time() -> HostTime {
 
 /// Alternates between the store and a bare file, so that both meet the same disk.
 fn lone(bench: &Bench, store: &Arc<Native>) -> (Duration, Duration) {
-    let body = Bytes::from_static(&[7; 256]);
+    let body = Bytes::from_static(&[7; BODIES[1]]);
     let file = prepared(bench);
     let (mut lone, mut bare) = (Vec::new(), Vec::new());
     bench.runtime.block_on(async {
@@ -163,9 +168,9 @@ fn prepared(bench: &Bench) -> File {
 fn write(
     bench: &Bench,
     store: &Arc<Native>,
-    (writers, least): (usize, Duration),
+    (writers, body, least): (usize, usize, Duration),
 ) -> (u64, Duration) {
-    let body = Bytes::from_static(&[7; 256]);
+    let body = Bytes::from(vec![7; body]);
     let is_over = Arc::new(AtomicBool::new(false));
     bench.runtime.block_on(async {
         let begin = Instant::now();
