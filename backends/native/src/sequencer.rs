@@ -214,7 +214,8 @@ impl Sequencer {
         if self.take_sealed(job) == Taken::Part {
             return Taken::Part;
         }
-        self.begun.outcomes.reserve(job.units.len());
+        let left = job.units.len().saturating_sub(self.begun.taken);
+        self.begun.outcomes.reserve(left);
         while let Some(unit) = job.units.get_mut(self.begun.taken) {
             if is_on(Mutation::SplitUnits) && self.open.count > 0 {
                 return Taken::Part;
