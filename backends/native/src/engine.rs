@@ -81,7 +81,8 @@ impl Engine {
     fn turn(mut self: Box<Self>, news: News) -> io::Result<Step> {
         if let Some(wal) = news.landed {
             self.wal = Some(wal?);
-            self.sequencer.landed(self.jobs.len());
+            let callers = self.jobs.len().saturating_sub(news.impatient);
+            self.sequencer.landed(callers);
         }
         if news.is_hurried {
             self.sequencer.hurry();

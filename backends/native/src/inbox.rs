@@ -113,6 +113,8 @@ pub(crate) struct News {
     pub(crate) landed: Option<io::Result<Box<FileWal>>>,
     /// `None` when no jobs came.
     pub(crate) first: Option<First>,
+    /// Of these jobs, how many are answered as soon as they are in order.
+    pub(crate) impatient: usize,
     /// Somebody waits for what was sequenced to be durable.
     pub(crate) is_hurried: bool,
     pub(crate) is_closing: bool,
@@ -310,14 +312,34 @@ impl Content {
     }
 
     fn news(&mut self) -> News {
-        self.impatient = 0;
         self.is_nudged = false;
         self.is_called = false;
         News {
             landed: self.landed.take(),
             first: self.first.take(),
+            impatient: std::mem::take(&mut self.impatient),
             is_hurried: std::mem::take(&mut self.is_hurried),
             is_closing: self.end == Some(End::Closed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fairlead_canon::Promise;
+    use fairlead_ports::{Ops, Unit};
+
+    use super::*;
+
+    #[test]
+    fn the_engine_is_told_how_many_jobs_wait_for_no_frame() {
+        let inbox = Inbox::default();
+        for promise in [Promise::Durable, Promise::Accepted, Promise::Durable] {
+            let ops = Ops::new();
+            inbox.push(Job::new([Unit { ops, promise }].into()).0);
+        }
+        let news = || inbox.content.lock().news();
+        assert_eq!(news().impatient, 1);
+        assert_eq!(news().impatient, 0, "told once");
     }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fairlead_ports::Lsn;
-use fairlead_segment::{Compression, LogId, Reader, SegmentError, Segments, Stamp, of_other_log};
+use fairlead_segment::{
+    Compression, LogId, Reader, SegmentError, SegmentId, Segments, Stamp, of_other_log,
+};
 
 use crate::homes::{Home, Homes, Site};
 use crate::limits::{DIRECTORY_CACHE_BYTES, OBJECTS_CACHE_BYTES};
@@ -51,10 +53,15 @@ impl Sites {
         site == Site::Directory || self.has_objects()
     }
 
+    /// All segments of this store at a site, in no order.
+    pub(crate) fn list(&self, site: Site) -> Result<Vec<SegmentId>, SegmentError> {
+        self.reader(site)?.place().list(self.log)
+    }
+
     /// The first of these segments that cannot be there: its site is not, or its file. An object store
     /// is not asked.
     pub(crate) fn missing(&self, homes: &BTreeSet<Home>) -> Option<Home> {
-        let listed = self.directory.place().list(self.log).unwrap_or_default();
+        let listed = self.list(Site::Directory).unwrap_or_default();
         let is_there = |home: &Home| match home.site {
             Site::Directory => listed.contains(&home.stamp.id),
             Site::Objects => self.has_objects(),
@@ -65,7 +72,7 @@ impl Sites {
     /// A segment of the object store that is in the directory as well came with a backup: from now on
     /// that is its place.
     pub(crate) fn adopt(&self, homes: &mut Homes) {
-        let listed = self.directory.place().list(self.log).unwrap_or_default();
+        let listed = self.list(Site::Directory).unwrap_or_default();
         homes.adopt(&listed.into_iter().collect());
     }
 

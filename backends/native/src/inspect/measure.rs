@@ -142,15 +142,10 @@ impl Measures {
 impl Measures {
     fn count_unnamed(&mut self, sites: &Sites, named: &BTreeSet<Home>) {
         for site in Site::ALL.into_iter().filter(|site| sites.has(*site)) {
-            let listed = sites
-                .reader(site)
-                .and_then(|reader| reader.place().list(sites.log));
-            let is_named = |id| {
-                let is_it = |home: &Home| home.site == site && home.stamp.id == id;
-                named.iter().any(is_it)
-            };
-            let count = |ids: Vec<_>| ids.into_iter().filter(|id| !is_named(*id)).count() as u64;
-            let unnamed = listed.ok().map(count);
+            let here = named.iter().filter(|home| home.site == site);
+            let here: BTreeSet<_> = here.map(|home| home.stamp.id).collect();
+            let count = |ids: Vec<_>| ids.iter().filter(|id| !here.contains(id)).count() as u64;
+            let unnamed = sites.list(site).ok().map(count);
             if unnamed != Some(0) || self.segments.contains_key(&site) {
                 self.segments.entry(site).or_default().unnamed = unnamed;
             }

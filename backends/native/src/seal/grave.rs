@@ -58,10 +58,7 @@ impl Grave {
     /// directory is this process's alone. The clock may have jumped, so that age alone says nothing.
     pub(crate) fn sweep(&self, sites: &Sites, named: &BTreeSet<Home>, now: Timestamp) {
         for site in Site::ALL.into_iter().filter(|site| sites.has(*site)) {
-            let listed = sites
-                .reader(site)
-                .and_then(|reader| reader.place().list(sites.log));
-            let ids = listed.unwrap_or_else(|error| {
+            let ids = sites.list(site).unwrap_or_else(|error| {
                 tracing::warn!(%error, ?site, "segments could not be listed");
                 Vec::new()
             });

@@ -112,7 +112,7 @@ impl Sequencer {
         });
     }
 
-    /// What was ordered is done, while so many jobs are in line. [`Sequencer::settle`] tells those who waited for it.
+    /// What was ordered is done, while so many callers are in line who will wait for a frame. [`Sequencer::settle`] tells those who waited for it.
     pub(crate) fn landed(&mut self, in_line: usize) {
         let Some(Flying {
             records,
